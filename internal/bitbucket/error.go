@@ -1,0 +1,229 @@
+package bitbucket
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// maxMessage bounds what is shown of a reply, in characters.
+const maxMessage = 500
+
+// Error is a request that did not end as asked. Its text and fields never hold
+// credentials.
+type Error struct {
+	Method string
+	// Path is the escaped path of the request.
+	Path string
+	// Status is what Bitbucket answered, 0 if nothing that could be used.
+	Status int
+	// Message holds Bitbucket's words, or a description of a reply that has
+	// none.
+	Message string
+	// Fields are the messages that belong to a field of the request.
+	Fields map[string][]string
+	// Detail says more, where Bitbucket does.
+	Detail string
+	// Required and Granted are the scopes that Bitbucket names with a 403.
+	Required, Granted []string
+	// RequestID is what Atlassian's support finds the request by.
+	RequestID string
+	// RetryAfter is the time that Bitbucket asked to wait, as it put it.
+	RetryAfter string
+	// Lost tells that the request may have been carried out all the same.
+	Lost bool
+	// Err is what went wrong where Bitbucket did not answer, or not with what
+	// the API documents.
+	Err error
+}
+
+// Error says it in one line.
+func (e *Error) Error() string {
+	request := e.Method + " " + e.Path + ": "
+	if e.Err != nil {
+		return request + e.Err.Error()
+	}
+	text := request + fmt.Sprintf("%d %s", e.Status, http.StatusText(e.Status))
+	if e.Message != "" {
+		text += ": " + e.Message
+	}
+	return text
+}
+
+// Unwrap gives access to what went wrong below HTTP.
+func (e *Error) Unwrap() error { return e.Err }
+
+// HasStatus tells whether Bitbucket answered with this status.
+func HasStatus(err error, status int) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Err == nil && e.Status == status
+}
+
+// IsNotFound tells whether Bitbucket answered 404, which may mean that the
+// thing is gone, or a thing above it, or that these credentials may not see it.
+func IsNotFound(err error) bool { return HasStatus(err, http.StatusNotFound) }
+
+// newError reads the reply to a request that failed. Bitbucket's own form is
+// {"error": {"message", "fields", "detail", "id"}}, but error has been seen as
+// a string, fields alone as the whole body, plain text, HTML and nothing at
+// all.
+// https://developer.atlassian.com/cloud/bitbucket/rest/intro/#standardized-error-responses
+func newError(method string, u *url.URL, response *http.Response, answer *reply) *Error {
+	e := &Error{
+		Method:     method,
+		Path:       u.EscapedPath(),
+		Status:     response.StatusCode,
+		Lost:       answer.lost || response.StatusCode >= 500,
+		RetryAfter: clean(response.Header.Get("Retry-After")),
+	}
+	for _, header := range []string{"X-Request-Id", "X-B3-TraceId"} {
+		if id := response.Header.Get(header); id != "" {
+			e.RequestID = clean(id)
+			break
+		}
+	}
+	e.readBody(answer.body)
+	return e
+}
+
+func (e *Error) readBody(body []byte) {
+	var top map[string]json.RawMessage
+	if json.Unmarshal(body, &top) != nil {
+		e.Message = describeBody(body)
+		return
+	}
+	envelope, found := top["error"]
+	if !found {
+		e.readFields(top)
+		if len(e.Fields) == 0 {
+			e.Message = describeBody(body)
+		}
+		return
+	}
+	var inner struct {
+		Message any                        `json:"message"`
+		Fields  map[string]json.RawMessage `json:"fields"`
+		Detail  json.RawMessage            `json:"detail"`
+		ID      any                        `json:"id"`
+	}
+	if json.Unmarshal(envelope, &inner) != nil {
+		// Not an object: the message itself.
+		e.Message = strings.Join(texts(envelope), " ")
+		return
+	}
+	if message, ok := inner.Message.(string); ok {
+		e.Message = clean(message)
+	}
+	if id, ok := inner.ID.(string); ok {
+		e.RequestID = clean(id)
+	}
+	e.readFields(inner.Fields)
+	e.readDetail(inner.Detail)
+}
+
+// readFields reads messages by field: {"key": ["…"]}, {"key": "…"} or
+// {"key": [{"message": "…"}]}.
+func (e *Error) readFields(fields map[string]json.RawMessage) {
+	for field, raw := range fields {
+		messages := texts(raw)
+		if field == "type" || len(messages) == 0 {
+			continue
+		}
+		if e.Fields == nil {
+			e.Fields = map[string][]string{}
+		}
+		e.Fields[clean(field)] = messages
+	}
+	if e.Message != "" || len(e.Fields) == 0 {
+		return
+	}
+	var all []string
+	for _, messages := range e.Fields {
+		all = append(all, messages...)
+	}
+	slices.Sort(all)
+	e.Message = clean(strings.Join(all, " "))
+}
+
+// readDetail reads a detail that is a text or names scopes.
+func (e *Error) readDetail(raw json.RawMessage) {
+	var scopes struct {
+		Required []string `json:"required"`
+		Granted  []string `json:"granted"`
+	}
+	if json.Unmarshal(raw, &scopes) == nil {
+		e.Required, e.Granted = cleanAll(scopes.Required), cleanAll(scopes.Granted)
+		return
+	}
+	e.Detail = strings.Join(texts(raw), " ")
+}
+
+// texts finds the messages in a text, a {"message"} or a list of either.
+func texts(raw json.RawMessage) []string {
+	var list []json.RawMessage
+	if json.Unmarshal(raw, &list) != nil {
+		list = []json.RawMessage{raw}
+	}
+	var found []string
+	for _, item := range list {
+		var text string
+		var object struct {
+			Message string `json:"message"`
+		}
+		if json.Unmarshal(item, &text) != nil && json.Unmarshal(item, &object) == nil {
+			text = object.Message
+		}
+		if text = clean(text); text != "" {
+			found = append(found, text)
+		}
+	}
+	return found
+}
+
+// describeBody gives the words of a body that is not an error of the API, or
+// tells what it is instead.
+func describeBody(body []byte) string {
+	text := clean(string(body))
+	lower := strings.ToLower(text)
+	switch {
+	case text == "":
+		return "an empty reply"
+	case strings.HasPrefix(lower, "<"):
+		if _, after, found := strings.Cut(text, "<title>"); found {
+			title, _, _ := strings.Cut(after, "</")
+			return fmt.Sprintf("an HTML page with the title %q", strings.TrimSpace(title))
+		}
+		return "an HTML page"
+	}
+	return text
+}
+
+// clean makes one bounded line of text from elsewhere, safe to print.
+func clean(text string) string {
+	if len(text) > 16*maxMessage {
+		text = text[:16*maxMessage]
+	}
+	text = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, " "))
+	text = strings.Join(strings.Fields(text), " ")
+	if runes := []rune(text); len(runes) > maxMessage {
+		text = string(runes[:maxMessage]) + "…"
+	}
+	return text
+}
+
+func cleanAll(texts []string) []string {
+	for i, text := range texts {
+		texts[i] = clean(text)
+	}
+	return texts
+}

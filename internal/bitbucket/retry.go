@@ -1,0 +1,101 @@
+package bitbucket
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
+)
+
+const (
+	// maxRetryWait caps the waits that grow by themselves.
+	maxRetryWait = 30 * time.Second
+	// maxAskedWait is the longest wait that Bitbucket can ask for: where it
+	// names a later time, the request fails at once and says so.
+	maxAskedWait = 10 * time.Minute
+)
+
+// retryPolicy returns what sends one request: a 429 is tried again for every
+// method, since nothing was carried out; a 5xx or a broken connection only
+// where doing it twice is doing it once. It sets lost when a try that may have
+// been carried out is repeated.
+func (c *Client) retryPolicy(client *http.Client, method string, lost *bool) *retryablehttp.Client {
+	return &retryablehttp.Client{
+		HTTPClient:   client,
+		RetryMax:     c.maxRetries,
+		RetryWaitMin: c.retryWait,
+		RetryWaitMax: maxRetryWait,
+		Backoff:      backoff,
+		ErrorHandler: retryablehttp.PassthroughErrorHandler,
+		CheckRetry: func(ctx context.Context, response *http.Response, err error) (bool, error) {
+			if ctx.Err() != nil {
+				return false, ctx.Err()
+			}
+			if _, noToken := errors.AsType[*Error](err); noToken || errors.Is(err, errUnusable) {
+				return false, err
+			}
+			if err == nil && response.StatusCode == http.StatusTooManyRequests {
+				wait, named := askedWait(response, time.Now())
+				return !named || wait <= maxAskedWait, nil
+			}
+			again, _ := retryablehttp.DefaultRetryPolicy(ctx, response, err)
+			if again && !neverSent(err) {
+				*lost = true
+			}
+			return again && method != http.MethodPost, err
+		},
+	}
+}
+
+// neverSent tells whether there was not even a connection.
+func neverSent(err error) bool {
+	failed, ok := errors.AsType[*net.OpError](err)
+	return ok && failed.Op == "dial"
+}
+
+// backoff waits as long as Bitbucket asks for, else twice as long as before,
+// less up to a half by chance, so that requests refused together do not come
+// back together.
+func backoff(first, most time.Duration, attempt int, response *http.Response) time.Duration {
+	if response != nil && (response.StatusCode == http.StatusTooManyRequests || response.StatusCode == http.StatusServiceUnavailable) {
+		if wait, named := askedWait(response, time.Now()); named {
+			return min(wait, maxAskedWait)
+		}
+	}
+	wait := most
+	if attempt < 16 {
+		wait = min(most, first<<attempt)
+	}
+	return wait - rand.N(wait/2+1) //nolint:gosec // Nothing is kept secret by this number.
+}
+
+// askedWait is the wait that a reply names: Retry-After in seconds or as a
+// date, else X-RateLimit-Reset, which Bitbucket sends as seconds from now.
+func askedWait(response *http.Response, now time.Time) (time.Duration, bool) {
+	after := response.Header.Get("Retry-After")
+	if seconds, ok := parseSeconds(after); ok {
+		return seconds, true
+	}
+	if date, err := http.ParseTime(after); err == nil {
+		return max(0, date.Sub(now)), true
+	}
+	reset, ok := parseSeconds(response.Header.Get("X-RateLimit-Reset"))
+	if ok && reset > 366*24*time.Hour { // A point in time, as other services send it.
+		return max(0, time.Unix(int64(reset/time.Second), 0).Sub(now)), true
+	}
+	return reset, ok
+}
+
+// parseSeconds reads a number of seconds, a fraction included.
+func parseSeconds(text string) (time.Duration, bool) {
+	seconds, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(seconds >= 0 && seconds < 1e10) { // NaN is neither.
+		return 0, false
+	}
+	return time.Duration(seconds * float64(time.Second)), true
+}

@@ -1,0 +1,177 @@
+package provider
+
+import (
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
+)
+
+const waysToAuthenticate = "Set one of: username with token (an Atlassian API token); token alone (an access token or an OAuth " +
+	"access token); oauth_client_id with oauth_client_secret. The environment variables BITBUCKET_USERNAME, BITBUCKET_TOKEN, " +
+	"BITBUCKET_PASSWORD, BITBUCKET_OAUTH_TOKEN, BITBUCKET_OAUTH_CLIENT_ID and BITBUCKET_OAUTH_CLIENT_SECRET are read for what " +
+	"the provider block leaves out."
+
+// credentials decides how to authenticate, or reports why it cannot. What the
+// provider block sets decides the method; the environment only fills in the
+// half of it that is missing, or all of it where the block sets nothing.
+//
+// No diagnostic sits on an attribute that holds a secret: Terraform would print
+// the lines it is written on.
+func (m *providerModel) credentials(getenv func(string) string, diags *diag.Diagnostics) bitbucket.Credentials {
+	if m.refuseEmpty(diags) {
+		return nil
+	}
+	username, token, password := m.Username.ValueString(), m.Token.ValueString(), m.Password.ValueString()
+	id, secret := m.OAuthClientID.ValueString(), m.OAuthClientSecret.ValueString()
+	basic, oauth := username+token+password != "", id+secret != ""
+	switch {
+	case basic && oauth:
+		m.conflict(diags, "The provider block sets an OAuth consumer beside a username, token or password. Keep one of them.")
+		return nil
+	case token != "" && password != "":
+		m.conflict(diags, "The provider block sets both token and password, which are two names for the same thing. Keep one of them.")
+		return nil
+	case oauth:
+		return consumer(id, secret, getenv, diags)
+	case username == "" && token != "":
+		return bitbucket.Bearer{Token: token}
+	case basic:
+		return apiToken(username, token+password, getenv, diags)
+	}
+	return fromEnvironment(getenv, diags)
+}
+
+// refuseEmpty reports attributes set to "", which is neither a credential nor
+// left out: falling back to the environment would use other rights than meant.
+func (m *providerModel) refuseEmpty(diags *diag.Diagnostics) bool {
+	var empty []string
+	for _, attribute := range []struct {
+		name  string
+		value types.String
+	}{
+		{"username", m.Username},
+		{"token", m.Token},
+		{"password", m.Password},
+		{"oauth_client_id", m.OAuthClientID},
+		{"oauth_client_secret", m.OAuthClientSecret},
+	} {
+		if !attribute.value.IsNull() && attribute.value.ValueString() == "" {
+			empty = append(empty, attribute.name)
+		}
+	}
+	if len(empty) > 0 {
+		diags.AddError("Empty Bitbucket credentials", "The provider block sets "+strings.Join(empty, " and ")+
+			" to an empty string. Give a value, or null to use the environment.")
+	}
+	return len(empty) > 0
+}
+
+// conflict reports two methods at once, on an attribute that is no secret.
+func (m *providerModel) conflict(diags *diag.Diagnostics, detail string) {
+	const summary = "Conflicting Bitbucket credentials"
+	switch {
+	case !m.OAuthClientID.IsNull():
+		diags.AddAttributeError(path.Root("oauth_client_id"), summary, detail)
+	case !m.Username.IsNull():
+		diags.AddAttributeError(path.Root("username"), summary, detail)
+	default:
+		diags.AddError(summary, detail)
+	}
+}
+
+// incomplete reports half a method, on the half that is there if it may be shown.
+func incomplete(diags *diag.Diagnostics, attribute, detail string) {
+	const summary = "Incomplete Bitbucket credentials"
+	if attribute == "" {
+		diags.AddError(summary, detail)
+		return
+	}
+	diags.AddAttributeError(path.Root(attribute), summary, detail)
+}
+
+// apiToken completes a username or a password from the provider block.
+func apiToken(username, token string, getenv func(string) string, diags *diag.Diagnostics) bitbucket.Credentials {
+	if token == "" {
+		if token = firstSet(getenv, "BITBUCKET_TOKEN", "BITBUCKET_PASSWORD"); token == "" {
+			incomplete(diags, "username", "There is a username but no token beside it. Set token, or the BITBUCKET_TOKEN environment variable.")
+			return nil
+		}
+	}
+	if username == "" {
+		if username = getenv("BITBUCKET_USERNAME"); username == "" {
+			incomplete(diags, "", "There is a password but no username beside it. Set username to the e-mail address of the Atlassian "+
+				"account, or the BITBUCKET_USERNAME environment variable.")
+			return nil
+		}
+	}
+	return bitbucket.Basic{Username: username, Token: token}
+}
+
+// consumer completes an OAuth consumer from the provider block.
+func consumer(id, secret string, getenv func(string) string, diags *diag.Diagnostics) bitbucket.Credentials {
+	if secret == "" {
+		if secret = getenv("BITBUCKET_OAUTH_CLIENT_SECRET"); secret == "" {
+			incomplete(diags, "oauth_client_id", "There is an oauth_client_id but no secret beside it. Set oauth_client_secret, or the "+
+				"BITBUCKET_OAUTH_CLIENT_SECRET environment variable.")
+			return nil
+		}
+	}
+	if id == "" {
+		if id = getenv("BITBUCKET_OAUTH_CLIENT_ID"); id == "" {
+			incomplete(diags, "", "There is an oauth_client_secret but no oauth_client_id beside it. Set it, or the "+
+				"BITBUCKET_OAUTH_CLIENT_ID environment variable.")
+			return nil
+		}
+	}
+	return bitbucket.Consumer{ID: id, Secret: secret}
+}
+
+// fromEnvironment finds the one method that the environment sets completely.
+// Halves beside it are left alone: variables are shared with other tools.
+func fromEnvironment(getenv func(string) string, diags *diag.Diagnostics) bitbucket.Credentials {
+	username, secret := getenv("BITBUCKET_USERNAME"), firstSet(getenv, "BITBUCKET_TOKEN", "BITBUCKET_PASSWORD")
+	id, idSecret := getenv("BITBUCKET_OAUTH_CLIENT_ID"), getenv("BITBUCKET_OAUTH_CLIENT_SECRET")
+	bearer, oauthToken := getenv("BITBUCKET_TOKEN"), getenv("BITBUCKET_OAUTH_TOKEN")
+
+	var found []bitbucket.Credentials
+	var named []string
+	add := func(method bitbucket.Credentials, variables string) {
+		found, named = append(found, method), append(named, variables)
+	}
+	if username != "" && secret != "" {
+		add(bitbucket.Basic{Username: username, Token: secret}, "BITBUCKET_USERNAME with BITBUCKET_TOKEN or BITBUCKET_PASSWORD")
+	} else if bearer != "" && bearer != oauthToken {
+		add(bitbucket.Bearer{Token: bearer}, "BITBUCKET_TOKEN")
+	}
+	if oauthToken != "" {
+		add(bitbucket.Bearer{Token: oauthToken}, "BITBUCKET_OAUTH_TOKEN")
+	}
+	if id != "" && idSecret != "" {
+		add(bitbucket.Consumer{ID: id, Secret: idSecret}, "BITBUCKET_OAUTH_CLIENT_ID with BITBUCKET_OAUTH_CLIENT_SECRET")
+	}
+	switch {
+	case len(found) == 1:
+		return found[0]
+	case len(found) > 1:
+		diags.AddError("Conflicting Bitbucket credentials", "The environment sets more than one way to authenticate: "+
+			strings.Join(named, "; ")+". Unset all but one, or choose in the provider block.")
+	case username+secret+id+idSecret != "":
+		diags.AddError("Incomplete Bitbucket credentials", "The environment sets only a part of what authentication needs. "+waysToAuthenticate)
+	default:
+		diags.AddError("Missing Bitbucket credentials", "There is nothing to authenticate with. "+waysToAuthenticate)
+	}
+	return nil
+}
+
+func firstSet(getenv func(string) string, names ...string) string {
+	for _, name := range names {
+		if value := getenv(name); value != "" {
+			return value
+		}
+	}
+	return ""
+}

@@ -1,0 +1,124 @@
+package provider
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/sshkey"
+)
+
+// deployKeyAttributes are what Bitbucket says of a deploy key. The resource and
+// the data sources share them, and with them flatten.
+type deployKeyAttributes struct {
+	ID                types.String   `tfsdk:"id"`
+	KeyID             types.Int64    `tfsdk:"key_id"`
+	Key               publicKeyValue `tfsdk:"key"`
+	Label             types.String   `tfsdk:"label"`
+	Comment           types.String   `tfsdk:"comment"`
+	KeyType           types.String   `tfsdk:"key_type"`
+	FingerprintSHA256 types.String   `tfsdk:"fingerprint_sha256"`
+	FingerprintMD5    types.String   `tfsdk:"fingerprint_md5"`
+	CreatedOn         types.String   `tfsdk:"created_on"`
+	RepositoryUUID    types.String   `tfsdk:"repository_uuid"`
+}
+
+type deployKeyModel struct {
+	Workspace  types.String `tfsdk:"workspace"`
+	Repository types.String `tfsdk:"repository"`
+	deployKeyAttributes
+}
+
+// repository names the repository as the configuration or the state spells it.
+func (m *deployKeyModel) repository() bitbucket.Repository {
+	return bitbucket.Repository{Workspace: m.Workspace.ValueString(), Slug: m.Repository.ValueString()}
+}
+
+// expand is what Bitbucket is told about the key.
+func (m *deployKeyModel) expand() bitbucket.DeployKeyInput {
+	line := m.Key.ValueString()
+	if key, err := sshkey.Split(line); err == nil {
+		line = key.WithComment(m.Comment.ValueString())
+	}
+	return bitbucket.DeployKeyInput{Key: line, Label: m.Label.ValueString()}
+}
+
+// flatten takes over what Bitbucket says. Label and comment are never null,
+// since Bitbucket has "" for none; what it does not say at all is null.
+func (a *deployKeyAttributes) flatten(repository bitbucket.Repository, key *bitbucket.DeployKey) {
+	a.ID = types.StringValue(deployKeyID(repository, key.ID))
+	a.KeyID = types.Int64Value(key.ID)
+	a.Key = newPublicKeyValue(key.Key)
+	a.Label = types.StringValue(key.Label)
+	a.Comment = types.StringValue(key.Comment)
+	a.CreatedOn = nullIfEmpty(key.CreatedOn)
+	a.RepositoryUUID = nullIfEmpty(key.Repository.UUID)
+	a.describeKey()
+}
+
+// describeKey sets what follows from the key alone. Bitbucket has accepted keys
+// that are none; they have no type and no fingerprint.
+func (a *deployKeyAttributes) describeKey() {
+	key, err := sshkey.Split(a.Key.ValueString())
+	if err != nil {
+		a.KeyType, a.FingerprintSHA256, a.FingerprintMD5 = types.StringNull(), types.StringNull(), types.StringNull()
+		return
+	}
+	a.KeyType = types.StringValue(key.Type)
+	a.FingerprintSHA256 = types.StringValue(key.FingerprintSHA256())
+	a.FingerprintMD5 = types.StringValue(key.FingerprintMD5())
+}
+
+func nullIfEmpty(text string) types.String {
+	if text == "" {
+		return types.StringNull()
+	}
+	return types.StringValue(text)
+}
+
+// keepPlanned puts what was planned in place of what Bitbucket answered: a
+// planned value may not change, and what the key is called is no reason to fail
+// when it exists. The warning names what differs; the next refresh shows it.
+func (m *deployKeyModel) keepPlanned(plan *deployKeyModel, diags *diag.Diagnostics) {
+	var differ []string
+	keep := func(name string, planned types.String, got *types.String) {
+		if planned.IsUnknown() || planned.Equal(*got) {
+			return
+		}
+		differ = append(differ, name)
+		*got = planned
+	}
+	if !m.Key.sameMaterial(plan.Key) {
+		differ = append(differ, "key")
+	}
+	m.Key = plan.Key
+	keep("label", plan.Label, &m.Label)
+	keep("comment", plan.Comment, &m.Comment)
+	keep("key_type", plan.KeyType, &m.KeyType)
+	keep("fingerprint_sha256", plan.FingerprintSHA256, &m.FingerprintSHA256)
+	keep("fingerprint_md5", plan.FingerprintMD5, &m.FingerprintMD5)
+	keep("created_on", plan.CreatedOn, &m.CreatedOn)
+	keep("repository_uuid", plan.RepositoryUUID, &m.RepositoryUUID)
+	if len(differ) > 0 {
+		diags.AddWarning("Bitbucket stored something else", "Bitbucket accepted deploy key "+m.ID.ValueString()+", but answered with another "+
+			strings.Join(differ, ", ")+" than it was sent. The next plan shows the difference.")
+	}
+}
+
+// deployKeyID is the id attribute, which is also the import id.
+func deployKeyID(repository bitbucket.Repository, id int64) string {
+	return repository.String() + "/" + strconv.FormatInt(id, 10)
+}
+
+// parseDeployKeyID takes an import id apart. ok is false for anything else.
+func parseDeployKeyID(text string) (repository bitbucket.Repository, id int64, ok bool) {
+	parts := strings.Split(text, "/")
+	if len(parts) != 3 || !isSlugOrUUID(parts[0]) || !isSlugOrUUID(parts[1]) {
+		return bitbucket.Repository{}, 0, false
+	}
+	id, err := strconv.ParseInt(parts[2], 10, 64)
+	return bitbucket.Repository{Workspace: parts[0], Slug: parts[1]}, id, err == nil && id > 0
+}

@@ -1,0 +1,180 @@
+package provider
+
+import (
+	"context"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/attr"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/sshkey"
+)
+
+// ModifyPlan decides what a difference between configuration and state means.
+// All of it is here and not in plan modifiers of the attributes, since those
+// run in random order and each decision needs several attributes.
+//
+// Terraform allows two planned values for what the configuration sets: that
+// value, or the one in state, which says that they mean the same.
+func (r *deployKeyResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+	if req.Plan.Raw.IsNull() {
+		return // Deleting needs no decision.
+	}
+	var config, plan deployKeyModel
+	resp.Diagnostics.Append(req.Config.Get(ctx, &config)...)
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	plan.planComment(&config)
+	if req.State.Raw.IsNull() {
+		plan.planCreate(&resp.Diagnostics)
+		resp.Diagnostics.Append(resp.Plan.Set(ctx, &plan)...)
+		return
+	}
+	var state deployKeyModel
+	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	resp.RequiresReplace = append(resp.RequiresReplace, r.replacing(ctx, &plan, &state, &resp.Diagnostics)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	if len(resp.RequiresReplace) > 0 {
+		// Terraform plans once more, without the state, for the key that comes.
+		plan.planCreate(&resp.Diagnostics)
+	} else {
+		plan.planUpdate(&config, &state, &resp.Diagnostics)
+	}
+	resp.Diagnostics.Append(resp.Plan.Set(ctx, &plan)...)
+}
+
+// planComment plans the comment that holds: the configured one, else the one
+// inside the key. Terraform itself would keep the one in state for ever.
+func (m *deployKeyModel) planComment(config *deployKeyModel) {
+	switch {
+	case !config.Comment.IsNull():
+		m.Comment = config.Comment
+	case config.Key.IsUnknown():
+		m.Comment = types.StringUnknown()
+	default:
+		m.Comment = types.StringValue(commentIn(config.Key))
+	}
+}
+
+// commentIn is the comment inside a key text.
+func commentIn(text publicKeyValue) string {
+	key, err := sshkey.Split(text.ValueString())
+	if err != nil {
+		return "" // publicKeyValidator has reported it.
+	}
+	return key.Comment
+}
+
+// planCreate plans a key that Bitbucket does not have yet.
+func (m *deployKeyModel) planCreate(diags *diag.Diagnostics) {
+	m.ID, m.KeyID = types.StringUnknown(), types.Int64Unknown()
+	m.CreatedOn, m.RepositoryUUID = types.StringUnknown(), types.StringUnknown()
+	if m.Key.IsUnknown() {
+		m.KeyType, m.FingerprintSHA256, m.FingerprintMD5 = types.StringUnknown(), types.StringUnknown(), types.StringUnknown()
+		return
+	}
+	m.describeKey()
+	if refusal := refusal(m.Key); refusal != "" {
+		diags.AddAttributeError(path.Root("key"), "Bitbucket refuses this key", refusal)
+	}
+}
+
+// planUpdate plans a key that stays: everything is known, and what only looks
+// different is no difference.
+func (m *deployKeyModel) planUpdate(config, state *deployKeyModel, diags *diag.Diagnostics) {
+	if !config.Comment.IsNull() || m.Comment.Equal(state.Comment) {
+		m.Key = state.Key // Its text may hold another comment, which does not count.
+	}
+	m.ID, m.KeyID = state.ID, state.KeyID
+	if !m.Workspace.Equal(state.Workspace) || !m.Repository.Equal(state.Repository) {
+		m.ID = types.StringValue(deployKeyID(m.repository(), state.KeyID.ValueInt64()))
+	}
+	m.CreatedOn, m.RepositoryUUID = state.CreatedOn, state.RepositoryUUID
+	m.KeyType, m.FingerprintSHA256, m.FingerprintMD5 = state.KeyType, state.FingerprintSHA256, state.FingerprintMD5
+	if refusal := refusal(m.Key); refusal != "" {
+		diags.AddAttributeWarning(path.Root("key"), "Bitbucket refuses such a key today", refusal+
+			" This one exists and keeps working, but could not be added again.")
+	}
+}
+
+func refusal(text publicKeyValue) string {
+	key, err := sshkey.Split(text.ValueString())
+	if err != nil {
+		return "" // publicKeyValidator has reported it.
+	}
+	return key.Refusal()
+}
+
+// replacing returns the attributes whose change needs another key. What is
+// unknown might be a change, and Terraform does not allow to find that out
+// later.
+func (r *deployKeyResource) replacing(ctx context.Context, plan, state *deployKeyModel, diags *diag.Diagnostics) path.Paths {
+	var paths path.Paths
+	differs := func(name string, planned, prior attr.Value) {
+		if !planned.Equal(prior) {
+			paths = append(paths, path.Root(name))
+		}
+	}
+	if !plan.Key.sameMaterial(state.Key) {
+		differs("key", plan.Key, state.Key)
+	}
+	if r.data.updateReplaces {
+		differs("label", plan.Label, state.Label)
+		differs("comment", plan.Comment, state.Comment)
+	}
+	if len(paths) > 0 && plan.repository() == state.repository() || !r.sameRepository(ctx, plan, state, diags) {
+		differs("workspace", plan.Workspace, state.Workspace)
+		differs("repository", plan.Repository, state.Repository)
+	}
+	return paths
+}
+
+// sameRepository tells whether the planned workspace and repository are another
+// spelling of the ones in state. Where that does not show, it costs one GET of
+// the key under the new spelling: only a 404 or another uuid means no. Any other
+// answer is an error, since the price of guessing is a live credential.
+func (r *deployKeyResource) sameRepository(ctx context.Context, plan, state *deployKeyModel, diags *diag.Diagnostics) bool {
+	if plan.Workspace.IsUnknown() || plan.Repository.IsUnknown() {
+		return false
+	}
+	planned, prior, uuid := plan.repository(), state.repository(), state.RepositoryUUID.ValueString()
+	sameWorkspace := strings.EqualFold(planned.Workspace, prior.Workspace)
+	if sameWorkspace && strings.EqualFold(planned.Slug, prior.Slug) {
+		return true
+	}
+	if isUUID(planned.Slug) && uuid != "" {
+		if !strings.EqualFold(planned.Slug, uuid) {
+			return false
+		}
+		if sameWorkspace {
+			return true
+		}
+	}
+	if !r.data.configured(diags) {
+		return false
+	}
+	key, err := r.data.client.FindDeployKey(ctx, planned, state.KeyID.ValueInt64())
+	if bitbucket.IsNotFound(err) {
+		return false
+	}
+	if err != nil {
+		readDeployKey.addError(diags, planned, err, "This was to find out whether "+planned.String()+" is another name of "+prior.String()+
+			", the repository in state: only then is its deploy key kept. Nothing was changed.")
+		return false
+	}
+	if uuid == "" {
+		return newPublicKeyValue(key.Key).sameMaterial(state.Key)
+	}
+	return strings.EqualFold(key.Repository.UUID, uuid)
+}

@@ -1,0 +1,255 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringdefault"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-log/tflog"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
+)
+
+var (
+	_ resource.ResourceWithConfigure   = (*deployKeyResource)(nil)
+	_ resource.ResourceWithModifyPlan  = (*deployKeyResource)(nil)
+	_ resource.ResourceWithImportState = (*deployKeyResource)(nil)
+)
+
+type deployKeyResource struct{ data *providerData }
+
+func newDeployKeyResource() resource.Resource { return &deployKeyResource{} }
+
+func (r *deployKeyResource) Metadata(_ context.Context, req resource.MetadataRequest, resp *resource.MetadataResponse) {
+	resp.TypeName = req.ProviderTypeName + "_deploy_key"
+}
+
+func (r *deployKeyResource) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
+	resp.Schema = schema.Schema{
+		// Other providers have this type at version 0. Theirs can be told from
+		// ours only if ours never was.
+		Version: 1,
+		MarkdownDescription: "Manages a deploy key (Bitbucket's pages call it an access key): an SSH public key that lets a machine read a repository. " +
+			"The same key may be on any number of repositories, once on each.\n\n" +
+			"**Upstream API**: [Deployments: deploy keys](https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/)",
+		Attributes: map[string]schema.Attribute{
+			"workspace": schema.StringAttribute{
+				MarkdownDescription: "Slug of the workspace, or its UUID in braces. Another workspace replaces the key; another spelling of the same one does not.",
+				Required:            true,
+				Validators:          []validator.String{slugValidator{}},
+			},
+			"repository": schema.StringAttribute{
+				MarkdownDescription: "Slug of the repository, or its UUID in braces, which survives a rename. Another repository replaces the key; another spelling of the same one does not.",
+				Required:            true,
+				Validators:          []validator.String{slugValidator{}},
+			},
+			"key": schema.StringAttribute{
+				MarkdownDescription: "Public key in OpenSSH format, for example `ssh-ed25519 AAAA… comment`: Ed25519, ECDSA, or RSA of 2048 bits and more. " +
+					"White space around it and a comment in it never replace the key, so `file()` and `tls_private_key` need no `trimspace()`. Another key replaces it.",
+				Required:   true,
+				CustomType: publicKeyType{},
+				Validators: []validator.String{publicKeyValidator{}},
+			},
+			"label": schema.StringAttribute{
+				MarkdownDescription: "Name shown for the key in the repository's settings. Default: `\"\"`. Changes in place.",
+				Optional:            true,
+				Computed:            true,
+				Default:             stringdefault.StaticString(""),
+				Validators:          []validator.String{textValidator{}},
+			},
+			"comment": schema.StringAttribute{
+				MarkdownDescription: "Comment of the key, which may be several words. Default: the comment inside `key`. Changes in place.",
+				Optional:            true,
+				Computed:            true,
+				Validators:          []validator.String{textValidator{}},
+			},
+			"id": schema.StringAttribute{
+				MarkdownDescription: "`workspace/repository/key_id`, as `terraform import` takes it.",
+				Computed:            true,
+			},
+			"key_id": schema.Int64Attribute{
+				MarkdownDescription: "Number of the key at Bitbucket.",
+				Computed:            true,
+			},
+			"fingerprint_sha256": schema.StringAttribute{
+				MarkdownDescription: "SHA-256 fingerprint as `ssh-keygen -l` prints it: `SHA256:…`.",
+				Computed:            true,
+			},
+			"fingerprint_md5": schema.StringAttribute{
+				MarkdownDescription: "MD5 fingerprint as pairs of digits: `aa:bb:…`.",
+				Computed:            true,
+			},
+			"key_type": schema.StringAttribute{
+				MarkdownDescription: "Algorithm of the key, for example `ssh-ed25519`.",
+				Computed:            true,
+			},
+			"created_on": schema.StringAttribute{
+				MarkdownDescription: "When the key was added, in ISO 8601.",
+				Computed:            true,
+			},
+			"repository_uuid": schema.StringAttribute{
+				MarkdownDescription: "UUID of the repository, in braces.",
+				Computed:            true,
+			},
+		},
+	}
+}
+
+func (r *deployKeyResource) Configure(_ context.Context, req resource.ConfigureRequest, resp *resource.ConfigureResponse) {
+	r.data = configuredData(req.ProviderData, &resp.Diagnostics)
+}
+
+// Create adds the key for one request. What Bitbucket answers is the state.
+func (r *deployKeyResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
+	var plan deployKeyModel
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
+	if resp.Diagnostics.HasError() || !r.data.configured(&resp.Diagnostics) {
+		return
+	}
+	key, err := r.data.client.CreateDeployKey(ctx, plan.repository(), plan.expand())
+	if err != nil {
+		createDeployKey.addError(&resp.Diagnostics, plan.repository(), err)
+		return
+	}
+	state := plan
+	state.flatten(plan.repository(), key)
+	state.keepPlanned(&plan, &resp.Diagnostics)
+	resp.Diagnostics.Append(resp.State.Set(ctx, &state)...)
+	if r.data.oauthConsumer {
+		resp.Diagnostics.AddWarning("Deploy key depends on the OAuth consumer", "Bitbucket binds a key that was added with an OAuth consumer to it: "+
+			"any change to the consumer invalidates the key. An API token of an account does not have this effect.")
+	}
+}
+
+// Read takes over what Bitbucket has. Only a key that is gone from a repository
+// that still answers leaves the state.
+func (r *deployKeyResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
+	var state deployKeyModel
+	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	if r.data.client == nil {
+		r.data.warnUnconfigured.Do(func() {
+			resp.Diagnostics.AddWarning("Bitbucket was not asked", "The provider configuration is not known yet, so the deploy keys in state "+
+				"were not refreshed. They are, once what the configuration depends on exists.")
+		})
+		return
+	}
+	key, err := r.data.client.DeployKey(ctx, state.repository(), state.KeyID.ValueInt64())
+	if errors.Is(err, bitbucket.ErrDeployKeyGone) {
+		tflog.Info(ctx, "deploy key is gone from Bitbucket", map[string]any{"id": state.ID.ValueString()})
+		resp.State.RemoveResource(ctx)
+		return
+	}
+	if err != nil {
+		readDeployKey.addError(&resp.Diagnostics, state.repository(), err, keptAfter(err))
+		return
+	}
+	state.flatten(state.repository(), key)
+	resp.Diagnostics.Append(resp.State.Set(ctx, &state)...)
+}
+
+// keptAfter tells the way out where a repository is out of sight.
+func keptAfter(err error) string {
+	if bitbucket.IsNotFound(err) {
+		return stateKept
+	}
+	return ""
+}
+
+// Update changes label and comment for one request, or nothing at all where
+// only the spelling of the repository or of the key differs.
+func (r *deployKeyResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
+	var plan, state deployKeyModel
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
+	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	if plan.Label.Equal(state.Label) && plan.Comment.Equal(state.Comment) {
+		resp.Diagnostics.Append(resp.State.Set(ctx, &plan)...)
+		return
+	}
+	if !r.data.configured(&resp.Diagnostics) {
+		return
+	}
+	key, err := r.updateKey(ctx, &plan, &state, &resp.Diagnostics)
+	if err != nil {
+		return
+	}
+	updated := plan
+	updated.flatten(plan.repository(), key)
+	updated.keepPlanned(&plan, &resp.Diagnostics)
+	resp.Diagnostics.Append(resp.State.Set(ctx, &updated)...)
+}
+
+// updateKey sends the documented request. Where Bitbucket refuses to touch the
+// key in it, a label alone may still be changed by a request without the key.
+func (r *deployKeyResource) updateKey(ctx context.Context, plan, state *deployKeyModel, diags *diag.Diagnostics) (*bitbucket.DeployKey, error) {
+	repository, id, input := plan.repository(), state.KeyID.ValueInt64(), plan.expand()
+	key, err := r.data.client.UpdateDeployKey(ctx, repository, id, input)
+	if !isImmutable(err) {
+		if err != nil {
+			updateDeployKey.addError(diags, repository, err)
+		}
+		return key, err
+	}
+	refusal := err
+	if plan.Comment.Equal(state.Comment) {
+		key, err = r.data.client.UpdateDeployKey(ctx, repository, id, bitbucket.DeployKeyInput{Label: input.Label})
+		if err == nil {
+			return key, nil
+		}
+		if !bitbucket.HasStatus(err, http.StatusBadRequest) {
+			updateDeployKey.addError(diags, repository, err)
+			return nil, err
+		}
+	}
+	updateDeployKey.addError(diags, repository, refusal, "Bitbucket does not let this key be changed in place; nothing was changed. There are two ways on: replace this key "+
+		"with \"terraform apply -replace=ADDRESS\", or set update_strategy = \"replace\" in the provider block, which plans every change of label or "+
+		"comment as a replacement. Both remove the key from the repository for a moment.")
+	return nil, err
+}
+
+// isImmutable tells Bitbucket's refusal to change a key from other bad
+// requests. Both wordings that have been seen speak of modifying.
+func isImmutable(err error) bool {
+	refused, ok := errors.AsType[*bitbucket.Error](err)
+	return ok && bitbucket.HasStatus(err, http.StatusBadRequest) && strings.Contains(refused.Message, "modif")
+}
+
+// Delete removes the key. One that is gone already is as good as removed.
+func (r *deployKeyResource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
+	var state deployKeyModel
+	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+	if resp.Diagnostics.HasError() || !r.data.configured(&resp.Diagnostics) {
+		return
+	}
+	if err := r.data.client.DeleteDeployKey(ctx, state.repository(), state.KeyID.ValueInt64()); err != nil {
+		deleteDeployKey.addError(&resp.Diagnostics, state.repository(), err, keptAfter(err))
+	}
+}
+
+// ImportState takes workspace/repository/key_id. Read does the rest.
+func (r *deployKeyResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
+	repository, id, ok := parseDeployKeyID(req.ID)
+	if !ok {
+		resp.Diagnostics.AddError("Invalid import ID", "Expected workspace/repository/key_id, for example \"acme/website/10958984\". "+
+			"Workspace and repository may be UUIDs in braces; key_id is the number that the bitbucket_deploy_keys data source lists.")
+		return
+	}
+	if !r.data.configured(&resp.Diagnostics) {
+		return
+	}
+	resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("workspace"), repository.Workspace)...)
+	resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("repository"), repository.Slug)...)
+	resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("key_id"), id)...)
+}

@@ -1,0 +1,233 @@
+// Package provider is the Terraform side of the provider: the only code that
+// knows plans, state and diagnostics. Each entity has one file a kind.
+package provider
+
+import (
+	"context"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
+	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/provider"
+	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
+)
+
+const (
+	defaultMaxRetries     = 4
+	defaultRequestTimeout = 30 * time.Second
+
+	updateInPlace  = "in_place"
+	updateReplaces = "replace"
+)
+
+type bitbucketProvider struct{ version string }
+
+type providerModel struct {
+	Username          types.String `tfsdk:"username"`
+	Token             types.String `tfsdk:"token"`
+	Password          types.String `tfsdk:"password"`
+	OAuthClientID     types.String `tfsdk:"oauth_client_id"`
+	OAuthClientSecret types.String `tfsdk:"oauth_client_secret"`
+	BaseURL           types.String `tfsdk:"base_url"`
+	MaxRetries        types.Int64  `tfsdk:"max_retries"`
+	RequestTimeout    types.String `tfsdk:"request_timeout"`
+	UpdateStrategy    types.String `tfsdk:"update_strategy"`
+}
+
+// providerData is what Configure hands to resources and data sources.
+type providerData struct {
+	// client is nil while a part of the configuration is unknown, which happens
+	// in a plan that is to create what the credentials come from.
+	client *bitbucket.Client
+	// warnUnconfigured lets one read of many say that nothing was asked.
+	warnUnconfigured sync.Once
+
+	updateReplaces bool
+	// oauthConsumer tells that keys are bound to an OAuth consumer.
+	oauthConsumer bool
+}
+
+// New returns what makes the provider. The version ends up in the User-Agent.
+func New(version string) func() provider.Provider {
+	return func() provider.Provider { return &bitbucketProvider{version: version} }
+}
+
+func (p *bitbucketProvider) Metadata(_ context.Context, _ provider.MetadataRequest, resp *provider.MetadataResponse) {
+	resp.TypeName = "bitbucket"
+	resp.Version = p.version
+}
+
+func (p *bitbucketProvider) Schema(_ context.Context, _ provider.SchemaRequest, resp *provider.SchemaResponse) {
+	resp.Schema = schema.Schema{
+		MarkdownDescription: "Manages the deploy keys (access keys) of Bitbucket Cloud repositories.",
+		Attributes: map[string]schema.Attribute{
+			"username": schema.StringAttribute{
+				MarkdownDescription: "E-mail address of the Atlassian account that the API token belongs to. Can also be set with the `BITBUCKET_USERNAME` environment variable.",
+				Optional:            true,
+			},
+			"token": schema.StringAttribute{
+				MarkdownDescription: "With `username`: an Atlassian API token with scopes. Alone: an access token or an OAuth access token, sent as Bearer. Can also be set with the `BITBUCKET_TOKEN` environment variable; an OAuth access token with `BITBUCKET_OAUTH_TOKEN`.",
+				Optional:            true,
+				Sensitive:           true,
+			},
+			"password": schema.StringAttribute{
+				MarkdownDescription: "The same as `token` beside `username`, under the name that other Bitbucket providers use. Conflicts with `token`. Can also be set with the `BITBUCKET_PASSWORD` environment variable.",
+				Optional:            true,
+				Sensitive:           true,
+			},
+			"oauth_client_id": schema.StringAttribute{
+				MarkdownDescription: "Key of a private OAuth consumer of the workspace. Can also be set with the `BITBUCKET_OAUTH_CLIENT_ID` environment variable.",
+				Optional:            true,
+			},
+			"oauth_client_secret": schema.StringAttribute{
+				MarkdownDescription: "Secret of the OAuth consumer. Can also be set with the `BITBUCKET_OAUTH_CLIENT_SECRET` environment variable.",
+				Optional:            true,
+				Sensitive:           true,
+			},
+			"base_url": schema.StringAttribute{
+				MarkdownDescription: "Root of the API. Must be `https`, or `http` on a loopback host. Default: `" + bitbucket.DefaultBaseURL + "`. Can also be set with the `BITBUCKET_BASE_URL` environment variable.",
+				Optional:            true,
+			},
+			"max_retries": schema.Int64Attribute{
+				MarkdownDescription: "How often a request is tried again after a rate limit (429), and, where that is safe, after a server error or a broken connection. `0` to `20`. Default: `4`.",
+				Optional:            true,
+				Validators:          []validator.Int64{int64validator.Between(0, 20)},
+			},
+			"request_timeout": schema.StringAttribute{
+				MarkdownDescription: "Longest time that one try of a request may take, as a duration like `10s` or `1m30s`. Default: `30s`.",
+				Optional:            true,
+				Validators:          []validator.String{durationValidator{}},
+			},
+			"update_strategy": schema.StringAttribute{
+				MarkdownDescription: "How a changed `label` or `comment` reaches Bitbucket. `in_place` updates the key, as the API documents it. `replace` plans a replacement, for a Bitbucket that refuses to update a key. Default: `in_place`.",
+				Optional:            true,
+				Validators:          []validator.String{stringvalidator.OneOf(updateInPlace, updateReplaces)},
+			},
+		},
+	}
+}
+
+// Configure makes the one client of this process. Its context ends with the
+// call, so the client keeps nothing of it.
+func (p *bitbucketProvider) Configure(ctx context.Context, req provider.ConfigureRequest, resp *provider.ConfigureResponse) {
+	var config providerModel
+	resp.Diagnostics.Append(req.Config.Get(ctx, &config)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	data := &providerData{updateReplaces: config.UpdateStrategy.ValueString() == updateReplaces}
+	resp.ResourceData, resp.DataSourceData = data, data
+	if config.anyUnknown() {
+		return
+	}
+	credentials := config.credentials(os.Getenv, &resp.Diagnostics)
+	_, data.oauthConsumer = credentials.(bitbucket.Consumer)
+	baseURL := config.baseURL(os.Getenv, &resp.Diagnostics)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	client, err := bitbucket.NewClient(bitbucket.Options{
+		BaseURL:        baseURL,
+		Credentials:    credentials,
+		MaxRetries:     config.maxRetries(),
+		RequestTimeout: config.requestTimeout(),
+		UserAgent:      "terraform-provider-bitbucket/" + p.version,
+		Transport:      loggingTransport{bitbucket.NewTransport()},
+	})
+	if err != nil {
+		resp.Diagnostics.AddError("Unable to configure the Bitbucket client", err.Error())
+		return
+	}
+	data.client = client
+}
+
+// anyUnknown tells whether something that requests depend on will only be
+// known later. The environment never stands in for it.
+func (m *providerModel) anyUnknown() bool {
+	for _, value := range []interface{ IsUnknown() bool }{
+		m.Username, m.Token, m.Password, m.OAuthClientID, m.OAuthClientSecret, m.BaseURL, m.MaxRetries, m.RequestTimeout,
+	} {
+		if value.IsUnknown() {
+			return true
+		}
+	}
+	return false
+}
+
+// baseURL is the root of the API, checked. A user name or password in it is
+// refused without showing the line that it stands on.
+func (m *providerModel) baseURL(getenv func(string) string, diags *diag.Diagnostics) string {
+	const summary = "Invalid Bitbucket base URL"
+	raw, where := m.BaseURL.ValueString(), "base_url"
+	if m.BaseURL.IsNull() {
+		raw, where = getenv("BITBUCKET_BASE_URL"), "BITBUCKET_BASE_URL"
+	}
+	if raw == "" && where != "base_url" {
+		return bitbucket.DefaultBaseURL
+	}
+	if _, err := bitbucket.ParseBaseURL(raw); err != nil {
+		detail := "The value of " + where + " cannot be used: " + err.Error() + "."
+		if holdsUserInfo(raw) || where != "base_url" {
+			diags.AddError(summary, detail)
+		} else {
+			diags.AddAttributeError(path.Root("base_url"), summary, detail)
+		}
+	}
+	return raw
+}
+
+func (m *providerModel) maxRetries() int {
+	if m.MaxRetries.IsNull() {
+		return defaultMaxRetries
+	}
+	return int(m.MaxRetries.ValueInt64())
+}
+
+func (m *providerModel) requestTimeout() time.Duration {
+	timeout, err := time.ParseDuration(m.RequestTimeout.ValueString())
+	if err != nil { // Null: durationValidator lets nothing else through.
+		return defaultRequestTimeout
+	}
+	return timeout
+}
+
+func (p *bitbucketProvider) Resources(context.Context) []func() resource.Resource {
+	return []func() resource.Resource{newDeployKeyResource}
+}
+
+func (p *bitbucketProvider) DataSources(context.Context) []func() datasource.DataSource {
+	return []func() datasource.DataSource{newDeployKeyDataSource, newDeployKeysDataSource}
+}
+
+// configuredData is what Configure of a resource or data source was handed, nil
+// while a configuration is only validated.
+func configuredData(handed any, diags *diag.Diagnostics) *providerData {
+	if handed == nil {
+		return nil
+	}
+	data, ok := handed.(*providerData)
+	if !ok {
+		diags.AddError("Unexpected provider data", "This is a bug in the provider. Please report it.")
+	}
+	return data
+}
+
+// configured tells whether Bitbucket can be asked, and reports it if not.
+func (d *providerData) configured(diags *diag.Diagnostics) bool {
+	if d != nil && d.client != nil {
+		return true
+	}
+	diags.AddError("Bitbucket cannot be asked yet", "The provider configuration depends on values that are known only after apply. Create what it "+
+		"depends on first, for example with \"terraform apply -target=ADDRESS\".")
+	return false
+}

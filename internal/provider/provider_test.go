@@ -1,0 +1,162 @@
+package provider
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"fmt"
+	"log"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-framework/providerserver"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
+)
+
+// TestMain finds the CLI that the tests run, and keeps the environment of the
+// person who runs them out of the tests.
+func TestMain(m *testing.M) {
+	cli, err := terraformcli.Find(context.Background())
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, variable := range os.Environ() {
+		name, _, _ := strings.Cut(variable, "=")
+		if strings.HasPrefix(name, "BITBUCKET_") || name == "TF_CLI_CONFIG_FILE" || name == "TF_CLI_ARGS" || name == "TF_LOG" {
+			_ = os.Unsetenv(name)
+		}
+	}
+	for name, value := range map[string]string{
+		"TF_ACC_TERRAFORM_PATH":     cli.Path,
+		"TF_ACC_PROVIDER_HOST":      cli.RegistryHost(),
+		"TF_ACC_PROVIDER_NAMESPACE": "bitbucket-deploy-keys",
+	} {
+		if err := os.Setenv(name, value); err != nil {
+			log.Fatal(err)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// requiredProviders ties the name bitbucket to the provider under test.
+const requiredProviders = `
+terraform {
+  required_providers {
+    bitbucket = {
+      source = "bitbucket-deploy-keys/bitbucket"
+    }
+  }
+}
+`
+
+// fake is an emulator behind a server, and a provider configuration for it.
+type fake struct {
+	*emulator.Emulator
+	url string
+}
+
+// newFake starts an emulator that holds acme/website and acme/api.
+func newFake(t *testing.T) *fake {
+	t.Helper()
+	e := emulator.New(emulator.Seed{Workspaces: []emulator.Workspace{
+		{Slug: "acme", UUID: workspaceUUID, Repositories: []emulator.Repository{
+			{Slug: "website", UUID: websiteUUID},
+			{Slug: "api"},
+		}},
+		{Slug: "other", Repositories: []emulator.Repository{{Slug: "website"}}},
+	}})
+	e.AllowBasic("ci@example.com", "api-token")
+	server := httptest.NewServer(e)
+	t.Cleanup(server.Close)
+	return &fake{e, server.URL}
+}
+
+const (
+	workspaceUUID = "{2f5a9b2e-0000-4000-8000-0000000000ac}"
+	websiteUUID   = "{85d08b4e-571d-44e9-a507-fa476535aa98}"
+)
+
+// config is a whole configuration: the provider with more lines in its block,
+// and body.
+func (f *fake) config(body string, providerLines ...string) string {
+	return requiredProviders + fmt.Sprintf(`
+provider "bitbucket" {
+  base_url    = "%s/2.0"
+  username    = "ci@example.com"
+  token       = "api-token"
+  %s
+}
+`, f.url, strings.Join(providerLines, "\n  ")) + body
+}
+
+// deployKey is a resource with these lines, in acme/website unless they say
+// otherwise.
+func deployKey(lines ...string) string {
+	body := strings.Join(lines, "\n  ")
+	for name, value := range map[string]string{"workspace": "acme", "repository": "website"} {
+		if !regexp.MustCompile(`(?m)^\s*` + name + `\s*=`).MatchString(body) {
+			body = fmt.Sprintf("%s = %q\n  ", name, value) + body
+		}
+	}
+	return "\nresource \"bitbucket_deploy_key\" \"test\" {\n  " + body + "\n}\n"
+}
+
+// sent lists the requests since the last call, as "METHOD path status".
+func (f *fake) sent() []string {
+	var lines []string
+	for _, r := range f.Requests() {
+		lines = append(lines, fmt.Sprintf("%s %s %d", r.Method, strings.TrimPrefix(r.Path, "/2.0/repositories/"), r.Status))
+	}
+	f.ForgetRequests()
+	return lines
+}
+
+// writes are the requests among them that are meant to change something.
+func (f *fake) writes() []string {
+	var lines []string
+	for _, line := range f.sent() {
+		if !strings.HasPrefix(line, "GET ") {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// newKey makes a public key without a comment.
+func newKey(t *testing.T) string {
+	t.Helper()
+	public, _, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return authorizedKey(t, public)
+}
+
+func authorizedKey(t *testing.T, public any) string {
+	t.Helper()
+	key, err := ssh.NewPublicKey(public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))
+}
+
+// test runs steps with the provider in process. None needs TF_ACC: there is
+// nothing outside this process to be careful with.
+func test(t *testing.T, steps ...resource.TestStep) {
+	t.Helper()
+	resource.UnitTest(t, resource.TestCase{
+		ProtoV6ProviderFactories: map[string]func() (tfprotov6.ProviderServer, error){
+			"bitbucket": providerserver.NewProtocol6WithError(New("test")()),
+		},
+		Steps: steps,
+	})
+}

@@ -1,0 +1,146 @@
+package provider
+
+import (
+	"context"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/sshkey"
+)
+
+// slugOrUUID is what Bitbucket takes for a workspace or a repository. Whatever
+// could lead to another path of the API is no slug.
+var slugOrUUID = regexp.MustCompile(`^(?:[A-Za-z0-9_.-]{1,128}|\{[A-Za-z0-9-]{1,64}\})$`)
+
+// isSlugOrUUID tells whether text can name a workspace or a repository.
+func isSlugOrUUID(text string) bool {
+	return slugOrUUID.MatchString(text) && text != "." && text != ".."
+}
+
+// isUUID tells whether text is the {uuid} form of a workspace or repository.
+func isUUID(text string) bool { return strings.HasPrefix(text, "{") }
+
+// slugValidator allows what names a workspace or a repository in a path.
+type slugValidator struct{}
+
+// Description says what is allowed, in words for logs and documentation.
+func (slugValidator) Description(context.Context) string { return "must be a slug or a {uuid}" }
+
+// MarkdownDescription is the same.
+func (v slugValidator) MarkdownDescription(ctx context.Context) string { return v.Description(ctx) }
+
+// ValidateString reports anything else.
+func (slugValidator) ValidateString(_ context.Context, req validator.StringRequest, resp *validator.StringResponse) {
+	if req.ConfigValue.IsNull() || req.ConfigValue.IsUnknown() || isSlugOrUUID(req.ConfigValue.ValueString()) {
+		return
+	}
+	resp.Diagnostics.AddAttributeError(req.Path, "Invalid "+req.Path.String(), "Expected a slug as it stands in the address of the page, "+
+		"for example \"my-repository\" in bitbucket.org/my-workspace/my-repository, or a UUID in braces.")
+}
+
+// textValidator allows text that Bitbucket stores as it is. It would trim white
+// space, and Terraform does not allow a planned value to come back changed.
+type textValidator struct{}
+
+// Description says what is allowed, in words for logs and documentation.
+func (textValidator) Description(context.Context) string {
+	return "must not have white space around it or hold control characters"
+}
+
+// MarkdownDescription is the same.
+func (v textValidator) MarkdownDescription(ctx context.Context) string { return v.Description(ctx) }
+
+// ValidateString reports anything else.
+func (textValidator) ValidateString(_ context.Context, req validator.StringRequest, resp *validator.StringResponse) {
+	if req.ConfigValue.IsNull() || req.ConfigValue.IsUnknown() {
+		return
+	}
+	text := req.ConfigValue.ValueString()
+	var detail string
+	switch {
+	case sshkey.HoldsPrivateKey(text):
+		// Without a path: Terraform would print the line that the key is on.
+		resp.Diagnostics.AddError("Private key given", "The "+req.Path.String()+" of the deploy key holds a private key. "+
+			"If it was committed or shared, consider it leaked.")
+		return
+	case strings.ContainsFunc(text, unicode.IsControl):
+		detail = "It holds a line break, a tab or another control character."
+	case strings.TrimSpace(text) != text:
+		detail = "It begins or ends with white space, which Bitbucket removes. Use trimspace(), or remove it."
+	default:
+		return
+	}
+	resp.Diagnostics.AddAttributeError(req.Path, "Invalid "+req.Path.String(), detail)
+}
+
+// publicKeyValidator reports a key that cannot be one, before anything is sent.
+type publicKeyValidator struct{}
+
+// Description says what is allowed, in words for logs and documentation.
+func (publicKeyValidator) Description(context.Context) string {
+	return "must be one OpenSSH public key"
+}
+
+// MarkdownDescription is the same.
+func (v publicKeyValidator) MarkdownDescription(ctx context.Context) string {
+	return v.Description(ctx)
+}
+
+// ValidateString reports anything else.
+func (publicKeyValidator) ValidateString(_ context.Context, req validator.StringRequest, resp *validator.StringResponse) {
+	if req.ConfigValue.IsNull() || req.ConfigValue.IsUnknown() {
+		return
+	}
+	text := req.ConfigValue.ValueString()
+	if problem := sshkey.Check(text); problem != nil {
+		addKeyProblem(&resp.Diagnostics, req.Path, problem)
+		return
+	}
+	if key, err := sshkey.Split(text); err == nil && key.Doubt() != "" {
+		resp.Diagnostics.AddAttributeWarning(req.Path, "Bitbucket may refuse this key", key.Doubt())
+	}
+}
+
+// addKeyProblem reports a problem on its attribute, or without one where the
+// value may be secret: Terraform prints the lines that an attribute is on.
+func addKeyProblem(diags *diag.Diagnostics, at path.Path, problem *sshkey.Problem) {
+	if problem.MaybeSecret {
+		diags.AddError(problem.Summary, "The attribute "+at.String()+" cannot be used. "+problem.Detail)
+		return
+	}
+	diags.AddAttributeError(at, problem.Summary, problem.Detail)
+}
+
+// durationValidator allows a positive duration.
+type durationValidator struct{}
+
+// Description says what is allowed, in words for logs and documentation.
+func (durationValidator) Description(context.Context) string {
+	return "must be a positive duration like 30s"
+}
+
+// MarkdownDescription is the same.
+func (v durationValidator) MarkdownDescription(ctx context.Context) string { return v.Description(ctx) }
+
+// ValidateString reports anything else.
+func (durationValidator) ValidateString(_ context.Context, req validator.StringRequest, resp *validator.StringResponse) {
+	if req.ConfigValue.IsNull() || req.ConfigValue.IsUnknown() {
+		return
+	}
+	if duration, err := time.ParseDuration(req.ConfigValue.ValueString()); err != nil || duration <= 0 {
+		resp.Diagnostics.AddAttributeError(req.Path, "Invalid duration", "Expected a positive duration with its unit, for example \"30s\" or \"1m30s\".")
+	}
+}
+
+// holdsUserInfo tells whether a URL may hold a user name or password.
+func holdsUserInfo(raw string) bool {
+	u, err := url.Parse(raw)
+	return err != nil || u.User != nil || strings.Contains(raw, "@")
+}
