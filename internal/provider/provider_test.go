@@ -63,14 +63,17 @@ type fake struct {
 	url string
 }
 
-// newFake starts an emulator that holds acme/website and acme/api.
+// newFake starts an emulator that holds acme/website, acme/api and
+// other/website.
 func newFake(t *testing.T) *fake {
 	t.Helper()
+	return startFake(t, []emulator.Repository{{Slug: "website", UUID: websiteUUID}, {Slug: "api"}})
+}
+
+func startFake(t *testing.T, repositories []emulator.Repository) *fake {
+	t.Helper()
 	e := emulator.New(emulator.Seed{Workspaces: []emulator.Workspace{
-		{Slug: "acme", UUID: workspaceUUID, Repositories: []emulator.Repository{
-			{Slug: "website", UUID: websiteUUID},
-			{Slug: "api"},
-		}},
+		{Slug: "acme", UUID: workspaceUUID, Repositories: repositories},
 		{Slug: "other", Repositories: []emulator.Repository{{Slug: "website"}}},
 	}})
 	e.AllowBasic("ci@example.com", "api-token")
@@ -159,4 +162,13 @@ func test(t *testing.T, steps ...resource.TestStep) {
 		},
 		Steps: steps,
 	})
+}
+
+// message matches an error that has these parts in this order, wherever the CLI
+// wraps its lines. Parts are regular expressions.
+func message(parts ...string) *regexp.Regexp {
+	for i, part := range parts {
+		parts[i] = strings.ReplaceAll(part, " ", `[\s│]+`)
+	}
+	return regexp.MustCompile(`(?s)` + strings.Join(parts, `.*`))
 }

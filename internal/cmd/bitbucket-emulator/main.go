@@ -1,0 +1,163 @@
+// Command bitbucket-emulator serves the deploy-key API of Bitbucket Cloud from
+// memory, to try the provider without an account.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout)
+	stop()
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "bitbucket-emulator:", err)
+		os.Exit(1)
+	}
+}
+
+// options is the command line.
+type options struct {
+	addr        string
+	allowRemote bool
+	seed        string
+	state       string
+	username    string
+	token       string
+	put         emulator.PUTBehavior
+}
+
+// run serves until ctx ends or serving fails.
+func run(ctx context.Context, args []string, stdout io.Writer) error {
+	o, err := parse(args, stdout)
+	if err != nil {
+		return err
+	}
+	bitbucket, err := o.emulator()
+	if err != nil {
+		return err
+	}
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", o.addr)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: bitbucket, ReadHeaderTimeout: 10 * time.Second}
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.Serve(listener) }()
+	if _, err := fmt.Fprintf(stdout, "listening on http://%s\n", listener.Addr()); err != nil {
+		return errors.Join(err, server.Close())
+	}
+	select {
+	case err := <-stopped:
+		return errors.Join(err, bitbucket.Err())
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return errors.Join(server.Shutdown(grace), bitbucket.Err())
+}
+
+// parse reads the command line, and refuses what would surprise later.
+func parse(args []string, output io.Writer) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("bitbucket-emulator", flag.ContinueOnError)
+	flags.SetOutput(output)
+	flags.StringVar(&o.addr, "addr", "127.0.0.1:8080", "`address` to listen on; port 0 is any free one")
+	flags.BoolVar(&o.allowRemote, "allow-remote", false, "listen on an address that other machines can reach")
+	flags.StringVar(&o.seed, "seed", "", "JSON `file` with workspaces, repositories and deploy keys to start with")
+	flags.StringVar(&o.state, "state", "", "JSON `file` that is kept up to date, and used instead of the seed when it exists")
+	flags.StringVar(&o.username, "username", "", "`name` to accept with the token, as Basic authentication")
+	flags.StringVar(&o.token, "token", "", "`token` to accept, alone as a Bearer token; without one any credentials will do")
+	flags.Func("put", "how a PUT is answered: `documented`, label-only or refused (default documented)", o.setPUT)
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	switch {
+	case flags.NArg() > 0:
+		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	case o.username != "" && o.token == "":
+		return o, errors.New("-username needs -token")
+	case !o.allowRemote && !isLoopback(o.addr):
+		return o, fmt.Errorf("%s is not a loopback address: add -allow-remote to listen on it", o.addr)
+	}
+	return o, nil
+}
+
+// setPUT reads the -put flag.
+func (o *options) setPUT(name string) error {
+	behaviors := map[string]emulator.PUTBehavior{
+		"documented": emulator.PUTDocumented,
+		"label-only": emulator.PUTLabelOnly,
+		"refused":    emulator.PUTRefused,
+	}
+	behavior, ok := behaviors[name]
+	if !ok {
+		return errors.New("want documented, label-only or refused")
+	}
+	o.put = behavior
+	return nil
+}
+
+// isLoopback reports whether only this machine can reach addr. An empty host
+// is every interface there is.
+func isLoopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return strings.EqualFold(host, "localhost")
+	}
+	return ip.Unmap().IsLoopback()
+}
+
+// emulator builds the emulator that the options describe.
+func (o options) emulator() (*emulator.Emulator, error) {
+	seed, err := o.load()
+	if err != nil {
+		return nil, err
+	}
+	bitbucket := emulator.New(seed)
+	bitbucket.SetPUT(o.put)
+	switch {
+	case o.username != "":
+		bitbucket.AllowBasic(o.username, o.token)
+	case o.token != "":
+		bitbucket.AllowBearer(o.token)
+	}
+	if o.state != "" {
+		bitbucket.SaveTo(o.state)
+	}
+	return bitbucket, bitbucket.Err()
+}
+
+// load reads the state when there is one, else the seed when one is named.
+func (o options) load() (emulator.Seed, error) {
+	if o.state != "" {
+		seed, err := emulator.ReadSeed(o.state)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return seed, err
+		}
+	}
+	if o.seed == "" {
+		return emulator.Seed{}, nil
+	}
+	return emulator.ReadSeed(o.seed)
+}

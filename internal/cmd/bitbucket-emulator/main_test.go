@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
+)
+
+const (
+	publicKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
+	seedJSON  = `{"workspaces": [{"slug": "acme", "repositories": [{"slug": "sandbox"}]}]}`
+)
+
+// start runs the command on a free port; stop ends it and returns its error.
+func start(t *testing.T, args ...string) (url string, stop func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	reader, writer := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		err := run(ctx, append([]string{"-addr", "127.0.0.1:0"}, args...), writer)
+		done <- err
+		writer.CloseWithError(io.EOF)
+	}()
+	line, err := bufio.NewReader(reader).ReadString('\n')
+	if err != nil {
+		cancel()
+		t.Fatalf("the command ended early: %v", <-done)
+	}
+	url, ok := strings.CutPrefix(strings.TrimSpace(line), "listening on ")
+	if !ok {
+		t.Errorf("printed %q", line)
+	}
+	return url, func() error {
+		cancel()
+		return <-done
+	}
+}
+
+// status sends a request and returns the status of the answer.
+func status(t *testing.T, method, url, body string, authorize func(*http.Request)) int {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	authorize(request)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := response.Body.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode
+}
+
+// writeSeed returns the path of a seed file.
+func writeSeed(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "seed.json")
+	if err := os.WriteFile(path, []byte(seedJSON), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestRunKeepsState(t *testing.T) {
+	t.Parallel()
+	seed, state := writeSeed(t), filepath.Join(t.TempDir(), "state.json")
+	basic := func(r *http.Request) { r.SetBasicAuth("somebody@example.com", "secret") }
+	args := []string{"-seed", seed, "-state", state, "-username", "somebody@example.com", "-token", "secret", "-put", "refused"}
+
+	url, stop := start(t, args...)
+	keys := url + "/2.0/repositories/acme/sandbox/deploy-keys"
+	if got := status(t, http.MethodPost, keys, `{"key": "`+publicKey+` me@host", "label": "ci"}`, basic); got != http.StatusOK {
+		t.Errorf("POST answered %d", got)
+	}
+	if got := status(t, http.MethodPut, keys+"/10958984", `{"label": "other"}`, basic); got != http.StatusBadRequest {
+		t.Errorf("PUT answered %d", got)
+	}
+	if got := status(t, http.MethodGet, keys, "", func(r *http.Request) { r.SetBasicAuth("x", "y") }); got != http.StatusUnauthorized {
+		t.Errorf("GET with wrong credentials answered %d", got)
+	}
+	if err := stop(); err != nil {
+		t.Errorf("stopping: %v", err)
+	}
+
+	saved, err := emulator.ReadSeed(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := saved.Workspaces[0].Repositories[0].DeployKeys
+	if len(held) != 1 || held[0].Key != publicKey || held[0].Comment != "me@host" || held[0].Label != "ci" {
+		t.Errorf("the state holds %+v", held)
+	}
+
+	url, stop = start(t, args...)
+	if got := status(t, http.MethodGet, url+"/2.0/repositories/acme/sandbox/deploy-keys/10958984", "", basic); got != http.StatusOK {
+		t.Errorf("GET after a restart answered %d", got)
+	}
+	if err := stop(); err != nil {
+		t.Errorf("stopping: %v", err)
+	}
+}
+
+func TestRunCredentials(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		args          []string
+		authorization string
+		want          int
+	}{
+		"any":          {nil, "Bearer whatever", http.StatusOK},
+		"bearer":       {[]string{"-token", "secret"}, "Bearer secret", http.StatusOK},
+		"wrong bearer": {[]string{"-token", "secret"}, "Bearer other", http.StatusUnauthorized},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url, stop := start(t, append(test.args, "-seed", writeSeed(t))...)
+			authorize := func(r *http.Request) { r.Header.Set("Authorization", test.authorization) }
+			if got := status(t, http.MethodGet, url+"/2.0/repositories/acme/sandbox/deploy-keys", "", authorize); got != test.want {
+				t.Errorf("answered %d, want %d", got, test.want)
+			}
+			if err := stop(); err != nil {
+				t.Errorf("stopping: %v", err)
+			}
+		})
+	}
+}
+
+func TestRunRefuses(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		args []string
+		want string
+	}{
+		"every interface":        {[]string{"-addr", ":0"}, "-allow-remote"},
+		"a remote address":       {[]string{"-addr", "192.0.2.1:80"}, "-allow-remote"},
+		"a name":                 {[]string{"-addr", "example.com:80"}, "-allow-remote"},
+		"no port":                {[]string{"-addr", "127.0.0.1"}, "-allow-remote"},
+		"no token":               {[]string{"-username", "x"}, "-username needs -token"},
+		"an argument":            {[]string{"x"}, "unexpected argument"},
+		"an unknown put":         {[]string{"-put", "x"}, "want documented"},
+		"a missing seed":         {[]string{"-seed", "does-not-exist.json"}, "does-not-exist.json"},
+		"a state out of reach":   {[]string{"-state", "does-not-exist/state.json"}, "saving"},
+		"a state that is broken": {[]string{"-state", "main_test.go"}, "main_test.go"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := run(t.Context(), test.args, io.Discard)
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
+	}
+}
+
+func TestIsLoopback(t *testing.T) {
+	t.Parallel()
+	for addr, want := range map[string]bool{
+		"127.0.0.1:0": true, "127.9.9.9:80": true, "[::1]:80": true, "localhost:80": true, "[::ffff:127.0.0.1]:80": true,
+		"0.0.0.0:80": false, "[::]:80": false, ":80": false, "10.0.0.1:80": false, "localhost.example.com:80": false,
+	} {
+		if got := isLoopback(addr); got != want {
+			t.Errorf("%s: %t, want %t", addr, got, want)
+		}
+	}
+}

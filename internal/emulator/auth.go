@@ -1,0 +1,211 @@
+package emulator
+
+import (
+	"crypto/rand"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// tokenPath is where OAuth consumers get their tokens.
+const tokenPath = "/site/oauth2/access_token"
+
+// oauthScopes is what an issued token may do.
+var oauthScopes = []string{"repository", "repository:admin"}
+
+// access is who may use the emulator.
+type access struct {
+	open      bool // open accepts any Authorization header.
+	basic     map[login]credential
+	bearer    map[string]credential
+	consumers map[login]consumer
+}
+
+// login is a pair as Basic authentication sends it.
+type login struct{ name, secret string }
+
+// credential is what is known about an accepted token.
+type credential struct {
+	scopes      []string  // scopes is empty for all of them.
+	accessToken bool      // accessToken may read deploy keys only.
+	expires     time.Time // expires is zero for never.
+}
+
+// consumer is an OAuth consumer.
+type consumer struct{ expiresIn int }
+
+// newAccess is open to everybody who sends credentials of any kind.
+func newAccess() access {
+	a := noAccess()
+	a.open = true
+	return a
+}
+
+// noAccess is closed to everybody.
+func noAccess() access {
+	return access{
+		basic:     map[login]credential{},
+		bearer:    map[string]credential{},
+		consumers: map[login]consumer{},
+	}
+}
+
+// AllowBasic accepts an API token with Basic authentication. Without scopes it
+// may do everything; with OAuth's names it is checked as an OAuth token is.
+func (e *Emulator) AllowBasic(username, token string, scopes ...string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.access.open = false
+	e.access.basic[login{username, token}] = credential{scopes: slices.Clone(scopes)}
+}
+
+// AllowBearer accepts a Bearer token, with scopes as in AllowBasic.
+func (e *Emulator) AllowBearer(token string, scopes ...string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.access.open = false
+	e.access.bearer[token] = credential{scopes: slices.Clone(scopes)}
+}
+
+// AllowAccessToken accepts a repository access token, which Bitbucket lets read
+// deploy keys but not add, update or delete them.
+func (e *Emulator) AllowAccessToken(token string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.access.open = false
+	e.access.bearer[token] = credential{accessToken: true}
+}
+
+// AllowConsumer accepts an OAuth consumer, whose tokens expire after expiresIn
+// seconds of the emulator's clock.
+func (e *Emulator) AllowConsumer(id, secret string, expiresIn int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.access.open = false
+	e.access.consumers[login{id, secret}] = consumer{expiresIn: expiresIn}
+}
+
+// Revoke forgets all credentials and all issued tokens: from now on every
+// request with credentials is answered 401, until new ones are allowed.
+func (e *Emulator) Revoke() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.access = noAccess()
+}
+
+// admit decides whether c may go on, and is the refusal when it may not.
+func (e *Emulator) admit(c call) (reply, bool) {
+	granted, answer, ok := e.authenticate(c)
+	switch {
+	case !ok:
+		return answer, false
+	case granted.accessToken && c.Method != http.MethodGet:
+		return wrongMechanism(), false
+	case len(granted.scopes) == 0:
+		return reply{}, true
+	}
+	required := requiredScopes(c.Method, granted.scopes)
+	for _, scope := range required {
+		if !slices.Contains(granted.scopes, scope) {
+			return missingScope(required, granted.scopes), false
+		}
+	}
+	return reply{}, true
+}
+
+// authenticate finds the credential that c carries. To somebody anonymous a
+// private repository does not exist.
+func (e *Emulator) authenticate(c call) (credential, reply, bool) {
+	authorization := c.Header.Get("Authorization")
+	if authorization == "" {
+		return credential{}, repositoryNotFound(), false
+	}
+	if e.access.open {
+		return credential{}, reply{}, true
+	}
+	if name, secret, ok := c.BasicAuth(); ok {
+		granted, ok := e.access.basic[login{name, secret}]
+		if _, misplaced := e.access.bearer[secret]; misplaced && !ok {
+			return credential{}, invalidToken(), false
+		}
+		return granted, loginFailed(), ok
+	}
+	scheme, token, _ := strings.Cut(authorization, " ")
+	granted, ok := e.access.bearer[token]
+	if !ok || !strings.EqualFold(scheme, "Bearer") || granted.expired(e.clock()) {
+		return credential{}, invalidToken(), false
+	}
+	return granted, reply{}, true
+}
+
+// expired reports whether the credential's time is over.
+func (c credential) expired(now time.Time) bool {
+	return !c.expires.IsZero() && !now.Before(c.expires)
+}
+
+// requiredScopes lists the scopes for a method, in the vocabulary of those that
+// were granted: scopes of API tokens do not imply one another.
+func requiredScopes(method string, granted []string) []string {
+	isAPIToken := func(scope string) bool { return strings.HasSuffix(scope, ":bitbucket") }
+	if !slices.ContainsFunc(granted, isAPIToken) {
+		return oauthScopes
+	}
+	const admin = "admin:repository:bitbucket"
+	switch method {
+	case http.MethodPost, http.MethodPut:
+		return []string{admin, "write:ssh-key:bitbucket"}
+	case http.MethodDelete:
+		return []string{admin, "delete:ssh-key:bitbucket"}
+	default:
+		return []string{admin}
+	}
+}
+
+// oauthError is an error in OAuth's own shape.
+type oauthError struct {
+	Description string `json:"error_description"`
+	Error       string `json:"error"`
+}
+
+// issueToken grants client credentials a token with all scopes.
+func (e *Emulator) issueToken(c call) reply {
+	if c.Method != http.MethodPost {
+		return methodNotAllowed(http.MethodPost)
+	}
+	id, secret, ok := c.BasicAuth()
+	client, known := e.access.consumers[login{id, secret}]
+	if e.access.open {
+		client, known = consumer{expiresIn: 7200}, true
+	}
+	if !ok || !known {
+		return jsonReply(http.StatusUnauthorized, oauthError{
+			Description: "Invalid OAuth client credentials",
+			Error:       "unauthorized_client",
+		})
+	}
+	form, err := url.ParseQuery(string(c.body))
+	if err != nil {
+		return badRequest()
+	}
+	grant := form.Get("grant_type")
+	if grant == "" {
+		grant = "None"
+	}
+	if grant != "client_credentials" {
+		return jsonReply(http.StatusBadRequest, oauthError{
+			Description: "Unsupported grant type: " + grant,
+			Error:       "invalid_grant",
+		})
+	}
+	token := rand.Text()
+	e.access.bearer[token] = credential{expires: e.clock().Add(time.Duration(client.expiresIn) * time.Second)}
+	return jsonReply(http.StatusOK, map[string]any{
+		"access_token": token,
+		"scope":        strings.Join(oauthScopes, " "),
+		"expires_in":   client.expiresIn,
+		"token_type":   "bearer",
+		"state":        "client_credentials",
+	})
+}

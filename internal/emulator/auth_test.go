@@ -1,0 +1,182 @@
+package emulator_test
+
+import (
+	"encoding/base64"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	tokenPath    = "/site/oauth2/access_token"
+	tokenInvalid = `{"type":"error","error":{"message":"Token is invalid, expired, or not supported for this endpoint."}}`
+)
+
+// basic is the Authorization header for Basic authentication.
+func basic(name, secret string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+secret))
+}
+
+func TestAnonymous(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	for range 2 {
+		s.sendAs(t, "", "GET", keys, "").want(t, 404, repositoryGone)
+		s.sendAs(t, "", "POST", "/2.0/repositories/nobody/nothing/deploy-keys", "").want(t, 404, repositoryGone)
+		s.sendAs(t, "", "DELETE", keys+"/1", "").want(t, 404, repositoryGone)
+		s.AllowBearer("token")
+	}
+}
+
+func TestCredentials(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.AllowBasic("me@example.com", "ATATT1")
+	s.AllowBearer("bearer")
+	for _, authorization := range []string{basic("me@example.com", "ATATT1"), "Bearer bearer", "bearer bearer"} {
+		if got := s.sendAs(t, authorization, "GET", keys, ""); got.status != 200 {
+			t.Errorf("%s: %d %s", authorization, got.status, got.body)
+		}
+	}
+	for _, authorization := range []string{"Bearer other", "Bearer ATATT1", basic("me@example.com", "bearer"), "Token bearer", "bearer"} {
+		got := s.sendAs(t, authorization, "GET", keys, "")
+		got.want(t, 401, tokenInvalid)
+		if challenge := got.header.Get("Www-Authenticate"); challenge != "BitbucketCustom realm=Bitbucket.org HTTP" {
+			t.Errorf("%s: WWW-Authenticate is %q", authorization, challenge)
+		}
+	}
+	for _, authorization := range []string{basic("me@example.com", "other"), basic("other", "ATATT1"), basic("", "")} {
+		got := s.sendAs(t, authorization, "GET", keys, "")
+		if got.status != 401 || got.header.Get("Content-Type") != "text/plain" ||
+			!strings.HasPrefix(got.body, "Login failed due to incorrect login credentials or method.\nFor information on") {
+			t.Errorf("%s: %+v", authorization, got)
+		}
+	}
+}
+
+func TestScopes(t *testing.T) {
+	t.Parallel()
+	const (
+		admin, write, remove = "admin:repository:bitbucket", "write:ssh-key:bitbucket", "delete:ssh-key:bitbucket"
+		read                 = "read:repository:bitbucket"
+	)
+	oauth := []string{"repository", "repository:admin"}
+	for name, test := range map[string]struct {
+		granted  []string
+		method   string
+		required []string // required is empty when the request passes.
+	}{
+		"all":                    {nil, "POST", nil},
+		"get":                    {[]string{admin}, "GET", nil},
+		"get without admin":      {[]string{read, write, remove}, "GET", []string{admin}},
+		"post":                   {[]string{admin, write}, "POST", nil},
+		"post without write":     {[]string{admin, remove}, "POST", []string{admin, write}},
+		"put":                    {[]string{admin, write}, "PUT", nil},
+		"put without write":      {[]string{admin}, "PUT", []string{admin, write}},
+		"delete":                 {[]string{admin, remove}, "DELETE", nil},
+		"delete without delete":  {[]string{admin, write}, "DELETE", []string{admin, remove}},
+		"oauth":                  {oauth, "DELETE", nil},
+		"oauth without admin":    {oauth[:1], "GET", oauth},
+		"oauth with admin alone": {oauth[1:], "POST", oauth},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t)
+			s.AllowBasic("me", "token", test.granted...)
+			key := s.AddDeployKey("acme", "sandbox", publicKey(1), "")
+			path, body := keys, input(t, publicKey(2), "")
+			if test.method == "PUT" || test.method == "DELETE" {
+				path, body = keys+"/10958984", input(t, key.Key, "new")
+			}
+			got := s.sendAs(t, basic("me", "token"), test.method, path, body)
+			if len(test.required) == 0 {
+				if got.status >= 300 {
+					t.Errorf("%d %s", got.status, got.body)
+				}
+				return
+			}
+			list := func(scopes []string) string { return `["` + strings.Join(scopes, `","`) + `"]` }
+			got.want(t, 403, `{"type":"error","error":{"message":"Your credentials lack one or more required privilege scopes.",
+				"detail":{"required":`+list(test.required)+`,"granted":`+list(test.granted)+`}}}`)
+		})
+	}
+}
+
+func TestAccessToken(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.AllowAccessToken("ATCTT1")
+	key := s.AddDeployKey("acme", "sandbox", publicKey(1), "")
+	for _, path := range []string{keys, keys + "/10958984"} {
+		if got := s.sendAs(t, "Bearer ATCTT1", "GET", path, ""); got.status != 200 {
+			t.Errorf("GET %s: %d %s", path, got.status, got.body)
+		}
+	}
+	for method, path := range map[string]string{"POST": keys, "PUT": keys + "/10958984", "DELETE": keys + "/10958984"} {
+		s.sendAs(t, "Bearer ATCTT1", method, path, input(t, key.Key, "new")).want(t, 403,
+			`{"type":"error","error":{"message":"This API is not accessible by this authentication mechanism"}}`)
+	}
+	if held := s.DeployKeys("acme", "sandbox"); len(held) != 1 || held[0] != key {
+		t.Errorf("holds %+v", held)
+	}
+}
+
+func TestConsumer(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	now := time.Date(2026, 9, 30, 13, 7, 33, 0, time.UTC)
+	s.SetClock(func() time.Time { return now })
+	s.AllowConsumer("id", "secret", 60)
+
+	got := s.sendAs(t, basic("id", "secret"), "POST", tokenPath, "grant_type=client_credentials")
+	token := decode[map[string]any](t, got.body)
+	issued, ok := token["access_token"].(string)
+	if !ok || issued == "" {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	delete(token, "access_token")
+	if want := map[string]any{
+		"scope": "repository repository:admin", "expires_in": 60.0, "token_type": "bearer", "state": "client_credentials",
+	}; got.status != 200 || !reflect.DeepEqual(token, want) {
+		t.Errorf("%d %v", got.status, token)
+	}
+	if got := s.sendAs(t, "Bearer "+issued, "POST", keys, input(t, publicKey(1), "")); got.status != 200 {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	now = now.Add(60 * time.Second)
+	s.sendAs(t, "Bearer "+issued, "GET", keys, "").want(t, 401, tokenInvalid)
+
+	const wrongClient = `{"error":"unauthorized_client","error_description":"Invalid OAuth client credentials"}`
+	s.sendAs(t, basic("id", "other"), "POST", tokenPath, "grant_type=client_credentials").want(t, 401, wrongClient)
+	s.sendAs(t, "", "POST", tokenPath, "grant_type=client_credentials&client_id=id&client_secret=secret").want(t, 401, wrongClient)
+	s.sendAs(t, basic("id", "secret"), "POST", tokenPath, "").want(t, 400,
+		`{"error_description":"Unsupported grant type: None","error":"invalid_grant"}`)
+	s.sendAs(t, basic("id", "secret"), "POST", tokenPath, "grant_type=password").want(t, 400,
+		`{"error_description":"Unsupported grant type: password","error":"invalid_grant"}`)
+	s.sendAs(t, basic("id", "secret"), "POST", tokenPath, "%zz").want(t, 400, badRequest)
+	s.sendAs(t, basic("id", "secret"), "GET", tokenPath, "").want(t, 405, wrongMethod)
+}
+
+func TestRevoke(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.AllowBearer("token")
+	s.AllowConsumer("id", "secret", 60)
+	issued := decode[map[string]any](t, s.sendAs(t, basic("id", "secret"), "POST", tokenPath, "grant_type=client_credentials").body)
+	s.Revoke()
+	for _, authorization := range []any{"token", issued["access_token"], "never known"} {
+		token, ok := authorization.(string)
+		if !ok {
+			t.Fatalf("no token in %v", issued)
+		}
+		s.sendAs(t, "Bearer "+token, "GET", keys, "").want(t, 401, tokenInvalid)
+	}
+	if got := s.sendAs(t, basic("id", "secret"), "POST", tokenPath, "grant_type=client_credentials"); got.status != 401 {
+		t.Errorf("the consumer got %d", got.status)
+	}
+	s.AllowBearer("new")
+	if got := s.sendAs(t, "Bearer new", "GET", keys, ""); got.status != 200 {
+		t.Errorf("a new token got %d", got.status)
+	}
+}

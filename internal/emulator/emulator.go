@@ -1,0 +1,228 @@
+// Package emulator is Bitbucket Cloud's deploy-key API in memory, as an
+// [http.Handler], so that the provider can be tested without an account.
+//
+// It shares no type with the provider's client: a wrong JSON name in either of
+// them fails a test instead of cancelling out. What it plays is known with
+// different certainty.
+//
+// Documented by Atlassian:
+//   - the endpoints, the fields of a deploy key, the splitting of a comment;
+//   - POST and PUT answer 200 and DELETE 204;
+//   - the same key on two repositories is allowed, PUT keeps the key and
+//     changes label and comment ([PUTDocumented]);
+//   - workspaces and repositories by slug or {uuid}, %7B%7D as any workspace;
+//   - the page envelope, pagelen 10 by default and 100 at most;
+//   - the scopes of each operation, access tokens that cannot change keys;
+//   - key types and RSA keys of at least 2048 bits.
+//
+// Observed on the live API:
+//   - the bodies of 401, 403, 404 (repository, workspace, route) and 429;
+//   - slugs in any case, names in replies in lower case, unescaped braces 404;
+//   - a trailing slash on the collection, unknown fields in a body;
+//   - the texts for a duplicate and for a modified key, and that PUT is
+//     refused ([PUTRefused]);
+//   - ids and created_on in their present form, last_used null, comment "";
+//   - "Invalid pagelen" and "Invalid page", an HTML 404 for a malformed id.
+//
+// Assumed, for want of any record:
+//   - the answers to an unknown id, a wrong method, a body that is not JSON and
+//     a bad gateway, the HTML of pages, and the text "Invalid SSH key.";
+//   - unescaped braces get the 404 of an unknown route;
+//   - access tokens can read deploy keys;
+//   - any Content-Type is taken for JSON;
+//   - the shape of an invalid key's 400 equals that of a duplicate's, the
+//     shape of a modified key's 400 is the standard envelope;
+//   - a PUT of the key without a comment empties the comment;
+//   - labels are trimmed and empty by default, comments may hold spaces;
+//   - certificates and sk-* keys are refused, blobs are otherwise trusted;
+//   - pagelen 0 is refused, a page past the end is empty;
+//   - scopes are checked before the repository is looked up;
+//   - the reply to a wrong OAuth client, and that an OAuth consumer's token may
+//     change deploy keys;
+//   - a renamed repository is not redirected;
+//   - [PUTLabelOnly], which nobody has seen, for a PUT without the key.
+package emulator
+
+import (
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Emulator is a Bitbucket Cloud of its own. It is safe for concurrent use.
+type Emulator struct {
+	mu        sync.Mutex
+	held      Seed
+	nextID    int64
+	clock     func() time.Time
+	requests  []*Request
+	faults    []*injectedFault
+	access    access
+	put       PUTBehavior
+	duplicate DuplicateBehavior
+	statePath string
+	saveErr   error
+}
+
+// Request is one received request, kept so that a test can tell what a client
+// really sent.
+type Request struct {
+	Method        string
+	Path          string // Path is the escaped path as sent.
+	Query         string
+	Body          string
+	Authorization string
+	UserAgent     string
+	Status        int // Status is what was answered, 0 when nothing was.
+}
+
+// firstID is an id seen in 2026: ids are large, so that one that passes through
+// a 16-bit or a float32 type is noticed.
+const firstID = 10958984
+
+// New returns an emulator that starts with seed and accepts any credentials.
+func New(seed Seed) *Emulator {
+	e := &Emulator{held: seed.clone(), clock: time.Now, access: newAccess()}
+	e.nextID = e.held.complete(firstID, e.now())
+	return e
+}
+
+// SetClock replaces the clock that dates new keys and expires tokens.
+func (e *Emulator) SetClock(clock func() time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.clock = clock
+}
+
+// now is the time as Bitbucket writes it.
+func (e *Emulator) now() string {
+	return timestamp(e.clock())
+}
+
+// timestamp writes microseconds only when there are any, as Bitbucket does.
+func timestamp(t time.Time) string {
+	t = t.UTC().Truncate(time.Microsecond)
+	if t.Nanosecond() == 0 {
+		return t.Format("2006-01-02T15:04:05-07:00")
+	}
+	return t.Format("2006-01-02T15:04:05.000000-07:00")
+}
+
+// Requests returns everything received so far, in order of arrival, requests
+// for tokens included.
+func (e *Emulator) Requests() []Request {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	requests := make([]Request, 0, len(e.requests))
+	for _, request := range e.requests {
+		requests = append(requests, *request)
+	}
+	return requests
+}
+
+// ForgetRequests empties the request log.
+func (e *Emulator) ForgetRequests() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.requests = nil
+}
+
+// call is a request that was read completely, so that it can be carried out
+// under the mutex without waiting for the network.
+type call struct {
+	*http.Request
+	path string // path is the path as sent, before any unescaping.
+	body []byte
+}
+
+// ServeHTTP answers a request as Bitbucket Cloud would, unless a fault says
+// otherwise.
+func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	c := call{Request: r, path: sentPath(r.URL), body: body}
+	if err != nil {
+		e.log(c)
+		panic(http.ErrAbortHandler) // The client is gone: nobody to answer.
+	}
+	e.exchange(c).send(w, r)
+}
+
+// sentPath is the path byte for byte: EscapedPath would repair one that was
+// sent without the escapes it needs.
+func sentPath(u *url.URL) string {
+	if u.RawPath != "" {
+		return u.RawPath
+	}
+	return u.EscapedPath()
+}
+
+// log keeps c, and returns its entry for the status to be added.
+func (e *Emulator) log(c call) *Request {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	request := &Request{
+		Method:        c.Method,
+		Path:          c.path,
+		Query:         c.URL.RawQuery,
+		Body:          string(c.body),
+		Authorization: c.Header.Get("Authorization"),
+		UserAgent:     c.UserAgent(),
+	}
+	e.requests = append(e.requests, request)
+	return request
+}
+
+// exchange logs c, carries it out unless a fault forbids it, and returns what
+// to answer. The status is logged before the client can see the answer.
+func (e *Emulator) exchange(c call) reply {
+	request := e.log(c)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var answer reply
+	if fault, ok := e.takeFault(c); ok {
+		answer = fault.answer(func() reply { return e.carryOut(c) })
+	} else {
+		answer = e.carryOut(c)
+	}
+	if answer.delivery == whole || answer.delivery == truncated {
+		request.Status = answer.status
+	}
+	return answer
+}
+
+// carryOut routes c by its path as sent, so that an escaped slash never makes
+// two segments out of one.
+func (e *Emulator) carryOut(c call) reply {
+	const repositories = "/2.0/repositories/"
+	switch {
+	case c.path == tokenPath:
+		return e.issueToken(c)
+	case !strings.HasPrefix(c.path, "/2.0/"):
+		return htmlNotFound()
+	case !strings.HasPrefix(c.path, repositories) || strings.ContainsAny(c.path, "{}"):
+		return routeNotFound()
+	}
+	segments := strings.Split(strings.TrimPrefix(c.path, repositories), "/")
+	for i, segment := range segments {
+		unescaped, err := url.PathUnescape(segment)
+		if err != nil {
+			return routeNotFound()
+		}
+		segments[i] = unescaped
+	}
+	if len(segments) < 3 || len(segments) > 4 || segments[0] == "" || segments[1] == "" || segments[2] != "deploy-keys" {
+		return routeNotFound()
+	}
+	if len(segments) == 3 || segments[3] == "" {
+		return e.deployKeys(c, segments[0], segments[1])
+	}
+	id, err := strconv.ParseUint(segments[3], 10, 63)
+	if err != nil {
+		return htmlNotFound()
+	}
+	return e.deployKey(c, segments[0], segments[1], int64(id))
+}

@@ -1,0 +1,240 @@
+package emulator_test
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"reflect"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
+)
+
+const (
+	workspaceUUID  = "{00000000-0000-4000-8000-0000000000ac}"
+	repositoryUUID = "{00000000-0000-4000-8000-000000000001}"
+	keys           = "/2.0/repositories/acme/sandbox/deploy-keys"
+
+	repositoryGone = `{"type":"error","error":{"message":"You may not have access to this repository or it no longer exists in this workspace. If you think this repository exists and you have access, make sure you are authenticated."}}`
+	noRoute        = `{"type":"error","error":{"message":"Resource not found","detail":"There is no API hosted at this URL.\n\nFor information about our API's, please refer to the documentation at: https://developer.atlassian.com/bitbucket/api/2/reference/"}}`
+	keyUnknown     = `{"type":"error","error":{"message":"Deploy key not found"}}`
+	keyInvalid     = `{"key":[{"message":"Invalid SSH key."}]}`
+	keyTaken       = `{"key":[{"message":"Someone has already added that access key to this repository."}]}`
+	keyImmutable   = `{"type":"error","error":{"message":"For security reasons, you can't modify the contents of an access key. To update, delete and re-add the key."}}`
+	badRequest     = `{"type":"error","error":{"message":"Bad request"}}`
+	wrongMethod    = `{"type":"error","error":{"message":"Method not allowed"}}`
+)
+
+// server is an emulator behind a real connection.
+type server struct {
+	*emulator.Emulator
+	url    string
+	client *http.Client
+}
+
+// answer is a response that was read completely.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// newServer serves two repositories, acme/sandbox and acme/other.
+func newServer(t *testing.T, deployKeys ...emulator.DeployKey) server {
+	t.Helper()
+	bitbucket := emulator.New(emulator.Seed{Workspaces: []emulator.Workspace{{
+		Slug: "acme", UUID: workspaceUUID, Repositories: []emulator.Repository{
+			{Slug: "sandbox", Name: "Sandbox", UUID: repositoryUUID, DeployKeys: deployKeys},
+			{Slug: "other"},
+		},
+	}}})
+	bitbucket.SetClock(func() time.Time { return time.Date(2026, 9, 30, 13, 7, 33, 924449123, time.UTC) })
+	listening := httptest.NewServer(bitbucket)
+	t.Cleanup(listening.Close)
+	return server{Emulator: bitbucket, url: listening.URL, client: listening.Client()}
+}
+
+// send sends a request with a token that is accepted by default.
+func (s server) send(t *testing.T, method, path, body string) answer {
+	t.Helper()
+	return s.sendAs(t, "Bearer token", method, path, body)
+}
+
+// sendAs sends a request with an Authorization header, or none when it is "".
+func (s server) sendAs(t *testing.T, authorization, method, path, body string) answer {
+	t.Helper()
+	response, err := s.try(t, authorization, method, path, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response
+}
+
+// try is sendAs for requests that may go wrong. The path is sent as it is.
+func (s server) try(t *testing.T, authorization, method, path, body string) (answer, error) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, s.url, strings.NewReader(body))
+	if err != nil {
+		return answer{}, err
+	}
+	path, query, _ := strings.Cut(path, "?")
+	request.URL = &url.URL{Scheme: "http", Host: request.Host, Opaque: path, RawQuery: query}
+	request.Header.Set("User-Agent", "tester")
+	if authorization != "" {
+		request.Header.Set("Authorization", authorization)
+	}
+	response, err := s.client.Do(request)
+	if err != nil {
+		return answer{}, err
+	}
+	read, err := io.ReadAll(response.Body)
+	if closeErr := response.Body.Close(); err == nil {
+		err = closeErr
+	}
+	return answer{response.StatusCode, response.Header, string(read)}, err
+}
+
+// want compares a JSON answer by its meaning.
+func (a answer) want(t *testing.T, status int, body string) {
+	t.Helper()
+	if a.status != status {
+		t.Errorf("status %d, want %d", a.status, status)
+	}
+	if got := a.header.Get("Content-Type"); got != "application/json; charset=utf-8" {
+		t.Errorf("Content-Type %q", got)
+	}
+	if got, want := decode[any](t, a.body), decode[any](t, body); !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %s\nwant %s", a.body, body)
+	}
+}
+
+// decode reads JSON.
+func decode[T any](t *testing.T, text string) T {
+	t.Helper()
+	var value T
+	if err := json.Unmarshal([]byte(text), &value); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	return value
+}
+
+// quote is text as a JSON string.
+func quote(t *testing.T, text string) string {
+	t.Helper()
+	quoted, err := json.Marshal(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(quoted)
+}
+
+// line encodes a public key of a type that the blob names as well.
+func line(kind string, blob any) string {
+	return kind + " " + base64.StdEncoding.EncodeToString(ssh.Marshal(blob))
+}
+
+// publicKey is the nth of many Ed25519 keys.
+func publicKey(n int) string {
+	point := sha256.Sum256([]byte(strconv.Itoa(n)))
+	return line(ssh.KeyAlgoED25519, struct {
+		Type string
+		Key  []byte
+	}{ssh.KeyAlgoED25519, point[:]})
+}
+
+func TestRoutes(t *testing.T) {
+	t.Parallel()
+	const (
+		byUUIDs = "/2.0/repositories/%7B00000000-0000-4000-8000-0000000000ac%7D/%7B00000000-0000-4000-8000-000000000001%7D/deploy-keys"
+		anyRepo = "/2.0/repositories/%7B%7D/%7B00000000-0000-4000-8000-000000000001%7D/deploy-keys"
+		empty   = `{"values":[],"pagelen":10,"size":0,"page":1}`
+	)
+	for name, test := range map[string]struct {
+		method, path string
+		status       int
+		body         string
+	}{
+		"collection":              {"GET", keys, 200, empty},
+		"trailing slash":          {"GET", keys + "/", 200, empty},
+		"any case":                {"GET", "/2.0/repositories/Acme/SANDBOX/deploy-keys", 200, empty},
+		"uuids":                   {"GET", byUUIDs, 200, empty},
+		"uuid in upper case":      {"GET", strings.ReplaceAll(byUUIDs, "ac%7D", "AC%7D"), 200, empty},
+		"lower-case escapes":      {"GET", strings.NewReplacer("%7B", "%7b", "%7D", "%7d").Replace(byUUIDs), 200, empty},
+		"any workspace":           {"GET", anyRepo, 200, empty},
+		"any workspace with slug": {"GET", "/2.0/repositories/%7B%7D/sandbox/deploy-keys", 404, repositoryGone},
+		"unescaped braces":        {"GET", "/2.0/repositories/" + workspaceUUID + "/sandbox/deploy-keys", 404, noRoute},
+		"escaped slash":           {"GET", "/2.0/repositories/acme%2Fsandbox/deploy-keys", 404, noRoute},
+		"escaped slash in slug":   {"GET", "/2.0/repositories/acme/sandbox%2Fx/deploy-keys", 404, repositoryGone},
+		"no workspace":            {"GET", "/2.0/repositories//sandbox/deploy-keys", 404, noRoute},
+		"unknown repository":      {"GET", "/2.0/repositories/acme/nothing/deploy-keys", 404, repositoryGone},
+		"unknown workspace": {
+			"GET", "/2.0/repositories/badworkspace/sandbox/deploy-keys", 404,
+			`{"type":"error","error":{"message":"No workspace with identifier 'badworkspace'."}}`,
+		},
+		"unknown key":             {"GET", keys + "/999999999", 404, keyUnknown},
+		"unknown key, delete":     {"DELETE", keys + "/999999999", 404, keyUnknown},
+		"unknown key, put":        {"PUT", keys + "/999999999", 404, keyUnknown},
+		"key with trailing slash": {"GET", keys + "/1/", 404, noRoute},
+		"other API":               {"GET", "/2.0/user", 404, noRoute},
+		"repository":              {"GET", "/2.0/repositories/acme/sandbox", 404, noRoute},
+		"put on the collection":   {"PUT", keys, 405, wrongMethod},
+		"delete all":              {"DELETE", keys + "/", 405, wrongMethod},
+		"post on a key":           {"POST", keys + "/1", 405, wrongMethod},
+		"id that is no number":    {"GET", keys + "/abc", 404, ""},
+		"negative id":             {"GET", keys + "/-1", 404, ""},
+		"web site":                {"GET", "/acme/sandbox", 404, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := newServer(t).send(t, test.method, test.path, "")
+			if test.body != "" {
+				got.want(t, test.status, test.body)
+			} else if got.status != test.status || got.header.Get("Content-Type") != "text/html; charset=utf-8" {
+				t.Errorf("got %d %s", got.status, got.header.Get("Content-Type"))
+			}
+			if (got.status == http.StatusMethodNotAllowed) != (got.header.Get("Allow") != "") {
+				t.Errorf("Allow is %q", got.header.Get("Allow"))
+			}
+		})
+	}
+}
+
+func TestRequestLog(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.send(t, "GET", "/2.0/repositories/%7b%7D/a%2Fb/deploy-keys?page=1", "")
+	s.sendAs(t, "", "POST", keys, "{}")
+	s.sendAs(t, "Basic aWQ6c2VjcmV0", "POST", "/site/oauth2/access_token", "grant_type=client_credentials")
+	s.Inject(emulator.Fault{Cut: true, Times: 1})
+	if _, err := s.try(t, "Bearer token", "DELETE", keys+"/1", ""); err == nil {
+		t.Error("a cut connection was answered")
+	}
+	want := []emulator.Request{
+		{Method: "GET", Path: "/2.0/repositories/%7b%7D/a%2Fb/deploy-keys", Query: "page=1", Authorization: "Bearer token", Status: 404},
+		{Method: "POST", Path: keys, Body: "{}", Status: 404},
+		{
+			Method: "POST", Path: "/site/oauth2/access_token", Body: "grant_type=client_credentials",
+			Authorization: "Basic aWQ6c2VjcmV0", Status: 200,
+		},
+		{Method: "DELETE", Path: keys + "/1", Authorization: "Bearer token"},
+	}
+	for i := range want {
+		want[i].UserAgent = "tester"
+	}
+	if got := s.Requests(); !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	s.ForgetRequests()
+	if got := s.Requests(); len(got) != 0 {
+		t.Errorf("got %+v after forgetting", got)
+	}
+}

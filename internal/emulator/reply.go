@@ -1,0 +1,78 @@
+package emulator
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"strconv"
+)
+
+// delivery is what becomes of a reply on its way to the client.
+type delivery int
+
+const (
+	whole     delivery = iota
+	truncated          // The body ends in the middle.
+	cut                // The connection is closed without an answer.
+	hanging            // Nothing is sent until the client goes away.
+)
+
+// reply is an answer that is complete before anything is sent, so that it can
+// be made under the mutex and sent without it.
+type reply struct {
+	status   int
+	header   http.Header
+	body     []byte
+	delivery delivery
+}
+
+// jsonReply is a reply with v as its body.
+func jsonReply(status int, v any) reply {
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
+	encoder.SetEscapeHTML(false) // Bitbucket sends & as it is.
+	if err := encoder.Encode(v); err != nil {
+		return textReply(http.StatusInternalServerError, err.Error())
+	}
+	return reply{
+		status: status,
+		header: http.Header{"Content-Type": {"application/json; charset=utf-8"}},
+		body:   bytes.TrimSpace(body.Bytes()),
+	}
+}
+
+// textReply is a reply in plain text.
+func textReply(status int, text string) reply {
+	return reply{
+		status: status,
+		header: http.Header{"Content-Type": {"text/plain"}},
+		body:   []byte(text),
+	}
+}
+
+// send delivers the reply. A connection that must not be answered, or that
+// broke, is aborted: net/http would otherwise send an empty 200.
+func (a reply) send(w http.ResponseWriter, r *http.Request) {
+	switch a.delivery {
+	case hanging:
+		<-r.Context().Done()
+		panic(http.ErrAbortHandler)
+	case cut:
+		panic(http.ErrAbortHandler)
+	}
+	maps.Copy(w.Header(), a.header)
+	if a.status == http.StatusNoContent {
+		w.WriteHeader(a.status)
+		return
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
+	w.WriteHeader(a.status)
+	body := a.body
+	if a.delivery == truncated {
+		body = body[:len(body)/2] // net/http closes a connection that owes bytes.
+	}
+	if _, err := w.Write(body); err != nil {
+		panic(http.ErrAbortHandler)
+	}
+}

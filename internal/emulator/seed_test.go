@@ -1,0 +1,185 @@
+package emulator_test
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
+)
+
+func TestNewCompletesTheSeed(t *testing.T) {
+	t.Parallel()
+	seed := emulator.Seed{Workspaces: []emulator.Workspace{{Slug: "Acme", Repositories: []emulator.Repository{{
+		Slug: "Sandbox",
+		DeployKeys: []emulator.DeployKey{
+			{Key: publicKey(1) + " me@host", CreatedOn: "2013-12-10T14:44:13+00:00"},
+			{Key: publicKey(2), Comment: "mine", ID: 20000000},
+			{Key: publicKey(3), ID: 5},
+		},
+	}}}}}
+	bitbucket := emulator.New(seed)
+	if seed.Workspaces[0].Slug != "Acme" || seed.Workspaces[0].Repositories[0].DeployKeys[0].ID != 0 {
+		t.Errorf("the caller's seed was changed: %+v", seed)
+	}
+	workspace := bitbucket.Seed().Workspaces[0]
+	repository := workspace.Repositories[0]
+	uuid := regexp.MustCompile(`^\{[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\}$`)
+	if workspace.Slug != "acme" || repository.Slug != "sandbox" || repository.Name != "Sandbox" ||
+		!uuid.MatchString(workspace.UUID) || !uuid.MatchString(repository.UUID) || workspace.UUID == repository.UUID {
+		t.Errorf("got %+v", workspace)
+	}
+	held := repository.DeployKeys
+	if held[0].ID != 5 || held[1].ID != 20000000 || held[2].ID != 20000001 || held[1].Comment != "mine" ||
+		held[2].Key != publicKey(1) || held[2].Comment != "me@host" ||
+		held[2].CreatedOn != "2013-12-10T14:44:13+00:00" || held[0].CreatedOn == "" {
+		t.Errorf("got %+v", held)
+	}
+	if next := bitbucket.AddDeployKey("acme", repository.UUID, publicKey(4), ""); next.ID != 20000002 {
+		t.Errorf("the next id is %d", next.ID)
+	}
+}
+
+func TestCopiesAreDeep(t *testing.T) {
+	t.Parallel()
+	used, want := "2026-09-30T13:07:33+00:00", "2026-09-30T13:07:33+00:00"
+	s := newServer(t, emulator.DeployKey{ID: 1, Key: publicKey(1), Label: "ci", LastUsed: &used})
+	used = "changed"
+	for _, held := range [][]emulator.DeployKey{
+		s.DeployKeys("acme", "sandbox"), s.Seed().Workspaces[0].Repositories[0].DeployKeys,
+	} {
+		if *held[0].LastUsed != want || held[0].Label != "ci" {
+			t.Errorf("got %+v", held[0])
+		}
+		*held[0].LastUsed, held[0].Label = "changed", "changed"
+	}
+	if got := decode[map[string]any](t, s.send(t, "GET", keys+"/1", "").body); got["last_used"] != want || got["label"] != "ci" {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestOutOfBandChanges(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	first := s.AddDeployKey("ACME", "Sandbox", publicKey(1)+" me@host", "ci")
+	second := s.AddDeployKey(workspaceUUID, repositoryUUID, publicKey(1), "a duplicate")
+	if first.Comment != "me@host" || first.Key != second.Key || second.ID != first.ID+1 {
+		t.Errorf("got %+v and %+v", first, second)
+	}
+	s.EditDeployKey("{}", repositoryUUID, first.ID, func(key *emulator.DeployKey) { key.Label, key.ID = "edited", 20000000 })
+	s.RemoveDeployKey("acme", "sandbox", second.ID)
+	if held := s.DeployKeys("acme", "sandbox"); len(held) != 1 || held[0].Label != "edited" || held[0].ID != 20000000 {
+		t.Errorf("holds %+v", held)
+	}
+	s.RenameRepository("acme", "sandbox", "Renamed")
+	s.send(t, "GET", keys, "").want(t, 404, repositoryGone)
+	got := s.send(t, "GET", "/2.0/repositories/acme/%7B00000000-0000-4000-8000-000000000001%7D/deploy-keys/20000000", "")
+	if got.status != 200 || !strings.Contains(got.body, `"full_name":"acme/renamed"`) {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	s.RemoveRepository("acme", "renamed")
+	s.send(t, "GET", "/2.0/repositories/acme/renamed/deploy-keys", "").want(t, 404, repositoryGone)
+	if got := s.send(t, "GET", "/2.0/repositories/acme/other/deploy-keys", ""); got.status != 200 {
+		t.Errorf("the other repository is gone as well: %d", got.status)
+	}
+	if got := len(s.Requests()); got != 4 {
+		t.Errorf("%d requests were logged", got)
+	}
+}
+
+func TestOutOfBandMistakesPanic(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	for name, mistake := range map[string]func(){
+		"repository": func() { s.DeployKeys("acme", "nothing") },
+		"workspace":  func() { s.RemoveRepository("nobody", "sandbox") },
+		"key":        func() { s.RemoveDeployKey("acme", "sandbox", 1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			defer func() {
+				if recover() == nil {
+					t.Error("did not panic")
+				}
+				s.DeployKeys("acme", "sandbox") // The emulator is still usable.
+			}()
+			mistake()
+		})
+	}
+}
+
+func TestStateFile(t *testing.T) {
+	t.Parallel()
+	directory := t.TempDir()
+	path := filepath.Join(directory, "state.json")
+	s := newServer(t)
+	s.SaveTo(path)
+	check := func(after string) {
+		t.Helper()
+		saved, err := emulator.ReadSeed(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if held := s.Seed(); !reflect.DeepEqual(saved, held) {
+			t.Errorf("after %s: saved %+v, holds %+v", after, saved, held)
+		}
+		if again := emulator.New(saved).Seed(); !reflect.DeepEqual(again, saved) {
+			t.Errorf("after %s: read as %+v", after, again)
+		}
+	}
+	check("SaveTo")
+	s.send(t, "POST", keys, input(t, publicKey(1)+" me@host", "<ci> & more"))
+	check("POST")
+	s.send(t, "PUT", keys+"/10958984", input(t, publicKey(1), "new"))
+	check("PUT")
+	used := "2026-09-30T13:07:33+00:00"
+	s.EditDeployKey("acme", "sandbox", 10958984, func(key *emulator.DeployKey) { key.LastUsed = &used })
+	check("EditDeployKey")
+	s.AddDeployKey("acme", "other", publicKey(1), "")
+	check("AddDeployKey")
+	s.send(t, "DELETE", keys+"/10958984", "")
+	check("DELETE")
+	s.RenameRepository("acme", "other", "another")
+	check("RenameRepository")
+	s.RemoveDeployKey("acme", "another", 10958985)
+	check("RemoveDeployKey")
+	s.RemoveRepository("acme", "sandbox")
+	check("RemoveRepository")
+	if err := s.Err(); err != nil {
+		t.Error(err)
+	}
+	if entries, err := os.ReadDir(directory); err != nil || len(entries) != 1 {
+		t.Errorf("temporary files are left: %v, %v", entries, err)
+	}
+}
+
+func TestSavingFails(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.SaveTo(filepath.Join(t.TempDir(), "missing", "state.json"))
+	if err := s.Err(); err == nil || !strings.Contains(err.Error(), "missing") {
+		t.Errorf("got %v", err)
+	}
+	directory := t.TempDir() // Nothing can be renamed to a directory.
+	s = newServer(t)
+	s.SaveTo(directory)
+	if s.Err() == nil {
+		t.Error("a directory was overwritten")
+	}
+}
+
+func TestReadSeedRefuses(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "seed.json")
+	for _, content := range []string{"", "[]", `{"workspace": []}`, `{"workspaces": [{"slug": 1}]}`} {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if seed, err := emulator.ReadSeed(path); err == nil || !strings.Contains(err.Error(), "seed.json") {
+			t.Errorf("%q: %+v, %v", content, seed, err)
+		}
+	}
+}
