@@ -89,7 +89,7 @@ func checkLine(line string, secret bool) *Problem {
 			Detail:  "The key has authorized_keys options before its type, which Bitbucket does not take. Remove them. " + pasteOneLine,
 		}
 	}
-	keyType, rest, _ := cutSpace(line)
+	keyType, rest := cutSpace(line)
 	if !looksLikeType(keyType) {
 		return &Problem{
 			Summary:     "Not a public key",
@@ -213,7 +213,7 @@ func HoldsPrivateKey(text string) bool {
 // startsAsPublicKey tells whether line begins with a key type and the first
 // base64 character of a public blob, whose length prefix encodes as "AAAA".
 func startsAsPublicKey(line string) bool {
-	keyType, rest, _ := cutSpace(line)
+	keyType, rest := cutSpace(line)
 	return looksLikeType(keyType) && (rest == "" || strings.HasPrefix(rest, "AAAA"))
 }
 
@@ -229,7 +229,7 @@ func looksLikeType(word string) bool {
 
 // hasOptions tells whether a key type comes later than as the first word.
 func hasOptions(line string) bool {
-	keyType, _, _ := cutSpace(line)
+	keyType, _ := cutSpace(line)
 	if looksLikeType(keyType) {
 		return false
 	}
@@ -241,7 +241,7 @@ func hasOptions(line string) bool {
 func countKeys(text string) int {
 	count := 0
 	for line := range strings.Lines(strings.ReplaceAll(text, "\r", "\n")) {
-		if keyType, _, _ := cutSpace(strings.TrimSpace(line)); looksLikeType(keyType) {
+		if keyType, _ := cutSpace(strings.TrimSpace(line)); looksLikeType(keyType) {
 			count++
 		}
 	}

@@ -35,8 +35,8 @@ var ErrNotAKey = errors.New("not an OpenSSH public key: expected a key type and 
 // around the line and between its parts means nothing.
 func Split(line string) (PublicKey, error) {
 	line = strings.TrimSpace(line)
-	keyType, rest, _ := cutSpace(line)
-	encoded, comment, _ := cutSpace(rest)
+	keyType, rest := cutSpace(line)
+	encoded, comment := cutSpace(rest)
 	if keyType == "" || encoded == "" {
 		return PublicKey{}, ErrNotAKey
 	}
@@ -48,12 +48,12 @@ func Split(line string) (PublicKey, error) {
 }
 
 // cutSpace cuts s at its first run of white space.
-func cutSpace(s string) (before, after string, found bool) {
+func cutSpace(s string) (before, after string) {
 	i := strings.IndexAny(s, " \t\r\n")
 	if i < 0 {
-		return s, "", false
+		return s, ""
 	}
-	return s[:i], strings.TrimSpace(s[i:]), true
+	return s[:i], strings.TrimSpace(s[i:])
 }
 
 // String is the key without its comment, as Bitbucket returns it.
@@ -109,9 +109,9 @@ func (k PublicKey) innerType() string {
 	if len(k.blob) < 4 {
 		return ""
 	}
-	size := binary.BigEndian.Uint32(k.blob)
-	if uint64(size) > uint64(len(k.blob)-4) {
+	size, rest := binary.BigEndian.Uint32(k.blob), k.blob[4:]
+	if int64(size) > int64(len(rest)) {
 		return ""
 	}
-	return string(k.blob[4 : 4+size])
+	return string(rest[:size])
 }

@@ -1,0 +1,128 @@
+package provider
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
+	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
+	"github.com/hashicorp/terraform-plugin-testing/statecheck"
+	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/sshkey"
+)
+
+func dataDeployKey(line string) string {
+	return fmt.Sprintf("\ndata \"bitbucket_deploy_key\" \"test\" {\n  workspace = \"acme\"\n  repository = \"website\"\n  %s\n}\n", line)
+}
+
+func TestAccDeployKeyDataSource_basic(t *testing.T) {
+	t.Parallel()
+	f, key := newFake(t), newKey(t)
+	f.AddDeployKey("acme", "website", newKey(t), "other")
+	existing := f.AddDeployKey("acme", "website", key+" me@host", "ci")
+	f.EditDeployKey("acme", "website", existing.ID, func(k *emulator.DeployKey) { k.LastUsed = new("2026-11-01T10:00:00.5+00:00") })
+	parsed, err := sshkey.Split(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var steps []resource.TestStep
+	for _, line := range []string{
+		fmt.Sprintf("key_id = %d", existing.ID),
+		`label = "ci"`,
+		fmt.Sprintf("fingerprint_sha256 = %q", parsed.FingerprintSHA256()),
+	} {
+		step := resource.TestStep{Config: f.config(dataDeployKey(line))}
+		for name, want := range map[string]knownvalue.Check{
+			"id":                 knownvalue.StringExact(fmt.Sprintf("acme/website/%d", existing.ID)),
+			"key_id":             knownvalue.Int64Exact(existing.ID),
+			"key":                knownvalue.StringExact(key),
+			"label":              knownvalue.StringExact("ci"),
+			"comment":            knownvalue.StringExact("me@host"),
+			"key_type":           knownvalue.StringExact("ssh-ed25519"),
+			"fingerprint_sha256": knownvalue.StringExact(parsed.FingerprintSHA256()),
+			"fingerprint_md5":    knownvalue.StringExact(parsed.FingerprintMD5()),
+			"created_on":         knownvalue.NotNull(),
+			"last_used":          knownvalue.StringExact("2026-11-01T10:00:00.5+00:00"),
+			"repository_uuid":    knownvalue.StringExact(websiteUUID),
+		} {
+			step.ConfigStateChecks = append(step.ConfigStateChecks,
+				statecheck.ExpectKnownValue("data.bitbucket_deploy_key.test", tfjsonpath.New(name), want))
+		}
+		steps = append(steps, step)
+	}
+	test(t, steps...)
+}
+
+func TestAccDeployKeyDataSource_errors(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	one, two := f.AddDeployKey("acme", "website", newKey(t), "ci"), f.AddDeployKey("acme", "website", newKey(t), "ci")
+	f.AddDeployKey("acme", "website", newKey(t), "alone")
+	step := func(line string, want ...string) resource.TestStep {
+		return resource.TestStep{Config: f.config(dataDeployKey(line)), ExpectError: message(want...)}
+	}
+	test(t,
+		step(`label = "ci"`, "No single deploy key found", "2 deploy keys of acme/website", fmt.Sprintf(`%d  "ci"`, one.ID), fmt.Sprintf(`%d  "ci"`, two.ID)),
+		step(`label = "nobody"`, "No single deploy key found", "No deploy key of acme/website", fmt.Sprintf(`%d  "ci"`, one.ID), `"alone"`),
+		step(`fingerprint_sha256 = "SHA256:`+strings.Repeat("A", 43)+`"`, "No single deploy key found", "fingerprint SHA256:AAAA"),
+		step(`fingerprint_sha256 = "aa:bb"`, "must be a fingerprint as ssh-keygen"),
+		step(`key_id = 1`, "Unable to read deploy key", "the repository has no such deploy key"),
+		step(`key_id = 0`, "must be at least 1"),
+		step("", "Invalid Attribute Combination"),
+		step("key_id = 1\n  label = \"ci\"", "Invalid Attribute Combination"),
+		resource.TestStep{
+			PreConfig:   func() { f.RemoveRepository("acme", "website") },
+			Config:      f.config(dataDeployKey(`label = "ci"`)),
+			ExpectError: message("Unable to list deploy keys", "404 Not Found", "deleted or renamed, or these credentials cannot see it"),
+		},
+	)
+}
+
+func TestAccDeployKeysDataSource_pages(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	var want []knownvalue.Check
+	for i := range 250 {
+		key := f.AddDeployKey("acme", "website", newKey(t), fmt.Sprintf("label %d", i))
+		want = append(want, knownvalue.ObjectPartial(map[string]knownvalue.Check{
+			"key_id":    knownvalue.Int64Exact(key.ID),
+			"label":     knownvalue.StringExact(key.Label),
+			"id":        knownvalue.StringExact(fmt.Sprintf("acme/website/%d", key.ID)),
+			"last_used": knownvalue.Null(),
+		}))
+	}
+	const config = "\ndata \"bitbucket_deploy_keys\" \"test\" {\n  workspace = \"acme\"\n  repository = %q\n}\n"
+	test(t,
+		resource.TestStep{
+			Config: f.config(fmt.Sprintf(config, "website")),
+			ConfigStateChecks: []statecheck.StateCheck{
+				statecheck.ExpectKnownValue("data.bitbucket_deploy_keys.test", tfjsonpath.New("keys"), knownvalue.ListExact(want)),
+			},
+			PostApplyFunc: func() {
+				var queries []string
+				for _, request := range f.Requests() {
+					queries = append(queries, request.Query)
+				}
+				if len(queries) < 3 || !slices.Equal(queries[:3], []string{"pagelen=100", "pagelen=100&page=2", "pagelen=100&page=3"}) {
+					t.Errorf("asked for %v", queries)
+				}
+			},
+		},
+		resource.TestStep{
+			Config: f.config(fmt.Sprintf(config, "api")),
+			ConfigStateChecks: []statecheck.StateCheck{
+				statecheck.ExpectKnownValue("data.bitbucket_deploy_keys.test", tfjsonpath.New("keys"), knownvalue.ListSizeExact(0)),
+			},
+		},
+		// A page that fails fails the list: it is never silently shorter.
+		resource.TestStep{
+			PreConfig:   func() { f.Inject(emulator.Fault{Skip: 2, Status: 403}) },
+			Config:      f.config(fmt.Sprintf(config, "website")),
+			ExpectError: message("Unable to list deploy keys", "403 Forbidden"),
+		},
+	)
+}

@@ -1,0 +1,323 @@
+package provider
+
+import (
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
+	"github.com/hashicorp/terraform-plugin-testing/plancheck"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
+)
+
+const (
+	firstID    = 10958984
+	collection = "acme/website/deploy-keys"
+)
+
+// What somebody changes at Bitbucket shows in the plan, and apply repairs it.
+func TestAccDeployKey_drift(t *testing.T) {
+	t.Parallel()
+	other := newKey(t)
+	for name, tc := range map[string]struct {
+		edit   func(*emulator.DeployKey)
+		action plancheck.ResourceActionType
+		writes []string
+	}{
+		"label":        {func(k *emulator.DeployKey) { k.Label = "theirs" }, plancheck.ResourceActionUpdate, []string{"PUT " + firstKey + " 200"}},
+		"comment":      {func(k *emulator.DeployKey) { k.Comment = "theirs" }, plancheck.ResourceActionUpdate, []string{"PUT " + firstKey + " 200"}},
+		"lost comment": {func(k *emulator.DeployKey) { k.Comment = "" }, plancheck.ResourceActionUpdate, []string{"PUT " + firstKey + " 200"}},
+		"key": {
+			func(k *emulator.DeployKey) { k.Key = other },
+			plancheck.ResourceActionReplace,
+			[]string{"DELETE " + firstKey + " 204", "POST " + collection + " 200"},
+		},
+		"broken key": {
+			func(k *emulator.DeployKey) { k.Key = "ssh-ed25519 not*base64" },
+			plancheck.ResourceActionReplace,
+			[]string{"DELETE " + firstKey + " 204", "POST " + collection + " 200"},
+		},
+		"last used": {func(k *emulator.DeployKey) { k.LastUsed = new("2026-11-01T10:00:00+00:00") }, plancheck.ResourceActionNoop, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFake(t)
+			config := f.config(deployKey(keyLine(newKey(t)+" ours\n"), `label = "ours"`))
+			test(t,
+				resource.TestStep{Config: config},
+				resource.TestStep{
+					PreConfig: func() {
+						f.EditDeployKey("acme", "website", firstID, tc.edit)
+						f.ForgetRequests()
+					},
+					Config: config,
+					ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
+						plancheck.ExpectResourceAction(address, tc.action),
+					}},
+					PostApplyFunc: f.expectWrites(t, tc.writes...),
+				},
+			)
+		})
+	}
+}
+
+func TestAccDeployKey_gone(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	config := f.config(deployKey(keyLine(newKey(t))))
+	test(t,
+		resource.TestStep{Config: config},
+		resource.TestStep{
+			PreConfig:        func() { f.RemoveDeployKey("acme", "website", firstID); f.ForgetRequests() },
+			Config:           config,
+			ConfigPlanChecks: planned(plancheck.ResourceActionCreate, createdUnknown...),
+			PostApplyFunc:    f.expectWrites(t, "POST "+collection+" 200"),
+		},
+		// One that disappears between refresh and delete is as good as deleted.
+		resource.TestStep{
+			PreConfig: func() {
+				f.Inject(emulator.Fault{Method: "DELETE", CarryOut: true, Status: 404, Times: 1})
+			},
+			Config:        config,
+			Destroy:       true,
+			PostApplyFunc: f.expectWrites(t, "DELETE "+secondKey+" 404"),
+		},
+	)
+}
+
+// A repository that answers 404 may be out of sight for these credentials: the
+// state is kept until somebody decides.
+func TestAccDeployKey_repositoryOutOfSight(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	config := f.config(deployKey(keyLine(newKey(t))))
+	outOfSight := emulator.Fault{Path: "/acme/website/", Status: 404, Body: `{"type":"error","error":{"message":"You may not have access to this repository or it no longer exists in this workspace. If you think this repository exists and you have access, make sure you are authenticated."}}`}
+	want := []string{"404 Not Found", "You may not have access", "deleted or renamed, or these credentials cannot see it", "still in the Terraform state", "terraform state rm"}
+	test(t,
+		resource.TestStep{Config: config},
+		resource.TestStep{
+			PreConfig:   func() { f.ForgetRequests(); f.Inject(outOfSight) },
+			Config:      config,
+			ExpectError: message(append([]string{"Unable to read deploy key"}, want...)...),
+		},
+		// Also while deleting, where only the write is refused and then the list.
+		resource.TestStep{
+			PreConfig: func() {
+				f.expectWrites(t)()
+				f.ClearFaults()
+				f.Inject(emulator.Fault{Method: "DELETE", Status: 404}, emulator.Fault{Method: "GET", Path: "deploy-keys", Skip: 1, Status: 404})
+			},
+			Config: config, Destroy: true,
+			ExpectError: message(append([]string{"Unable to delete deploy key"}, want[2:]...)...),
+		},
+		resource.TestStep{
+			PreConfig:        f.ClearFaults,
+			Config:           config,
+			ConfigPlanChecks: planned(plancheck.ResourceActionNoop),
+		},
+	)
+}
+
+// Whatever Bitbucket answers to a read, the state is kept and the next plan,
+// when it answers again, is empty.
+func TestAccDeployKey_readErrors(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		fault emulator.Fault
+		want  []string
+	}{
+		"401": {emulator.Unauthorized(), []string{"401 Unauthorized", "Token is invalid, expired", "username"}},
+		"403 scope": {
+			emulator.MissingScope([]string{"admin:repository:bitbucket"}, []string{"read:repository:bitbucket"}),
+			[]string{"403 Forbidden", "privilege scopes", "Required scopes: admin:repository:bitbucket", "Granted scopes: read:repository:bitbucket"},
+		},
+		"429":       {emulator.RateLimited(), []string{"429 Too Many Requests", "Rate limit for this resource has been exceeded", "1,000 requests an hour"}},
+		"500":       {emulator.ServerError(), []string{"500 Internal Server Error", "Temporary lookup failure", "Request ID: 5c99b0118d884499b54591e0293a90ed"}},
+		"502":       {emulator.BadGateway(), []string{"502 Bad Gateway", `an HTML page with the title "502 Bad Gateway"`}},
+		"html":      {emulator.Fault{Status: 200, Body: "<!doctype html><title>Sign in</title>"}, []string{"the reply cannot be used", "Sign in", "proxy"}},
+		"empty":     {emulator.Fault{Status: 200}, []string{"the reply cannot be used", "an empty reply"}},
+		"other key": {emulator.Fault{Status: 200, Body: `{"id":7,"key":"ssh-ed25519 AAAA"}`}, []string{"the reply cannot be used", "about deploy key 7"}},
+		"no id":     {emulator.Fault{Status: 200, Body: `{"key":"ssh-ed25519 AAAA"}`}, []string{"the reply cannot be used", "no deploy key with an id"}},
+		"redirect":  {emulator.Fault{Status: 302, Header: http.Header{"Location": {"https://login.example.com/"}}}, []string{"302 Found", "Something other than Bitbucket"}},
+		"cut":       {emulator.Fault{Cut: true}, []string{"EOF", "the network and the proxy"}},
+		"truncated": {emulator.Fault{Truncate: true}, []string{"unexpected EOF"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFake(t)
+			config := f.config(deployKey(keyLine(newKey(t))), "max_retries = 0")
+			test(t,
+				resource.TestStep{Config: config},
+				resource.TestStep{
+					PreConfig:   func() { f.ForgetRequests(); f.Inject(tc.fault) },
+					Config:      config,
+					ExpectError: message(append([]string{"Unable to read deploy key", "Bitbucket was asked to read a deploy key of acme/website", "GET /2.0/repositories/acme/website/deploy-keys/10958984"}, tc.want...)...),
+				},
+				resource.TestStep{
+					PreConfig:        func() { f.ClearFaults(); f.expectWrites(t)() },
+					Config:           config,
+					ConfigPlanChecks: planned(plancheck.ResourceActionNoop),
+				},
+			)
+		})
+	}
+}
+
+func TestAccDeployKey_createErrors(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		setUp func(*fake)
+		want  []string
+		// created tells that the key exists although the answer said otherwise.
+		created bool
+	}{
+		"401 wrong token": {func(f *fake) { f.Revoke() }, []string{"401 Unauthorized", "username"}, false},
+		"403 scope": {
+			func(f *fake) { f.Revoke(); f.AllowBasic("ci@example.com", "api-token", "admin:repository:bitbucket") },
+			[]string{"403 Forbidden", "Required scopes: .*write:ssh-key:bitbucket", "Granted scopes: admin:repository:bitbucket", "write:ssh-key:bitbucket"},
+			false,
+		},
+		"404": {func(f *fake) { f.RemoveRepository("acme", "website") }, []string{"404 Not Found", "deleted or renamed, or these credentials cannot see it"}, false},
+		"500": {func(f *fake) { f.Inject(emulator.ServerError()) }, []string{"500 Internal Server Error", "may have added the key all the same"}, false},
+		"502": {func(f *fake) { f.Inject(emulator.BadGateway()) }, []string{"502 Bad Gateway", "HTML page"}, false},
+		"cut after it was carried out": {
+			func(f *fake) { f.Inject(emulator.Fault{Method: "POST", Cut: true, CarryOut: true}) },
+			[]string{"EOF", "may have added the key"},
+			true,
+		},
+		"201 is not what the API documents": {
+			func(f *fake) { f.Inject(emulator.Fault{Method: "POST", Status: 202, Body: "<html>"}) },
+			[]string{"202 Accepted"},
+			false,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFake(t)
+			tc.setUp(f)
+			test(t, resource.TestStep{
+				Config: f.config(deployKey(keyLine(newKey(t)))),
+				ExpectError: message(append([]string{
+					"Unable to create deploy key", "Bitbucket was asked to add a deploy key to acme/website",
+					"POST /2.0/repositories/acme/website/deploy-keys",
+				}, tc.want...)...),
+			})
+			posts := 0
+			for _, line := range f.writes() {
+				if regexp.MustCompile(`^POST acme/website/deploy-keys \d+$`).MatchString(line) {
+					posts++
+				}
+			}
+			if posts != 1 {
+				t.Errorf("%d requests to add the key, want 1: it may not be repeated blindly", posts)
+			}
+			if f.Requests(); tc.created && len(f.DeployKeys("acme", "website")) != 1 {
+				t.Error("the test did not do what it says")
+			}
+		})
+	}
+}
+
+func TestAccDeployKey_duplicate(t *testing.T) {
+	t.Parallel()
+	for name, shape := range map[string]emulator.DuplicateBehavior{"fields": emulator.DuplicateFieldErrors, "envelope": emulator.DuplicateEnvelope} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f, key := newFake(t), newKey(t)
+			f.SetDuplicate(shape)
+			f.AddDeployKey("acme", "website", key, "")
+			test(t, resource.TestStep{
+				Config:      f.config(deployKey(keyLine(key))),
+				ExpectError: message("Unable to create deploy key", "400 Bad Request", "Someone has already added that access key to this repository", "terraform import"),
+			})
+		})
+	}
+}
+
+// A 429 carried nothing out, so even a POST is tried again.
+func TestAccDeployKey_retries(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	wait := emulator.RateLimited()
+	wait.Times, wait.Header = 1, wait.Header.Clone()
+	wait.Header.Set("Retry-After", "0")
+	once := func(method string, fault emulator.Fault) emulator.Fault {
+		fault.Method, fault.Times = method, 1
+		return fault
+	}
+	key := keyLine(newKey(t))
+	test(t,
+		resource.TestStep{
+			PreConfig:     func() { f.Inject(once("POST", wait)) },
+			Config:        f.config(deployKey(key)),
+			PostApplyFunc: f.expectWrites(t, "POST "+collection+" 429", "POST "+collection+" 200"),
+		},
+		resource.TestStep{
+			PreConfig: func() {
+				f.Inject(once("GET", wait), once("GET", emulator.BadGateway()), once("PUT", emulator.ServerError()))
+			},
+			Config:        f.config(deployKey(key, `label = "x"`)),
+			PostApplyFunc: f.expectWrites(t, "PUT "+firstKey+" 500", "PUT "+firstKey+" 200"),
+		},
+		// The answer to a DELETE that was carried out is lost: the 404 of the
+		// second try needs no other request to mean that it is done.
+		resource.TestStep{
+			PreConfig:   func() { f.Inject(emulator.Fault{Method: "DELETE", Cut: true, CarryOut: true, Times: 1}) },
+			Config:      f.config(deployKey(key, `label = "x"`)),
+			Destroy:     true,
+			ExpectError: nil,
+		},
+	)
+	if got, want := f.sent(), []string{"DELETE " + firstKey + " 0", "DELETE " + firstKey + " 404"}; !slices.Equal(got[len(got)-2:], want) {
+		t.Errorf("the last requests are %v, want %v", got[len(got)-2:], want)
+	}
+}
+
+// Only 204 means deleted: a proxy's page does not.
+func TestAccDeployKey_deleteAnsweredByProxy(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	config := f.config(deployKey(keyLine(newKey(t))))
+	test(t,
+		resource.TestStep{Config: config},
+		resource.TestStep{
+			PreConfig: func() {
+				f.Inject(emulator.Fault{Method: "DELETE", Status: 200, Body: "<html><title>Log in</title></html>"})
+			},
+			Config: config, Destroy: true,
+			ExpectError: message("Unable to delete deploy key", "200 OK", `HTML page with the title "Log in"`),
+		},
+		resource.TestStep{
+			PreConfig: f.ClearFaults, Config: config,
+			ConfigPlanChecks: planned(plancheck.ResourceActionNoop),
+		},
+	)
+}
+
+// Bitbucket answers with something else than it was sent: the run does not
+// fail, since the key exists, and the next plan shows the difference.
+func TestAccDeployKey_answerDiffers(t *testing.T) {
+	t.Parallel()
+	f, key := newFake(t), newKey(t)
+	config := f.config(deployKey(keyLine(key+" asked"), `label = "asked"`))
+	test(t,
+		resource.TestStep{
+			PreConfig: func() {
+				f.Inject(emulator.Fault{Method: "POST", CarryOut: true, Status: 200, Times: 1, Body: fmt.Sprintf(
+					`{"id":%d,"key":%q,"label":"answered","comment":"answered","last_used":null,"owner":null,"added_on":null}`, firstID, key)})
+			},
+			Config:            config,
+			ConfigStateChecks: has(map[string]string{"label": "asked", "comment": "asked"}),
+		},
+		resource.TestStep{
+			PreConfig: func() {
+				f.EditDeployKey("acme", "website", firstID, func(k *emulator.DeployKey) { k.Label, k.Comment = "answered", "answered" })
+			},
+			Config:           config,
+			ConfigPlanChecks: planned(plancheck.ResourceActionUpdate),
+		},
+	)
+}
