@@ -43,7 +43,12 @@ func TestMain(m *testing.M) {
 			log.Fatal(err)
 		}
 	}
-	os.Exit(m.Run())
+	if buildDir, err = os.MkdirTemp("", "terraform-provider-bitbucket-"); err != nil {
+		log.Fatal(err)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(buildDir)
+	os.Exit(code)
 }
 
 // requiredProviders ties the name bitbucket to the provider under test.
@@ -87,17 +92,15 @@ const (
 	websiteUUID   = "{85d08b4e-571d-44e9-a507-fa476535aa98}"
 )
 
-// config is a whole configuration: the provider with more lines in its block,
-// and body.
-func (f *fake) config(body string, providerLines ...string) string {
-	return requiredProviders + fmt.Sprintf(`
-provider "bitbucket" {
-  base_url    = "%s/2.0"
-  username    = "ci@example.com"
-  token       = "api-token"
-  %s
+// config is a whole configuration with the usual credentials: the provider,
+// with more lines in its block, and body.
+func (f *fake) config(body string, lines ...string) string {
+	return f.configWith(body, append(lines, `username = "ci@example.com"`, `token = "api-token"`)...)
 }
-`, f.url, strings.Join(providerLines, "\n  ")) + body
+
+// configWith is a whole configuration whose provider block has these lines.
+func (f *fake) configWith(body string, lines ...string) string {
+	return requiredProviders + fmt.Sprintf("\nprovider \"bitbucket\" {\n  base_url = \"%s/2.0\"\n  %s\n}\n", f.url, strings.Join(lines, "\n  ")) + body
 }
 
 // deployKey is a resource with these lines, in acme/website unless they say

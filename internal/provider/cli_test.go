@@ -1,0 +1,98 @@
+package provider
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// cli runs the built provider as a person does: what a command prints, and
+// which requests a single command makes, shows only there.
+type cli struct {
+	dir string
+	env []string
+}
+
+// buildDir is where builtProvider builds. TestMain makes and removes it.
+var buildDir string
+
+// builtProvider builds the provider once for all tests of the package.
+var builtProvider = sync.OnceValue(func() error {
+	build := exec.CommandContext(context.Background(), "go", "build", "-buildvcs=false", "-o", filepath.Join(buildDir, "terraform-provider-bitbucket"), "../..")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
+})
+
+func newCLI(t *testing.T, env ...string) *cli {
+	t.Helper()
+	if err := builtProvider(); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	settings := filepath.Join(dir, "cli.tfrc")
+	content := fmt.Sprintf("provider_installation {\n  dev_overrides {\n    \"bitbucket-deploy-keys/bitbucket\" = %q\n  }\n  direct {}\n}\n", buildDir)
+	if err := os.WriteFile(settings, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return &cli{dir: dir, env: append(append(os.Environ(), "TF_CLI_CONFIG_FILE="+settings, "TF_IN_AUTOMATION=1", "CHECKPOINT_DISABLE=1"), env...)}
+}
+
+// write replaces the configuration.
+func (c *cli) write(t *testing.T, config string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(c.dir, "main.tf"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// run runs one command and returns all that it printed, on one line, and
+// whether it succeeded.
+func (c *cli) run(t *testing.T, args ...string) (string, bool) {
+	t.Helper()
+	var out bytes.Buffer
+	command := exec.CommandContext(t.Context(), os.Getenv("TF_ACC_TERRAFORM_PATH"), append(args, "-no-color")...)
+	command.Dir, command.Env, command.Stdout, command.Stderr = c.dir, c.env, &out, &out
+	err := command.Run()
+	return strings.Join(strings.FieldsFunc(out.String(), func(r rune) bool { return strings.ContainsRune(" \n│╷╵", r) }), " "), err == nil
+}
+
+// must runs a command that has to succeed.
+func (c *cli) must(t *testing.T, args ...string) string {
+	t.Helper()
+	out, ok := c.run(t, args...)
+	if !ok {
+		t.Fatalf("%v failed: %s", args, out)
+	}
+	return out
+}
+
+// fails runs a command that has to fail, with these words in this order.
+func (c *cli) fails(t *testing.T, args []string, words ...string) string {
+	t.Helper()
+	out, ok := c.run(t, args...)
+	if ok {
+		t.Fatalf("%v succeeded: %s", args, out)
+	}
+	contains(t, out, words...)
+	return out
+}
+
+func contains(t *testing.T, out string, words ...string) {
+	t.Helper()
+	rest := out
+	for _, word := range words {
+		_, after, found := strings.Cut(rest, word)
+		if !found {
+			t.Fatalf("there is no %q in %s", word, out)
+		}
+		rest = after
+	}
+}

@@ -1,0 +1,287 @@
+package provider
+
+import (
+	"encoding/base64"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
+	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
+	"github.com/hashicorp/terraform-plugin-testing/statecheck"
+	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
+)
+
+func TestCredentials(t *testing.T) {
+	t.Parallel()
+	set := types.StringValue
+	type env map[string]string
+	type problem struct{ summary, path, word string }
+	basic := bitbucket.Basic{Username: "me", Token: "t"}
+	for name, tc := range map[string]struct {
+		block   providerModel
+		env     env
+		want    bitbucket.Credentials
+		problem problem
+	}{
+		"username and token":       {block: providerModel{Username: set("me"), Token: set("t")}, want: basic},
+		"username and password":    {block: providerModel{Username: set("me"), Password: set("t")}, want: basic},
+		"token":                    {block: providerModel{Token: set("t")}, want: bitbucket.Bearer{Token: "t"}},
+		"consumer":                 {block: providerModel{OAuthClientID: set("i"), OAuthClientSecret: set("s")}, want: bitbucket.Consumer{ID: "i", Secret: "s"}},
+		"token is complete":        {block: providerModel{Token: set("t")}, env: env{"BITBUCKET_USERNAME": "me", "BITBUCKET_OAUTH_CLIENT_ID": "i", "BITBUCKET_OAUTH_CLIENT_SECRET": "s"}, want: bitbucket.Bearer{Token: "t"}},
+		"block wins":               {block: providerModel{OAuthClientID: set("i"), OAuthClientSecret: set("s")}, env: env{"BITBUCKET_USERNAME": "me", "BITBUCKET_TOKEN": "t"}, want: bitbucket.Consumer{ID: "i", Secret: "s"}},
+		"username, token in env":   {block: providerModel{Username: set("me")}, env: env{"BITBUCKET_TOKEN": "t", "BITBUCKET_USERNAME": "you"}, want: basic},
+		"username, password there": {block: providerModel{Username: set("me")}, env: env{"BITBUCKET_PASSWORD": "t"}, want: basic},
+		"token wins over password": {block: providerModel{Username: set("me")}, env: env{"BITBUCKET_TOKEN": "t", "BITBUCKET_PASSWORD": "p"}, want: basic},
+		"password, username there": {block: providerModel{Password: set("t")}, env: env{"BITBUCKET_USERNAME": "me"}, want: basic},
+		"id, secret there":         {block: providerModel{OAuthClientID: set("i")}, env: env{"BITBUCKET_OAUTH_CLIENT_SECRET": "s"}, want: bitbucket.Consumer{ID: "i", Secret: "s"}},
+		"secret, id there":         {block: providerModel{OAuthClientSecret: set("s")}, env: env{"BITBUCKET_OAUTH_CLIENT_ID": "i"}, want: bitbucket.Consumer{ID: "i", Secret: "s"}},
+		"env: basic":               {env: env{"BITBUCKET_USERNAME": "me", "BITBUCKET_TOKEN": "t"}, want: basic},
+		"env: password":            {env: env{"BITBUCKET_USERNAME": "me", "BITBUCKET_PASSWORD": "t"}, want: basic},
+		"env: both secrets":        {env: env{"BITBUCKET_USERNAME": "me", "BITBUCKET_TOKEN": "t", "BITBUCKET_PASSWORD": "p"}, want: basic},
+		"env: token":               {env: env{"BITBUCKET_TOKEN": "t"}, want: bitbucket.Bearer{Token: "t"}},
+		"env: OAuth token":         {env: env{"BITBUCKET_OAUTH_TOKEN": "t"}, want: bitbucket.Bearer{Token: "t"}},
+		"env: the same token":      {env: env{"BITBUCKET_OAUTH_TOKEN": "t", "BITBUCKET_TOKEN": "t"}, want: bitbucket.Bearer{Token: "t"}},
+		"env: consumer":            {env: env{"BITBUCKET_OAUTH_CLIENT_ID": "i", "BITBUCKET_OAUTH_CLIENT_SECRET": "s"}, want: bitbucket.Consumer{ID: "i", Secret: "s"}},
+		"env: halves beside":       {env: env{"BITBUCKET_OAUTH_TOKEN": "t", "BITBUCKET_USERNAME": "me", "BITBUCKET_OAUTH_CLIENT_ID": "i"}, want: bitbucket.Bearer{Token: "t"}},
+
+		"none":                      {problem: problem{"Missing Bitbucket credentials", "", "BITBUCKET_TOKEN"}},
+		"two methods":               {block: providerModel{Username: set("me"), Token: set("t"), OAuthClientID: set("i"), OAuthClientSecret: set("s")}, problem: problem{"Conflicting Bitbucket credentials", "oauth_client_id", "OAuth consumer"}},
+		"two secrets of methods":    {block: providerModel{Token: set("t"), OAuthClientSecret: set("s")}, problem: problem{"Conflicting Bitbucket credentials", "", "OAuth consumer"}},
+		"secret beside username":    {block: providerModel{Username: set("me"), OAuthClientSecret: set("s")}, problem: problem{"Conflicting Bitbucket credentials", "username", "OAuth consumer"}},
+		"token and password":        {block: providerModel{Token: set("t"), Password: set("p")}, problem: problem{"Conflicting Bitbucket credentials", "", "both token and password"}},
+		"token, password, username": {block: providerModel{Username: set("me"), Token: set("t"), Password: set("p")}, problem: problem{"Conflicting Bitbucket credentials", "username", "both token and password"}},
+		"username only":             {block: providerModel{Username: set("me")}, env: env{"BITBUCKET_OAUTH_TOKEN": "o"}, problem: problem{"Incomplete Bitbucket credentials", "username", "BITBUCKET_TOKEN"}},
+		"password only":             {block: providerModel{Password: set("p")}, problem: problem{"Incomplete Bitbucket credentials", "", "BITBUCKET_USERNAME"}},
+		"id only":                   {block: providerModel{OAuthClientID: set("i")}, problem: problem{"Incomplete Bitbucket credentials", "oauth_client_id", "BITBUCKET_OAUTH_CLIENT_SECRET"}},
+		"secret only":               {block: providerModel{OAuthClientSecret: set("s")}, problem: problem{"Incomplete Bitbucket credentials", "", "BITBUCKET_OAUTH_CLIENT_ID"}},
+		"empty":                     {block: providerModel{Username: set("me"), Token: set("")}, env: env{"BITBUCKET_TOKEN": "t"}, problem: problem{"Empty Bitbucket credentials", "", "token"}},
+		"env: username only":        {env: env{"BITBUCKET_USERNAME": "me"}, problem: problem{"Incomplete Bitbucket credentials", "", "only a part"}},
+		"env: password only":        {env: env{"BITBUCKET_PASSWORD": "p"}, problem: problem{"Incomplete Bitbucket credentials", "", "only a part"}},
+		"env: two methods":          {env: env{"BITBUCKET_USERNAME": "me", "BITBUCKET_TOKEN": "t", "BITBUCKET_OAUTH_CLIENT_ID": "i", "BITBUCKET_OAUTH_CLIENT_SECRET": "s"}, problem: problem{"Conflicting Bitbucket credentials", "", "BITBUCKET_OAUTH_CLIENT_ID"}},
+		"env: two tokens":           {env: env{"BITBUCKET_TOKEN": "t", "BITBUCKET_OAUTH_TOKEN": "o"}, problem: problem{"Conflicting Bitbucket credentials", "", "BITBUCKET_OAUTH_TOKEN"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var diags diag.Diagnostics
+			got := tc.block.credentials(func(name string) string { return tc.env[name] }, &diags)
+			if tc.problem == (problem{}) {
+				if diags.HasError() || got != tc.want {
+					t.Fatalf("got %T, want %T: %v", got, tc.want, diags)
+				}
+				return
+			}
+			if len(diags) != 1 || diags[0].Summary() != tc.problem.summary || !strings.Contains(diags[0].Detail(), tc.problem.word) {
+				t.Fatalf("got %v, want %q with %q", diags, tc.problem.summary, tc.problem.word)
+			}
+			path := ""
+			if at, ok := diags[0].(diag.DiagnosticWithPath); ok {
+				path = at.Path().String()
+			}
+			if path != tc.problem.path {
+				t.Errorf("it sits on %q, want %q", path, tc.problem.path)
+			}
+		})
+	}
+}
+
+// Each method, on the wire.
+func TestAccProvider_authentication(t *testing.T) {
+	t.Parallel()
+	basic := func(pair string) string { return "Basic " + base64.StdEncoding.EncodeToString([]byte(pair)) }
+	for name, tc := range map[string]struct {
+		lines []string
+		want  string
+	}{
+		"API token": {[]string{`username = "ci@example.com"`, `token = "secret"`}, basic("ci@example.com:secret")},
+		"password":  {[]string{`username = "ci@example.com"`, `password = "secret"`}, basic("ci@example.com:secret")},
+		"bearer":    {[]string{`token = "secret"`}, "Bearer secret"},
+		"consumer":  {[]string{`oauth_client_id = "id"`, `oauth_client_secret = "secret"`}, "Bearer "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFake(t)
+			f.Revoke()
+			f.AllowBasic("ci@example.com", "secret")
+			f.AllowBearer("secret")
+			f.AllowConsumer("id", "secret", 7200)
+			test(t, resource.TestStep{
+				Config:            f.configWith(deployKey(keyLine(newKey(t))), tc.lines...),
+				ConfigStateChecks: []statecheck.StateCheck{statecheck.ExpectKnownValue(address, tfjsonpath.New("key_id"), knownvalue.NotNull())},
+			})
+			for _, request := range f.Requests() {
+				want := tc.want
+				if strings.HasPrefix(request.Path, "/site/") {
+					want = basic("id:secret")
+				}
+				if !strings.HasPrefix(request.Authorization, want) {
+					t.Errorf("%s %s was sent with %s", request.Method, request.Path, request.Authorization)
+				}
+				if request.UserAgent != "terraform-provider-bitbucket/test" {
+					t.Errorf("%s %s was sent by %q", request.Method, request.Path, request.UserAgent)
+				}
+			}
+		})
+	}
+}
+
+// An access token may read keys, but not add one.
+func TestAccProvider_accessToken(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	f.Revoke()
+	f.AllowAccessToken("access-token")
+	f.AddDeployKey("acme", "website", newKey(t), "ci")
+	test(t,
+		resource.TestStep{Config: f.configWith(dataDeployKey(`label = "ci"`), `token = "access-token"`)},
+		resource.TestStep{
+			Config: f.configWith(deployKey(keyLine(newKey(t))), `token = "access-token"`),
+			ExpectError: message("Unable to create deploy key", "403 Forbidden", "This API is not accessible by this authentication mechanism",
+				"access tokens read deploy keys, but not add", "Set username and token"),
+		},
+	)
+}
+
+// A token that expires in the middle of a run is bought anew.
+func TestAccProvider_tokenExpires(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	f.Revoke()
+	f.AllowConsumer("id", "secret", 1)
+	test(t, resource.TestStep{
+		Config: f.configWith(deployKey(keyLine(newKey(t))), `oauth_client_id = "id"`, `oauth_client_secret = "secret"`),
+	})
+	bought := 0
+	for _, line := range f.sent() {
+		if strings.HasPrefix(line, "POST /site/oauth2/access_token") {
+			bought++
+		} else if strings.HasSuffix(line, "401") {
+			t.Errorf("an expired token was sent: %s", line)
+		}
+	}
+	if bought < 2 {
+		t.Errorf("%d tokens were bought", bought)
+	}
+}
+
+func TestAccProvider_wrongConsumer(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	f.Revoke()
+	f.AllowConsumer("id", "secret", 7200)
+	test(t, resource.TestStep{
+		Config:      f.configWith(deployKey(keyLine(newKey(t))), `oauth_client_id = "id"`, `oauth_client_secret = "wrong"`),
+		ExpectError: message("Unable to create deploy key", "POST /site/oauth2/access_token: 401 Unauthorized"),
+	})
+	if sent := f.sent(); slices.ContainsFunc(sent, func(line string) bool { return strings.Contains(line, "deploy-keys") }) {
+		t.Errorf("requests were made without a token: %v", sent)
+	}
+}
+
+// The environment fills in what the block leaves out. These tests set variables
+// of the process, so they do not run beside others.
+func TestAccProvider_environment(t *testing.T) { //nolint:paralleltest // See above.
+	for name, tc := range map[string]struct {
+		env   map[string]string
+		lines []string
+		want  string
+	}{
+		"all":              {map[string]string{"BITBUCKET_USERNAME": "ci", "BITBUCKET_TOKEN": "t", "BITBUCKET_PASSWORD": "other"}, nil, "Basic Y2k6dA=="},
+		"missing half":     {map[string]string{"BITBUCKET_PASSWORD": "t", "BITBUCKET_OAUTH_TOKEN": "other"}, []string{`username = "ci"`}, "Basic Y2k6dA=="},
+		"OAuth token":      {map[string]string{"BITBUCKET_OAUTH_TOKEN": "t", "BITBUCKET_TOKEN": ""}, nil, "Bearer t"},
+		"block is enough":  {map[string]string{"BITBUCKET_USERNAME": "ci"}, []string{`token = "t"`}, "Bearer t"},
+		"null is left out": {map[string]string{"BITBUCKET_TOKEN": "t"}, []string{"username = null"}, "Bearer t"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			f.Revoke()
+			f.AllowBasic("ci", "t")
+			f.AllowBearer("t")
+			t.Setenv("BITBUCKET_BASE_URL", f.url+"/2.0/")
+			for variable, value := range tc.env {
+				t.Setenv(variable, value)
+			}
+			test(t, resource.TestStep{
+				Config: requiredProviders + "\nprovider \"bitbucket\" {\n  " + strings.Join(tc.lines, "\n  ") + "\n}\n" + deployKey(keyLine(newKey(t))),
+			})
+			for _, request := range f.Requests() {
+				if request.Authorization != tc.want {
+					t.Errorf("%s %s was sent with %s, want %s", request.Method, request.Path, request.Authorization, tc.want)
+				}
+			}
+		})
+	}
+}
+
+func TestAccProvider_configurationErrors(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		lines []string
+		want  []string
+	}{
+		"no credentials":   {nil, []string{"Missing Bitbucket credentials", "username with token"}},
+		"half":             {[]string{`username = "ci"`}, []string{"Incomplete Bitbucket credentials"}},
+		"two":              {[]string{`token = "t"`, `oauth_client_id = "i"`, `oauth_client_secret = "s"`}, []string{"Conflicting Bitbucket credentials"}},
+		"http":             {[]string{`token = "t"`, `base_url = "http://bitbucket.example.com/2.0"`}, []string{"Invalid Bitbucket base URL", "unencrypted"}},
+		"no URL":           {[]string{`token = "t"`, `base_url = "api.bitbucket.org"`}, []string{"Invalid Bitbucket base URL"}},
+		"empty URL":        {[]string{`token = "t"`, `base_url = ""`}, []string{"Invalid Bitbucket base URL"}},
+		"timeout":          {[]string{`token = "t"`, `request_timeout = "30"`}, []string{"Invalid duration"}},
+		"negative timeout": {[]string{`token = "t"`, `request_timeout = "-1s"`}, []string{"Invalid duration"}},
+		"retries":          {[]string{`token = "t"`, `max_retries = -1`}, []string{"between 0 and 20"}},
+		"update strategy":  {[]string{`token = "t"`, `update_strategy = "always"`}, []string{"update_strategy value must be one of"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFake(t)
+			config := requiredProviders + "\nprovider \"bitbucket\" {\n  " + strings.Join(tc.lines, "\n  ") + "\n}\n" + deployKey(keyLine(newKey(t)))
+			test(t, resource.TestStep{Config: config, PlanOnly: true, ExpectError: message(tc.want...)})
+			if sent := f.sent(); len(sent) > 0 {
+				t.Errorf("requests were made: %v", sent)
+			}
+		})
+	}
+}
+
+// Credentials that come from a resource are unknown in the plan that creates
+// it, also when that plan replaces it while keys exist already.
+func TestAccProvider_unknownCredentials(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	terraform := newCLI(t)
+	key := newKey(t)
+	config := func(generation int, more string) string {
+		return fmt.Sprintf("\nresource \"terraform_data\" \"token\" {\n  input = \"api-token\"\n  triggers_replace = %d\n}\n", generation) +
+			f.configWith(deployKey(keyLine(key), more), `username = "ci@example.com"`, "token = terraform_data.token.output")
+	}
+	terraform.write(t, config(1, ""))
+	terraform.must(t, "plan")
+	if sent := f.sent(); len(sent) > 0 {
+		t.Errorf("a plan without credentials made requests: %v", sent)
+	}
+	terraform.must(t, "apply", "-auto-approve")
+	f.expectWrites(t, "POST acme/website/deploy-keys 200")()
+
+	terraform.write(t, config(2, ""))
+	out := terraform.must(t, "plan")
+	if strings.Count(out, "Warning: Bitbucket was not asked") != 1 {
+		t.Errorf("want one warning that nothing was asked: %s", out)
+	}
+	contains(t, out, "1 to add, 0 to change, 1 to destroy") // Only terraform_data.
+	if sent := f.sent(); len(sent) > 0 {
+		t.Errorf("a plan without credentials made requests: %v", sent)
+	}
+	terraform.must(t, "apply", "-auto-approve")
+	contains(t, terraform.must(t, "plan"), "No changes")
+
+	// What needs an answer is an error, not a guess.
+	terraform.write(t, config(3, `repository = "api"`))
+	terraform.fails(t, []string{"plan"}, "Bitbucket cannot be asked yet", "-target")
+	terraform.write(t, config(3, "")+dataDeployKey("key_id = 1"))
+	terraform.fails(t, []string{"plan"}, "Bitbucket cannot be asked yet")
+	f.expectWrites(t)()
+}

@@ -1,0 +1,136 @@
+package provider
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
+)
+
+// Exactly the requests that one command makes.
+func TestAccDeployKey_requestsPerCommand(t *testing.T) {
+	t.Parallel()
+	f, terraform, key := newFake(t), newCLI(t), newKey(t)
+	config := func(lines ...string) {
+		terraform.write(t, f.config(deployKey(append(lines, keyLine(key+" me\n"))...)))
+	}
+	const get = "GET " + firstKey + " 200"
+	uuidKey := "acme/%7B85d08b4e-571d-44e9-a507-fa476535aa98%7D/deploy-keys/10958984"
+	for _, step := range []struct {
+		lines []string
+		args  []string
+		want  []string
+	}{
+		{nil, []string{"validate"}, nil},
+		{nil, []string{"plan"}, nil},
+		{nil, []string{"apply", "-auto-approve"}, []string{"POST acme/website/deploy-keys 200"}},
+		{nil, []string{"plan"}, []string{get}},
+		{[]string{`label = "x"`}, []string{"plan"}, []string{get}},
+		{[]string{`label = "x"`}, []string{"apply", "-auto-approve"}, []string{get, "PUT " + firstKey + " 200"}},
+		{[]string{`label = "x"`, `repository = "WEBSITE"`}, []string{"plan"}, []string{get}},
+		{[]string{`label = "x"`, fmt.Sprintf("repository = %q", websiteUUID)}, []string{"plan"}, []string{get}},
+		{[]string{`label = "x"`, fmt.Sprintf("repository = %q", websiteUUID)}, []string{"apply", "-auto-approve"}, []string{get}},
+		// The way back is looked up, in the plan and before it is carried out.
+		{[]string{`label = "x"`}, []string{"plan"}, []string{"GET " + uuidKey + " 200", get}},
+		{[]string{`label = "x"`}, []string{"apply", "-auto-approve"}, []string{"GET " + uuidKey + " 200", get, get}},
+		{[]string{`label = "x"`, fmt.Sprintf("workspace = %q", workspaceUUID)}, []string{"plan"}, []string{get, strings.Replace(get, "acme", "%7B2f5a9b2e-0000-4000-8000-0000000000ac%7D", 1)}},
+		// Another uuid is another repository: nothing needs to be asked.
+		{[]string{`label = "x"`, `repository = "{00000000-0000-4000-8000-00000000dead}"`}, []string{"plan"}, []string{get}},
+		{[]string{`label = "x"`, `repository = "api"`}, []string{"plan"}, []string{get, "GET acme/api/deploy-keys/10958984 404"}},
+		{[]string{`label = "x"`}, []string{"destroy", "-auto-approve"}, []string{get, "DELETE " + firstKey + " 204"}},
+	} {
+		config(step.lines...)
+		out := terraform.must(t, step.args...)
+		if got := f.sent(); !slices.Equal(got, step.want) {
+			t.Errorf("%v with %v made the requests\n  %s\nwant\n  %s\n%s", step.args, step.lines, strings.Join(got, "\n  "), strings.Join(step.want, "\n  "), out)
+		}
+	}
+}
+
+// Terraform prints the lines that an attribute stands on, secrets included, so
+// a message about what may be secret must not sit on its attribute.
+func TestAccDeployKey_secretsAreNotShown(t *testing.T) {
+	t.Parallel()
+	const secret = "c2VjcmV0LXByaXZhdGUta2V5LWJ5dGVz"
+	f, key := newFake(t), newKey(t)
+	for name, config := range map[string]string{
+		"private key":         f.config(deployKey("key = <<-EOT\n    -----BEGIN OPENSSH PRIVATE KEY-----\n    " + secret + "\n    -----END OPENSSH PRIVATE KEY-----\n  EOT")),
+		"private key, a line": f.config(deployKey(fmt.Sprintf("key = %q", "-----BEGIN RSA PRIVATE KEY----- "+secret))),
+		"putty":               f.config(deployKey(fmt.Sprintf("key = %q", "PuTTY-User-Key-File-2: ssh-rsa "+secret))),
+		"public and private":  f.config(deployKey(fmt.Sprintf("key = %q", key+"\n-----BEGIN RSA PRIVATE KEY-----\n"+secret))),
+		"a token as the key":  f.config(deployKey(fmt.Sprintf("key = %q", secret))),
+		"private label":       f.config(deployKey(keyLine(key), fmt.Sprintf("label = %q", "-----BEGIN RSA PRIVATE KEY----- "+secret+" "))),
+		"conflict":            f.configWith(deployKey(keyLine(key)), fmt.Sprintf("token = %q", secret), fmt.Sprintf("password = %q", secret)),
+		"conflict of methods": f.configWith(deployKey(keyLine(key)), fmt.Sprintf("token = %q", secret), fmt.Sprintf("oauth_client_secret = %q", secret)),
+		"half":                f.configWith(deployKey(keyLine(key)), fmt.Sprintf("oauth_client_secret = %q", secret)),
+		"password":            f.configWith(deployKey(keyLine(key)), fmt.Sprintf("password = %q", secret)),
+		"base URL":            requiredProviders + fmt.Sprintf("provider \"bitbucket\" {\n  token = \"t\"\n  base_url = \"https://user:%s@example.com\"\n}\n", secret) + deployKey(keyLine(key)),
+		"wrong token":         f.configWith(deployKey(keyLine(key)), fmt.Sprintf("token = %q", secret)),
+		"wrong consumer":      f.configWith(deployKey(keyLine(key)), `oauth_client_id = "id"`, fmt.Sprintf("oauth_client_secret = %q", secret)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			terraform := newCLI(t)
+			terraform.write(t, config)
+			out := terraform.fails(t, []string{"apply", "-auto-approve"}, "Error: ")
+			if strings.Contains(out, secret) {
+				t.Errorf("the secret is shown: %s", out)
+			}
+		})
+	}
+}
+
+// Other messages do sit on their attribute.
+func TestAccDeployKey_errorsNameTheLine(t *testing.T) {
+	t.Parallel()
+	f, terraform, key := newFake(t), newCLI(t), newKey(t)
+	for line, want := range map[string]string{
+		`label = " x"`:      `label = " x"`,
+		`repository = "x?"`: `repository = "x?"`,
+	} {
+		terraform.write(t, f.config(deployKey(line, keyLine(key))))
+		terraform.fails(t, []string{"plan"}, "Error: Invalid "+strings.Fields(line)[0], "on main.tf line", want)
+	}
+	terraform.write(t, f.config(deployKey(keyLine(key+"AAAA"))))
+	terraform.fails(t, []string{"plan"}, "Damaged public key", "on main.tf line", "key = ")
+	terraform.write(t, f.configWith("", `username = "ci"`, `token = "t"`, `oauth_client_id = "i"`)+deployKey(keyLine(key)))
+	terraform.fails(t, []string{"plan"}, "Conflicting Bitbucket credentials", "on main.tf line", `oauth_client_id = "i"`)
+}
+
+func TestAccDeployKey_warnings(t *testing.T) {
+	t.Parallel()
+	t.Run("OAuth consumer", func(t *testing.T) {
+		t.Parallel()
+		f, terraform := newFake(t), newCLI(t)
+		f.AllowConsumer("id", "secret", 7200)
+		terraform.write(t, f.configWith(deployKey(keyLine(newKey(t))), `oauth_client_id = "id"`, `oauth_client_secret = "secret"`))
+		contains(t, terraform.must(t, "apply", "-auto-approve"), "Warning: Deploy key depends on the OAuth consumer", "invalidates the key", "1 added")
+		if out := terraform.must(t, "apply", "-auto-approve"); strings.Contains(out, "OAuth") {
+			t.Errorf("the warning is repeated although nothing is created: %s", out)
+		}
+	})
+	t.Run("old RSA key", func(t *testing.T) {
+		t.Parallel()
+		f, terraform, old := newFake(t), newCLI(t), shortRSA(t)
+		existing := f.AddDeployKey("acme", "website", old, "")
+		terraform.write(t, f.config(deployKey(keyLine(old))))
+		terraform.fails(t, []string{"plan"}, "Error: Bitbucket refuses this key")
+		terraform.must(t, "import", address, fmt.Sprintf("acme/website/%d", existing.ID))
+		contains(t, terraform.must(t, "plan"), "No changes", "Warning: Bitbucket refuses such a key today")
+	})
+	t.Run("type that is not listed", func(t *testing.T) {
+		t.Parallel()
+		f, terraform := newFake(t), newCLI(t)
+		terraform.write(t, f.config(deployKey(keyLine("ssh-future AAAACnNzaC1mdXR1cmU="))))
+		contains(t, terraform.must(t, "plan"), "1 to add", "Warning: Bitbucket may refuse this key")
+	})
+	t.Run("answer differs", func(t *testing.T) {
+		t.Parallel()
+		f, terraform, key := newFake(t), newCLI(t), newKey(t)
+		f.Inject(emulator.Fault{Method: "POST", Status: 200, Body: fmt.Sprintf(`{"id":10958984,"key":%q,"label":"theirs","comment":""}`, newKey(t))})
+		terraform.write(t, f.config(deployKey(keyLine(key), `label = "ours"`)))
+		contains(t, terraform.must(t, "apply", "-auto-approve"), "Warning: Bitbucket stored something else", "another key, label, fingerprint_sha256", "1 added")
+	})
+}
