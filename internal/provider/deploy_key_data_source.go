@@ -46,7 +46,7 @@ func (d *deployKeyDataSource) Schema(_ context.Context, _ datasource.SchemaReque
 		},
 	}
 	attributes["label"] = schema.StringAttribute{
-		MarkdownDescription: "Name shown for the key in the repository's settings. Only one key of the repository may have it.",
+		MarkdownDescription: "Name shown for the key in the repository's settings. A label that several keys of the repository have is an error.",
 		Optional:            true,
 		Computed:            true,
 	}
@@ -57,7 +57,7 @@ func (d *deployKeyDataSource) Schema(_ context.Context, _ datasource.SchemaReque
 		Validators:          []validator.String{stringvalidator.RegexMatches(fingerprintPattern, "must be a fingerprint as ssh-keygen -l prints it: SHA256:…")},
 	}
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "Reads one deploy key of a repository: by number, by label or by fingerprint.",
+		MarkdownDescription: "Reads one deploy key of a repository: by number, by label or by fingerprint.\n\n**API token scopes**: `admin:repository:bitbucket`.",
 		Attributes:          attributes,
 	}
 }

@@ -45,7 +45,7 @@ func TestAccDeployKey_drift(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newFake(t)
-			config := f.config(deployKey(keyLine(newKey(t)+" ours\n"), `label = "ours"`))
+			config := f.config(deployKey(keyLine(newKey(t)+" our own\n"), `label = "ours"`))
 			test(t,
 				resource.TestStep{Config: config},
 				resource.TestStep{

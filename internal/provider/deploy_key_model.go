@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -95,6 +96,7 @@ func (m *deployKeyModel) keepPlanned(plan *deployKeyModel, diags *diag.Diagnosti
 		differ = append(differ, "key")
 	}
 	m.Key = plan.Key
+	m.keepSpacing(plan.Comment)
 	keep("label", plan.Label, &m.Label)
 	keep("comment", plan.Comment, &m.Comment)
 	keep("key_type", plan.KeyType, &m.KeyType)
@@ -105,6 +107,15 @@ func (m *deployKeyModel) keepPlanned(plan *deployKeyModel, diags *diag.Diagnosti
 	if len(differ) > 0 {
 		diags.AddWarning("Bitbucket stored something else", "Bitbucket accepted deploy key "+m.ID.ValueString()+", but answered with another "+
 			strings.Join(differ, ", ")+" than it was sent. The next plan shows the difference.")
+	}
+}
+
+// keepSpacing keeps a comment as it was written where Bitbucket answers with
+// other white space: nobody knows what it does to the comment of several words
+// that it takes from the key line, and such a difference could never be mended.
+func (a *deployKeyAttributes) keepSpacing(written types.String) {
+	if slices.Equal(strings.Fields(a.Comment.ValueString()), strings.Fields(written.ValueString())) && !written.IsNull() && !written.IsUnknown() {
+		a.Comment = written
 	}
 }
 

@@ -116,9 +116,9 @@ func refusal(text publicKeyValue) string {
 	return key.Refusal()
 }
 
-// replacing returns the attributes whose change needs another key. What is
-// unknown might be a change, and Terraform does not allow to find that out
-// later.
+// replacing returns the attributes whose change needs another key, none if the
+// key stays. What is unknown might be a change, and Terraform does not allow to
+// find that out later.
 func (r *deployKeyResource) replacing(ctx context.Context, plan, state *deployKeyModel, diags *diag.Diagnostics) path.Paths {
 	var paths path.Paths
 	differs := func(name string, planned, prior attr.Value) {
@@ -133,7 +133,7 @@ func (r *deployKeyResource) replacing(ctx context.Context, plan, state *deployKe
 		differs("label", plan.Label, state.Label)
 		differs("comment", plan.Comment, state.Comment)
 	}
-	if len(paths) > 0 && plan.repository() == state.repository() || !r.sameRepository(ctx, plan, state, diags) {
+	if len(paths) == 0 && !r.sameRepository(ctx, plan, state, diags) {
 		differs("workspace", plan.Workspace, state.Workspace)
 		differs("repository", plan.Repository, state.Repository)
 	}

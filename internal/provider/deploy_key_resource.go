@@ -38,6 +38,7 @@ func (r *deployKeyResource) Schema(_ context.Context, _ resource.SchemaRequest, 
 		Version: 1,
 		MarkdownDescription: "Manages a deploy key (Bitbucket's pages call it an access key): an SSH public key that lets a machine read a repository. " +
 			"The same key may be on any number of repositories, once on each.\n\n" +
+			"**API token scopes**: `admin:repository:bitbucket` and `write:ssh-key:bitbucket`; to delete a key also `delete:ssh-key:bitbucket`.\n\n" +
 			"**Upstream API**: [Deployments: deploy keys](https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/)",
 		Attributes: map[string]schema.Attribute{
 			"workspace": schema.StringAttribute{
@@ -58,14 +59,14 @@ func (r *deployKeyResource) Schema(_ context.Context, _ resource.SchemaRequest, 
 				Validators: []validator.String{publicKeyValidator{}},
 			},
 			"label": schema.StringAttribute{
-				MarkdownDescription: "Name shown for the key in the repository's settings. Default: `\"\"`. Changes in place.",
+				MarkdownDescription: "Name shown for the key in the repository's settings. Default: `\"\"`. A change updates the key in place, unless the provider's `update_strategy` is `replace`.",
 				Optional:            true,
 				Computed:            true,
 				Default:             stringdefault.StaticString(""),
 				Validators:          []validator.String{textValidator{}},
 			},
 			"comment": schema.StringAttribute{
-				MarkdownDescription: "Comment of the key, which may be several words. Default: the comment inside `key`. Changes in place.",
+				MarkdownDescription: "Comment of the key, which may be several words. Default: the comment inside `key`. A change updates the key in place, unless the provider's `update_strategy` is `replace`.",
 				Optional:            true,
 				Computed:            true,
 				Validators:          []validator.String{textValidator{}},
@@ -153,7 +154,9 @@ func (r *deployKeyResource) Read(ctx context.Context, req resource.ReadRequest, 
 		readDeployKey.addError(&resp.Diagnostics, state.repository(), err, keptAfter(err))
 		return
 	}
+	written := state.Comment
 	state.flatten(state.repository(), key)
+	state.keepSpacing(written)
 	resp.Diagnostics.Append(resp.State.Set(ctx, &state)...)
 }
 

@@ -41,12 +41,12 @@ func (d *deployKeysDataSource) Metadata(_ context.Context, req datasource.Metada
 func (d *deployKeysDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
 	attributes := repositoryDataSourceAttributes()
 	attributes["keys"] = schema.ListNestedAttribute{
-		MarkdownDescription: "The deploy keys, sorted by `key_id`.",
+		MarkdownDescription: "Deploy keys of the repository, sorted by `key_id`.",
 		Computed:            true,
 		NestedObject:        schema.NestedAttributeObject{Attributes: deployKeyDataSourceAttributes()},
 	}
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "Reads all deploy keys of a repository, following every page: one request for each 100 keys.",
+		MarkdownDescription: "Reads all deploy keys of a repository, following every page: one request for each 100 keys.\n\n**API token scopes**: `admin:repository:bitbucket`.",
 		Attributes:          attributes,
 	}
 }

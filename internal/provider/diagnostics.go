@@ -125,7 +125,11 @@ func (o operation) advice(err error) string {
 	case refused.Status == http.StatusForbidden:
 		return scopes
 	case refused.Status == http.StatusNotFound:
-		return "Either the repository was deleted or renamed, or these credentials cannot see it: Bitbucket answers both the same way. " + scopes
+		what := "the repository"
+		if !strings.HasSuffix(refused.Path, "/deploy-keys") {
+			what = "the deploy key or its repository"
+		}
+		return "Either " + what + " was deleted or renamed, or these credentials cannot see it: Bitbucket answers all of that the same way. " + scopes
 	case refused.Status == http.StatusTooManyRequests:
 		return "Bitbucket allows about 1,000 requests an hour for one user. Wait, or raise max_retries."
 	case refused.Status >= 500 && refused.Method == http.MethodPost:
