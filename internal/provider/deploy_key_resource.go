@@ -53,7 +53,7 @@ func (r *deployKeyResource) Schema(_ context.Context, _ resource.SchemaRequest, 
 			},
 			"key": schema.StringAttribute{
 				MarkdownDescription: "Public key in OpenSSH format, for example `ssh-ed25519 AAAA… comment`: Ed25519, ECDSA, or RSA of 2048 bits and more. " +
-					"White space around it and a comment in it never replace the key, so `file()` and `tls_private_key` need no `trimspace()`. Another key replaces it.",
+					"Another key replaces it. White space around it means nothing, so `file()` and `tls_private_key` need no `trimspace()`. A comment in it is the default of `comment`.",
 				Required:   true,
 				CustomType: publicKeyType{},
 				Validators: []validator.String{publicKeyValidator{}},
