@@ -145,5 +145,5 @@ func (o operation) advice(err error) string {
 }
 
 // stateKept ends an error about a key that is managed.
-const stateKept = "The key is still in the Terraform state. If the repository is gone for good, remove the key from the state with " +
-	"\"terraform state rm ADDRESS\"."
+const stateKept = "The key is still in the Terraform state. If the repository was renamed, put its new name into the configuration and run " +
+	"\"terraform apply -refresh=false\" once. If it is gone for good, remove the key from the state with \"terraform state rm ADDRESS\"."

@@ -1,0 +1,13 @@
+data "bitbucket_deploy_keys" "example" {
+  workspace  = "acme"
+  repository = "website"
+}
+
+# Several keys can have the same label, so each label has a list.
+output "fingerprints" {
+  value = { for key in data.bitbucket_deploy_keys.example.keys : key.label => key.fingerprint_sha256... }
+}
+
+output "never_used" {
+  value = [for key in data.bitbucket_deploy_keys.example.keys : key.id if key.last_used == null]
+}
