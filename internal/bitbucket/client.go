@@ -105,11 +105,11 @@ func NewTransport() http.RoundTripper {
 func ParseBaseURL(raw string) (*url.URL, error) {
 	base, err := url.Parse(raw)
 	switch {
-	case err != nil || base.Host == "" || base.Opaque != "":
+	case err != nil || base.Hostname() == "" || base.Opaque != "":
 		return nil, errors.New("it is not an absolute URL like " + DefaultBaseURL)
 	case base.User != nil:
 		return nil, errors.New("it holds a user name or password; credentials have attributes of their own")
-	case base.RawQuery != "" || base.Fragment != "":
+	case base.RawQuery != "" || base.ForceQuery || base.Fragment != "":
 		return nil, errors.New("it has a query or a fragment")
 	case base.Scheme == "http" && !isLoopback(base.Hostname()):
 		return nil, errors.New("plain http would send the token unencrypted: use https (http is for loopback hosts only)")
@@ -163,12 +163,13 @@ type reply struct {
 // do sends a request, tries it again where that is safe, and returns the reply
 // if its status is want. Everything else is an *Error.
 func (c *Client) do(ctx context.Context, method string, u *url.URL, in any, want int) (*reply, error) {
-	var body []byte
+	var body any // An empty []byte would be a body too, which HTTP/2 sends.
 	if in != nil {
-		var err error
-		if body, err = json.Marshal(in); err != nil {
+		encoded, err := json.Marshal(in)
+		if err != nil {
 			return nil, fmt.Errorf("encoding a request: %w", err)
 		}
+		body = encoded
 	}
 	request, err := retryablehttp.NewRequestWithContext(ctx, method, u.String(), body)
 	if err != nil {
@@ -233,5 +234,5 @@ func decode(method string, u *url.URL, from *reply, out any) error {
 
 // unusable is the error for a successful reply that does not say what it must.
 func unusable(method string, u *url.URL, why string) *Error {
-	return &Error{Method: method, Path: u.EscapedPath(), Err: fmt.Errorf("%w: %s", errUnusable, why)}
+	return &Error{Method: method, Path: u.EscapedPath(), Lost: true, Err: fmt.Errorf("%w: %s", errUnusable, why)}
 }

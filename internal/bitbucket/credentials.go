@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
@@ -78,6 +79,8 @@ func (o Consumer) sign(c *Client, next http.RoundTripper) http.RoundTripper {
 	}
 }
 
+const tokenPath = "/site/oauth2/access_token"
+
 // tokenURL is where access tokens are bought: Bitbucket's web site for its
 // API, else the host of the API itself.
 func tokenURL(base *url.URL) *url.URL {
@@ -85,7 +88,7 @@ func tokenURL(base *url.URL) *url.URL {
 	if host == "api.bitbucket.org" {
 		host = "bitbucket.org"
 	}
-	return &url.URL{Scheme: base.Scheme, Host: host, Path: "/site/oauth2/access_token"}
+	return &url.URL{Scheme: base.Scheme, Host: host, Path: tokenPath}
 }
 
 // tokenError tells why no token could be bought in the form of any other
@@ -97,9 +100,9 @@ func tokenError(endpoint *url.URL, err error) error {
 		e.Err = err
 		return e
 	}
-	e.Status = refused.Response.StatusCode
+	e.readHead(refused.Response)
 	if refused.ErrorCode != "" {
-		e.Message = clean(refused.ErrorCode + ": " + refused.ErrorDescription)
+		e.Message = clean(strings.TrimSuffix(refused.ErrorCode+": "+refused.ErrorDescription, ": "))
 	} else {
 		e.readBody(refused.Body)
 	}

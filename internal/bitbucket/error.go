@@ -1,6 +1,7 @@
 package bitbucket
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -48,7 +49,7 @@ func (e *Error) Error() string {
 	if e.Err != nil {
 		return request + e.Err.Error()
 	}
-	text := request + fmt.Sprintf("%d %s", e.Status, http.StatusText(e.Status))
+	text := request + strings.TrimSpace(fmt.Sprintf("%d %s", e.Status, http.StatusText(e.Status)))
 	if e.Message != "" {
 		text += ": " + e.Message
 	}
@@ -66,7 +67,11 @@ func HasStatus(err error, status int) bool {
 
 // IsNotFound tells whether Bitbucket answered 404, which may mean that the
 // thing is gone, or a thing above it, or that these credentials may not see it.
-func IsNotFound(err error) bool { return HasStatus(err, http.StatusNotFound) }
+// A 404 for an access token says nothing about the thing.
+func IsNotFound(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && HasStatus(e, http.StatusNotFound) && e.Path != tokenPath
+}
 
 // newError reads the reply to a request that failed. Bitbucket's own form is
 // {"error": {"message", "fields", "detail", "id"}}, but error has been seen as
@@ -75,34 +80,41 @@ func IsNotFound(err error) bool { return HasStatus(err, http.StatusNotFound) }
 // https://developer.atlassian.com/cloud/bitbucket/rest/intro/#standardized-error-responses
 func newError(method string, u *url.URL, response *http.Response, answer *reply) *Error {
 	e := &Error{
-		Method:     method,
-		Path:       u.EscapedPath(),
-		Status:     response.StatusCode,
-		Lost:       answer.lost || response.StatusCode >= 500,
-		RetryAfter: clean(response.Header.Get("Retry-After")),
+		Method: method,
+		Path:   u.EscapedPath(),
+		Lost:   answer.lost || response.StatusCode >= 500,
 	}
-	for _, header := range []string{"X-Request-Id", "X-B3-TraceId"} {
-		if id := response.Header.Get(header); id != "" {
-			e.RequestID = clean(id)
-			break
-		}
-	}
+	e.readHead(response)
 	e.readBody(answer.body)
 	return e
 }
 
+// readHead reads the status and the headers.
+func (e *Error) readHead(response *http.Response) {
+	e.Status = response.StatusCode
+	e.RequestID = clean(cmp.Or(response.Header.Get("X-Request-Id"), response.Header.Get("X-B3-TraceId")))
+	e.RetryAfter = clean(response.Header.Get("Retry-After"))
+	if e.RetryAfter == "" && e.Status == http.StatusTooManyRequests {
+		e.RetryAfter = clean(response.Header.Get("X-RateLimit-Reset"))
+	}
+}
+
+// readBody reads what Bitbucket says, and describes a body that says nothing.
 func (e *Error) readBody(body []byte) {
+	e.readWords(body)
+	if e.Message == "" {
+		e.Message = describeBody(body)
+	}
+}
+
+func (e *Error) readWords(body []byte) {
 	var top map[string]json.RawMessage
 	if json.Unmarshal(body, &top) != nil {
-		e.Message = describeBody(body)
 		return
 	}
 	envelope, found := top["error"]
 	if !found {
 		e.readFields(top)
-		if len(e.Fields) == 0 {
-			e.Message = describeBody(body)
-		}
 		return
 	}
 	var inner struct {
@@ -113,7 +125,7 @@ func (e *Error) readBody(body []byte) {
 	}
 	if json.Unmarshal(envelope, &inner) != nil {
 		// Not an object: the message itself.
-		e.Message = strings.Join(texts(envelope), " ")
+		e.Message = clean(strings.Join(texts(envelope), " "))
 		return
 	}
 	if message, ok := inner.Message.(string); ok {
@@ -160,7 +172,7 @@ func (e *Error) readDetail(raw json.RawMessage) {
 		e.Required, e.Granted = cleanAll(scopes.Required), cleanAll(scopes.Granted)
 		return
 	}
-	e.Detail = strings.Join(texts(raw), " ")
+	e.Detail = clean(strings.Join(texts(raw), " "))
 }
 
 // texts finds the messages in a text, a {"message"} or a list of either.

@@ -23,7 +23,7 @@ const (
 // retryPolicy returns what sends one request: a 429 is tried again for every
 // method, since nothing was carried out; a 5xx or a broken connection only
 // where doing it twice is doing it once. It sets lost when a try that may have
-// been carried out is repeated.
+// been carried out is not the answer.
 func (c *Client) retryPolicy(client *http.Client, method string, lost *bool) *retryablehttp.Client {
 	return &retryablehttp.Client{
 		HTTPClient:   client,
@@ -33,23 +33,39 @@ func (c *Client) retryPolicy(client *http.Client, method string, lost *bool) *re
 		Backoff:      backoff,
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
 		CheckRetry: func(ctx context.Context, response *http.Response, err error) (bool, error) {
-			if ctx.Err() != nil {
-				return false, ctx.Err()
-			}
-			if _, noToken := errors.AsType[*Error](err); noToken || errors.Is(err, errUnusable) {
+			if _, noToken := errors.AsType[*Error](err); noToken {
 				return false, err
 			}
-			if err == nil && response.StatusCode == http.StatusTooManyRequests {
-				wait, named := askedWait(response, time.Now())
-				return !named || wait <= maxAskedWait, nil
+			if ctx.Err() != nil {
+				*lost = *lost || mayBeDone(response, err)
+				return false, ctx.Err()
+			}
+			if errors.Is(err, errUnusable) {
+				*lost = *lost || mayBeDone(response, nil)
+				return false, err
+			}
+			if err == nil {
+				if wait, named := askedWait(response, time.Now()); named && wait > maxAskedWait {
+					return false, nil
+				}
+				if response.StatusCode == http.StatusTooManyRequests {
+					return true, nil
+				}
 			}
 			again, _ := retryablehttp.DefaultRetryPolicy(ctx, response, err)
-			if again && !neverSent(err) {
-				*lost = true
-			}
+			*lost = *lost || again && mayBeDone(response, err)
 			return again && method != http.MethodPost, err
 		},
 	}
+}
+
+// mayBeDone tells whether a request may have been carried out whose answer is
+// not what its sender gets.
+func mayBeDone(response *http.Response, err error) bool {
+	if err != nil {
+		return !neverSent(err)
+	}
+	return response.StatusCode < 300 || response.StatusCode >= 500
 }
 
 // neverSent tells whether there was not even a connection.
@@ -62,7 +78,7 @@ func neverSent(err error) bool {
 // less up to a half by chance, so that requests refused together do not come
 // back together.
 func backoff(first, most time.Duration, attempt int, response *http.Response) time.Duration {
-	if response != nil && (response.StatusCode == http.StatusTooManyRequests || response.StatusCode == http.StatusServiceUnavailable) {
+	if response != nil {
 		if wait, named := askedWait(response, time.Now()); named {
 			return min(wait, maxAskedWait)
 		}
@@ -74,15 +90,23 @@ func backoff(first, most time.Duration, attempt int, response *http.Response) ti
 	return wait - rand.N(wait/2+1) //nolint:gosec // Nothing is kept secret by this number.
 }
 
-// askedWait is the wait that a reply names: Retry-After in seconds or as a
-// date, else X-RateLimit-Reset, which Bitbucket sends as seconds from now.
+// askedWait is the wait that a 429 or 503 names: Retry-After in seconds or as a
+// date, else, for a 429, X-RateLimit-Reset, which Bitbucket sends as seconds
+// from now.
 func askedWait(response *http.Response, now time.Time) (time.Duration, bool) {
+	limited := response.StatusCode == http.StatusTooManyRequests
+	if !limited && response.StatusCode != http.StatusServiceUnavailable {
+		return 0, false
+	}
 	after := response.Header.Get("Retry-After")
 	if seconds, ok := parseSeconds(after); ok {
 		return seconds, true
 	}
 	if date, err := http.ParseTime(after); err == nil {
 		return max(0, date.Sub(now)), true
+	}
+	if !limited {
+		return 0, false
 	}
 	reset, ok := parseSeconds(response.Header.Get("X-RateLimit-Reset"))
 	if ok && reset > 366*24*time.Hour { // A point in time, as other services send it.
@@ -94,7 +118,7 @@ func askedWait(response *http.Response, now time.Time) (time.Duration, bool) {
 // parseSeconds reads a number of seconds, a fraction included.
 func parseSeconds(text string) (time.Duration, bool) {
 	seconds, err := strconv.ParseFloat(text, 64)
-	if err != nil || !(seconds >= 0 && seconds < 1e10) { // NaN is neither.
+	if err != nil || !(seconds >= 0 && seconds < 9e9) { // NaN is neither; more is no Duration.
 		return 0, false
 	}
 	return time.Duration(seconds * float64(time.Second)), true

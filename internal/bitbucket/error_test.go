@@ -1,0 +1,314 @@
+package bitbucket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Bodies that the API has been seen to send, or documents.
+func TestError_recordedBodies(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		status int
+		body   string
+		want   Error
+		text   string
+	}{
+		"documented": {
+			400,
+			`{"type":"error","error":{"message":"Bad request","fields":{"src":["This field is required."]},"detail":"You must specify a valid source branch when creating a pull request.","id":"d23a1cc5178f7637f3d9bf2d13824258","data":{"extra":"Optional, endpoint-specific data to further augment the error."}}}`,
+			Error{
+				Message: "Bad request", Fields: map[string][]string{"src": {"This field is required."}},
+				Detail:    "You must specify a valid source branch when creating a pull request.",
+				RequestID: "d23a1cc5178f7637f3d9bf2d13824258",
+			},
+			"400 Bad Request: Bad request",
+		},
+		"fields": {
+			400, `{"type": "error", "error": {"fields": {"url": ["Enter a valid URL."]}, "message": "url: Enter a valid URL."}}`,
+			Error{Message: "url: Enter a valid URL.", Fields: map[string][]string{"url": {"Enter a valid URL."}}},
+			"400 Bad Request: url: Enter a valid URL.",
+		},
+		"fields without a message": {
+			400, `{"type": "error", "error": {"fields": {"e": ["5", "6"], "d": "4", "c": "3", "b": [{"message": "2"}], "a": "1"}}}`,
+			Error{Message: "1 2 3 4 5 6", Fields: map[string][]string{"a": {"1"}, "b": {"2"}, "c": {"3"}, "d": {"4"}, "e": {"5", "6"}}},
+			"400 Bad Request: 1 2 3 4 5 6",
+		},
+		"field with objects is all": {
+			400, `{"key": [{"message": "Someone has already added that access key to this repository."}]}`,
+			Error{
+				Message: "Someone has already added that access key to this repository.",
+				Fields:  map[string][]string{"key": {"Someone has already added that access key to this repository."}},
+			},
+			"400 Bad Request: Someone has already added that access key to this repository.",
+		},
+		"field with texts is all": {
+			400, `{"key": ["Invalid SSH key", "or none"], "type": "error"}`,
+			Error{Message: "Invalid SSH key or none", Fields: map[string][]string{"key": {"Invalid SSH key", "or none"}}},
+			"400 Bad Request: Invalid SSH key or none",
+		},
+		"message is all": {
+			400, `{"message":"Invalid sort attribute provided"}`,
+			Error{Message: "Invalid sort attribute provided", Fields: map[string][]string{"message": {"Invalid sort attribute provided"}}},
+			"400 Bad Request: Invalid sort attribute provided",
+		},
+		"token": {
+			401, `{"type": "error", "error": {"message": "Token is invalid, expired, or not supported for this endpoint."}}`,
+			Error{Message: "Token is invalid, expired, or not supported for this endpoint."},
+			"401 Unauthorized: Token is invalid, expired, or not supported for this endpoint.",
+		},
+		"error is a string": {
+			401, `{"error": "API Token provided has no Bitbucket scopes."}`,
+			Error{Message: "API Token provided has no Bitbucket scopes."},
+			"401 Unauthorized: API Token provided has no Bitbucket scopes.",
+		},
+		"plain text of several lines": {
+			401, "Login failed due to incorrect login credentials or method.\n" +
+				"For information on authentication methods for Bitbucket Cloud APIs, visit:\n" +
+				"    https://developer.atlassian.com/cloud/bitbucket/rest/intro/#authentication\n",
+			Error{Message: "Login failed due to incorrect login credentials or method. For information on authentication methods for Bitbucket Cloud APIs, visit: https://developer.atlassian.com/cloud/bitbucket/rest/intro/#authentication"},
+			"401 Unauthorized: Login failed due to incorrect login credentials or method. For information on authentication methods for Bitbucket Cloud APIs, visit: https://developer.atlassian.com/cloud/bitbucket/rest/intro/#authentication",
+		},
+		"scopes": {
+			403, `{"type": "error", "error": {"message": "Your credentials lack one or more required privilege scopes.", "detail": {"required": ["account", "team"], "granted": ["webhook"]}}}`,
+			Error{
+				Message:  "Your credentials lack one or more required privilege scopes.",
+				Required: []string{"account", "team"}, Granted: []string{"webhook"},
+			},
+			"403 Forbidden: Your credentials lack one or more required privilege scopes.",
+		},
+		"access token": {
+			403, `{"type": "error", "error": {"message": "This API is not accessible by this authentication mechanism"}}`,
+			Error{Message: "This API is not accessible by this authentication mechanism"},
+			"403 Forbidden: This API is not accessible by this authentication mechanism",
+		},
+		"no route": {
+			404, `{"type":"error","error":{"message":"Resource not found","detail":"There is no API hosted at this URL.\n\nFor information about our API's, please refer to the documentation at: https://developer.atlassian.com/bitbucket/api/2/reference/"}}`,
+			Error{
+				Message: "Resource not found",
+				Detail:  "There is no API hosted at this URL. For information about our API's, please refer to the documentation at: https://developer.atlassian.com/bitbucket/api/2/reference/",
+			},
+			"404 Not Found: Resource not found",
+		},
+		"without type": {
+			404, `{"error":{"message":"Repository beaverish/nonexistent not found."}}`,
+			Error{Message: "Repository beaverish/nonexistent not found."},
+			"404 Not Found: Repository beaverish/nonexistent not found.",
+		},
+		"data at both levels": {
+			404, `{"type":"error","error":{"message":"Commit not found","data":{"shas":["main"]}},"data":{"shas":["main"]}}`,
+			Error{Message: "Commit not found"},
+			"404 Not Found: Commit not found",
+		},
+		"workspace in plain text": {
+			404, "No workspace with identifier 'badworkspace'.",
+			Error{Message: "No workspace with identifier 'badworkspace'."},
+			"404 Not Found: No workspace with identifier 'badworkspace'.",
+		},
+		"rate limit in plain text": {
+			429, "Rate limit for this resource has been exceeded",
+			Error{Message: "Rate limit for this resource has been exceeded"},
+			"429 Too Many Requests: Rate limit for this resource has been exceeded",
+		},
+		"server error with id": {
+			500, `{"error": {"message": "{u'user@example.com': (451, '4.3.0 <user@example.com>: Temporary lookup failure')}", "id": "5c99b0118d884499b54591e0293a90ed"}}`,
+			Error{
+				Message:   "{u'user@example.com': (451, '4.3.0 <user@example.com>: Temporary lookup failure')}",
+				RequestID: "5c99b0118d884499b54591e0293a90ed", Lost: true,
+			},
+			"500 Internal Server Error: {u'user@example.com': (451, '4.3.0 <user@example.com>: Temporary lookup failure')}",
+		},
+		"HTML with a title": {
+			502, "\r\n<html>\n<head><title>\n 502 Bad\nGateway </title></head>\n<body><h1>502</h1></body></html>",
+			Error{Message: `an HTML page with the title "502 Bad Gateway"`, Lost: true},
+			`502 Bad Gateway: an HTML page with the title "502 Bad Gateway"`,
+		},
+		"HTML without a title": {
+			404, "<!DOCTYPE html><html><body>Not here</body></html>",
+			Error{Message: "an HTML page"},
+			"404 Not Found: an HTML page",
+		},
+		"empty": {
+			400, "",
+			Error{Message: "an empty reply"},
+			"400 Bad Request: an empty reply",
+		},
+		"unknown status": {
+			555, "",
+			Error{Message: "an empty reply", Lost: true},
+			"555: an empty reply",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newTestClient(t, answers(t, answer(tc.status, tc.body)), withRetries(0))
+			got := asError(t, calls["PUT"].send(t.Context(), c))
+			tc.want.Method, tc.want.Path, tc.want.Status = "PUT", keyPath, tc.status
+			if !reflect.DeepEqual(*got, tc.want) {
+				t.Errorf("got  %#v\nwant %#v", *got, tc.want)
+			}
+			if want := "PUT " + keyPath + ": " + tc.text; got.Error() != want {
+				t.Errorf("got  %s\nwant %s", got.Error(), want)
+			}
+			if !HasStatus(got, tc.status) {
+				t.Errorf("has not status %d", tc.status)
+			}
+		})
+	}
+}
+
+// Whatever the body is, what is shown of it are bounded lines that can be
+// printed, and there is something to show.
+func TestError_hostileBodies(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 700)
+	cutOff := strings.Repeat("x", 500) + "…"
+	many := strings.Repeat(`"`+strings.Repeat("y", 100)+`",`, 1000)
+	manyCutOff := strings.Repeat(strings.Repeat("y", 100)+" ", 4) + strings.Repeat("y", 96) + "…"
+	for name, tc := range map[string]struct{ body, message string }{
+		"white space":           {" \r\n\t ", "an empty reply"},
+		"only control":          {"\x00\x01\x02", "an empty reply"},
+		"invalid UTF-8":         {"caf\xe9 \xff\xfe closed", "caf closed"},
+		"control characters":    {"\x1b[31mred\x1b[0m\x07\r\nnext\x00line\u0085\u2028end", "[31mred [0m next line end"},
+		"text direction":        {"a\u202eb\u200bc\ufeffd", "a b c d"},
+		"control in JSON":       {`{"error":{"message":"a\u001b[2Jb\nc\u202ed"}}`, "a [2Jb c d"},
+		"control in a string":   {`{"error":"a\nb"}`, "a b"},
+		"control in a title":    {"<title>a\x1b\nb</title>", `an HTML page with the title "a b"`},
+		"long text":             {long, cutOff},
+		"5 MB of text":          {strings.Repeat("x", 5<<20), cutOff},
+		"5 MB of wide text":     {strings.Repeat("é", 5<<19), strings.Repeat("é", 500) + "…"},
+		"5 MB of white space":   {strings.Repeat(" ", 5<<20), "an empty reply"},
+		"5 MB of JSON":          {`{"error":{"message":"` + strings.Repeat("x", 5<<20) + `"}}`, cutOff},
+		"exactly the bound":     {strings.Repeat("x", 500), strings.Repeat("x", 500)},
+		"long title":            {"<html><title>" + long, `an HTML page with the title "` + strings.Repeat("x", 487) + `…"`},
+		"open title":            {"<title>never closed", `an HTML page with the title "never closed"`},
+		"truncated JSON":        {`{"error":{"message":"No`, `{"error":{"message":"No`},
+		"a number":              {"5", "5"},
+		"a string":              {`"no"`, `"no"`},
+		"a list":                {`["no"]`, `["no"]`},
+		"null":                  {"null", "null"},
+		"true":                  {"true", "true"},
+		"an empty object":       {"{}", "{}"},
+		"only a type":           {`{"type":"error"}`, `{"type":"error"}`},
+		"another object":        {`{"a":5,"b":{"c":"d"},"e":null}`, `{"a":5,"b":{"c":"d"},"e":null}`},
+		"error null":            {`{"error":null}`, `{"error":null}`},
+		"error empty":           {`{"error":{}}`, `{"error":{}}`},
+		"error a number":        {`{"error":5}`, `{"error":5}`},
+		"error an empty text":   {`{"error":""}`, `{"error":""}`},
+		"error a list":          {`{"error":["No.",{"message":"Never."},5]}`, "No. Never."},
+		"error of many":         {`{"error":[` + many + `"z"]}`, manyCutOff},
+		"message a number":      {`{"error":{"message":5}}`, `{"error":{"message":5}}`},
+		"message null":          {`{"error":{"message":null,"fields":null,"detail":null,"id":null}}`, `{"error":{"message":null,"fields":null,"detail":null,"id":null}}`},
+		"id a number":           {`{"error":{"message":"No.","id":7}}`, "No."},
+		"detail a number":       {`{"error":{"message":"No.","detail":7}}`, "No."},
+		"detail of many":        {`{"error":{"message":"No.","detail":[` + many + `"z"]}}`, "No."},
+		"scopes of other types": {`{"error":{"message":"No.","detail":{"required":"account","granted":5}}}`, "No."},
+		"control in scopes":     {`{"error":{"message":"No.","detail":{"required":["a\u001bb"],"granted":null}}}`, "No."},
+		"control in a field":    {`{"error":{"message":"No.","fields":{"a\nb":["c\u001bd"]}}}`, "No."},
+		"fields of other types": {`{"error":{"message":"No.","fields":{"a":5,"b":null,"c":[5,{"d":1}],"d":{"e":"f"}}}}`, "No."},
+		"control in the id":     {`{"error":{"message":"No.","id":"a\nb"}}`, "No."},
+		"many fields":           {`{"a":[` + many + `"z"]}`, manyCutOff},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var e Error
+			e.readBody([]byte(tc.body))
+			if e.Message != tc.message {
+				t.Errorf("got message %.700q, want %q", e.Message, tc.message)
+			}
+			shown := append([]string{e.Message, e.Detail, e.RequestID}, e.Required...)
+			for field, messages := range e.Fields {
+				shown = append(append(shown, field), messages...)
+			}
+			for _, text := range shown {
+				if n := utf8.RuneCountInString(text); n > maxMessage+30 {
+					t.Errorf("%d characters are shown: %s…", n, text[:100])
+				}
+				if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) || !utf8.ValidString(text) {
+					t.Errorf("%q cannot be printed", text)
+				}
+			}
+		})
+	}
+}
+
+func TestError_headers(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		status                int
+		body                  string
+		headers               []string
+		requestID, retryAfter string
+	}{
+		"none":             {403, "", nil, "", ""},
+		"request id":       {403, "", []string{"X-Request-Id: abc", "X-B3-Traceid: 1a4e3ec6e8f2fe21"}, "abc", ""},
+		"trace id":         {403, "", []string{"X-B3-Traceid: 1a4e3ec6e8f2fe21"}, "1a4e3ec6e8f2fe21", ""},
+		"id in the body":   {403, `{"error":{"id":"d23a1cc5"}}`, []string{"X-Request-Id: abc"}, "d23a1cc5", ""},
+		"seconds":          {429, "", []string{"Retry-After: 3600", "X-Ratelimit-Reset: 745"}, "", "3600"},
+		"date":             {429, "", []string{"Retry-After: Sat, 01 Jan 2050 00:00:00 GMT"}, "", "Sat, 01 Jan 2050 00:00:00 GMT"},
+		"reset":            {429, "", []string{"X-Ratelimit-Reset: 745"}, "", "745"},
+		"reset of no 429":  {403, "", []string{"X-Ratelimit-Reset: 745"}, "", ""},
+		"unavailable":      {503, "", []string{"Retry-After: 3600", "X-Ratelimit-Reset: 745"}, "", "3600"},
+		"not to print":     {403, "", []string{"X-Request-Id: a\xff\u202eb", "Retry-After: 1\xff"}, "a b", "1"},
+		"longer than that": {403, "", []string{"X-Request-Id: " + strings.Repeat("x", 600)}, strings.Repeat("x", 500) + "…", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newTestClient(t, answers(t, answer(tc.status, tc.body, tc.headers...)), withRetries(0))
+			e := asError(t, calls["GET"].send(t.Context(), c))
+			if e.RequestID != tc.requestID || e.RetryAfter != tc.retryAfter {
+				t.Errorf("got request id %q, retry after %q, want %q, %q", e.RequestID, e.RetryAfter, tc.requestID, tc.retryAfter)
+			}
+		})
+	}
+}
+
+func TestHasStatus(t *testing.T) {
+	t.Parallel()
+	notFound := &Error{Method: "GET", Path: "/2.0/x", Status: 404}
+	wrapped := fmt.Errorf("reading: %w", fmt.Errorf("twice: %w", notFound))
+	for name, tc := range map[string]struct {
+		err      error
+		status   int
+		has      bool
+		notFound bool
+	}{
+		"itself":        {notFound, 404, true, true},
+		"wrapped":       {wrapped, 404, true, true},
+		"joined":        {errors.Join(errors.New("other"), notFound), 404, true, true},
+		"another":       {notFound, 403, false, true},
+		"forbidden":     {fmt.Errorf("reading: %w", &Error{Status: 403}), 403, true, false},
+		"no answer":     {&Error{Err: context.Canceled}, 0, false, false},
+		"cut off":       {&Error{Status: 404, Err: errors.New("cut")}, 404, false, false},
+		"another error": {errors.New("404 Not Found"), 404, false, false},
+		"none":          {nil, 404, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := HasStatus(tc.err, tc.status); got != tc.has {
+				t.Errorf("HasStatus(%v, %d) = %t", tc.err, tc.status, got)
+			}
+			if got := IsNotFound(tc.err); got != tc.notFound {
+				t.Errorf("IsNotFound(%v) = %t", tc.err, got)
+			}
+		})
+	}
+}
+
+func TestError_withoutAnswer(t *testing.T) {
+	t.Parallel()
+	e := &Error{Method: http.MethodGet, Path: "/2.0/x", Status: 200, Message: "not shown", Err: context.Canceled}
+	if got, want := e.Error(), "GET /2.0/x: context canceled"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if !errors.Is(e, context.Canceled) {
+		t.Error("what went wrong below cannot be found")
+	}
+}
