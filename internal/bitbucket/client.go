@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -161,8 +162,8 @@ type reply struct {
 }
 
 // do sends a request, tries it again where that is safe, and returns the reply
-// if its status is want. Everything else is an *Error.
-func (c *Client) do(ctx context.Context, method string, u *url.URL, in any, want int) (*reply, error) {
+// if its status is one of want. Everything else is an *Error.
+func (c *Client) do(ctx context.Context, method string, u *url.URL, in any, want ...int) (*reply, error) {
 	var body any // An empty []byte would be a body too, which HTTP/2 sends.
 	if in != nil {
 		encoded, err := json.Marshal(in)
@@ -197,7 +198,7 @@ func (c *Client) do(ctx context.Context, method string, u *url.URL, in any, want
 	if err != nil {
 		return answer, &Error{Method: method, Path: u.EscapedPath(), Lost: answer.lost, Err: err}
 	}
-	if response.StatusCode != want {
+	if !slices.Contains(want, response.StatusCode) {
 		if answer.body == nil { // Given up on without reading it.
 			if answer.body, err = readBody(response.Body); err != nil {
 				answer.body = nil

@@ -133,7 +133,13 @@ func (c *Client) confirmGone(ctx context.Context, repository Repository) error {
 // deployKey sends a request whose reply is one key: the one with this id,
 // unless id is 0.
 func (c *Client) deployKey(ctx context.Context, method string, u *url.URL, id int64, in any) (*DeployKey, error) {
-	answer, err := c.do(ctx, method, u, in, http.StatusOK)
+	want := []int{http.StatusOK}
+	if method == http.MethodPost {
+		// Bitbucket says 200. Should it come to say 201 as other APIs do, a key
+		// that exists must not be taken for a failure.
+		want = append(want, http.StatusCreated)
+	}
+	answer, err := c.do(ctx, method, u, in, want...)
 	if err != nil {
 		return nil, err
 	}

@@ -188,7 +188,7 @@ func TestAccDeployKey_createErrors(t *testing.T) {
 			[]string{"EOF", "may have added the key"},
 			true,
 		},
-		"201 is not what the API documents": {
+		"202 is not what the API documents": {
 			func(f *fake) { f.Inject(emulator.Fault{Method: "POST", Status: 202, Body: "<html>"}) },
 			[]string{"202 Accepted"},
 			false,
