@@ -4,6 +4,7 @@
 package bitbucket
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,10 +23,6 @@ import (
 // DefaultBaseURL is where the API answers.
 const DefaultBaseURL = "https://api.bitbucket.org/2.0"
 
-// maxBody bounds what is read of one reply, in bytes. A page of 100 keys is
-// below 200 kB.
-const maxBody = 10 << 20
-
 // Options configure a Client. The zero value of a field is its default.
 type Options struct {
 	// BaseURL is the root of the API, [DefaultBaseURL] by default. Plain http
@@ -35,12 +32,21 @@ type Options struct {
 	Credentials Credentials
 	// MaxRetries is how often one request is tried again.
 	MaxRetries int
+	// MaxRateLimitWait is the longest time without requests after a 429; zero
+	// means that a 429 is not waited for at all.
+	MaxRateLimitWait time.Duration
+	// MaxConcurrentRequests is how many requests may be in flight at once, ten by
+	// default.
+	MaxConcurrentRequests int
 	// RequestTimeout bounds one try of a request, its reply included; none by
 	// default.
 	RequestTimeout time.Duration
 	// RetryWait is the first wait before a request is tried again where
 	// Bitbucket names none, half a second by default. It doubles with each try.
 	RetryWait time.Duration
+	// OnRateLimitWait is told of waits that a person would wonder about, with
+	// the time that they end and the limit, if Bitbucket names it.
+	OnRateLimitWait func(ctx context.Context, until time.Time, limit string)
 	// UserAgent is sent with every request.
 	UserAgent string
 	// Transport carries the requests; by default one of the client's own that
@@ -53,6 +59,8 @@ type Options struct {
 type Client struct {
 	base       *url.URL
 	http       *http.Client
+	gate       *gate
+	listings   *listings
 	maxRetries int
 	retryWait  time.Duration
 }
@@ -60,28 +68,37 @@ type Client struct {
 // NewClient returns a client, or an error that says what is wrong with the
 // base URL.
 func NewClient(options Options) (*Client, error) {
-	if options.BaseURL == "" {
-		options.BaseURL = DefaultBaseURL
-	}
-	base, err := ParseBaseURL(options.BaseURL)
+	base, err := ParseBaseURL(cmp.Or(options.BaseURL, DefaultBaseURL))
 	if err != nil {
 		return nil, err
 	}
 	if options.Transport == nil {
 		options.Transport = NewTransport()
 	}
-	if options.RetryWait == 0 {
-		options.RetryWait = 500 * time.Millisecond
+	c := &Client{
+		base:       base,
+		maxRetries: options.MaxRetries,
+		retryWait:  cmp.Or(options.RetryWait, 500*time.Millisecond),
 	}
-	c := &Client{base: base, maxRetries: options.MaxRetries, retryWait: options.RetryWait}
-	c.http = &http.Client{
-		Transport:     header{"User-Agent", options.UserAgent, options.Transport},
-		Timeout:       options.RequestTimeout,
-		CheckRedirect: sameOriginReads,
+	c.listings = &listings{c: c, of: map[Repository]*listing{}}
+
+	// From the inside out: what a request passes last comes first. Credentials
+	// are outside of the gate, since the request for an access token passes it
+	// too, while others wait for the token.
+	var transport http.RoundTripper = header{"User-Agent", options.UserAgent, options.Transport}
+	transport = try{options.RequestTimeout, transport}
+	c.gate = &gate{
+		next:   transport,
+		slots:  make(chan struct{}, cmp.Or(options.MaxConcurrentRequests, 10)),
+		first:  c.retryWait,
+		most:   options.MaxRateLimitWait,
+		onWait: options.OnRateLimitWait,
 	}
+	transport = c.gate
 	if options.Credentials != nil {
-		c.http.Transport = options.Credentials.sign(c, c.http.Transport)
+		transport = options.Credentials.sign(c, transport)
 	}
+	c.http = &http.Client{Transport: transport, CheckRedirect: sameOriginReads}
 	return c, nil
 }
 
@@ -182,43 +199,36 @@ func (c *Client) do(ctx context.Context, method string, u *url.URL, in any, want
 	}
 
 	answer := &reply{}
-	// The body belongs to the try: one that breaks off in the middle is as lost
-	// as one that never came.
-	request.SetResponseHandler(func(response *http.Response) (err error) {
-		answer.body, err = readBody(response.Body)
-		return err
-	})
 	response, err := c.retryPolicy(c.http, method, &answer.lost).Do(request)
-	if response != nil {
-		defer response.Body.Close()
-	}
-	if refused, ok := errors.AsType[*Error](err); ok {
-		return answer, refused // No access token: the request was not sent.
-	}
 	if err != nil {
-		return answer, &Error{Method: method, Path: u.EscapedPath(), Lost: answer.lost, Err: err}
+		return answer, c.failed(method, u, answer, err)
+	}
+	defer response.Body.Close()
+	if answer.body, err = io.ReadAll(response.Body); err != nil { // It is in memory.
+		return answer, c.failed(method, u, answer, err)
 	}
 	if !slices.Contains(want, response.StatusCode) {
-		if answer.body == nil { // Given up on without reading it.
-			if answer.body, err = readBody(response.Body); err != nil {
-				answer.body = nil
-			}
+		e := newError(method, u, response, answer)
+		if e.Status == http.StatusTooManyRequests {
+			c.gate.explain(e)
 		}
-		return answer, newError(method, u, response, answer)
+		return answer, e
 	}
 	return answer, nil
 }
 
-// readBody reads the whole of a reply, if it is not too long.
-func readBody(from io.Reader) ([]byte, error) {
-	body, err := io.ReadAll(io.LimitReader(from, maxBody+1))
-	if err != nil {
-		return nil, err
+// failed is the error for a request that got no answer.
+func (c *Client) failed(method string, u *url.URL, answer *reply, err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		if e.Path == "" { // The gate does not know what it refuses.
+			e.Method, e.Path = method, u.EscapedPath()
+		}
+		return e // Or no access token could be had.
 	}
-	if len(body) > maxBody {
-		return nil, fmt.Errorf("%w: over %d MB", errUnusable, maxBody>>20)
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		err = wrapped.Err // Which says the method and the address again.
 	}
-	return body, nil
+	return &Error{Method: method, Path: u.EscapedPath(), Lost: answer.lost, Err: err}
 }
 
 // errUnusable marks a reply that arrived whole and will not be better the next

@@ -63,7 +63,7 @@ func (o Consumer) sign(c *Client, next http.RoundTripper) http.RoundTripper {
 		AuthStyle:    oauth2.AuthStyleInHeader,
 	}
 	// Asking for a token twice does no harm, so it is tried again like a read.
-	unsigned := &http.Client{Transport: next, Timeout: c.http.Timeout, CheckRedirect: sameOriginReads}
+	unsigned := &http.Client{Transport: next, CheckRedirect: sameOriginReads}
 	retrying := c.retryPolicy(unsigned, http.MethodGet, new(bool)).StandardClient()
 	retrying.CheckRedirect = sameOriginReads
 	return &tokenTransport{
@@ -156,7 +156,7 @@ func (t *tokenTransport) current(ctx context.Context, refused string) (string, e
 	case t.turn <- struct{}{}:
 		defer func() { <-t.turn }()
 	case <-ctx.Done():
-		return "", ctx.Err()
+		return "", notSent{ctx.Err()}
 	}
 	if !t.token.Valid() || t.token.AccessToken == refused {
 		token, err := t.buy(ctx)

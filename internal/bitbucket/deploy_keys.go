@@ -47,25 +47,27 @@ var ErrDeployKeyGone = errors.New("the repository has no such deploy key")
 // POST /repositories/{workspace}/{repo_slug}/deploy-keys
 // https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-repositories-workspace-repo-slug-deploy-keys-post
 func (c *Client) CreateDeployKey(ctx context.Context, repository Repository, input DeployKeyInput) (*DeployKey, error) {
+	defer c.listings.drop(repository)
 	return c.deployKey(ctx, http.MethodPost, c.deployKeysURL(repository), 0, input)
 }
 
-// DeployKey returns one key. If it is gone while its repository still answers,
-// the error is [ErrDeployKeyGone], which costs a second request: a 404 alone
-// may also mean that the repository is gone or out of sight.
+// DeployKey returns one key, where possible from a listing that it shares with
+// other calls and that is at most five minutes old, but older than no write of
+// this client. If the key is gone while its repository still answers, the error
+// is [ErrDeployKeyGone]: a 404 alone may also mean that the repository is gone
+// or out of sight.
 //
+// GET /repositories/{workspace}/{repo_slug}/deploy-keys and
 // GET /repositories/{workspace}/{repo_slug}/deploy-keys/{key_id}
 // https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-repositories-workspace-repo-slug-deploy-keys-key-id-get
 func (c *Client) DeployKey(ctx context.Context, repository Repository, id int64) (*DeployKey, error) {
-	key, err := c.FindDeployKey(ctx, repository, id)
-	if IsNotFound(err) {
-		return nil, c.confirmGone(ctx, repository)
-	}
-	return key, err
+	return c.listings.key(ctx, repository, id)
 }
 
-// FindDeployKey returns one key for one request, and leaves open what a 404
-// means.
+// FindDeployKey returns one key for one request of its own, and leaves open what
+// a 404 means.
+//
+// GET /repositories/{workspace}/{repo_slug}/deploy-keys/{key_id}
 func (c *Client) FindDeployKey(ctx context.Context, repository Repository, id int64) (*DeployKey, error) {
 	return c.deployKey(ctx, http.MethodGet, c.deployKeyURL(repository, id), id, nil)
 }
@@ -76,6 +78,7 @@ func (c *Client) FindDeployKey(ctx context.Context, repository Repository, id in
 // PUT /repositories/{workspace}/{repo_slug}/deploy-keys/{key_id}
 // https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-repositories-workspace-repo-slug-deploy-keys-key-id-put
 func (c *Client) UpdateDeployKey(ctx context.Context, repository Repository, id int64, input DeployKeyInput) (*DeployKey, error) {
+	defer c.listings.drop(repository)
 	return c.deployKey(ctx, http.MethodPut, c.deployKeyURL(repository, id), id, input)
 }
 
@@ -84,6 +87,7 @@ func (c *Client) UpdateDeployKey(ctx context.Context, repository Repository, id 
 // DELETE /repositories/{workspace}/{repo_slug}/deploy-keys/{key_id}
 // https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-repositories-workspace-repo-slug-deploy-keys-key-id-delete
 func (c *Client) DeleteDeployKey(ctx context.Context, repository Repository, id int64) error {
+	defer c.listings.drop(repository)
 	_, err := c.do(ctx, http.MethodDelete, c.deployKeyURL(repository, id), nil, http.StatusNoContent)
 	if !IsNotFound(err) {
 		return err
@@ -97,35 +101,20 @@ func (c *Client) DeleteDeployKey(ctx context.Context, repository Repository, id 
 	return nil
 }
 
-// DeployKeys returns all keys of a repository, from all pages.
+// DeployKeys returns all keys of a repository, from all pages, which it shares
+// with other calls as DeployKey does.
 //
 // GET /repositories/{workspace}/{repo_slug}/deploy-keys
 // https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-repositories-workspace-repo-slug-deploy-keys-get
 func (c *Client) DeployKeys(ctx context.Context, repository Repository) ([]DeployKey, error) {
-	u := c.deployKeysURL(repository)
-	var all []DeployKey
-	for keys, err := range pages[DeployKey](ctx, c, u) {
-		if err != nil {
-			return nil, err
-		}
-		for i := range keys {
-			if err := keys[i].check(http.MethodGet, u, 0); err != nil {
-				return nil, err
-			}
-		}
-		all = append(all, keys...)
-	}
-	return all, nil
+	return c.listings.all(ctx, repository)
 }
 
 // confirmGone tells what a 404 on a key means: [ErrDeployKeyGone] if the
 // repository lists its keys, else the error that listing them gives.
 func (c *Client) confirmGone(ctx context.Context, repository Repository) error {
-	for _, err := range pages[DeployKey](ctx, c, c.deployKeysURL(repository)) {
-		if err != nil {
-			return err
-		}
-		break
+	if _, _, err := c.page(ctx, firstPage(c.deployKeysURL(repository))); err != nil {
+		return err
 	}
 	return ErrDeployKeyGone
 }

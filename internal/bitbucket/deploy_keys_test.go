@@ -128,10 +128,10 @@ func TestDeployKey_requests(t *testing.T) {
 			_, err := c.DeployKeys(ctx, byUUID)
 			return err
 		}, "GET " + uuidPath + "?pagelen=100", ""},
-		"get": {one, func(ctx context.Context, c *Client) error {
+		"get": {answer(200, `{"values": [`+oneKey+`]}`), func(ctx context.Context, c *Client) error {
 			_, err := c.DeployKey(ctx, repository, 1234)
 			return err
-		}, "GET " + keyPath, ""},
+		}, "GET " + keysPath + "?pagelen=100", ""},
 		"find by UUID": {one, func(ctx context.Context, c *Client) error {
 			_, err := c.FindDeployKey(ctx, byUUID, 1234)
 			return err
@@ -191,6 +191,7 @@ func TestDeployKey_requests(t *testing.T) {
 func TestDeployKey_notFound(t *testing.T) {
 	t.Parallel()
 	keyGone := answer(404, `{"type": "error", "error": {"message": "Not found"}}`)
+	hasMore := answer(200, `{"values": [], "next": "ORIGIN/2.0/more"}`)
 	find, list := "GET "+keyPath, "GET "+keysPath+"?pagelen=100"
 	for name, tc := range map[string]struct {
 		answers []http.HandlerFunc
@@ -199,15 +200,21 @@ func TestDeployKey_notFound(t *testing.T) {
 		status  int
 		message string
 	}{
-		"gone":           {[]http.HandlerFunc{keyGone, answer(200, `{"values": []}`)}, []string{find, list}, 0, ""},
-		"gone, has more": {[]http.HandlerFunc{keyGone, answer(200, `{"values": [], "next": "ORIGIN/2.0/more"}`)}, []string{find, list}, 0, ""},
-		"list refused":   {[]http.HandlerFunc{keyGone, answer(403, `{"error": {"message": "Forbidden"}}`)}, []string{find, list}, 403, "Forbidden"},
+		"gone":           {[]http.HandlerFunc{answer(200, `{"values": []}`), keyGone}, []string{list, find}, 0, ""},
+		"gone, has more": {[]http.HandlerFunc{hasMore, keyGone, hasMore}, []string{list, find, list}, 0, ""},
+		"list refused":   {[]http.HandlerFunc{answer(403, `{"error": {"message": "Forbidden"}}`)}, []string{list}, 403, "Forbidden"},
 		"repository gone": {
-			[]http.HandlerFunc{keyGone, answer(404, `{"error": {"message": "You may not have access to this repository"}}`)},
-			[]string{find, list},
+			[]http.HandlerFunc{answer(404, `{"error": {"message": "You may not have access to this repository"}}`)},
+			[]string{list},
 			404, "You may not have access to this repository",
 		},
-		"key refused": {[]http.HandlerFunc{answer(403, `{"error": {"message": "Forbidden"}}`)}, []string{find}, 403, "Forbidden"},
+		// The permission is lost between one request and the next.
+		"out of sight": {
+			[]http.HandlerFunc{hasMore, keyGone, answer(404, `{"error": {"message": "You may not have access to this repository"}}`)},
+			[]string{list, find, list},
+			404, "You may not have access to this repository",
+		},
+		"key refused": {[]http.HandlerFunc{answer(200, `{"values": []}`), answer(403, `{"error": {"message": "Forbidden"}}`)}, []string{list, find}, 403, "Forbidden"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -234,7 +241,7 @@ func TestDeployKey_notFound(t *testing.T) {
 func TestDeployKey_notFoundAndListUnusable(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{"", "<html></html>", "{}", `{"values": null}`, `{"values": {}}`} {
-		c := newTestClient(t, answers(t, answer(404, ""), answer(200, body), answer(404, ""), answer(200, body)))
+		c := newTestClient(t, answers(t, answer(200, body), answer(404, ""), answer(200, body)))
 		if _, err := c.DeployKey(t.Context(), repository, 1234); !errors.Is(err, errUnusable) {
 			t.Errorf("%q: got error %v when reading", body, err)
 		}

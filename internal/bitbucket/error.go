@@ -36,6 +36,8 @@ type Error struct {
 	RequestID string
 	// RetryAfter is the time that Bitbucket asked to wait, as it put it.
 	RetryAfter string
+	// RateLimit says more about a 429, nil otherwise.
+	RateLimit *RateLimit
 	// Lost tells that the request may have been carried out all the same.
 	Lost bool
 	// Err is what went wrong where Bitbucket did not answer, or not with what

@@ -151,6 +151,10 @@ func TestError_recordedBodies(t *testing.T) {
 			c := newTestClient(t, answers(t, answer(tc.status, tc.body)), withRetries(0))
 			got := asError(t, calls["PUT"].send(t.Context(), c))
 			tc.want.Method, tc.want.Path, tc.want.Status = "PUT", keyPath, tc.status
+			if (got.RateLimit != nil) != (tc.status == 429) {
+				t.Errorf("rate limit is %v", got.RateLimit)
+			}
+			got.RateLimit = nil // Its own tests know what is in it.
 			if !reflect.DeepEqual(*got, tc.want) {
 				t.Errorf("got  %#v\nwant %#v", *got, tc.want)
 			}

@@ -171,23 +171,3 @@ func TestPages_laterPageFails(t *testing.T) {
 		t.Errorf("got %v, %v, want no keys and a 403", keys, err)
 	}
 }
-
-func TestPages_stopsAsking(t *testing.T) {
-	t.Parallel()
-	api := answers(t, pageOf("?page=2", 1), pageOf("?page=3", 2))
-	c := newTestClient(t, api)
-	var ids []int64
-	for keys, err := range pages[DeployKey](t.Context(), c, c.deployKeysURL(repository)) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		ids = append(ids, keys[0].ID)
-		if len(ids) == 2 {
-			break
-		}
-	}
-	if fmt.Sprint(ids) != "[1 2]" {
-		t.Errorf("got keys %v", ids)
-	}
-	api.expect(page1, "GET "+keysPath+"?page=2")
-}

@@ -15,8 +15,8 @@ import (
 const (
 	// maxRetryWait caps the waits that grow by themselves.
 	maxRetryWait = 30 * time.Second
-	// maxAskedWait is the longest wait that Bitbucket can ask for: where it
-	// names a later time, the request fails at once and says so.
+	// maxAskedWait is the longest wait that a 503 can ask for: where it names a
+	// later time, the request fails at once.
 	maxAskedWait = 10 * time.Minute
 )
 
@@ -41,15 +41,16 @@ func (c *Client) retryPolicy(client *http.Client, method string, lost *bool) *re
 				return false, ctx.Err()
 			}
 			if errors.Is(err, errUnusable) {
-				*lost = *lost || mayBeDone(response, nil)
+				*lost = true
 				return false, err
 			}
 			if err == nil {
-				if wait, named := askedWait(response, time.Now()); named && wait > maxAskedWait {
-					return false, nil
-				}
+				wait, _ := askedWait(response, time.Now())
 				if response.StatusCode == http.StatusTooManyRequests {
-					return true, nil
+					return c.gate.most > 0 && wait <= c.gate.most, nil
+				}
+				if wait > maxAskedWait {
+					return false, nil
 				}
 			}
 			again, _ := retryablehttp.DefaultRetryPolicy(ctx, response, err)
@@ -68,25 +69,39 @@ func mayBeDone(response *http.Response, err error) bool {
 	return response.StatusCode < 300 || response.StatusCode >= 500
 }
 
-// neverSent tells whether there was not even a connection.
+// notSent is why a request was given up before it left.
+type notSent struct{ error }
+
+// Unwrap gives access to the reason.
+func (n notSent) Unwrap() error { return n.error }
+
+// neverSent tells whether a request did not leave, or found no connection.
 func neverSent(err error) bool {
+	if _, ok := errors.AsType[notSent](err); ok {
+		return true
+	}
 	failed, ok := errors.AsType[*net.OpError](err)
 	return ok && failed.Op == "dial"
 }
 
-// backoff waits as long as Bitbucket asks for, else twice as long as before,
-// less up to a half by chance, so that requests refused together do not come
-// back together.
+// backoff waits as long as Bitbucket asks for, else longer each time. After a
+// 429 it is the gate that waits, for everybody.
 func backoff(first, most time.Duration, attempt int, response *http.Response) time.Duration {
 	if response != nil {
+		if response.StatusCode == http.StatusTooManyRequests {
+			return 0
+		}
 		if wait, named := askedWait(response, time.Now()); named {
-			return min(wait, maxAskedWait)
+			return wait
 		}
 	}
-	wait := most
-	if attempt < 16 {
-		wait = min(most, first<<attempt)
-	}
+	return grown(first, most, attempt)
+}
+
+// grown is the first wait, doubled with each attempt and capped, less up to a
+// half by chance, so that what was refused together does not come back together.
+func grown(first, most time.Duration, attempt int) time.Duration {
+	wait := min(most, first<<min(attempt, 16))
 	return wait - rand.N(wait/2+1) //nolint:gosec // Nothing is kept secret by this number.
 }
 

@@ -72,6 +72,7 @@ func (d *deployKeyDataSource) Read(ctx context.Context, req datasource.ReadReque
 	if resp.Diagnostics.HasError() || !d.data.configured(&resp.Diagnostics) {
 		return
 	}
+	defer d.data.noteRateLimit(&resp.Diagnostics)
 	repository := model.repository()
 	var found *bitbucket.DeployKey
 	var err error

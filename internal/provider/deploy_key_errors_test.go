@@ -125,7 +125,9 @@ func TestAccDeployKey_repositoryOutOfSight(t *testing.T) {
 // when it answers again, is empty.
 func TestAccDeployKey_readErrors(t *testing.T) {
 	t.Parallel()
+	const single = "/10958984"
 	for name, tc := range map[string]struct {
+		// The path of a fault is "" for the list.
 		fault emulator.Fault
 		want  []string
 	}{
@@ -134,27 +136,34 @@ func TestAccDeployKey_readErrors(t *testing.T) {
 			emulator.MissingScope([]string{"admin:repository:bitbucket"}, []string{"read:repository:bitbucket"}),
 			[]string{"403 Forbidden", "privilege scopes", "Required scopes: admin:repository:bitbucket", "Granted scopes: read:repository:bitbucket"},
 		},
-		"429":       {emulator.RateLimited(), []string{"429 Too Many Requests", "Rate limit for this resource has been exceeded", "1,000 requests an hour"}},
-		"500":       {emulator.ServerError(), []string{"500 Internal Server Error", "Temporary lookup failure", "Request ID: 5c99b0118d884499b54591e0293a90ed"}},
-		"502":       {emulator.BadGateway(), []string{"502 Bad Gateway", `an HTML page with the title "502 Bad Gateway"`}},
-		"html":      {emulator.Fault{Status: 200, Body: "<!doctype html><title>Sign in</title>"}, []string{"the reply cannot be used", "Sign in", "proxy"}},
-		"empty":     {emulator.Fault{Status: 200}, []string{"the reply cannot be used", "an empty reply"}},
-		"other key": {emulator.Fault{Status: 200, Body: `{"id":7,"key":"ssh-ed25519 AAAA"}`}, []string{"the reply cannot be used", "about deploy key 7"}},
-		"no id":     {emulator.Fault{Status: 200, Body: `{"key":"ssh-ed25519 AAAA"}`}, []string{"the reply cannot be used", "no deploy key with an id"}},
-		"redirect":  {emulator.Fault{Status: 302, Header: http.Header{"Location": {"https://login.example.com/"}}}, []string{"302 Found", "Something other than Bitbucket"}},
-		"cut":       {emulator.Fault{Cut: true}, []string{"EOF", "the network and the proxy"}},
-		"truncated": {emulator.Fault{Truncate: true}, []string{"unexpected EOF"}},
+		"429":        {emulator.RateLimited(), []string{"429 Too Many Requests", "Rate limit for this resource has been exceeded", "1,000 requests an hour"}},
+		"500":        {emulator.ServerError(), []string{"500 Internal Server Error", "Temporary lookup failure", "Request ID: 5c99b0118d884499b54591e0293a90ed"}},
+		"502":        {emulator.BadGateway(), []string{"502 Bad Gateway", `an HTML page with the title "502 Bad Gateway"`}},
+		"html":       {emulator.Fault{Status: 200, Body: "<!doctype html><title>Sign in</title>"}, []string{"the reply cannot be used", "Sign in", "proxy"}},
+		"empty":      {emulator.Fault{Status: 200}, []string{"the reply cannot be used", "an empty reply"}},
+		"no list":    {emulator.Fault{Status: 200, Body: `{"id":7,"key":"ssh-ed25519 AAAA"}`}, []string{"the reply cannot be used", "no usable list of values"}},
+		"other key":  {emulator.Fault{Status: 200, Path: single, Body: `{"id":7,"key":"ssh-ed25519 AAAA"}`}, []string{"the reply cannot be used", "about deploy key 7"}},
+		"no id":      {emulator.Fault{Status: 200, Path: single, Body: `{"key":"ssh-ed25519 AAAA"}`}, []string{"the reply cannot be used", "no deploy key with an id"}},
+		"single 403": {emulator.Fault{Status: 403, Path: single}, []string{"403 Forbidden"}},
+		"single 500": {emulator.Fault{Status: 500, Path: single}, []string{"500 Internal Server Error"}},
+		"redirect":   {emulator.Fault{Status: 302, Header: http.Header{"Location": {"https://login.example.com/"}}}, []string{"302 Found", "Something other than Bitbucket"}},
+		"cut":        {emulator.Fault{Cut: true}, []string{"EOF", "the network and the proxy"}},
+		"truncated":  {emulator.Fault{Truncate: true}, []string{"unexpected EOF"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newFake(t)
 			config := f.config(deployKey(keyLine(newKey(t))), "max_retries = 0")
+			faults := []emulator.Fault{tc.fault}
+			if tc.fault.Path == single { // Asked for what the list does not show.
+				faults = append(faults, emulator.Fault{Status: 200, Body: `{"values":[]}`})
+			}
 			test(t,
 				resource.TestStep{Config: config},
 				resource.TestStep{
-					PreConfig:   func() { f.ForgetRequests(); f.Inject(tc.fault) },
+					PreConfig:   func() { f.ForgetRequests(); f.Inject(faults...) },
 					Config:      config,
-					ExpectError: message(append([]string{"Unable to read deploy key", "Bitbucket was asked to read a deploy key of acme/website", "GET /2.0/repositories/acme/website/deploy-keys/10958984"}, tc.want...)...),
+					ExpectError: message(append([]string{"Unable to read deploy key", "Bitbucket was asked to read a deploy key of acme/website", "GET /2.0/repositories/acme/website/deploy-keys" + tc.fault.Path + ":"}, tc.want...)...),
 				},
 				resource.TestStep{
 					PreConfig:        func() { f.ClearFaults(); f.expectWrites(t)() },

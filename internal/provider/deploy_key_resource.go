@@ -114,6 +114,7 @@ func (r *deployKeyResource) Create(ctx context.Context, req resource.CreateReque
 	if resp.Diagnostics.HasError() || !r.data.configured(&resp.Diagnostics) {
 		return
 	}
+	defer r.data.noteRateLimit(&resp.Diagnostics)
 	key, err := r.data.client.CreateDeployKey(ctx, plan.repository(), plan.expand())
 	if err != nil {
 		createDeployKey.addError(&resp.Diagnostics, plan.repository(), err)
@@ -144,6 +145,7 @@ func (r *deployKeyResource) Read(ctx context.Context, req resource.ReadRequest, 
 		})
 		return
 	}
+	defer r.data.noteRateLimit(&resp.Diagnostics)
 	key, err := r.data.client.DeployKey(ctx, state.repository(), state.KeyID.ValueInt64())
 	if errors.Is(err, bitbucket.ErrDeployKeyGone) {
 		tflog.Info(ctx, "deploy key is gone from Bitbucket", map[string]any{"id": state.ID.ValueString()})
@@ -184,6 +186,7 @@ func (r *deployKeyResource) Update(ctx context.Context, req resource.UpdateReque
 	if !r.data.configured(&resp.Diagnostics) {
 		return
 	}
+	defer r.data.noteRateLimit(&resp.Diagnostics)
 	key, err := r.updateKey(ctx, &plan, &state, &resp.Diagnostics)
 	if err != nil {
 		return
@@ -236,6 +239,7 @@ func (r *deployKeyResource) Delete(ctx context.Context, req resource.DeleteReque
 	if resp.Diagnostics.HasError() || !r.data.configured(&resp.Diagnostics) {
 		return
 	}
+	defer r.data.noteRateLimit(&resp.Diagnostics)
 	if err := r.data.client.DeleteDeployKey(ctx, state.repository(), state.KeyID.ValueInt64()); err != nil {
 		deleteDeployKey.addError(&resp.Diagnostics, state.repository(), err, keptAfter(err))
 	}

@@ -128,6 +128,7 @@ func (d *deployKeysDataSource) Read(ctx context.Context, req datasource.ReadRequ
 	if resp.Diagnostics.HasError() || !d.data.configured(&resp.Diagnostics) {
 		return
 	}
+	defer d.data.noteRateLimit(&resp.Diagnostics)
 	repository := bitbucket.Repository{Workspace: model.Workspace.ValueString(), Slug: model.Repository.ValueString()}
 	keys, err := d.data.client.DeployKeys(ctx, repository)
 	if err != nil {

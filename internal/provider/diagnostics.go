@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 
@@ -101,6 +103,13 @@ func describe(err error) string {
 	line("Required scopes", strings.Join(refused.Required, ", "))
 	line("Granted scopes", strings.Join(refused.Granted, ", "))
 	line("Retry after", refused.RetryAfter)
+	if limit := refused.RateLimit; limit != nil {
+		line("Limit", limit.Limit)
+		line("Requests made by this run", strconv.Itoa(limit.Requests))
+		if !limit.Until.IsZero() {
+			line("Requests may go on at", limit.Until.Format(time.RFC3339))
+		}
+	}
 	line("Request ID", refused.RequestID)
 	return strings.Join(lines, "\n")
 }
@@ -131,7 +140,7 @@ func (o operation) advice(err error) string {
 		}
 		return "Either " + what + " was deleted or renamed, or these credentials cannot see it: Bitbucket answers all of that the same way. " + scopes
 	case refused.Status == http.StatusTooManyRequests:
-		return "Bitbucket allows about 1,000 requests an hour for one user. Wait, or raise max_retries."
+		return "Bitbucket allows about 1,000 requests an hour for one user, more for some plans. Run again later, or raise max_rate_limit_wait and max_retries to wait longer."
 	case refused.Status >= 500 && refused.Method == http.MethodPost:
 		return "Bitbucket failed, and may have added the key all the same. If it did, the next apply says that the key exists: import it, or delete it in the repository's settings."
 	case refused.Status >= 500:

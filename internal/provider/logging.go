@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -28,4 +29,12 @@ func (t loggingTransport) RoundTrip(request *http.Request) (*http.Response, erro
 	}
 	tflog.Debug(request.Context(), "Bitbucket API request", fields)
 	return response, err
+}
+
+// logRateLimitWait tells why nothing happens for a while.
+func logRateLimitWait(ctx context.Context, until time.Time, limit string) {
+	tflog.Warn(ctx, "Bitbucket's rate limit is reached: no request is sent until it ends", map[string]any{
+		"until": until.Format(time.RFC3339),
+		"limit": limit,
+	})
 }

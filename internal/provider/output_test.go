@@ -16,8 +16,9 @@ func TestAccDeployKey_requestsPerCommand(t *testing.T) {
 	config := func(lines ...string) {
 		terraform.write(t, f.config(deployKey(append(lines, keyLine(key+" me\n"))...)))
 	}
-	const get = "GET " + firstKey + " 200"
-	uuidKey := "acme/%7B85d08b4e-571d-44e9-a507-fa476535aa98%7D/deploy-keys/10958984"
+	const get = "GET acme/website/deploy-keys 200"
+	const look = "GET " + firstKey + " 200"
+	const getByUUID = "GET acme/%7B85d08b4e-571d-44e9-a507-fa476535aa98%7D/deploy-keys 200"
 	for _, step := range []struct {
 		lines []string
 		args  []string
@@ -33,9 +34,9 @@ func TestAccDeployKey_requestsPerCommand(t *testing.T) {
 		{[]string{`label = "x"`, fmt.Sprintf("repository = %q", websiteUUID)}, []string{"plan"}, []string{get}},
 		{[]string{`label = "x"`, fmt.Sprintf("repository = %q", websiteUUID)}, []string{"apply", "-auto-approve"}, []string{get}},
 		// The way back is looked up, in the plan and before it is carried out.
-		{[]string{`label = "x"`}, []string{"plan"}, []string{"GET " + uuidKey + " 200", get}},
-		{[]string{`label = "x"`}, []string{"apply", "-auto-approve"}, []string{"GET " + uuidKey + " 200", get, get}},
-		{[]string{`label = "x"`, fmt.Sprintf("workspace = %q", workspaceUUID)}, []string{"plan"}, []string{get, strings.Replace(get, "acme", "%7B2f5a9b2e-0000-4000-8000-0000000000ac%7D", 1)}},
+		{[]string{`label = "x"`}, []string{"plan"}, []string{getByUUID, look}},
+		{[]string{`label = "x"`}, []string{"apply", "-auto-approve"}, []string{getByUUID, look, look}},
+		{[]string{`label = "x"`, fmt.Sprintf("workspace = %q", workspaceUUID)}, []string{"plan"}, []string{get, strings.Replace(look, "acme", "%7B2f5a9b2e-0000-4000-8000-0000000000ac%7D", 1)}},
 		// Another uuid is another repository: nothing needs to be asked.
 		{[]string{`label = "x"`, `repository = "{00000000-0000-4000-8000-00000000dead}"`}, []string{"plan"}, []string{get}},
 		{[]string{`label = "x"`, `repository = "api"`}, []string{"plan"}, []string{get, "GET acme/api/deploy-keys/10958984 404"}},

@@ -23,8 +23,10 @@ import (
 )
 
 const (
-	defaultMaxRetries     = 4
-	defaultRequestTimeout = 30 * time.Second
+	defaultMaxRetries            = 4
+	defaultMaxRateLimitWait      = 10 * time.Minute
+	defaultMaxConcurrentRequests = 10
+	defaultRequestTimeout        = 30 * time.Second
 
 	updateInPlace  = "in_place"
 	updateReplaces = "replace"
@@ -40,6 +42,8 @@ type providerModel struct {
 	OAuthClientSecret types.String `tfsdk:"oauth_client_secret"`
 	BaseURL           types.String `tfsdk:"base_url"`
 	MaxRetries        types.Int64  `tfsdk:"max_retries"`
+	MaxRateLimitWait  types.String `tfsdk:"max_rate_limit_wait"`
+	MaxConcurrent     types.Int64  `tfsdk:"max_concurrent_requests"`
 	RequestTimeout    types.String `tfsdk:"request_timeout"`
 	UpdateStrategy    types.String `tfsdk:"update_strategy"`
 }
@@ -51,6 +55,8 @@ type providerData struct {
 	client *bitbucket.Client
 	// warnUnconfigured lets one read of many say that nothing was asked.
 	warnUnconfigured sync.Once
+	// warnNearLimit lets one request of many say that few are left.
+	warnNearLimit sync.Once
 
 	updateReplaces bool
 	// oauthConsumer tells that keys are bound to an OAuth consumer.
@@ -103,6 +109,16 @@ func (p *bitbucketProvider) Schema(_ context.Context, _ provider.SchemaRequest, 
 				Optional:            true,
 				Validators:          []validator.Int64{int64validator.Between(0, 20)},
 			},
+			"max_rate_limit_wait": schema.StringAttribute{
+				MarkdownDescription: "Longest time to wait for Bitbucket's rate limit before failing, as a duration like `90s` or `1h`. `0s` does not wait. Default: `10m`.",
+				Optional:            true,
+				Validators:          []validator.String{durationValidator{zero: true}},
+			},
+			"max_concurrent_requests": schema.Int64Attribute{
+				MarkdownDescription: "Number of requests that may be under way at once. `1` to `100`. Default: `10`, which is Terraform's own `-parallelism`.",
+				Optional:            true,
+				Validators:          []validator.Int64{int64validator.Between(1, 100)},
+			},
 			"request_timeout": schema.StringAttribute{
 				MarkdownDescription: "Longest time that one try of a request may take, as a duration like `10s` or `1m30s`. Default: `30s`.",
 				Optional:            true,
@@ -139,10 +155,13 @@ func (p *bitbucketProvider) Configure(ctx context.Context, req provider.Configur
 	client, err := bitbucket.NewClient(bitbucket.Options{
 		BaseURL:        baseURL,
 		Credentials:    credentials,
-		MaxRetries:     config.maxRetries(),
-		RequestTimeout: config.requestTimeout(),
-		UserAgent:      "terraform-provider-bitbucket/" + p.version,
-		Transport:      loggingTransport{bitbucket.NewTransport()},
+		MaxRetries:            orDefault(config.MaxRetries, defaultMaxRetries),
+		MaxRateLimitWait:      durationOrDefault(config.MaxRateLimitWait, defaultMaxRateLimitWait),
+		MaxConcurrentRequests: orDefault(config.MaxConcurrent, defaultMaxConcurrentRequests),
+		RequestTimeout:        durationOrDefault(config.RequestTimeout, defaultRequestTimeout),
+		OnRateLimitWait:       logRateLimitWait,
+		UserAgent:             "terraform-provider-bitbucket/" + p.version,
+		Transport:             loggingTransport{bitbucket.NewTransport()},
 	})
 	if err != nil {
 		resp.Diagnostics.AddError("Unable to configure the Bitbucket client", err.Error())
@@ -155,7 +174,7 @@ func (p *bitbucketProvider) Configure(ctx context.Context, req provider.Configur
 // known later. The environment never stands in for it.
 func (m *providerModel) anyUnknown() bool {
 	for _, value := range []interface{ IsUnknown() bool }{
-		m.Username, m.Token, m.Password, m.OAuthClientID, m.OAuthClientSecret, m.BaseURL, m.MaxRetries, m.RequestTimeout,
+		m.Username, m.Token, m.Password, m.OAuthClientID, m.OAuthClientSecret, m.BaseURL, m.MaxRetries, m.MaxRateLimitWait, m.MaxConcurrent, m.RequestTimeout,
 	} {
 		if value.IsUnknown() {
 			return true
@@ -186,19 +205,19 @@ func (m *providerModel) baseURL(getenv func(string) string, diags *diag.Diagnost
 	return raw
 }
 
-func (m *providerModel) maxRetries() int {
-	if m.MaxRetries.IsNull() {
-		return defaultMaxRetries
+func orDefault(value types.Int64, otherwise int) int {
+	if value.IsNull() {
+		return otherwise
 	}
-	return int(m.MaxRetries.ValueInt64())
+	return int(value.ValueInt64())
 }
 
-func (m *providerModel) requestTimeout() time.Duration {
-	timeout, err := time.ParseDuration(m.RequestTimeout.ValueString())
+func durationOrDefault(value types.String, otherwise time.Duration) time.Duration {
+	duration, err := time.ParseDuration(value.ValueString())
 	if err != nil { // Null: durationValidator lets nothing else through.
-		return defaultRequestTimeout
+		return otherwise
 	}
-	return timeout
+	return duration
 }
 
 func (p *bitbucketProvider) Resources(context.Context) []func() resource.Resource {
@@ -230,4 +249,15 @@ func (d *providerData) configured(diags *diag.Diagnostics) bool {
 	diags.AddError("Bitbucket cannot be asked yet", "The provider configuration depends on values that are known only after apply. Create what it "+
 		"depends on first, for example with \"terraform apply -target=ADDRESS\".")
 	return false
+}
+
+// noteRateLimit reports once for all calls that few requests are left.
+func (d *providerData) noteRateLimit(diags *diag.Diagnostics) {
+	if !d.client.NearLimit() {
+		return
+	}
+	d.warnNearLimit.Do(func() {
+		diags.AddWarning("Bitbucket's rate limit is near", "Bitbucket says that these credentials have used most of the requests that they may make in an hour. "+
+			"When none is left, this run waits, and fails after max_rate_limit_wait.")
+	})
 }

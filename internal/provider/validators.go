@@ -118,23 +118,22 @@ func addKeyProblem(diags *diag.Diagnostics, at path.Path, problem *sshkey.Proble
 	diags.AddAttributeError(at, problem.Summary, problem.Detail)
 }
 
-// durationValidator allows a positive duration.
-type durationValidator struct{}
+// durationValidator allows a positive duration, and zero where that has a meaning.
+type durationValidator struct{ zero bool }
 
 // Description says what is allowed, in words for logs and documentation.
-func (durationValidator) Description(context.Context) string {
-	return "must be a positive duration like 30s"
-}
+func (durationValidator) Description(context.Context) string { return "must be a duration like 30s" }
 
 // MarkdownDescription is the same.
 func (v durationValidator) MarkdownDescription(ctx context.Context) string { return v.Description(ctx) }
 
 // ValidateString reports anything else.
-func (durationValidator) ValidateString(_ context.Context, req validator.StringRequest, resp *validator.StringResponse) {
+func (v durationValidator) ValidateString(_ context.Context, req validator.StringRequest, resp *validator.StringResponse) {
 	if req.ConfigValue.IsNull() || req.ConfigValue.IsUnknown() {
 		return
 	}
-	if duration, err := time.ParseDuration(req.ConfigValue.ValueString()); err != nil || duration <= 0 {
+	duration, err := time.ParseDuration(req.ConfigValue.ValueString())
+	if err != nil || duration < 0 || duration == 0 && !v.zero {
 		resp.Diagnostics.AddAttributeError(req.Path, "Invalid duration", "Expected a positive duration with its unit, for example \"30s\" or \"1m30s\".")
 	}
 }

@@ -110,10 +110,10 @@ func (d *demo) play() {
 	key := d.bitbucket.AddDeployKey(workspace, repository, handKey, "Added by hand")
 	d.configure(resource("ci", secondKey, "Production"), resource("by_hand", handKey, "Added by hand"))
 	d.step("Somebody added another key in Bitbucket: Terraform takes it over as it is.",
-		"GET GET GET", []string{"import", "bitbucket_deploy_key.by_hand", fmt.Sprintf("%s/%s/%d", workspace, repository, key.ID)}, emptyPlan)
+		"GET GET", []string{"import", "bitbucket_deploy_key.by_hand", fmt.Sprintf("%s/%s/%d", workspace, repository, key.ID)}, emptyPlan)
 
 	d.step("Everything is destroyed.",
-		"GET GET DELETE DELETE", []string{"destroy", "-auto-approve"})
+		"GET DELETE DELETE", []string{"destroy", "-auto-approve"})
 	if left := d.bitbucket.DeployKeys(workspace, repository); d.err == nil && len(left) > 0 {
 		d.err = fmt.Errorf("deploy keys are left in Bitbucket: %v", left)
 	}

@@ -1,0 +1,266 @@
+package bitbucket
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+// maxListingAge is how long a listing is good for. Terraform writes nothing
+// while it refreshes, so only what others change can be missed.
+const maxListingAge = 5 * time.Minute
+
+// listings answer reads of single keys from listings of their repositories:
+// Bitbucket counts requests, and one request lists a hundred keys.
+type listings struct {
+	c  *Client
+	mu sync.Mutex
+	// of has the current listing of each repository, by its name in lower case.
+	of map[Repository]*listing
+}
+
+// listing is what a repository has been seen to hold.
+type listing struct {
+	begun time.Time
+	// next is the page to read next, nil when all were read, which read has.
+	next *url.URL
+	read map[string]bool
+	keys map[int64]*DeployKey
+	// order has the ids as Bitbucket lists them.
+	order []int64
+	// unusable is the error of the first value that is no deploy key.
+	unusable error
+
+	// waiting counts the reads under way, singles the keys that were asked for
+	// one by one although there were more pages.
+	waiting, singles int
+	// page is the page under way, asked the single keys.
+	page  *flight
+	asked map[int64]*flight
+}
+
+// flight is an exchange that any number of reads wait for. It runs on a context
+// of its own, which ends when nobody waits any more.
+type flight struct {
+	waiting int
+	done    chan struct{}
+	err     error
+	// giveUp ends the exchange and makes sure that no other read joins it.
+	giveUp func()
+}
+
+// key returns one key. The first read of a repository asks for its first page,
+// which answers all others of a repository with up to 100 keys. A key that is
+// not on the pages so far is asked for by itself while few reads wait, else the
+// next page is read: the cost is one request more than keys for one or two
+// keys, and two more than pages for any number.
+func (l *listings) key(ctx context.Context, repository Repository, id int64) (*DeployKey, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	held := l.current(repository)
+	held.waiting++
+	defer func() { held.waiting-- }()
+	for {
+		if key, found := held.keys[id]; found {
+			answer := *key
+			return &answer, nil
+		}
+		few := len(held.read) > 0 && held.waiting <= 2 && held.singles < 2
+		var awaited *flight
+		switch {
+		case held.asked[id] != nil:
+			awaited = held.asked[id]
+		case held.page == nil && (held.complete() || few):
+			awaited = l.ask(ctx, held, repository, id)
+		default:
+			awaited = l.readPage(ctx, held, repository)
+		}
+		if err := l.wait(ctx, awaited); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// all returns every key of a repository, from all pages.
+func (l *listings) all(ctx context.Context, repository Repository) ([]DeployKey, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	held := l.current(repository)
+	held.waiting++
+	defer func() { held.waiting-- }()
+	for !held.complete() {
+		if err := l.wait(ctx, l.readPage(ctx, held, repository)); err != nil {
+			return nil, err
+		}
+	}
+	if held.unusable != nil {
+		return nil, held.unusable
+	}
+	all := make([]DeployKey, len(held.order))
+	for i, id := range held.order {
+		all[i] = *held.keys[id]
+	}
+	return all, nil
+}
+
+// current returns the listing that a new read may use.
+func (l *listings) current(repository Repository) *listing {
+	name := repository.lower()
+	held := l.of[name]
+	if held == nil || time.Since(held.begun) > maxListingAge {
+		held = &listing{
+			begun: time.Now(),
+			next:  firstPage(l.c.deployKeysURL(repository)),
+			read:  map[string]bool{},
+			keys:  map[int64]*DeployKey{},
+			asked: map[int64]*flight{},
+		}
+		l.of[name] = held
+	}
+	return held
+}
+
+// complete tells whether all pages were read.
+func (h *listing) complete() bool { return h.next == nil }
+
+// drop forgets what a write may have changed, under whatever name of the
+// repository it was listed.
+func (l *listings) drop(repository Repository) {
+	name := repository.lower()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	maps.DeleteFunc(l.of, func(other Repository, _ *listing) bool {
+		return mayBeSame(name.Workspace, other.Workspace) && mayBeSame(name.Slug, other.Slug)
+	})
+}
+
+// mayBeSame tells whether both can name the same thing: a slug and a {uuid} can.
+func mayBeSame(a, b string) bool {
+	return a == b || strings.HasPrefix(a, "{") != strings.HasPrefix(b, "{")
+}
+
+// lower is the name in the spelling that Bitbucket stores.
+func (r Repository) lower() Repository {
+	return Repository{Workspace: strings.ToLower(r.Workspace), Slug: strings.ToLower(r.Slug)}
+}
+
+// readPage returns the flight of the next page, which it begins if there is none.
+// A listing that fails is forgotten, so that only reads that wait for it fail.
+func (l *listings) readPage(ctx context.Context, held *listing, repository Repository) *flight {
+	if held.page != nil {
+		return held.page
+	}
+	u := held.next
+	forget := func() {
+		if l.of[repository.lower()] == held {
+			delete(l.of, repository.lower())
+		}
+	}
+	held.page = l.begin(ctx, forget, func(ctx context.Context) func() error {
+		values, next, err := l.c.page(ctx, u)
+		return func() error {
+			held.page = nil
+			held.read[u.String()] = true
+			if err == nil && next != nil && held.read[next.String()] {
+				err = unusable(http.MethodGet, u, "its link to the next page leads back to a page already read")
+			}
+			if err != nil {
+				forget()
+				return err
+			}
+			held.next = next
+			held.add(values, u)
+			return nil
+		}
+	})
+	return held.page
+}
+
+// add takes over the keys of a page.
+func (h *listing) add(values []json.RawMessage, u *url.URL) {
+	for _, value := range values {
+		var key DeployKey
+		if json.Unmarshal(value, &key) != nil || key.check(http.MethodGet, u, 0) != nil {
+			if h.unusable == nil {
+				h.unusable = unusable(http.MethodGet, u, "one of its values is no deploy key with an id")
+			}
+			continue
+		}
+		if h.keys[key.ID] == nil {
+			h.order = append(h.order, key.ID)
+		}
+		h.keys[key.ID] = &key
+	}
+}
+
+// ask begins a request for a single key. Where it is not found, the repository
+// must list its keys to say that the key is gone; if all pages were read, it
+// just did.
+func (l *listings) ask(ctx context.Context, held *listing, repository Repository, id int64) *flight {
+	complete := held.complete()
+	if !complete {
+		held.singles++
+	}
+	forget := func() { delete(held.asked, id) }
+	held.asked[id] = l.begin(ctx, forget, func(ctx context.Context) func() error {
+		key, err := l.c.FindDeployKey(ctx, repository, id)
+		if IsNotFound(err) {
+			if err = ErrDeployKeyGone; !complete {
+				err = l.c.confirmGone(ctx, repository)
+			}
+		}
+		return func() error {
+			forget()
+			if err == nil {
+				held.keys[id] = key
+			}
+			return err
+		}
+	})
+	return held.asked[id]
+}
+
+// begin runs an exchange beside its caller, without the lock. What it returns is
+// carried out with the lock, before those who wait are told.
+func (l *listings) begin(ctx context.Context, forget func(), exchange func(context.Context) func() error) *flight {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	f := &flight{done: make(chan struct{})}
+	f.giveUp = func() { cancel(); forget() }
+	go func() {
+		defer cancel()
+		settle := exchange(ctx)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if ctx.Err() == nil {
+			f.err = settle()
+		}
+		close(f.done)
+	}()
+	return f
+}
+
+// wait waits for a flight without the lock. The last one to give up ends it.
+func (l *listings) wait(ctx context.Context, f *flight) error {
+	f.waiting++
+	l.mu.Unlock()
+	var gaveUp error
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+		gaveUp = ctx.Err()
+	}
+	l.mu.Lock()
+	f.waiting--
+	if gaveUp == nil {
+		return f.err
+	}
+	if f.waiting == 0 {
+		f.giveUp()
+	}
+	return gaveUp
+}

@@ -1,0 +1,58 @@
+package bitbucket
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// maxBody bounds what is read of one reply, in bytes. A page of 100 keys is
+// below 200 kB.
+const maxBody = 10 << 20
+
+// try is a transport that carries out one try of a request to its end. The body
+// belongs to it: a reply that breaks off in the middle is as lost as one that
+// never came, and a time limit covers both.
+type try struct {
+	timeout time.Duration
+	next    http.RoundTripper
+}
+
+// RoundTrip returns a response whose body is in memory.
+func (t try) RoundTrip(request *http.Request) (*http.Response, error) {
+	ctx := request.Context()
+	if t.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, t.timeout, fmt.Errorf("no answer within %s: %w", t.timeout, context.DeadlineExceeded))
+		defer cancel()
+	}
+	response, err := t.next.RoundTrip(request.WithContext(ctx))
+	if err == nil {
+		var body []byte
+		body, err = readBody(response.Body)
+		response.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	if ctx.Err() != nil && request.Context().Err() == nil {
+		return nil, context.Cause(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return response, nil
+}
+
+// readBody reads the whole of a reply, if it is not too long.
+func readBody(from io.ReadCloser) ([]byte, error) {
+	defer from.Close()
+	body, err := io.ReadAll(io.LimitReader(from, maxBody+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(body) > maxBody {
+		return nil, fmt.Errorf("%w: over %d MB", errUnusable, maxBody>>20)
+	}
+	return body, nil
+}

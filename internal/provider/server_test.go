@@ -1,0 +1,192 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"runtime"
+	"testing"
+	"time"
+	"weak"
+
+	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	"github.com/hashicorp/terraform-plugin-framework/provider"
+	"github.com/hashicorp/terraform-plugin-framework/providerserver"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
+)
+
+// readProvider has one resource, test_thing, which is read by the function.
+type readProvider func(context.Context)
+
+func (readProvider) Metadata(context.Context, provider.MetadataRequest, *provider.MetadataResponse) {}
+
+func (readProvider) Schema(context.Context, provider.SchemaRequest, *provider.SchemaResponse) {}
+
+func (readProvider) Configure(context.Context, provider.ConfigureRequest, *provider.ConfigureResponse) {
+}
+func (readProvider) DataSources(context.Context) []func() datasource.DataSource { return nil }
+func (p readProvider) Resources(context.Context) []func() resource.Resource {
+	return []func() resource.Resource{func() resource.Resource { return readResource(p) }}
+}
+
+type readResource func(context.Context)
+
+func (readResource) Metadata(_ context.Context, _ resource.MetadataRequest, resp *resource.MetadataResponse) {
+	resp.TypeName = "test_thing"
+}
+
+func (readResource) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
+	resp.Schema = schema.Schema{Attributes: map[string]schema.Attribute{"id": schema.StringAttribute{Computed: true}}}
+}
+
+func (r readResource) Read(ctx context.Context, _ resource.ReadRequest, _ *resource.ReadResponse) {
+	r(ctx)
+}
+func (readResource) Create(context.Context, resource.CreateRequest, *resource.CreateResponse) {}
+func (readResource) Update(context.Context, resource.UpdateRequest, *resource.UpdateResponse) {}
+func (readResource) Delete(context.Context, resource.DeleteRequest, *resource.DeleteResponse) {}
+
+// readThing asks the server to read a test_thing.
+func readThing(ctx context.Context, t *testing.T, server tfprotov6.ProviderServer) {
+	t.Helper()
+	thing := tftypes.Object{AttributeTypes: map[string]tftypes.Type{"id": tftypes.String}}
+	state, err := tfprotov6.NewDynamicValue(thing, tftypes.NewValue(thing, map[string]tftypes.Value{"id": tftypes.NewValue(tftypes.String, "1")}))
+	if err != nil {
+		t.Error(err)
+	}
+	resp, err := server.ReadResource(ctx, &tfprotov6.ReadResourceRequest{TypeName: "test_thing", CurrentState: &state})
+	if err != nil || len(resp.Diagnostics) > 0 {
+		t.Errorf("reading a test_thing: %v, %v", err, resp)
+	}
+}
+
+type loggerKey struct{}
+
+// keepsContext reports whether a call with a context of its own, which is
+// cancelled after it as gRPC does, is remembered with what the context holds.
+func keepsContext(t *testing.T, call func(context.Context)) bool {
+	t.Helper()
+	logger := new([64]byte)
+	pointer := weak.Make(logger)
+	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), loggerKey{}, logger))
+	call(ctx)
+	cancel()
+	runtime.GC()
+	return pointer.Value() != nil
+}
+
+func TestServerForgetsContexts(t *testing.T) {
+	t.Parallel()
+	framework := providerserver.NewProtocol6(readProvider(func(context.Context) {}))()
+	if !keepsContext(t, func(ctx context.Context) { readThing(ctx, t, framework) }) {
+		t.Error("the framework has freed its contexts: remove forgetfulServer")
+	}
+	server := forgetContexts(framework)
+	if keepsContext(t, func(ctx context.Context) { readThing(ctx, t, server) }) {
+		t.Error("ReadResource was answered, and its context is still held")
+	}
+	for _, calls := range []reflect.Type{reflect.TypeFor[tfprotov6.ResourceServer](), reflect.TypeFor[tfprotov6.DataSourceServer]()} {
+		for method := range calls.Methods() {
+			call := reflect.ValueOf(server).MethodByName(method.Name)
+			if keepsContext(t, func(ctx context.Context) {
+				call.Call([]reflect.Value{reflect.ValueOf(ctx), reflect.New(method.Type.In(1).Elem())})
+			}) {
+				t.Errorf("%s was answered, and its context is still held", method.Name)
+			}
+		}
+	}
+	runtime.KeepAlive(framework)
+}
+
+func TestServerCanWhatTheFrameworkCan(t *testing.T) {
+	t.Parallel()
+	framework := reflect.TypeOf(providerserver.NewProtocol6(New("test")())())
+	server := reflect.TypeOf(NewServer("test")())
+	if server != reflect.TypeFor[forgetfulServer]() {
+		t.Errorf("the framework's server has lost a method of frameworkServer")
+	}
+	for method := range framework.Methods() {
+		if _, ok := server.MethodByName(method.Name); !ok {
+			t.Errorf("add the interface with %s to frameworkServer", method.Name)
+		}
+	}
+}
+
+func TestServerContextOfACall(t *testing.T) {
+	t.Parallel()
+	parent, cancel := context.WithTimeout(context.WithValue(t.Context(), loggerKey{}, "logger"), time.Hour)
+	defer cancel()
+	var kept context.Context
+	var running <-chan struct{}
+	readThing(parent, t, forgetContexts(providerserver.NewProtocol6(readProvider(func(ctx context.Context) {
+		kept, running = ctx, ctx.Done()
+		if ctx.Value(loggerKey{}) != "logger" || ctx.Err() != nil {
+			t.Errorf("during the call: Value %v, Err %v", ctx.Value(loggerKey{}), ctx.Err())
+		}
+		deadline, ok := ctx.Deadline()
+		if want, _ := parent.Deadline(); !ok || !deadline.Equal(want) {
+			t.Errorf("during the call: Deadline %v, %v, want %v", deadline, ok, want)
+		}
+	}))()))
+
+	<-running
+	<-kept.Done()
+	if kept.Value(loggerKey{}) != nil || !errors.Is(kept.Err(), context.Canceled) {
+		t.Errorf("after the call: Value %v, Err %v", kept.Value(loggerKey{}), kept.Err())
+	}
+	if parent.Err() != nil {
+		t.Errorf("the call ended its parent: %v", parent.Err())
+	}
+	select {
+	case <-context.WithoutCancel(kept).Done():
+		t.Error("what was detached from the call ended with it")
+	default:
+	}
+}
+
+func TestServerCancelsRunningCalls(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		cancel func(ctx context.Context, parent context.CancelFunc, server tfprotov6.ProviderServer) error
+	}{
+		"StopProvider": {func(ctx context.Context, _ context.CancelFunc, server tfprotov6.ProviderServer) error {
+			_, err := server.StopProvider(ctx, &tfprotov6.StopProviderRequest{})
+			return err
+		}},
+		"the parent": {func(_ context.Context, parent context.CancelFunc, _ tfprotov6.ProviderServer) error {
+			parent()
+			return nil
+		}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const calls = 3
+			reading, ended := make(chan struct{}), make(chan error)
+			server := forgetContexts(providerserver.NewProtocol6(readProvider(func(ctx context.Context) {
+				reading <- struct{}{}
+				<-ctx.Done()
+				ended <- ctx.Err()
+			}))())
+			parent, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			for range calls {
+				go readThing(parent, t, server)
+			}
+			for range calls {
+				<-reading
+			}
+			if err := test.cancel(t.Context(), cancel, server); err != nil {
+				t.Fatal(err)
+			}
+			for range calls {
+				if err := <-ended; !errors.Is(err, context.Canceled) {
+					t.Errorf("a running call ended with %v", err)
+				}
+			}
+		})
+	}
+}
