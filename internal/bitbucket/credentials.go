@@ -85,7 +85,7 @@ const tokenPath = "/site/oauth2/access_token"
 // API, else the host of the API itself.
 func tokenURL(base *url.URL) *url.URL {
 	host := base.Host
-	if host == "api.bitbucket.org" {
+	if strings.EqualFold(base.Hostname(), "api.bitbucket.org") {
 		host = "bitbucket.org"
 	}
 	return &url.URL{Scheme: base.Scheme, Host: host, Path: tokenPath}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 )
 
@@ -95,8 +96,13 @@ func (c *Client) DeleteDeployKey(ctx context.Context, repository Repository, id 
 	if refused, ok := errors.AsType[*Error](err); ok && refused.Lost {
 		return nil // An earlier try of this call has removed it.
 	}
-	if err := c.confirmGone(ctx, repository); !errors.Is(err, ErrDeployKeyGone) {
-		return err
+	c.listings.drop(repository)
+	keys, listErr := c.listings.all(ctx, repository)
+	if listErr != nil {
+		return listErr
+	}
+	if slices.ContainsFunc(keys, func(key DeployKey) bool { return key.ID == id }) {
+		return err // Whatever this 404 means, the key is there.
 	}
 	return nil
 }
@@ -108,15 +114,6 @@ func (c *Client) DeleteDeployKey(ctx context.Context, repository Repository, id 
 // https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-repositories-workspace-repo-slug-deploy-keys-get
 func (c *Client) DeployKeys(ctx context.Context, repository Repository) ([]DeployKey, error) {
 	return c.listings.all(ctx, repository)
-}
-
-// confirmGone tells what a 404 on a key means: [ErrDeployKeyGone] if the
-// repository lists its keys, else the error that listing them gives.
-func (c *Client) confirmGone(ctx context.Context, repository Repository) error {
-	if _, _, err := c.page(ctx, firstPage(c.deployKeysURL(repository))); err != nil {
-		return err
-	}
-	return ErrDeployKeyGone
 }
 
 // deployKey sends a request whose reply is one key: the one with this id,
@@ -133,10 +130,14 @@ func (c *Client) deployKey(ctx context.Context, method string, u *url.URL, id in
 		return nil, err
 	}
 	var key DeployKey
-	if err := decode(method, u, answer, &key); err != nil {
-		return nil, err
+	err = decode(method, u, answer, &key)
+	if method != http.MethodGet && key.ID > 0 && (id == 0 || key.ID == id) {
+		return &key, nil // It is written: what else the reply says must not lose its id.
 	}
-	if err := key.check(method, u, id); err != nil {
+	if err == nil {
+		err = key.check(method, u, id)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return &key, nil

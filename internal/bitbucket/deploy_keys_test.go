@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -297,9 +298,11 @@ func TestDeleteDeployKey(t *testing.T) {
 	}
 }
 
-// What is no deploy key, or another one, is an error and never half a key.
+// What is no deploy key, or another one, is an error and never half a key. But
+// after a write an id is enough: it must not be lost.
 func TestDeployKey_unusableReplies(t *testing.T) {
 	t.Parallel()
+	written := []string{"no key", "key empty", "key null", "key an object", "label a number", "repository a text"}
 	for name, body := range map[string]string{
 		"another id":        `{"id": 1235, "key": "ssh-ed25519 AAAA"}`,
 		"no id":             `{"key": "ssh-ed25519 AAAA", "label": "ci"}`,
@@ -344,6 +347,17 @@ func TestDeployKey_unusableReplies(t *testing.T) {
 			}
 			key, err := c.FindDeployKey(t.Context(), repository, 1234)
 			expect("GET", key, err)
+			if slices.Contains(written, name) {
+				for method, write := range map[string]func() (*DeployKey, error){
+					"PUT":  func() (*DeployKey, error) { return c.UpdateDeployKey(t.Context(), repository, 1234, DeployKeyInput{}) },
+					"POST": func() (*DeployKey, error) { return c.CreateDeployKey(t.Context(), repository, DeployKeyInput{}) },
+				} {
+					if key, err := write(); err != nil || key.ID != 1234 {
+						t.Errorf("%s: got %v, %v, want the id of what was written", method, key, err)
+					}
+				}
+				return
+			}
 			key, err = c.UpdateDeployKey(t.Context(), repository, 1234, DeployKeyInput{Label: "ci"})
 			expect("PUT", key, err)
 			if name == "another id" { // A new key has any.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -72,7 +73,20 @@ func HasStatus(err error, status int) bool {
 // A 404 for an access token says nothing about the thing.
 func IsNotFound(err error) bool {
 	e, ok := errors.AsType[*Error](err)
-	return ok && HasStatus(e, http.StatusNotFound) && e.Path != tokenPath
+	return ok && HasStatus(e, http.StatusNotFound) && !e.ForToken()
+}
+
+// ForToken tells whether it was an access token that could not be had: what the
+// token was for has not been sent.
+func (e *Error) ForToken() bool { return e.Path == tokenPath }
+
+// Says tells whether Bitbucket's words hold this text.
+func (e *Error) Says(text string) bool {
+	words := []string{e.Message, e.Detail}
+	for _, messages := range e.Fields {
+		words = append(words, messages...)
+	}
+	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(word, text) })
 }
 
 // newError reads the reply to a request that failed. Bitbucket's own form is
@@ -116,7 +130,9 @@ func (e *Error) readWords(body []byte) {
 	}
 	envelope, found := top["error"]
 	if !found {
-		e.readFields(top)
+		if e.Status >= 400 { // Else they are no complaints.
+			e.readFields(top)
+		}
 		return
 	}
 	var inner struct {
@@ -199,18 +215,18 @@ func texts(raw json.RawMessage) []string {
 	return found
 }
 
+var titleOfPage = regexp.MustCompile(`(?i)<title>(.*?)(?:</|$)`)
+
 // describeBody gives the words of a body that is not an error of the API, or
 // tells what it is instead.
 func describeBody(body []byte) string {
 	text := clean(string(body))
-	lower := strings.ToLower(text)
 	switch {
 	case text == "":
 		return "an empty reply"
-	case strings.HasPrefix(lower, "<"):
-		if _, after, found := strings.Cut(text, "<title>"); found {
-			title, _, _ := strings.Cut(after, "</")
-			return fmt.Sprintf("an HTML page with the title %q", strings.TrimSpace(title))
+	case strings.HasPrefix(text, "<"):
+		if title := titleOfPage.FindStringSubmatch(text); title != nil {
+			return fmt.Sprintf("an HTML page with the title %q", strings.TrimSpace(title[1]))
 		}
 		return "an HTML page"
 	}

@@ -139,8 +139,8 @@ func (g *gate) leave(ctx context.Context, probe bool, response *http.Response) {
 // close keeps the gate closed for as long as a 429 says. Only the first one and
 // that of a probe make the wait grow: the others were sent before it.
 func (g *gate) close(ctx context.Context, c *closing, grows bool, response *http.Response) {
-	wait, named := askedWait(response, time.Now())
-	if !named {
+	wait, _ := askedWait(response, time.Now())
+	if wait == 0 { // Not named, or a time that is over already.
 		if !grows {
 			return
 		}

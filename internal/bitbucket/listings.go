@@ -199,8 +199,8 @@ func (h *listing) add(values []json.RawMessage, u *url.URL) {
 }
 
 // ask begins a request for a single key. Where it is not found, the repository
-// must list its keys to say that the key is gone; if all pages were read, it
-// just did.
+// must list its keys without it to say that it is gone; if all pages were read,
+// it just did.
 func (l *listings) ask(ctx context.Context, held *listing, repository Repository, id int64) *flight {
 	complete := held.complete()
 	if !complete {
@@ -210,8 +210,10 @@ func (l *listings) ask(ctx context.Context, held *listing, repository Repository
 	held.asked[id] = l.begin(ctx, forget, func(ctx context.Context) func() error {
 		key, err := l.c.FindDeployKey(ctx, repository, id)
 		if IsNotFound(err) {
-			if err = ErrDeployKeyGone; !complete {
-				err = l.c.confirmGone(ctx, repository)
+			if complete {
+				err = ErrDeployKeyGone
+			} else {
+				err = l.confirmGone(ctx, repository, id, err)
 			}
 		}
 		return func() error {
@@ -223,6 +225,22 @@ func (l *listings) ask(ctx context.Context, held *listing, repository Repository
 		}
 	})
 	return held.asked[id]
+}
+
+// confirmGone asks for the first page once more: only a repository that still
+// answers can say that a key is gone.
+func (l *listings) confirmGone(ctx context.Context, repository Repository, id int64, refusal error) error {
+	u := firstPage(l.c.deployKeysURL(repository))
+	values, _, err := l.c.page(ctx, u)
+	if err != nil {
+		return err
+	}
+	var now listing
+	now.keys = map[int64]*DeployKey{}
+	if now.add(values, u); now.keys[id] != nil {
+		return refusal
+	}
+	return ErrDeployKeyGone
 }
 
 // begin runs an exchange beside its caller, without the lock. What it returns is

@@ -143,10 +143,10 @@ func TestRetry_waits(t *testing.T) {
 		from, upTo time.Duration
 	}{
 		"seconds":                      {429, []string{"Retry-After: 120"}, 120 * time.Second, 120 * time.Second},
-		"none":                         {429, []string{"Retry-After: 0"}, 0, 0},
+		"none":                         {429, []string{"Retry-After: 0"}, 500 * time.Millisecond, time.Second},
 		"a fraction":                   {429, []string{"Retry-After: 1.25"}, 1250 * time.Millisecond, 1250 * time.Millisecond},
 		"a date":                       {429, []string{"Retry-After: Sat, 01 Jan 2000 00:01:30 GMT"}, 90 * time.Second, 90 * time.Second},
-		"a date that has passed":       {429, []string{"Retry-After: Fri, 31 Dec 1999 23:59:59 GMT"}, 0, 0},
+		"a date that has passed":       {429, []string{"Retry-After: Fri, 31 Dec 1999 23:59:59 GMT"}, 500 * time.Millisecond, time.Second},
 		"ten minutes":                  {429, []string{"Retry-After: 600"}, 10 * time.Minute, 10 * time.Minute},
 		"over ten minutes":             {429, []string{"Retry-After: 601"}, no, no},
 		"date over ten minutes":        {429, []string{"Retry-After: Sat, 01 Jan 2000 00:10:01 GMT"}, no, no},
@@ -162,7 +162,7 @@ func TestRetry_waits(t *testing.T) {
 		"reset":                        {429, []string{"X-Ratelimit-Reset: 156"}, 156 * time.Second, 156 * time.Second},
 		"reset over ten minutes":       {429, []string{"X-Ratelimit-Reset: 745"}, no, no},
 		"reset as an epoch":            {429, []string{"X-Ratelimit-Reset: 946684920"}, 2 * time.Minute, 2 * time.Minute},
-		"reset as an epoch of before":  {429, []string{"X-Ratelimit-Reset: 946684000"}, 0, 0},
+		"reset as an epoch of before":  {429, []string{"X-Ratelimit-Reset: 946684000"}, 500 * time.Millisecond, time.Second},
 		"reset as a far epoch":         {429, []string{"X-Ratelimit-Reset: 946689999"}, no, no},
 		"reset in milliseconds":        {429, []string{"X-Ratelimit-Reset: 946684920000"}, 500 * time.Millisecond, time.Second},
 		"reset of garbage":             {429, []string{"X-Ratelimit-Reset: later"}, 500 * time.Millisecond, time.Second},

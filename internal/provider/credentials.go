@@ -21,12 +21,16 @@ const waysToAuthenticate = "Set one of: username with token (an Atlassian API to
 //
 // No diagnostic sits on an attribute that holds a secret: Terraform would print
 // the lines it is written on.
-func (m *providerModel) credentials(getenv func(string) string, diags *diag.Diagnostics) bitbucket.Credentials {
+func (m *providerModel) credentials(environment func(string) string, diags *diag.Diagnostics) bitbucket.Credentials {
 	if m.refuseEmpty(diags) {
 		return nil
 	}
-	username, token, password := m.Username.ValueString(), m.Token.ValueString(), m.Password.ValueString()
-	id, secret := m.OAuthClientID.ValueString(), m.OAuthClientSecret.ValueString()
+	// No credential has white space around it, but files and CI variables with
+	// one often end in a newline.
+	getenv := func(name string) string { return strings.TrimSpace(environment(name)) }
+	text := func(value types.String) string { return strings.TrimSpace(value.ValueString()) }
+	username, token, password := text(m.Username), text(m.Token), text(m.Password)
+	id, secret := text(m.OAuthClientID), text(m.OAuthClientSecret)
 	basic, oauth := username+token+password != "", id+secret != ""
 	switch {
 	case basic && oauth:
@@ -59,7 +63,7 @@ func (m *providerModel) refuseEmpty(diags *diag.Diagnostics) bool {
 		{"oauth_client_id", m.OAuthClientID},
 		{"oauth_client_secret", m.OAuthClientSecret},
 	} {
-		if !attribute.value.IsNull() && attribute.value.ValueString() == "" {
+		if !attribute.value.IsNull() && strings.TrimSpace(attribute.value.ValueString()) == "" {
 			empty = append(empty, attribute.name)
 		}
 	}

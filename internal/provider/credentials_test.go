@@ -50,6 +50,9 @@ func TestCredentials(t *testing.T) {
 		"env: consumer":            {env: env{"BITBUCKET_OAUTH_CLIENT_ID": "i", "BITBUCKET_OAUTH_CLIENT_SECRET": "s"}, want: bitbucket.Consumer{ID: "i", Secret: "s"}},
 		"env: halves beside":       {env: env{"BITBUCKET_OAUTH_TOKEN": "t", "BITBUCKET_USERNAME": "me", "BITBUCKET_OAUTH_CLIENT_ID": "i"}, want: bitbucket.Bearer{Token: "t"}},
 
+		"newline":      {block: providerModel{Username: set("me"), Token: set("t\n")}, want: basic},
+		"env: newline": {env: env{"BITBUCKET_OAUTH_TOKEN": "t\n"}, want: bitbucket.Bearer{Token: "t"}},
+
 		"none":                      {problem: problem{"Missing Bitbucket credentials", "", "BITBUCKET_TOKEN"}},
 		"two methods":               {block: providerModel{Username: set("me"), Token: set("t"), OAuthClientID: set("i"), OAuthClientSecret: set("s")}, problem: problem{"Conflicting Bitbucket credentials", "oauth_client_id", "OAuth consumer"}},
 		"two secrets of methods":    {block: providerModel{Token: set("t"), OAuthClientSecret: set("s")}, problem: problem{"Conflicting Bitbucket credentials", "", "OAuth consumer"}},
@@ -176,7 +179,7 @@ func TestAccProvider_wrongConsumer(t *testing.T) {
 	f.AllowConsumer("id", "secret", 7200)
 	test(t, resource.TestStep{
 		Config:      f.configWith(deployKey(keyLine(newKey(t))), `oauth_client_id = "id"`, `oauth_client_secret = "wrong"`),
-		ExpectError: message("Unable to create deploy key", "POST /site/oauth2/access_token: 401 Unauthorized"),
+		ExpectError: message("Unable to create deploy key", "POST /site/oauth2/access_token: 401 Unauthorized", "consumer must be marked as private"),
 	})
 	if sent := f.sent(); slices.ContainsFunc(sent, func(line string) bool { return strings.Contains(line, "deploy-keys") }) {
 		t.Errorf("requests were made without a token: %v", sent)

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -78,14 +79,15 @@ func (d *deployKeyDataSource) Read(ctx context.Context, req datasource.ReadReque
 	var err error
 	if !model.KeyID.IsNull() {
 		found, err = d.data.client.DeployKey(ctx, repository, model.KeyID.ValueInt64())
-		if err != nil {
-			readDeployKey.addError(&resp.Diagnostics, repository, err)
+		if err != nil && !errors.Is(err, bitbucket.ErrDeployKeyGone) {
+			readDeployKey.addError(&resp.Diagnostics, repository, model.KeyID.ValueInt64(), err)
 			return
 		}
-	} else {
+	}
+	if found == nil {
 		keys, err := d.data.client.DeployKeys(ctx, repository)
 		if err != nil {
-			listDeployKeys.addError(&resp.Diagnostics, repository, err)
+			listDeployKeys.addError(&resp.Diagnostics, repository, 0, err)
 			return
 		}
 		matches := model.matching(keys)
@@ -100,13 +102,14 @@ func (d *deployKeyDataSource) Read(ctx context.Context, req datasource.ReadReque
 	resp.Diagnostics.Append(resp.State.Set(ctx, &model)...)
 }
 
-// matching returns the keys with the label or the fingerprint that is asked for.
+// matching returns the keys with the number, the label or the fingerprint that is
+// asked for.
 func (m *deployKeyDataSourceModel) matching(keys []bitbucket.DeployKey) []bitbucket.DeployKey {
 	var matches []bitbucket.DeployKey
 	for _, key := range keys {
 		var attributes deployKeyAttributes
 		attributes.flatten(m.repository(), &key)
-		if attributes.Label.Equal(m.Label) || attributes.FingerprintSHA256.Equal(m.FingerprintSHA256) && !m.FingerprintSHA256.IsNull() {
+		if attributes.KeyID.Equal(m.KeyID) || attributes.Label.Equal(m.Label) || !m.FingerprintSHA256.IsNull() && attributes.FingerprintSHA256.Equal(m.FingerprintSHA256) {
 			matches = append(matches, key)
 		}
 	}
@@ -116,7 +119,10 @@ func (m *deployKeyDataSourceModel) matching(keys []bitbucket.DeployKey) []bitbuc
 // candidates tells which keys there are to choose from.
 func (m *deployKeyDataSourceModel) candidates(repository bitbucket.Repository, matches, all []bitbucket.DeployKey) string {
 	wanted := fmt.Sprintf("label %q", m.Label.ValueString())
-	if m.Label.IsNull() {
+	switch {
+	case !m.KeyID.IsNull():
+		wanted = fmt.Sprintf("number %d", m.KeyID.ValueInt64())
+	case m.Label.IsNull():
 		wanted = "fingerprint " + m.FingerprintSHA256.ValueString()
 	}
 	detail, shown := fmt.Sprintf("%d deploy keys of %s have the %s. Use key_id for one of them:", len(matches), repository, wanted), matches

@@ -70,7 +70,7 @@ func TestAccDeployKeyDataSource_errors(t *testing.T) {
 		step(`label = "nobody"`, "No single deploy key found", "No deploy key of acme/website", fmt.Sprintf(`%d  "ci"`, one.ID), `"alone"`),
 		step(`fingerprint_sha256 = "SHA256:`+strings.Repeat("A", 43)+`"`, "No single deploy key found", "fingerprint SHA256:AAAA"),
 		step(`fingerprint_sha256 = "aa:bb"`, "must be a fingerprint as ssh-keygen"),
-		step(`key_id = 1`, "Unable to read deploy key", "the repository has no such deploy key"),
+		step(`key_id = 1`, "No single deploy key found", "No deploy key of acme/website has the number 1", fmt.Sprintf(`%d  "ci"`, one.ID)),
 		step(`key_id = 0`, "must be at least 1"),
 		step("", "Invalid Attribute Combination"),
 		step("key_id = 1\n  label = \"ci\"", "Invalid Attribute Combination"),

@@ -146,7 +146,7 @@ func TestAccDeployKey_readErrors(t *testing.T) {
 		"no id":      {emulator.Fault{Status: 200, Path: single, Body: `{"key":"ssh-ed25519 AAAA"}`}, []string{"the reply cannot be used", "no deploy key with an id"}},
 		"single 403": {emulator.Fault{Status: 403, Path: single}, []string{"403 Forbidden"}},
 		"single 500": {emulator.Fault{Status: 500, Path: single}, []string{"500 Internal Server Error"}},
-		"redirect":   {emulator.Fault{Status: 302, Header: http.Header{"Location": {"https://login.example.com/"}}}, []string{"302 Found", "Something other than Bitbucket"}},
+		"redirect":   {emulator.Fault{Status: 302, Header: http.Header{"Location": {"https://login.example.com/"}}}, []string{"302 Found", "The address has moved"}},
 		"cut":        {emulator.Fault{Cut: true}, []string{"EOF", "the network and the proxy"}},
 		"truncated":  {emulator.Fault{Truncate: true}, []string{"unexpected EOF"}},
 	} {
@@ -163,7 +163,7 @@ func TestAccDeployKey_readErrors(t *testing.T) {
 				resource.TestStep{
 					PreConfig:   func() { f.ForgetRequests(); f.Inject(faults...) },
 					Config:      config,
-					ExpectError: message(append([]string{"Unable to read deploy key", "Bitbucket was asked to read a deploy key of acme/website", "GET /2.0/repositories/acme/website/deploy-keys" + tc.fault.Path + ":"}, tc.want...)...),
+					ExpectError: message(append([]string{"Unable to read deploy key", "Bitbucket was asked to read deploy key 10958984 of acme/website", "GET /2.0/repositories/acme/website/deploy-keys" + tc.fault.Path + ":"}, tc.want...)...),
 				},
 				resource.TestStep{
 					PreConfig:        func() { f.ClearFaults(); f.expectWrites(t)() },
@@ -304,6 +304,53 @@ func TestAccDeployKey_deleteAnsweredByProxy(t *testing.T) {
 			ConfigPlanChecks: planned(plancheck.ResourceActionNoop),
 		},
 	)
+}
+
+// A 404 on a key that is listed all the same says nothing: the key is kept.
+func TestAccDeployKey_deleteRefusesListedKey(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	config := f.config(deployKey(keyLine(newKey(t))))
+	test(t,
+		resource.TestStep{Config: config},
+		resource.TestStep{
+			PreConfig: func() { f.Inject(emulator.Fault{Method: "DELETE", Status: 404}) },
+			Config:    config, Destroy: true,
+			ExpectError: message("Unable to delete deploy key", "delete deploy key 10958984 of acme/website", "404 Not Found", "still in the Terraform state"),
+		},
+		resource.TestStep{
+			PreConfig: f.ClearFaults, Config: config,
+			ConfigPlanChecks: planned(plancheck.ResourceActionNoop),
+		},
+	)
+}
+
+// Whatever else the answer to a POST says, its id is in the state.
+func TestAccDeployKey_answerWithIDOnly(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]string{
+		"id alone":     `{"id":10958984}`,
+		"wrong types":  `{"id":10958984,"key":"ssh-ed25519 AAAA","label":5,"last_used":17,"repository":"x"}`,
+		"created, 201": `{"id":10958984}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFake(t)
+			status := http.StatusOK
+			if name == "created, 201" {
+				status = http.StatusCreated
+			}
+			config := f.config(deployKey(keyLine(newKey(t)+" me"), `label = "ci"`))
+			test(t,
+				resource.TestStep{
+					PreConfig:         func() { f.Inject(emulator.Fault{Method: "POST", CarryOut: true, Status: status, Body: body}) },
+					Config:            config,
+					ConfigStateChecks: has(map[string]string{"id": "acme/website/10958984", "label": "ci", "comment": "me"}),
+				},
+				resource.TestStep{Config: config, ConfigPlanChecks: planned(plancheck.ResourceActionNoop)},
+			)
+		})
+	}
 }
 
 // Bitbucket answers with something else than it was sent: the run does not

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,7 +55,7 @@ func (a *deployKeyAttributes) flatten(repository bitbucket.Repository, key *bitb
 	a.KeyID = types.Int64Value(key.ID)
 	a.Key = newPublicKeyValue(key.Key)
 	a.Label = types.StringValue(key.Label)
-	a.Comment = types.StringValue(key.Comment)
+	a.Comment = types.StringValue(cmp.Or(key.Comment, commentIn(a.Key)))
 	a.CreatedOn = nullIfEmpty(key.CreatedOn)
 	a.RepositoryUUID = nullIfEmpty(key.Repository.UUID)
 	a.describeKey()
@@ -116,6 +117,14 @@ func (m *deployKeyModel) keepPlanned(plan *deployKeyModel, diags *diag.Diagnosti
 func (a *deployKeyAttributes) keepSpacing(written types.String) {
 	if slices.Equal(strings.Fields(a.Comment.ValueString()), strings.Fields(written.ValueString())) && !written.IsNull() && !written.IsUnknown() {
 		a.Comment = written
+	}
+}
+
+// attachComment puts the comment into the text of an imported key, as it is in
+// the file that the key came from: the two are one in most configurations.
+func (a *deployKeyAttributes) attachComment() {
+	if key, err := sshkey.Split(a.Key.ValueString()); err == nil {
+		a.Key = newPublicKeyValue(key.WithComment(a.Comment.ValueString()))
 	}
 }
 

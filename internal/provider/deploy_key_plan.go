@@ -41,6 +41,7 @@ func (r *deployKeyResource) ModifyPlan(ctx context.Context, req resource.ModifyP
 	if resp.Diagnostics.HasError() {
 		return
 	}
+	plan.keepSpacing(state.Comment)
 	resp.RequiresReplace = append(resp.RequiresReplace, r.replacing(ctx, &plan, &state, &resp.Diagnostics)...)
 	if resp.Diagnostics.HasError() {
 		return
@@ -129,7 +130,11 @@ func (r *deployKeyResource) replacing(ctx context.Context, plan, state *deployKe
 	if !plan.Key.sameMaterial(state.Key) {
 		differs("key", plan.Key, state.Key)
 	}
-	if r.data.updateReplaces {
+	switch changes := !plan.Label.Equal(state.Label) || !plan.Comment.Equal(state.Comment); {
+	case changes && r.data.updateStrategy.IsUnknown():
+		diags.AddError("Update strategy is not known yet", "A label or comment changes, and update_strategy in the provider block, which decides whether "+
+			"that updates or replaces the key, is known only after apply. Set it to a value that is known.")
+	case r.data.updateStrategy.ValueString() == updateReplaces:
 		differs("label", plan.Label, state.Label)
 		differs("comment", plan.Comment, state.Comment)
 	}
@@ -169,12 +174,16 @@ func (r *deployKeyResource) sameRepository(ctx context.Context, plan, state *dep
 		return false
 	}
 	if err != nil {
-		readDeployKey.addError(diags, planned, err, "This was to find out whether "+planned.String()+" is another name of "+prior.String()+
+		readDeployKey.addError(diags, planned, state.KeyID.ValueInt64(), err, "This was to find out whether "+planned.String()+" is another name of "+prior.String()+
 			", the repository in state: only then is its deploy key kept. Nothing was changed.")
 		return false
 	}
-	if uuid == "" {
-		return newPublicKeyValue(key.Key).sameMaterial(state.Key)
+	if uuid != "" && key.Repository.UUID != "" {
+		return strings.EqualFold(key.Repository.UUID, uuid)
 	}
-	return strings.EqualFold(key.Repository.UUID, uuid)
+	if !newPublicKeyValue(key.Key).sameMaterial(state.Key) {
+		diags.AddError(readDeployKey.summary, "Bitbucket did not say which repository "+planned.String()+" is, so it is not known whether it is another name of "+
+			prior.String()+", the repository in state: only then is its deploy key kept. Nothing was changed.")
+	}
+	return true // The number and the key are the same.
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
@@ -117,7 +116,7 @@ func (r *deployKeyResource) Create(ctx context.Context, req resource.CreateReque
 	defer r.data.noteRateLimit(&resp.Diagnostics)
 	key, err := r.data.client.CreateDeployKey(ctx, plan.repository(), plan.expand())
 	if err != nil {
-		createDeployKey.addError(&resp.Diagnostics, plan.repository(), err)
+		createDeployKey.addError(&resp.Diagnostics, plan.repository(), 0, err)
 		return
 	}
 	state := plan
@@ -153,21 +152,25 @@ func (r *deployKeyResource) Read(ctx context.Context, req resource.ReadRequest, 
 		return
 	}
 	if err != nil {
-		readDeployKey.addError(&resp.Diagnostics, state.repository(), err, keptAfter(err))
+		readDeployKey.addError(&resp.Diagnostics, state.repository(), state.KeyID.ValueInt64(), err, state.keptAfter(err))
 		return
 	}
-	written := state.Comment
+	written, imported := state.Comment, state.Key.IsNull()
 	state.flatten(state.repository(), key)
 	state.keepSpacing(written)
+	if imported {
+		state.attachComment()
+	}
 	resp.Diagnostics.Append(resp.State.Set(ctx, &state)...)
 }
 
-// keptAfter tells the way out where a repository is out of sight.
-func keptAfter(err error) string {
-	if bitbucket.IsNotFound(err) {
-		return stateKept
+// keptAfter tells the way out where the repository of a managed key is out of
+// sight.
+func (m *deployKeyModel) keptAfter(err error) string {
+	if m.Key.IsNull() || !bitbucket.IsNotFound(err) {
+		return ""
 	}
-	return ""
+	return stateKept
 }
 
 // Update changes label and comment for one request, or nothing at all where
@@ -204,7 +207,7 @@ func (r *deployKeyResource) updateKey(ctx context.Context, plan, state *deployKe
 	key, err := r.data.client.UpdateDeployKey(ctx, repository, id, input)
 	if !isImmutable(err) {
 		if err != nil {
-			updateDeployKey.addError(diags, repository, err)
+			updateDeployKey.addError(diags, repository, id, err)
 		}
 		return key, err
 	}
@@ -215,11 +218,11 @@ func (r *deployKeyResource) updateKey(ctx context.Context, plan, state *deployKe
 			return key, nil
 		}
 		if !bitbucket.HasStatus(err, http.StatusBadRequest) {
-			updateDeployKey.addError(diags, repository, err)
+			updateDeployKey.addError(diags, repository, id, err)
 			return nil, err
 		}
 	}
-	updateDeployKey.addError(diags, repository, refusal, "Bitbucket does not let this key be changed in place; nothing was changed. There are two ways on: replace this key "+
+	updateDeployKey.addError(diags, repository, id, refusal, "Bitbucket does not let this key be changed in place; nothing was changed. There are two ways on: replace this key "+
 		"with \"terraform apply -replace=ADDRESS\", or set update_strategy = \"replace\" in the provider block, which plans every change of label or "+
 		"comment as a replacement. Both remove the key from the repository for a moment.")
 	return nil, err
@@ -229,7 +232,7 @@ func (r *deployKeyResource) updateKey(ctx context.Context, plan, state *deployKe
 // requests. Both wordings that have been seen speak of modifying.
 func isImmutable(err error) bool {
 	refused, ok := errors.AsType[*bitbucket.Error](err)
-	return ok && bitbucket.HasStatus(err, http.StatusBadRequest) && strings.Contains(refused.Message, "modif")
+	return ok && bitbucket.HasStatus(err, http.StatusBadRequest) && refused.Says("modif")
 }
 
 // Delete removes the key. One that is gone already is as good as removed.
@@ -241,7 +244,7 @@ func (r *deployKeyResource) Delete(ctx context.Context, req resource.DeleteReque
 	}
 	defer r.data.noteRateLimit(&resp.Diagnostics)
 	if err := r.data.client.DeleteDeployKey(ctx, state.repository(), state.KeyID.ValueInt64()); err != nil {
-		deleteDeployKey.addError(&resp.Diagnostics, state.repository(), err, keptAfter(err))
+		deleteDeployKey.addError(&resp.Diagnostics, state.repository(), state.KeyID.ValueInt64(), err, state.keptAfter(err))
 	}
 }
 

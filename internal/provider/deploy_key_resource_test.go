@@ -470,6 +470,64 @@ func TestAccDeployKey_import(t *testing.T) {
 	}
 }
 
+// With the key ignored, as it is by many who import, the comment is not lost.
+func TestAccDeployKey_importIgnoringKey(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	existing := f.AddDeployKey("acme", "website", newKey(t)+" me@host", "")
+	test(t, resource.TestStep{
+		Config: f.config(fmt.Sprintf("\nimport {\n  to = %s\n  id = \"acme/website/%d\"\n}\n", address, existing.ID) +
+			deployKey(keyLine(newKey(t)), "lifecycle { ignore_changes = [key] }")),
+		ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
+			plancheck.ExpectResourceAction(address, plancheck.ResourceActionNoop),
+		}},
+		ConfigStateChecks: has(map[string]string{"key": existing.Key + " me@host", "comment": "me@host"}),
+		PostApplyFunc:     f.expectWrites(t),
+	})
+}
+
+// Bitbucket has other white space in the comment than the file has.
+func TestAccDeployKey_importOtherSpacing(t *testing.T) {
+	t.Parallel()
+	f, key := newFake(t), newKey(t)
+	existing := f.AddDeployKey("acme", "website", key+" a b", "")
+	test(t, resource.TestStep{
+		Config: f.config(fmt.Sprintf("\nimport {\n  to = %s\n  id = \"acme/website/%d\"\n}\n", address, existing.ID) +
+			deployKey(keyLine(key+" a   b"))),
+		ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
+			plancheck.ExpectResourceAction(address, plancheck.ResourceActionNoop),
+		}},
+		PostApplyFunc: f.expectWrites(t),
+	})
+}
+
+// Another spelling that answers without naming its repository is kept if the
+// key is the same, and an error if it is not.
+func TestAccDeployKey_lookUpWithoutUUID(t *testing.T) {
+	t.Parallel()
+	f, key := newFake(t), newKey(t)
+	other := fmt.Sprintf("workspace = %q", workspaceUUID)
+	answer := func(key string) func() {
+		return func() {
+			f.ClearFaults()
+			f.Inject(emulator.Fault{Method: "GET", Path: "%7D/website/deploy-keys/10958984", Status: 200, Body: fmt.Sprintf(`{"id":10958984,"key":%q}`, key)})
+		}
+	}
+	test(t,
+		resource.TestStep{Config: f.config(deployKey(keyLine(key)))},
+		resource.TestStep{
+			PreConfig:   answer(newKey(t)),
+			Config:      f.config(deployKey(keyLine(key), other)),
+			ExpectError: message("Unable to read deploy key", "did not say which repository"),
+		},
+		resource.TestStep{
+			PreConfig:        answer(key),
+			Config:           f.config(deployKey(keyLine(key), other)),
+			ConfigPlanChecks: planned(plancheck.ResourceActionUpdate),
+		},
+	)
+}
+
 func TestAccDeployKey_importErrors(t *testing.T) {
 	t.Parallel()
 	f, key := newFake(t), newKey(t)
@@ -555,6 +613,34 @@ func TestAccDeployKey_updateRefused(t *testing.T) {
 			},
 		)
 	})
+	t.Run("refused in a field", func(t *testing.T) {
+		t.Parallel()
+		f, key := newFake(t), keyLine(newKey(t))
+		test(t,
+			resource.TestStep{Config: f.config(deployKey(key))},
+			resource.TestStep{
+				PreConfig: func() {
+					f.Inject(emulator.Fault{Method: "PUT", Status: 400, Body: `{"type":"error","error":{"message":"Bad request","fields":{"key":["For security reasons, you can't modify the contents of an access key."]}}}`})
+				},
+				Config:      f.config(deployKey(key, `label = "new"`)),
+				ExpectError: message("Unable to update deploy key", "For security reasons", `update_strategy = "replace"`),
+			},
+			resource.TestStep{PreConfig: f.ClearFaults, Config: f.config(deployKey(key))},
+		)
+	})
+	t.Run("unknown strategy", func(t *testing.T) {
+		t.Parallel()
+		f, key := newFake(t), keyLine(newKey(t))
+		config := func(strategy, label string) string {
+			return fmt.Sprintf("\nresource \"terraform_data\" \"strategy\" {\n  input = %q\n  triggers_replace = %q\n}\n", strategy, strategy) +
+				f.config(deployKey(key, fmt.Sprintf("label = %q", label)), "update_strategy = terraform_data.strategy.output")
+		}
+		test(t,
+			resource.TestStep{Config: config("in_place", "a")},
+			resource.TestStep{Config: config("replace", "a")},
+			resource.TestStep{Config: config("in_place", "b"), ExpectError: message("Update strategy is not known yet")},
+		)
+	})
 	t.Run("another bad request", func(t *testing.T) {
 		t.Parallel()
 		f, key := newFake(t), keyLine(newKey(t))
@@ -566,7 +652,7 @@ func TestAccDeployKey_updateRefused(t *testing.T) {
 					f.Inject(emulator.Fault{Method: "PUT", Status: 400, Body: `{"type":"error","error":{"message":"label: too long","fields":{"label":["too long"]}}}`})
 				},
 				Config:      f.config(deployKey(key, `label = "new"`)),
-				ExpectError: message("Unable to update deploy key", "Bitbucket says: label: too long", "Field label: too long"),
+				ExpectError: message("Unable to update deploy key", "Bitbucket says: label: too long"),
 			},
 			resource.TestStep{
 				PreConfig: func() { f.ClearFaults(); f.expectWrites(t, "PUT "+firstKey+" 400")() },

@@ -132,7 +132,7 @@ func (d *deployKeysDataSource) Read(ctx context.Context, req datasource.ReadRequ
 	repository := bitbucket.Repository{Workspace: model.Workspace.ValueString(), Slug: model.Repository.ValueString()}
 	keys, err := d.data.client.DeployKeys(ctx, repository)
 	if err != nil {
-		listDeployKeys.addError(&resp.Diagnostics, repository, err)
+		listDeployKeys.addError(&resp.Diagnostics, repository, 0, err)
 		return
 	}
 	slices.SortFunc(keys, func(a, b bitbucket.DeployKey) int { return cmp.Compare(a.ID, b.ID) })

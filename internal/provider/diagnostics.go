@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -18,7 +19,8 @@ import (
 type operation struct {
 	// summary is the same for every error of the operation, to search for it.
 	summary string
-	// asked completes "Bitbucket was asked to … REPOSITORY".
+	// asked completes "Bitbucket was asked to …", with the number of the key, if
+	// there is one yet, and the repository to fill in.
 	asked string
 	// scopes are those of an API token, oauth those of an OAuth consumer.
 	scopes, oauth string
@@ -31,44 +33,47 @@ const oauthScopes = "repository and repository:admin"
 var (
 	createDeployKey = operation{
 		summary: "Unable to create deploy key",
-		asked:   "add a deploy key to",
+		asked:   "add a deploy key to %s",
 		scopes:  "admin:repository:bitbucket and write:ssh-key:bitbucket",
 		oauth:   oauthScopes,
 		writes:  true,
 	}
 	readDeployKey = operation{
 		summary: "Unable to read deploy key",
-		asked:   "read a deploy key of",
+		asked:   "read deploy key %d of %s",
 		scopes:  "admin:repository:bitbucket",
 		oauth:   oauthScopes,
 	}
 	listDeployKeys = operation{
 		summary: "Unable to list deploy keys",
-		asked:   "list the deploy keys of",
+		asked:   "list the deploy keys of %s",
 		scopes:  "admin:repository:bitbucket",
 		oauth:   oauthScopes,
 	}
 	updateDeployKey = operation{
 		summary: "Unable to update deploy key",
-		asked:   "update a deploy key of",
+		asked:   "update deploy key %d of %s",
 		scopes:  "admin:repository:bitbucket and write:ssh-key:bitbucket",
 		oauth:   oauthScopes,
 		writes:  true,
 	}
 	deleteDeployKey = operation{
 		summary: "Unable to delete deploy key",
-		asked:   "delete a deploy key of",
+		asked:   "delete deploy key %d of %s",
 		scopes:  "admin:repository:bitbucket, write:ssh-key:bitbucket and delete:ssh-key:bitbucket",
 		oauth:   oauthScopes,
 		writes:  true,
 	}
 )
 
-// addError reports that an operation failed: what was asked, what Bitbucket
-// said, and what can be done now.
-func (o operation) addError(diags *diag.Diagnostics, repository bitbucket.Repository, err error, more ...string) {
-	parts := []string{fmt.Sprintf("Bitbucket was asked to %s %s.", o.asked, repository), describe(err), o.advice(err)}
-	parts = append(parts, more...)
+// addError reports that an operation failed on a key, 0 for none: what was asked,
+// what Bitbucket said, and what can be done now.
+func (o operation) addError(diags *diag.Diagnostics, repository bitbucket.Repository, key int64, err error, more ...string) {
+	asked := fmt.Sprintf(o.asked, repository)
+	if key != 0 {
+		asked = fmt.Sprintf(o.asked, key, repository)
+	}
+	parts := append([]string{"Bitbucket was asked to " + asked + ".", describe(err), o.advice(err)}, more...)
 	diags.AddError(o.summary, strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), "\n\n"))
 }
 
@@ -96,7 +101,7 @@ func describe(err error) string {
 	}
 	slices.Sort(fields)
 	for _, field := range fields {
-		if text := strings.Join(refused.Fields[field], " "); text != refused.Message {
+		if text := strings.Join(refused.Fields[field], " "); !strings.HasSuffix(refused.Message, text) {
 			line("Field "+field, text)
 		}
 	}
@@ -114,43 +119,64 @@ func describe(err error) string {
 	return strings.Join(lines, "\n")
 }
 
+const maybeAdded = "may have added the key all the same. If it did, the next apply says that the key exists: import it, or delete it in the repository's settings."
+
 // advice tells what to do about an error.
 func (o operation) advice(err error) string {
 	refused, ok := errors.AsType[*bitbucket.Error](err)
-	if !ok {
+	switch {
+	case !ok:
 		return ""
+	case refused.ForToken():
+		return "No access token could be had for the OAuth consumer, so nothing else was asked. Check oauth_client_id and oauth_client_secret; the consumer must be marked as private."
+	case refused.Err != nil:
+		return o.adviceWithoutAnswer(refused)
 	}
 	scopes := fmt.Sprintf("This needs an API token with the scopes %s (OAuth: %s), of an account that is an administrator of the repository.", o.scopes, o.oauth)
-	switch {
-	case refused.Err != nil && refused.Lost && refused.Method == http.MethodPost:
-		return "No answer came, so Bitbucket may have added the key. If it did, the next apply says that the key exists: import it, or delete it in the repository's settings."
-	case refused.Err != nil:
-		return "No answer came that could be used. Check base_url, the network and the proxy (HTTPS_PROXY) between here and Bitbucket."
-	case refused.Status == http.StatusUnauthorized:
+	adds := refused.Method == http.MethodPost
+	switch status := refused.Status; {
+	case status == http.StatusUnauthorized:
 		return "The credentials are wrong or expired, or not of the kind they were sent as: an Atlassian API token needs username (the " +
 			"e-mail address of the account) beside token; an access token goes without username. " + scopes
-	case refused.Status == http.StatusForbidden && o.writes && strings.Contains(refused.Message, "authentication mechanism"):
+	case status == http.StatusForbidden && o.writes && refused.Says("authentication mechanism"):
 		return "Bitbucket lets repository, project and workspace access tokens read deploy keys, but not add, update or delete them. Set username and token to an Atlassian account and its API token. " + scopes
-	case refused.Status == http.StatusForbidden:
+	case status == http.StatusForbidden:
 		return scopes
-	case refused.Status == http.StatusNotFound:
+	case status == http.StatusNotFound:
 		what := "the repository"
 		if !strings.HasSuffix(refused.Path, "/deploy-keys") {
 			what = "the deploy key or its repository"
 		}
 		return "Either " + what + " was deleted or renamed, or these credentials cannot see it: Bitbucket answers all of that the same way. " + scopes
-	case refused.Status == http.StatusTooManyRequests:
+	case status == http.StatusTooManyRequests:
 		return "Bitbucket allows about 1,000 requests an hour for one user, more for some plans. Run again later, or raise max_rate_limit_wait and max_retries to wait longer."
-	case refused.Status >= 500 && refused.Method == http.MethodPost:
-		return "Bitbucket failed, and may have added the key all the same. If it did, the next apply says that the key exists: import it, or delete it in the repository's settings."
-	case refused.Status >= 500:
+	case status >= 500 && adds:
+		return "Bitbucket failed, and " + maybeAdded
+	case status >= 500:
 		return "Bitbucket failed. Try again later; https://bitbucket.status.atlassian.com tells of outages."
-	case refused.Status == http.StatusBadRequest && refused.Method == http.MethodPost:
-		return "If the key is on this repository already, import it: terraform import ADDRESS WORKSPACE/REPOSITORY/KEY_ID."
-	case refused.Status < 400:
+	case status == http.StatusBadRequest && adds:
+		return "If the key is on this repository already, import it: terraform import ADDRESS WORKSPACE/REPOSITORY/KEY_ID. If it is in the state already, it cannot be " +
+			"replaced by the same key with create_before_destroy."
+	case status >= 300 && status < 400:
+		return "The address has moved: the repository may have another name now, or something other than Bitbucket's API has answered. Check workspace, repository, base_url and the proxy (HTTPS_PROXY) between here and Bitbucket."
+	case status < 300:
 		return "Something other than Bitbucket's API has answered. Check base_url and the proxy (HTTPS_PROXY) between here and Bitbucket."
 	}
 	return ""
+}
+
+// adviceWithoutAnswer tells what to do where no answer came, or none of use.
+func (o operation) adviceWithoutAnswer(failed *bitbucket.Error) string {
+	adds := failed.Lost && failed.Method == http.MethodPost
+	switch {
+	case errors.Is(failed.Err, context.Canceled) && adds:
+		return "The run was stopped. Bitbucket " + maybeAdded
+	case errors.Is(failed.Err, context.Canceled):
+		return "The run was stopped."
+	case adds:
+		return "Bitbucket " + maybeAdded
+	}
+	return "No answer came that could be used. Check base_url, the network and the proxy (HTTPS_PROXY) between here and Bitbucket."
 }
 
 // stateKept ends an error about a key that is managed.

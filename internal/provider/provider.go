@@ -58,7 +58,8 @@ type providerData struct {
 	// warnNearLimit lets one request of many say that few are left.
 	warnNearLimit sync.Once
 
-	updateReplaces bool
+	// updateStrategy may be unknown while the rest is known.
+	updateStrategy types.String
 	// oauthConsumer tells that keys are bound to an OAuth consumer.
 	oauthConsumer bool
 }
@@ -141,7 +142,7 @@ func (p *bitbucketProvider) Configure(ctx context.Context, req provider.Configur
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	data := &providerData{updateReplaces: config.UpdateStrategy.ValueString() == updateReplaces}
+	data := &providerData{updateStrategy: config.UpdateStrategy}
 	resp.ResourceData, resp.DataSourceData = data, data
 	if config.anyUnknown() {
 		return
@@ -153,8 +154,8 @@ func (p *bitbucketProvider) Configure(ctx context.Context, req provider.Configur
 		return
 	}
 	client, err := bitbucket.NewClient(bitbucket.Options{
-		BaseURL:        baseURL,
-		Credentials:    credentials,
+		BaseURL:               baseURL,
+		Credentials:           credentials,
 		MaxRetries:            orDefault(config.MaxRetries, defaultMaxRetries),
 		MaxRateLimitWait:      durationOrDefault(config.MaxRateLimitWait, defaultMaxRateLimitWait),
 		MaxConcurrentRequests: orDefault(config.MaxConcurrent, defaultMaxConcurrentRequests),

@@ -2,6 +2,7 @@ package sshkey
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode"
 
@@ -119,7 +120,7 @@ func checkLine(line string, secret bool) *Problem {
 			MaybeSecret: secret,
 		}
 	}
-	if other, err := Split(key.Comment); err == nil && looksLikeType(other.Type) {
+	if other, err := Split(key.Comment); err == nil && other.Type == other.innerType() {
 		return severalKeys(2, secret)
 	}
 	inner := key.innerType()
@@ -191,14 +192,15 @@ func (k PublicKey) Doubt() string {
 	return "Keys of this type are not on Bitbucket's list (Ed25519, ECDSA, RSA), so Bitbucket may refuse it."
 }
 
-// HoldsPrivateKey tells whether text has a private key in it: PEM, OpenSSH,
-// PuTTY or SSH2, also without its first line.
+// privateKeyMark is on the first or last line of a private key: PEM, OpenSSH,
+// SSH2 or PuTTY.
+var privateKeyMark = regexp.MustCompile(`(?i)(BEGIN|END) [A-Z0-9 ]*PRIVATE KEY|PuTTY-User-Key-File-`)
+
+// HoldsPrivateKey tells whether text has a private key in it, also without its
+// first and last line.
 func HoldsPrivateKey(text string) bool {
-	upper := strings.ToUpper(text)
-	for _, mark := range []string{"PRIVATE KEY", "PUTTY-USER-KEY-FILE-", "ENCRYPTED PRIVATE"} {
-		if strings.Contains(upper, mark) {
-			return true
-		}
+	if privateKeyMark.MatchString(text) {
+		return true
 	}
 	for field := range strings.FieldsSeq(text) {
 		// "openssh-key-v1" in base64, and the DER of a PKCS #1 or #8 private key:
