@@ -3,11 +3,13 @@
 package main
 
 import (
-	"context"
 	"flag"
 	"log"
+	"os"
+	"runtime/debug"
+	"strings"
 
-	"github.com/hashicorp/terraform-plugin-framework/providerserver"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6/tf6server"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/provider"
 )
@@ -16,15 +18,47 @@ import (
 var version = "dev"
 
 func main() {
-	debug := flag.Bool("debug", false, "wait for a debugger and for Terraform to attach (see TF_REATTACH_PROVIDERS)")
+	attach := flag.Bool("debug", false, "wait for a debugger and for Terraform to attach (see TF_REATTACH_PROVIDERS)")
 	flag.Parse()
 
-	err := providerserver.Serve(context.Background(), provider.New(version), providerserver.ServeOpts{
-		Address:         "registry.terraform.io/bitbucket-deploy-keys/bitbucket",
-		Debug:           *debug,
-		ProtocolVersion: 6,
-	})
+	var options []tf6server.ServeOpt
+	if *attach {
+		options = append(options, tf6server.WithManagedDebug())
+	} else if err := silenceUnreadLogs(); err != nil {
+		log.Fatal(err)
+	}
+	collectLessOften()
+	err := tf6server.Serve("registry.terraform.io/bitbucket-deploy-keys/bitbucket", provider.NewServer(version), options...)
 	if err != nil {
 		log.Fatal(err)
+	}
+}
+
+// silenceUnreadLogs turns the loggers off when no TF_LOG variable is set, since
+// Terraform then drops what they write. Left alone they write every line down
+// to TRACE, which costs a third of the processor time of a plan.
+func silenceUnreadLogs() error {
+	for _, variable := range os.Environ() {
+		name, value, _ := strings.Cut(variable, "=")
+		if strings.HasPrefix(name, "TF_LOG") && value != "" {
+			return nil
+		}
+	}
+	for _, logger := range []string{"TF_LOG_SDK", "TF_LOG_SDK_PROTO", "TF_LOG_SDK_FRAMEWORK", "TF_LOG_PROVIDER_BITBUCKET"} {
+		if err := os.Setenv(logger, "OFF"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// collectLessOften lets the heap grow to four times what is in use, unless the
+// environment says otherwise. Little is in use (20 MB at 10,000 keys), and
+// collecting at twice as much, Go's default, costs a quarter of the processor
+// time of a plan. There is no memory limit: what is in use beyond it would be
+// collected without end.
+func collectLessOften() {
+	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetGCPercent(300)
 	}
 }

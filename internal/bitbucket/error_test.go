@@ -222,7 +222,7 @@ func TestError_hostileBodies(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var e Error
+			e := Error{Status: 400}
 			e.readBody([]byte(tc.body))
 			if e.Message != tc.message {
 				t.Errorf("got message %.700q, want %q", e.Message, tc.message)

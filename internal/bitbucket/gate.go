@@ -3,6 +3,7 @@ package bitbucket
 import (
 	"context"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -114,7 +115,7 @@ func (g *gate) leave(ctx context.Context, probe bool, response *http.Response) {
 		if limit := response.Header.Get("X-RateLimit-Limit"); limit != "" {
 			g.limit = clean(limit)
 		}
-		g.nearLimit = g.nearLimit || response.Header.Get("X-RateLimit-NearLimit") == "true"
+		g.nearLimit = g.nearLimit || strings.EqualFold(response.Header.Get("X-RateLimit-NearLimit"), "true")
 	}
 	c := g.closed
 	if probe {

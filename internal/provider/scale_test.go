@@ -1,0 +1,225 @@
+package provider
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/sshkey"
+)
+
+// many is a configuration of so many repositories with so many keys each, and the
+// emulator that has the repositories.
+type many struct {
+	*fake
+	terraform *cli
+	keys      map[string]manyKey
+}
+
+type manyKey struct {
+	Repository string `json:"repository"`
+	Key        string `json:"key"`
+}
+
+func newMany(t *testing.T, repositories, keys int, lines ...string) *many {
+	t.Helper()
+	m := &many{terraform: newCLI(t), keys: map[string]manyKey{}}
+	var seed []emulator.Repository
+	for r := range repositories {
+		slug := fmt.Sprintf("repository-%d", r)
+		seed = append(seed, emulator.Repository{Slug: slug})
+		for k := range keys {
+			m.keys[fmt.Sprintf("%s/%d", slug, k)] = manyKey{slug, newKey(t)}
+		}
+	}
+	m.fake = startFake(t, seed)
+	m.writeJSON(t, "keys.json", m.keys)
+	m.terraform.write(t, m.config(`
+variable "renamed" {
+  default = ""
+}
+
+resource "bitbucket_deploy_key" "many" {
+  for_each   = jsondecode(file("keys.json"))
+  workspace  = "acme"
+  repository = each.value.repository
+  key        = each.value.key
+  label      = each.key == var.renamed ? "renamed" : each.key
+}
+`, lines...))
+	return m
+}
+
+func (m *many) writeJSON(t *testing.T, name string, value any) {
+	t.Helper()
+	content, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(m.terraform.dir, name), content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// exist puts the keys into Bitbucket and the state, which the CLI itself takes
+// long for when they are a thousand.
+func (m *many) exist(t *testing.T) {
+	t.Helper()
+	var instances []map[string]any
+	for label, key := range m.keys {
+		added := m.AddDeployKey("acme", key.Repository, key.Key, label)
+		parsed, err := sshkey.Split(key.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		instances = append(instances, map[string]any{"index_key": label, "schema_version": 1, "attributes": map[string]any{
+			"id": fmt.Sprintf("acme/%s/%d", key.Repository, added.ID), "key_id": added.ID, "key": key.Key, "label": label, "comment": "",
+			"workspace": "acme", "repository": key.Repository, "key_type": parsed.Type, "created_on": added.CreatedOn,
+			"fingerprint_sha256": parsed.FingerprintSHA256(), "fingerprint_md5": parsed.FingerprintMD5(), "repository_uuid": nil,
+		}})
+	}
+	m.writeJSON(t, "terraform.tfstate", map[string]any{
+		"version": 4, "serial": 1, "lineage": "many", "terraform_version": "1.0.0", "outputs": map[string]any{},
+		"resources": []map[string]any{{
+			"mode": "managed", "type": "bitbucket_deploy_key", "name": "many", "instances": instances,
+			"provider": fmt.Sprintf("provider[%q]", os.Getenv("TF_ACC_PROVIDER_HOST")+"/bitbucket-deploy-keys/bitbucket"),
+		}},
+	})
+}
+
+// count returns how many requests there were of each method since the last call.
+func (m *many) count() map[string]int {
+	counted := map[string]int{}
+	for _, line := range m.sent() {
+		method, _, _ := strings.Cut(line, " ")
+		counted[method]++
+	}
+	return counted
+}
+
+// What a plan costs at Bitbucket, where 1,000 requests an hour are allowed.
+func TestAccDeployKey_planCost(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ repositories, keys, atLeast, atMost int }{
+		{10, 100, 10, 10},
+		{1, 1000, 10, 12},
+		{1000, 1, 1000, 1000},
+		{3, 101, 6, 12},
+	} {
+		t.Run(fmt.Sprintf("%dx%d", tc.repositories, tc.keys), func(t *testing.T) {
+			t.Parallel()
+			m := newMany(t, tc.repositories, tc.keys)
+			m.exist(t)
+			m.terraform.must(t, "plan", "-detailed-exitcode")
+			if got := m.count(); len(got) > 1 || got["GET"] < tc.atLeast || got["GET"] > tc.atMost {
+				t.Errorf("made %v requests, want %d to %d", got, tc.atLeast, tc.atMost)
+			}
+		})
+	}
+}
+
+func TestAccDeployKey_applyCost(t *testing.T) {
+	t.Parallel()
+	m := newMany(t, 4, 25)
+	for _, step := range []struct {
+		args []string
+		want map[string]int
+	}{
+		{[]string{"apply", "-auto-approve"}, map[string]int{"POST": 100}},
+		{[]string{"plan", "-detailed-exitcode"}, map[string]int{"GET": 4}},
+		{[]string{"apply", "-auto-approve", "-var=renamed=repository-0/0"}, map[string]int{"GET": 4, "PUT": 1}},
+		{[]string{"destroy", "-auto-approve"}, map[string]int{"GET": 4, "DELETE": 100}},
+	} {
+		m.terraform.must(t, step.args...)
+		if got := m.count(); !maps.Equal(got, step.want) {
+			t.Errorf("%v made %v requests, want %v", step.args, got, step.want)
+		}
+	}
+}
+
+// One managed key among many of others costs one page and one request.
+func TestAccDeployKey_costAmongMany(t *testing.T) {
+	t.Parallel()
+	f, terraform := newFake(t), newCLI(t)
+	for range 1000 {
+		f.AddDeployKey("acme", "website", newKey(t), "not ours")
+	}
+	terraform.write(t, f.config(deployKey(keyLine(newKey(t)))))
+	terraform.must(t, "apply", "-auto-approve")
+	f.ForgetRequests()
+	terraform.must(t, "plan", "-detailed-exitcode")
+	if got, want := f.sent(), []string{"GET acme/website/deploy-keys 200", "GET acme/website/deploy-keys/10959984 200"}; !slices.Equal(got, want) {
+		t.Errorf("made the requests %v, want %v", got, want)
+	}
+	// Data sources share what resources have listed, and the other way round.
+	terraform.write(t, f.config(deployKey(keyLine(newKey(t)))+dataDeployKey("key_id = 10958984")+dataDeployKeys))
+	terraform.must(t, "plan", "-refresh-only")
+	if got := f.sent(); len(got) > 12 {
+		t.Errorf("made %d requests: %v", len(got), got)
+	}
+}
+
+const dataDeployKeys = "\ndata \"bitbucket_deploy_keys\" \"all\" {\n  workspace = \"acme\"\n  repository = \"website\"\n}\n"
+
+// A listing that breaks off in the middle fails the keys that wait for it, and
+// removes none of them from the state.
+func TestAccDeployKey_sharedListingFails(t *testing.T) {
+	t.Parallel()
+	m := newMany(t, 1, 130, "max_retries = 0")
+	m.exist(t)
+	for name, fault := range map[string]emulator.Fault{
+		"403":       emulator.Forbidden(),
+		"404":       {Status: 404},
+		"429":       {Status: 429, Header: map[string][]string{"Retry-After": {"3600"}}},
+		"truncated": {Truncate: true},
+		"html":      {Status: 200, Body: "<html>"},
+	} {
+		fault.Skip = 2 // The second page and what follows.
+		m.Inject(fault)
+		out := m.terraform.fails(t, []string{"plan", "-var=renamed=none"}, "Error: Unable to read deploy key")
+		if strings.Contains(out, "will be created") {
+			t.Errorf("%s: a failed listing lost keys: %s", name, out)
+		}
+		m.ClearFaults()
+		m.terraform.must(t, "plan", "-detailed-exitcode")
+	}
+}
+
+// A 429 in the middle of a run holds everybody up, and the run goes on.
+func TestAccDeployKey_rateLimit(t *testing.T) {
+	t.Parallel()
+	m := newMany(t, 20, 1)
+	limited := emulator.RateLimited()
+	limited.Header = limited.Header.Clone()
+	limited.Header.Set("Retry-After", "1")
+	limited.Skip, limited.Times = 5, 10
+	m.Inject(limited)
+	m.terraform.must(t, "apply", "-auto-approve")
+	refused, created := 0, 0
+	for _, line := range m.writes() {
+		switch {
+		case strings.HasSuffix(line, " 429"):
+			refused++
+		case strings.HasSuffix(line, " 200"):
+			created++
+		}
+	}
+	if created != 20 || refused == 0 || refused > 10 {
+		t.Errorf("%d created, %d refused", created, refused)
+	}
+
+	limited.Header.Set("Retry-After", "3600")
+	limited.Header.Set("X-RateLimit-Limit", "1000")
+	limited.Skip, limited.Times = 3, 0
+	m.Inject(limited)
+	contains(t, m.terraform.fails(t, []string{"plan"}), "429 Too Many Requests", "Retry after: 3600", "Limit: 1000", "Requests made by this run:", "Requests may go on at:", "max_rate_limit_wait")
+	if sent := len(m.sent()); sent > 13 {
+		t.Errorf("%d requests although the limit was reached after 3", sent)
+	}
+}

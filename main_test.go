@@ -1,0 +1,45 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+//nolint:paralleltest // It sets the environment.
+func TestSilenceUnreadLogs(t *testing.T) {
+	levels := []string{"TF_LOG_SDK", "TF_LOG_SDK_PROTO", "TF_LOG_SDK_FRAMEWORK", "TF_LOG_PROVIDER_BITBUCKET"}
+	tests := map[string]struct {
+		set, value string
+		want       string
+	}{
+		"nothing set":    {want: "OFF"},
+		"set to nothing": {set: "TF_LOG", want: "OFF"},
+		"all":            {set: "TF_LOG", value: "DEBUG"},
+		"providers":      {set: "TF_LOG_PROVIDER", value: "DEBUG"},
+		"frameworks":     {set: "TF_LOG_SDK_HELPER", value: "DEBUG"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			for _, variable := range os.Environ() {
+				if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "TF_LOG") {
+					t.Setenv(name, "")
+				}
+			}
+			for _, level := range levels {
+				t.Setenv(level, "")
+			}
+			if test.set != "" {
+				t.Setenv(test.set, test.value)
+			}
+			if err := silenceUnreadLogs(); err != nil {
+				t.Fatal(err)
+			}
+			for _, level := range levels {
+				if got := os.Getenv(level); got != test.want {
+					t.Errorf("%s is %q, want %q", level, got, test.want)
+				}
+			}
+		})
+	}
+}
