@@ -69,6 +69,7 @@ func (c *Client) DeployKey(ctx context.Context, repository Repository, id int64)
 // a 404 means.
 //
 // GET /repositories/{workspace}/{repo_slug}/deploy-keys/{key_id}
+// https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-repositories-workspace-repo-slug-deploy-keys-key-id-get
 func (c *Client) FindDeployKey(ctx context.Context, repository Repository, id int64) (*DeployKey, error) {
 	return c.deployKey(ctx, http.MethodGet, c.deployKeyURL(repository, id), id, nil)
 }

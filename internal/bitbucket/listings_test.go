@@ -125,8 +125,21 @@ func readAll(t *testing.T, c *Client, ids []int64) (gone int) {
 func TestDeployKey_cost(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct{ keys, read int }{
-		{1, 1}, {10, 10}, {99, 40}, {100, 100}, {101, 101}, {250, 1}, {250, 2}, {250, 3}, {250, 250},
-		{1000, 1}, {1000, 2}, {1000, 3}, {1000, 10}, {1000, 300}, {1000, 1000},
+		{1, 1},
+		{10, 10},
+		{99, 40},
+		{100, 100},
+		{101, 101},
+		{250, 1},
+		{250, 2},
+		{250, 3},
+		{250, 250},
+		{1000, 1},
+		{1000, 2},
+		{1000, 3},
+		{1000, 10},
+		{1000, 300},
+		{1000, 1000},
 	} {
 		for _, missing := range []int{0, 1, 5} {
 			for _, order := range []string{"rising", "falling", "random"} {

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hashicorp/terraform-plugin-framework/providerserver"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"golang.org/x/crypto/ssh"
@@ -161,7 +160,7 @@ func test(t *testing.T, steps ...resource.TestStep) {
 	t.Helper()
 	resource.UnitTest(t, resource.TestCase{
 		ProtoV6ProviderFactories: map[string]func() (tfprotov6.ProviderServer, error){
-			"bitbucket": providerserver.NewProtocol6WithError(New("test")()),
+			"bitbucket": func() (tfprotov6.ProviderServer, error) { return NewServer("test")(), nil },
 		},
 		Steps: steps,
 	})
