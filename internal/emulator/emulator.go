@@ -13,7 +13,8 @@
 //   - workspaces and repositories by slug or {uuid}, %7B%7D as any workspace;
 //   - the page envelope, pagelen 10 by default and 100 at most;
 //   - the scopes of each operation, access tokens that cannot change keys;
-//   - key types and RSA keys of at least 2048 bits.
+//   - key types and RSA keys of at least 2048 bits;
+//   - X-RateLimit-Limit and X-RateLimit-NearLimit, sent when asked to.
 //
 // Observed on the live API:
 //   - the bodies of 401, 403, 404 (repository, workspace, route) and 429;
@@ -40,7 +41,12 @@
 //   - the reply to a wrong OAuth client, and that an OAuth consumer's token may
 //     change deploy keys;
 //   - a renamed repository is not redirected;
+//   - a used-up rate limit refuses whatever comes, requests for tokens too;
 //   - [PUTLabelOnly], which nobody has seen, for a PUT without the key.
+//
+// Troubles are played on demand: faults ([Emulator.Inject]), the time that an
+// answer takes ([Emulator.SetLatency]) and a rate limit that is used up
+// ([Emulator.SetRateLimit]).
 package emulator
 
 import (
@@ -61,6 +67,7 @@ type Emulator struct {
 	clock     func() time.Time
 	requests  []*Request
 	faults    []*injectedFault
+	traffic   traffic
 	access    access
 	put       PUTBehavior
 	duplicate DuplicateBehavior
@@ -124,11 +131,12 @@ func (e *Emulator) Requests() []Request {
 	return requests
 }
 
-// ForgetRequests empties the request log.
+// ForgetRequests empties the request log, and lets MaxInFlight count anew.
 func (e *Emulator) ForgetRequests() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.requests = nil
+	e.traffic.maxInFlight = e.traffic.inFlight
 }
 
 // call is a request that was read completely, so that it can be carried out
@@ -148,7 +156,13 @@ func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.log(c)
 		panic(http.ErrAbortHandler) // The client is gone: nobody to answer.
 	}
-	e.exchange(c).send(w, r)
+	e.enter()
+	answer := e.exchange(c)
+	if answer.delivery == hanging {
+		<-r.Context().Done()
+	}
+	e.leave() // Before the client can see the answer and send its next request.
+	answer.send(w)
 }
 
 // sentPath is the path byte for byte: EscapedPath would repair one that was
@@ -176,22 +190,35 @@ func (e *Emulator) log(c call) *Request {
 	return request
 }
 
-// exchange logs c, carries it out unless a fault forbids it, and returns what
-// to answer. The status is logged before the client can see the answer.
+// exchange logs c, carries it out unless the rate limit or a fault forbids it,
+// and returns what to answer. The status is logged before the client can see
+// the answer.
 func (e *Emulator) exchange(c call) reply {
 	request := e.log(c)
+	if !e.delay(c) {
+		return reply{delivery: cut}
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	var answer reply
-	if fault, ok := e.takeFault(c); ok {
-		answer = fault.answer(func() reply { return e.carryOut(c) })
-	} else {
-		answer = e.carryOut(c)
+	answer := e.decide(c)
+	if e.traffic.nearLimit {
+		answer.add(nearLimit)
 	}
 	if answer.delivery == whole || answer.delivery == truncated {
 		request.Status = answer.status
 	}
 	return answer
+}
+
+// decide is the rate limit's answer, else a fault's, else the real one.
+func (e *Emulator) decide(c call) reply {
+	if answer, ok := e.limited(); ok {
+		return answer
+	}
+	if fault, ok := e.takeFault(c); ok {
+		return fault.answer(func() reply { return e.carryOut(c) })
+	}
+	return e.carryOut(c)
 }
 
 // carryOut routes c by its path as sent, so that an escaped slash never makes

@@ -51,14 +51,20 @@ func textReply(status int, text string) reply {
 	}
 }
 
+// add puts further fields into the reply's header, in place of its own.
+func (a *reply) add(header http.Header) {
+	if a.header == nil {
+		a.header = http.Header{}
+	}
+	for name, values := range header {
+		a.header[http.CanonicalHeaderKey(name)] = values
+	}
+}
+
 // send delivers the reply. A connection that must not be answered, or that
 // broke, is aborted: net/http would otherwise send an empty 200.
-func (a reply) send(w http.ResponseWriter, r *http.Request) {
-	switch a.delivery {
-	case hanging:
-		<-r.Context().Done()
-		panic(http.ErrAbortHandler)
-	case cut:
+func (a reply) send(w http.ResponseWriter) {
+	if a.delivery == cut || a.delivery == hanging {
 		panic(http.ErrAbortHandler)
 	}
 	maps.Copy(w.Header(), a.header)

@@ -40,6 +40,7 @@ type options struct {
 	username    string
 	token       string
 	put         emulator.PUTBehavior
+	latency     time.Duration
 }
 
 // run serves until ctx ends or serving fails.
@@ -85,6 +86,7 @@ func parse(args []string, output io.Writer) (options, error) {
 	flags.StringVar(&o.username, "username", "", "`name` to accept with the token, as Basic authentication")
 	flags.StringVar(&o.token, "token", "", "`token` to accept, alone as a Bearer token; without one any credentials will do")
 	flags.Func("put", "how a PUT is answered: `documented`, label-only or refused (default documented)", o.setPUT)
+	flags.DurationVar(&o.latency, "latency", 0, "`time` that every answer takes, like 80ms")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -93,6 +95,8 @@ func parse(args []string, output io.Writer) (options, error) {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	case o.username != "" && o.token == "":
 		return o, errors.New("-username needs -token")
+	case o.latency < 0:
+		return o, errors.New("-latency cannot be negative")
 	case !o.allowRemote && !isLoopback(o.addr):
 		return o, fmt.Errorf("%s is not a loopback address: add -allow-remote to listen on it", o.addr)
 	}
@@ -136,6 +140,7 @@ func (o options) emulator() (*emulator.Emulator, error) {
 	}
 	bitbucket := emulator.New(seed)
 	bitbucket.SetPUT(o.put)
+	bitbucket.SetLatency(o.latency)
 	switch {
 	case o.username != "":
 		bitbucket.AllowBasic(o.username, o.token)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 )
@@ -136,6 +137,20 @@ func TestRunCredentials(t *testing.T) {
 	}
 }
 
+func TestRunLatency(t *testing.T) {
+	t.Parallel()
+	const latency = 100 * time.Millisecond
+	url, stop := start(t, "-latency", latency.String())
+	began := time.Now()
+	status(t, http.MethodGet, url, "", func(*http.Request) {})
+	if took := time.Since(began); took < latency {
+		t.Errorf("an answer took %v", took)
+	}
+	if err := stop(); err != nil {
+		t.Errorf("stopping: %v", err)
+	}
+}
+
 func TestRunRefuses(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -147,6 +162,7 @@ func TestRunRefuses(t *testing.T) {
 		"a name":                 {[]string{"-addr", "example.com:80"}, "-allow-remote"},
 		"no port":                {[]string{"-addr", "127.0.0.1"}, "-allow-remote"},
 		"no token":               {[]string{"-username", "x"}, "-username needs -token"},
+		"a negative latency":     {[]string{"-latency", "-1s"}, "cannot be negative"},
 		"an argument":            {[]string{"x"}, "unexpected argument"},
 		"an unknown put":         {[]string{"-put", "x"}, "want documented"},
 		"a missing seed":         {[]string{"-seed", "does-not-exist.json"}, "does-not-exist.json"},

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
+)
+
+const (
+	workspace = "acme"
+	username  = "bench@example.com"
+	token     = "bench"
+)
+
+// shape is how many repositories are managed, and how many keys in each.
+type shape struct{ repositories, keys int }
+
+func (s shape) String() string { return fmt.Sprintf("%d×%d", s.repositories, s.keys) }
+
+func (s shape) total() int { return s.repositories * s.keys }
+
+// parseShapes reads "10x10,100x10".
+func parseShapes(text string) ([]shape, error) {
+	var shapes []shape
+	for part := range strings.SplitSeq(text, ",") {
+		if part == "" {
+			continue
+		}
+		repositories, keys, _ := strings.Cut(part, "x")
+		r, err := strconv.Atoi(repositories)
+		k, err2 := strconv.Atoi(keys)
+		if err != nil || err2 != nil || r < 1 || k < 1 {
+			return nil, fmt.Errorf("%q is no shape like 100x10 (repositories, keys in each)", part)
+		}
+		shapes = append(shapes, shape{r, k})
+	}
+	return shapes, nil
+}
+
+// deployKey is one key of the configuration.
+type deployKey struct{ name, repository, key, label string }
+
+// deployKeys are the keys of a shape. The first has a label of its own.
+func (s shape) deployKeys(firstLabel string) []deployKey {
+	var all []deployKey
+	for r := range s.repositories {
+		for k := range s.keys {
+			name := fmt.Sprintf("%s-key-%d", repository(r), k)
+			all = append(all, deployKey{name: name, repository: repository(r), key: publicKey(name), label: "Deployment"})
+		}
+	}
+	all[0].label = firstLabel
+	return all
+}
+
+func repository(n int) string { return fmt.Sprintf("repository-%d", n) }
+
+// publicKey is an Ed25519 key that nobody has the private half of.
+func publicKey(name string) string {
+	point := sha256.Sum256([]byte(name))
+	blob := ssh.Marshal(struct {
+		Type string
+		Key  []byte
+	}{ssh.KeyAlgoED25519, point[:]})
+	return ssh.KeyAlgoED25519 + " " + base64.StdEncoding.EncodeToString(blob) + " " + name + "@example.com"
+}
+
+// newBitbucket is an emulated Bitbucket with that many empty repositories.
+func newBitbucket(repositories int) *emulator.Emulator {
+	acme := emulator.Workspace{Slug: workspace}
+	for r := range repositories {
+		acme.Repositories = append(acme.Repositories, emulator.Repository{Slug: repository(r)})
+	}
+	bitbucket := emulator.New(emulator.Seed{Workspaces: []emulator.Workspace{acme}})
+	bitbucket.AllowBasic(username, token)
+	return bitbucket
+}
+
+// held counts the keys that Bitbucket has.
+func held(bitbucket *emulator.Emulator) int {
+	n := 0
+	for _, workspace := range bitbucket.Seed().Workspaces {
+		for _, repository := range workspace.Repositories {
+			n += len(repository.DeployKeys)
+		}
+	}
+	return n
+}
