@@ -155,13 +155,18 @@ func (r *deployKeyResource) Read(ctx context.Context, req resource.ReadRequest, 
 		readDeployKey.addError(&resp.Diagnostics, state.repository(), state.KeyID.ValueInt64(), err, state.keptAfter(err))
 		return
 	}
-	written, imported := state.Comment, state.Key.IsNull()
-	state.flatten(state.repository(), key)
-	state.keepSpacing(written)
-	if imported {
-		state.attachComment()
+	refreshed := state
+	refreshed.flatten(state.repository(), key)
+	refreshed.keepSpacing(state.Comment)
+	switch {
+	case state.Key.IsNull():
+		refreshed.attachComment() // It was just imported.
+	case refreshed.Key.sameMaterial(state.Key):
+		refreshed.Key = state.Key
 	}
-	resp.Diagnostics.Append(resp.State.Set(ctx, &state)...)
+	if refreshed != state { // Encoding what is there already would cost more than the rest.
+		resp.Diagnostics.Append(resp.State.Set(ctx, &refreshed)...)
+	}
 }
 
 // keptAfter tells the way out where the repository of a managed key is out of

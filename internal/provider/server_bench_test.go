@@ -1,0 +1,88 @@
+package provider
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
+)
+
+// What Terraform asks of the provider for one key of a plan, over the protocol
+// but without a process between: validate, upgrade, read, plan.
+func BenchmarkPlan(b *testing.B) {
+	keys := manyDeployKeys(1)
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprintf(w, `{"values": [{"id": %d, "key": %q, "label": "Deployment", "comment": "ci@example.com", "repository": {"uuid": %q}}]}`, keys[0].ID, keys[0].Key, websiteUUID)
+	}))
+	defer api.Close()
+	server := NewServer("bench")()
+	schemas, err := server.GetProviderSchema(b.Context(), &tfprotov6.GetProviderSchemaRequest{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	object := func(schema *tfprotov6.Schema, values map[string]string) *tfprotov6.DynamicValue {
+		types, ok := schema.ValueType().(tftypes.Object)
+		if !ok {
+			b.Fatal("a schema is no object")
+		}
+		attributes := map[string]tftypes.Value{}
+		for name, t := range types.AttributeTypes {
+			var value any
+			if text, found := values[name]; found {
+				value = text
+				if t.Is(tftypes.Number) {
+					value, _ = strconv.ParseInt(text, 10, 64)
+				}
+			}
+			attributes[name] = tftypes.NewValue(t, value)
+		}
+		dynamic, err := tfprotov6.NewDynamicValue(types, tftypes.NewValue(types, attributes))
+		if err != nil {
+			b.Fatal(err)
+		}
+		return &dynamic
+	}
+	configured, err := server.ConfigureProvider(b.Context(), &tfprotov6.ConfigureProviderRequest{
+		Config: object(schemas.Provider, map[string]string{"base_url": api.URL, "token": "t"}),
+	})
+	if err != nil || len(configured.Diagnostics) > 0 {
+		b.Fatal(err, configured)
+	}
+
+	schema := schemas.ResourceSchemas["bitbucket_deploy_key"]
+	config := map[string]string{"workspace": "acme", "repository": "website", "key": keys[0].Key + " ci@example.com\n", "label": "Deployment"}
+	var model deployKeyAttributes
+	model.flatten(bitbucket.Repository{Workspace: "acme", Slug: "website"}, &keys[0])
+	state := map[string]string{
+		"id": model.ID.ValueString(), "key_id": strconv.FormatInt(keys[0].ID, 10), "comment": "ci@example.com", "key_type": model.KeyType.ValueString(),
+		"fingerprint_sha256": model.FingerprintSHA256.ValueString(), "fingerprint_md5": model.FingerprintMD5.ValueString(), "repository_uuid": websiteUUID,
+	}
+	for name, value := range config {
+		state[name] = value
+	}
+	configValue, stateValue := object(schema, config), object(schema, state)
+	const name = "bitbucket_deploy_key"
+	b.ReportAllocs()
+	for b.Loop() {
+		validated, err := server.ValidateResourceConfig(b.Context(), &tfprotov6.ValidateResourceConfigRequest{TypeName: name, Config: configValue})
+		if err != nil || len(validated.Diagnostics) > 0 {
+			b.Fatal(err, validated)
+		}
+		read, err := server.ReadResource(b.Context(), &tfprotov6.ReadResourceRequest{TypeName: name, CurrentState: stateValue})
+		if err != nil || len(read.Diagnostics) > 0 {
+			b.Fatal(err, read)
+		}
+		planned, err := server.PlanResourceChange(b.Context(), &tfprotov6.PlanResourceChangeRequest{
+			TypeName: name, Config: configValue, PriorState: read.NewState, ProposedNewState: read.NewState,
+		})
+		if err != nil || len(planned.Diagnostics) > 0 {
+			b.Fatal(err, planned)
+		}
+	}
+}
