@@ -127,6 +127,18 @@ func TestAccDeployKey_warnings(t *testing.T) {
 		terraform.write(t, f.config(deployKey(keyLine("ssh-future AAAACnNzaC1mdXR1cmU="))))
 		contains(t, terraform.must(t, "plan"), "1 to add", "Warning: Bitbucket may refuse this key")
 	})
+	t.Run("rate limit is near", func(t *testing.T) {
+		t.Parallel()
+		m := newMany(t, 3, 2)
+		m.SetNearLimit(true)
+		if out := m.terraform.must(t, "apply", "-auto-approve"); strings.Count(out, "Warning: Bitbucket's rate limit is near") != 1 {
+			t.Errorf("want one warning: %s", out)
+		}
+		m.SetNearLimit(false)
+		if out := m.terraform.must(t, "plan"); strings.Contains(out, "rate limit") {
+			t.Errorf("want no warning: %s", out)
+		}
+	})
 	t.Run("answer differs", func(t *testing.T) {
 		t.Parallel()
 		f, terraform, key := newFake(t), newCLI(t), newKey(t)
