@@ -228,8 +228,8 @@ func TestDeployKey_listingIsForgotten(t *testing.T) {
 		again   bool
 	}{
 		"nothing":      {func(context.Context, *Client) error { return nil }, false},
-		"five minutes": {func(context.Context, *Client) error { time.Sleep(5*time.Minute + time.Second); return nil }, true},
-		"almost":       {func(context.Context, *Client) error { time.Sleep(4 * time.Minute); return nil }, false},
+		"five minutes": {func(context.Context, *Client) error { <-time.After(5*time.Minute + time.Second); return nil }, true},
+		"almost":       {func(context.Context, *Client) error { <-time.After(4 * time.Minute); return nil }, false},
 		"create": {func(ctx context.Context, c *Client) error {
 			_, err := c.CreateDeployKey(ctx, repository, DeployKeyInput{Key: keyLine})
 			return err
@@ -367,7 +367,7 @@ func TestDeployKey_listingFails(t *testing.T) {
 						t.Errorf("all: got %v", err)
 					}
 					s.answer = nil
-					time.Sleep(time.Hour) // Past the rate limit.
+					<-time.After(time.Hour) // Past the rate limit.
 					readAll(t, c, []int64{1, 150})
 				})
 			})
@@ -483,7 +483,7 @@ func TestDeployKey_random(t *testing.T) {
 							t.Errorf("key %d of %d: got %v, %v", id, len(s.ids), key, err)
 						}
 					})
-					time.Sleep(time.Duration(random.IntN(40)) * time.Millisecond)
+					<-time.After(time.Duration(random.IntN(40)) * time.Millisecond)
 				}
 				done.Wait()
 			})

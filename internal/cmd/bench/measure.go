@@ -63,7 +63,7 @@ func measure(ctx context.Context, o options) (results, error) {
 
 	r := results{
 		Date:  time.Now().UTC().Truncate(time.Second),
-		CLI:   name(cli),
+		CLI:   cli.String(),
 		Go:    runtime.Version(),
 		OS:    runtime.GOOS + "/" + runtime.GOARCH,
 		Cores: runtime.NumCPU(),
@@ -84,13 +84,6 @@ func measure(ctx context.Context, o options) (results, error) {
 		r.Rows = append(r.Rows, row)
 	}
 	return r, nil
-}
-
-func name(cli terraformcli.CLI) string {
-	if cli.OpenTofu {
-		return "OpenTofu " + cli.Version
-	}
-	return "Terraform " + cli.Version
 }
 
 // prepare builds both providers, which manage the same state.

@@ -137,7 +137,7 @@ provider "bitbucket" {
   username = %q
   token    = %q
 }
-%s`, source, d.baseURL, username, token, strings.Join(resources, "")))
+%s`, terraformcli.Source, d.baseURL, username, token, strings.Join(resources, "")))
 }
 
 func resource(name, key, label string) string {
@@ -169,7 +169,7 @@ func (d *demo) step(title, requests string, commands ...[]string) {
 	d.bitbucket.ForgetRequests()
 	var transcript strings.Builder
 	for _, args := range commands {
-		fmt.Printf("   $ %s %s\n", d.terraform.name(), strings.Join(args, " "))
+		fmt.Printf("   $ %s %s\n", d.terraform.Name(), strings.Join(args, " "))
 		out, err := d.terraform.run(d.ctx, args...)
 		if err != nil {
 			d.err = fmt.Errorf("step %d: %w", d.steps, err)
