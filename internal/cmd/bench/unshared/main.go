@@ -36,7 +36,8 @@ func main() {
 			log.Fatal(err)
 		}
 	}
-	debug.SetGCPercent(300)
+	debug.SetGCPercent(1000)
+	debug.SetMemoryLimit(110 << 20)
 
 	serve := func() tfprotov6.ProviderServer { return &server{ProviderServer: provider.NewServer("bench")()} }
 	if err := tf6server.Serve(address, serve); err != nil {
