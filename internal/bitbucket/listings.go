@@ -31,8 +31,10 @@ type listing struct {
 	next *url.URL
 	read map[string]bool
 	keys map[int64]*DeployKey
-	// order has the ids as Bitbucket lists them.
-	order []int64
+	// order has the ids as Bitbucket lists them. A key that was asked for by
+	// itself is in keys, but in order only when its page comes.
+	order  []int64
+	listed map[int64]bool
 	// unusable is the error of the first value that is no deploy key.
 	unusable error
 
@@ -114,11 +116,12 @@ func (l *listings) current(repository Repository) *listing {
 	held := l.of[name]
 	if held == nil || time.Since(held.begun) > maxListingAge {
 		held = &listing{
-			begun: time.Now(),
-			next:  firstPage(l.c.deployKeysURL(repository)),
-			read:  map[string]bool{},
-			keys:  map[int64]*DeployKey{},
-			asked: map[int64]*flight{},
+			begun:  time.Now(),
+			next:   firstPage(l.c.deployKeysURL(repository)),
+			read:   map[string]bool{},
+			keys:   map[int64]*DeployKey{},
+			listed: map[int64]bool{},
+			asked:  map[int64]*flight{},
 		}
 		l.of[name] = held
 	}
@@ -191,10 +194,10 @@ func (h *listing) add(values []json.RawMessage, u *url.URL) {
 			}
 			continue
 		}
-		if h.keys[key.ID] == nil {
+		if !h.listed[key.ID] {
 			h.order = append(h.order, key.ID)
 		}
-		h.keys[key.ID] = &key
+		h.listed[key.ID], h.keys[key.ID] = true, &key
 	}
 }
 
@@ -235,8 +238,7 @@ func (l *listings) confirmGone(ctx context.Context, repository Repository, id in
 	if err != nil {
 		return err
 	}
-	var now listing
-	now.keys = map[int64]*DeployKey{}
+	now := listing{keys: map[int64]*DeployKey{}, listed: map[int64]bool{}}
 	if now.add(values, u); now.keys[id] != nil {
 		return refusal
 	}

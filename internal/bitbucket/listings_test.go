@@ -199,6 +199,27 @@ func TestDeployKey_onePage(t *testing.T) {
 	})
 }
 
+// A key that was asked for by itself is in the list all the same, in its place.
+func TestDeployKeys_afterSingleKey(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t, 250)
+		c := newInMemoryClient(t, s)
+		readAll(t, c, []int64{150})
+		keys, err := c.DeployKeys(t.Context(), repository)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ids []int64
+		for _, key := range keys {
+			ids = append(ids, key.ID)
+		}
+		if !slices.Equal(ids, s.ids) {
+			t.Errorf("got %d keys, want 250 in order", len(ids))
+		}
+	})
+}
+
 // What one read does with a key is no business of another.
 func TestDeployKey_returnsCopies(t *testing.T) {
 	t.Parallel()
