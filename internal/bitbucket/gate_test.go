@@ -122,12 +122,12 @@ func TestGate_bounds(t *testing.T) {
 	for name, tc := range map[string]struct {
 		headers []string
 		options []func(*Options)
-		// took is how long it takes until all have failed.
+		// The waits may take up to the limit, and the last probe comes after them.
 		from, upTo time.Duration
 	}{
 		"named time is too late": {[]string{"Retry-After: 3600", "X-RateLimit-Limit: 1000"}, nil, 80 * time.Millisecond, 80 * time.Millisecond},
 		"no waiting":             {[]string{"Retry-After: 1"}, []func(*Options){wait(0)}, 80 * time.Millisecond, 400 * time.Millisecond},
-		"retries":                {nil, []func(*Options){withRetries(2)}, time.Second, 10 * time.Minute},
+		"retries":                {nil, []func(*Options){withRetries(2)}, time.Second, 10*time.Minute + 2*time.Second},
 		"all the waits together": {nil, []func(*Options){withRetries(20), wait(2 * time.Minute)}, time.Minute, 2*time.Minute + 2*time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
