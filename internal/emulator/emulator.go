@@ -41,6 +41,7 @@
 //   - the reply to a wrong OAuth client, and that an OAuth consumer's token may
 //     change deploy keys;
 //   - a renamed repository is not redirected;
+//   - the Date of a reply and created_on are by the same clock;
 //   - a used-up rate limit refuses whatever comes, requests for tokens too;
 //   - [PUTLabelOnly], which nobody has seen, for a PUT without the key.
 //
@@ -98,7 +99,8 @@ func New(seed Seed) *Emulator {
 	return e
 }
 
-// SetClock replaces the clock that dates new keys and expires tokens.
+// SetClock replaces the clock that dates new keys and replies, and expires
+// tokens. It may be wrong, as Bitbucket's is from a client's point of view.
 func (e *Emulator) SetClock(clock func() time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -204,6 +206,7 @@ func (e *Emulator) exchange(c call) reply {
 	if e.traffic.nearLimit {
 		answer.add(nearLimit)
 	}
+	answer.date(e.clock())
 	if answer.delivery == whole || answer.delivery == truncated {
 		request.Status = answer.status
 	}

@@ -60,7 +60,9 @@ func newServer(t *testing.T, deployKeys ...emulator.DeployKey) server {
 	bitbucket.SetClock(func() time.Time { return time.Date(2026, 9, 30, 13, 7, 33, 924449123, time.UTC) })
 	listening := httptest.NewServer(bitbucket)
 	t.Cleanup(listening.Close)
-	return server{Emulator: bitbucket, url: listening.URL, client: listening.Client()}
+	client := listening.Client()
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return server{Emulator: bitbucket, url: listening.URL, client: client}
 }
 
 // send sends a request with a token that is accepted by default.

@@ -3,6 +3,7 @@ package emulator
 import (
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 )
 
@@ -22,6 +23,10 @@ type Fault struct {
 	Header http.Header
 	Body   string
 
+	// Rewrite carries the request out and sends the real reply, with whatever
+	// Rewrite makes of its header and returns as its body.
+	Rewrite func(header http.Header, body string) string
+
 	// Cut closes the connection without an answer. Note that Go's transport
 	// itself repeats a GET whose reused connection is closed.
 	Cut bool
@@ -29,6 +34,10 @@ type Fault struct {
 	// middle of its body, with the Content-Length of the whole. A reply
 	// without a body is sent as it is.
 	Truncate bool
+	// Reset ends the connection with a reset (RST), which is an error to the
+	// client and no end of file: without an answer, as if nobody had read the
+	// request, or with Truncate in the middle of the answer.
+	Reset bool
 	// Hang sends nothing until the client goes away.
 	Hang bool
 }
@@ -80,16 +89,20 @@ func (f Fault) matches(c call) bool {
 // answer is the fault's reply; carryOut is what the emulator would have done.
 func (f Fault) answer(carryOut func() reply) reply {
 	var answer reply
-	if f.CarryOut || f.Truncate {
+	if f.CarryOut || f.Truncate || f.Rewrite != nil {
 		answer = carryOut()
 	}
+	answer.reset = f.Reset
 	switch {
-	case f.Cut:
+	case f.Truncate:
+		answer.delivery = truncated
+	case f.Cut, f.Reset:
 		answer.delivery = cut
 	case f.Hang:
 		answer.delivery = hanging
-	case f.Truncate:
-		answer.delivery = truncated
+	case f.Rewrite != nil:
+		answer.add(nil) // A 204 has no header to write to.
+		answer.body = []byte(f.Rewrite(answer.header, string(answer.body)))
 	default:
 		answer = f.reply()
 	}
@@ -150,6 +163,50 @@ func BadGateway() Fault {
 		Body: "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n" +
 			"<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n</body>\r\n</html>\r\n",
 	}
+}
+
+// Unavailable is a 503 that asks to come back after this many seconds.
+func Unavailable(retryAfter int) Fault {
+	return Fault{
+		Status: http.StatusServiceUnavailable,
+		Header: http.Header{"Content-Type": {"text/plain"}, "Retry-After": {strconv.Itoa(retryAfter)}},
+		Body:   "Service Unavailable",
+	}
+}
+
+// LoginPage is what a proxy answers to somebody whom it does not know: a page
+// for people, with a status that says that all went well.
+func LoginPage() Fault {
+	return Fault{
+		Status: http.StatusOK,
+		Header: http.Header{"Content-Type": {"text/html; charset=utf-8"}},
+		Body: "<!DOCTYPE html>\n<html>\n<head><title>Log in to the network</title></head>\n" +
+			"<body><form method=\"post\"><input name=\"user\"><input name=\"password\" type=\"password\"></form></body>\n</html>\n",
+	}
+}
+
+// Redirect sends the client elsewhere, to another host for example.
+func Redirect(location string) Fault {
+	return Fault{Status: http.StatusFound, Header: http.Header{"Location": {location}}}
+}
+
+// EmptyOK is a 200 that says nothing.
+func EmptyOK() Fault {
+	return Fault{Status: http.StatusOK}
+}
+
+// TruncatedJSON is the real reply without the second half of its body: all
+// that HTTP promises arrives, but it is no JSON.
+func TruncatedJSON() Fault {
+	return Fault{Rewrite: func(_ http.Header, body string) string { return body[:len(body)/2] }}
+}
+
+// WrongContentType is the real reply, which calls itself a page.
+func WrongContentType() Fault {
+	return Fault{Rewrite: func(header http.Header, body string) string {
+		header.Set("Content-Type", "text/html; charset=utf-8")
+		return body
+	}}
 }
 
 // Unauthorized is the 401 for a token that is not valid any more.

@@ -3,9 +3,12 @@ package emulator_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -34,6 +37,14 @@ func TestReadyMadeFaults(t *testing.T) {
 			emulator.MissingScope([]string{"account"}, nil), 403, "application/json; charset=utf-8",
 			`{"type":"error","error":{"message":"Your credentials lack one or more required privilege scopes.","detail":{"granted":[],"required":["account"]}}}`,
 		},
+		"unavailable": {emulator.Unavailable(3), 503, "text/plain", "Service Unavailable"},
+		"redirect":    {emulator.Redirect("https://login.example.com/"), 302, "", ""},
+		"empty":       {emulator.EmptyOK(), 200, "", ""},
+		"log-in page": {
+			emulator.LoginPage(), 200, "text/html; charset=utf-8",
+			"<!DOCTYPE html>\n<html>\n<head><title>Log in to the network</title></head>\n" +
+				"<body><form method=\"post\"><input name=\"user\"><input name=\"password\" type=\"password\"></form></body>\n</html>\n",
+		},
 		"status alone": {emulator.Fault{Status: 503, Header: http.Header{"Retry-After": {"1"}}}, 503, "", ""},
 		"nothing":      {emulator.Fault{}, 500, "", ""},
 	} {
@@ -45,8 +56,10 @@ func TestReadyMadeFaults(t *testing.T) {
 			if got.status != test.status || got.header.Get("Content-Type") != test.contentType || got.body != test.body {
 				t.Errorf("got %+v", got)
 			}
-			if want := test.fault.Header.Get("Retry-After"); got.header.Get("Retry-After") != want {
-				t.Errorf("Retry-After is %q, want %q", got.header.Get("Retry-After"), want)
+			for _, name := range []string{"Retry-After", "Location"} {
+				if want := test.fault.Header.Get(name); got.header.Get(name) != want {
+					t.Errorf("%s is %q, want %q", name, got.header.Get(name), want)
+				}
 			}
 			if held := s.DeployKeys("acme", "sandbox"); len(held) != 0 {
 				t.Errorf("holds %+v", held)
@@ -109,16 +122,103 @@ func TestTruncate(t *testing.T) {
 	}
 }
 
+func TestReset(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.Inject(emulator.Fault{Reset: true, Times: 1})
+	if got, err := s.try(t, "Bearer token", "POST", keys, input(t, publicKey(1), "")); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if held := s.DeployKeys("acme", "sandbox"); len(held) != 0 {
+		t.Errorf("a request that nobody read was carried out: %+v", held)
+	}
+	s.Inject(emulator.Fault{Reset: true, CarryOut: true, Times: 1})
+	if got, err := s.try(t, "Bearer token", "POST", keys, input(t, publicKey(1), "")); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if held := s.DeployKeys("acme", "sandbox"); len(held) != 1 {
+		t.Errorf("holds %+v", held)
+	}
+	s.Inject(emulator.Fault{Reset: true, Truncate: true})
+	if got, err := s.try(t, "Bearer token", "GET", keys, ""); !errors.Is(err, syscall.ECONNRESET) || got.status != 200 || got.body == "" {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if got := s.send(t, "DELETE", keys+"/10958984", ""); got.status != 204 {
+		t.Errorf("a reply without a body: %+v", got)
+	}
+	var got []int
+	for _, request := range s.Requests() {
+		got = append(got, request.Status)
+	}
+	if want := []int{0, 0, 200, 204}; !slices.Equal(got, want) {
+		t.Errorf("logged %v, want %v", got, want)
+	}
+}
+
+func TestRewrite(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.AddDeployKey("acme", "sandbox", publicKey(1), "")
+	whole := s.send(t, "GET", keys+"/10958984", "").body
+	for name, test := range map[string]struct {
+		fault             emulator.Fault
+		contentType, body string
+	}{
+		"truncated JSON":     {emulator.TruncatedJSON(), "application/json; charset=utf-8", whole[:len(whole)/2]},
+		"wrong content type": {emulator.WrongContentType(), "text/html; charset=utf-8", whole},
+	} {
+		test.fault.Times = 1
+		s.Inject(test.fault)
+		if got := s.send(t, "GET", keys+"/10958984", ""); got.status != 200 || got.header.Get("Content-Type") != test.contentType || got.body != test.body {
+			t.Errorf("%s: got %+v", name, got)
+		}
+		s.Inject(test.fault)
+		if got := s.send(t, "POST", keys, input(t, publicKey(2), "")); got.status != 200 {
+			t.Errorf("%s: got %+v", name, got)
+		}
+		s.Inject(test.fault)
+		id := s.DeployKeys("acme", "sandbox")[1].ID // Carried out: there is a second key.
+		if got := s.send(t, "DELETE", fmt.Sprintf("%s/%d", keys, id), ""); got.status != 204 || got.body != "" {
+			t.Errorf("%s: a reply without a body: %+v", name, got)
+		}
+	}
+}
+
+// A client can compare the date of a key with that of the reply, whatever the
+// emulator takes for the time.
+func TestDate(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	now := time.Date(2031, 2, 3, 4, 5, 6, 0, time.FixedZone("", 3600))
+	s.SetClock(func() time.Time { return now })
+	got := s.send(t, "POST", keys, input(t, publicKey(1), ""))
+	if created := decode[map[string]any](t, got.body)["created_on"]; created != "2031-02-03T03:05:06+00:00" {
+		t.Errorf("created on %v", created)
+	}
+	s.Inject(emulator.BadGateway())
+	for _, got := range []answer{got, s.send(t, "GET", keys, "")} {
+		if date := got.header.Get("Date"); date != "Mon, 03 Feb 2031 03:05:06 GMT" {
+			t.Errorf("a %d is dated %q", got.status, date)
+		}
+	}
+	s.ClearFaults()
+	s.Inject(emulator.Fault{Header: http.Header{"Date": {"Thu, 01 Jan 1970 00:00:00 GMT"}}})
+	if date := s.send(t, "GET", keys, "").header.Get("Date"); date != "Thu, 01 Jan 1970 00:00:00 GMT" {
+		t.Errorf("a fault with a date of its own is dated %q", date)
+	}
+}
+
 func TestHang(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	s.Inject(emulator.Fault{Hang: true, Times: 1})
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	s.Inject(emulator.Fault{Hang: true, CarryOut: true, Times: 1})
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+keys, http.NoBody)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+keys, strings.NewReader(input(t, publicKey(1), "")))
 	if err != nil {
 		t.Fatal(err)
 	}
+	request.Header.Set("Authorization", "Bearer token")
 	response, err := s.client.Do(request)
 	if err == nil {
 		t.Errorf("answered %d, closed with %v", response.StatusCode, response.Body.Close())
@@ -131,5 +231,8 @@ func TestHang(t *testing.T) {
 	}
 	if got := s.Requests()[0].Status; got != 0 {
 		t.Errorf("a request without an answer was logged as %d", got)
+	}
+	if held := s.DeployKeys("acme", "sandbox"); len(held) != 1 {
+		t.Errorf("holds %+v", held)
 	}
 }

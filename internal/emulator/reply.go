@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
+	"net"
 	"net/http"
 	"strconv"
+	"time"
 )
 
 // delivery is what becomes of a reply on its way to the client.
@@ -14,7 +16,7 @@ type delivery int
 const (
 	whole     delivery = iota
 	truncated          // The body ends in the middle.
-	cut                // The connection is closed without an answer.
+	cut                // The connection ends without an answer.
 	hanging            // Nothing is sent until the client goes away.
 )
 
@@ -25,6 +27,7 @@ type reply struct {
 	header   http.Header
 	body     []byte
 	delivery delivery
+	reset    bool // reset is how a connection ends that does not deliver the whole.
 }
 
 // jsonReply is a reply with v as its body.
@@ -61,11 +64,18 @@ func (a *reply) add(header http.Header) {
 	}
 }
 
+// date says when the reply was made, unless a fault says something else.
+func (a *reply) date(now time.Time) {
+	if _, dated := a.header["Date"]; !dated {
+		a.add(http.Header{"Date": {now.UTC().Format(http.TimeFormat)}})
+	}
+}
+
 // send delivers the reply. A connection that must not be answered, or that
 // broke, is aborted: net/http would otherwise send an empty 200.
 func (a reply) send(w http.ResponseWriter) {
 	if a.delivery == cut || a.delivery == hanging {
-		panic(http.ErrAbortHandler)
+		a.abort(w)
 	}
 	maps.Copy(w.Header(), a.header)
 	if a.status == http.StatusNoContent {
@@ -81,4 +91,25 @@ func (a reply) send(w http.ResponseWriter) {
 	if _, err := w.Write(body); err != nil {
 		panic(http.ErrAbortHandler)
 	}
+	if a.reset && len(body) < len(a.body) {
+		a.abort(w)
+	}
+}
+
+// abort ends the connection after what was written so far: with an end of file,
+// as net/http does, or with a reset.
+func (a reply) abort(w http.ResponseWriter) {
+	if a.reset {
+		controller := http.NewResponseController(w)
+		if a.delivery == truncated {
+			_ = controller.Flush()
+		}
+		if connection, _, err := controller.Hijack(); err == nil {
+			if tcp, ok := connection.(*net.TCPConn); ok {
+				_ = tcp.SetLinger(0)
+			}
+			_ = connection.Close()
+		}
+	}
+	panic(http.ErrAbortHandler)
 }
