@@ -70,6 +70,46 @@ func (e *Emulator) RenameRepository(workspace, repository, slug string) {
 	e.save()
 }
 
+// RenameWorkspace gives a workspace another slug, like RenameRepository.
+func (e *Emulator) RenameWorkspace(workspace, slug string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.mustWorkspace(workspace).Slug = strings.ToLower(slug)
+	e.save()
+}
+
+// MoveRepository transfers a repository to another workspace. It keeps its uuid
+// and its keys.
+func (e *Emulator) MoveRepository(workspace, repository, to string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	at, found := e.must(workspace, repository)
+	moved, target := *found, e.mustWorkspace(to)
+	at.Repositories = slices.DeleteFunc(at.Repositories, func(r Repository) bool { return r.UUID == moved.UUID })
+	target.Repositories = append(target.Repositories, moved)
+	e.save()
+}
+
+// AddRepository makes a repository.
+func (e *Emulator) AddRepository(workspace string, repository Repository) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	at := e.mustWorkspace(workspace)
+	repository.DeployKeys = cloneKeys(repository.DeployKeys)
+	at.Repositories = append(at.Repositories, repository)
+	e.nextID = e.held.complete(e.nextID, e.now())
+	e.save()
+}
+
+// mustWorkspace looks a workspace up for a test that knows that it exists.
+func (e *Emulator) mustWorkspace(workspace string) *Workspace {
+	at, _ := e.held.find(workspace, "")
+	if at == nil {
+		panic("emulator: there is no workspace " + workspace)
+	}
+	return at
+}
+
 // must looks a repository up for a test that knows that it exists.
 func (e *Emulator) must(workspace, repository string) (*Workspace, *Repository) {
 	at, found := e.held.find(workspace, repository)
