@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
@@ -61,8 +62,11 @@ type Client struct {
 	http       *http.Client
 	gate       *gate
 	listings   *listings
+	names      names
 	maxRetries int
 	retryWait  time.Duration
+	// ahead is how far Bitbucket's clock is ahead of ours, as a [time.Duration].
+	ahead atomic.Int64
 }
 
 // NewClient returns a client, or an error that says what is wrong with the
@@ -204,6 +208,9 @@ func (c *Client) do(ctx context.Context, method string, u *url.URL, in any, want
 		return answer, c.failed(method, u, answer, err)
 	}
 	defer response.Body.Close()
+	if date, err := http.ParseTime(response.Header.Get("Date")); err == nil {
+		c.ahead.Store(int64(time.Until(date)))
+	}
 	if answer.body, err = io.ReadAll(response.Body); err != nil { // It is in memory.
 		return answer, c.failed(method, u, answer, err)
 	}

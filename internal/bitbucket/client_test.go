@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 )
 
@@ -25,9 +26,12 @@ const (
 	oneKey   = `{"id": 1234, "key": "` + keyLine + `", "label": "ci"}`
 )
 
-var repository = Repository{"mleu", "test"}
+var repository = Repository{Workspace: "mleu", Slug: "test"}
 
-// calls are one request of each method, with the status and a body that satisfy
+// input is the key in oneKey.
+var input = DeployKeyInput{Key: keyLine, Label: "ci"}
+
+// calls are one exchange of each method, with the status and a body that satisfy
 // it.
 var calls = map[string]struct {
 	send func(context.Context, *Client) error
@@ -44,20 +48,23 @@ var calls = map[string]struct {
 	},
 	http.MethodPost: {
 		func(ctx context.Context, c *Client) error {
-			_, err := c.CreateDeployKey(ctx, repository, DeployKeyInput{Key: keyLine, Label: "ci"})
+			_, err := c.write(ctx, http.MethodPost, c.deployKeysURL(repository), 0, input, http.StatusOK)
 			return err
 		},
 		"POST " + keysPath, 200, oneKey,
 	},
 	http.MethodPut: {
 		func(ctx context.Context, c *Client) error {
-			_, err := c.UpdateDeployKey(ctx, repository, 1234, DeployKeyInput{Key: keyLine, Label: "ci"})
+			_, err := c.write(ctx, http.MethodPut, c.deployKeyURL(repository, 1234), 1234, input, http.StatusOK)
 			return err
 		},
 		"PUT " + keyPath, 200, oneKey,
 	},
 	http.MethodDelete: {
-		func(ctx context.Context, c *Client) error { return c.DeleteDeployKey(ctx, repository, 1234) },
+		func(ctx context.Context, c *Client) error {
+			_, err := c.do(ctx, http.MethodDelete, c.deployKeyURL(repository, 1234), nil, http.StatusNoContent)
+			return err
+		},
 		"DELETE " + keyPath, 204, "",
 	},
 }
@@ -182,11 +189,25 @@ func (m inMemory) RoundTrip(sent *http.Request) (*http.Response, error) {
 		r.Body = http.NoBody
 	}
 	w := httptest.NewRecorder()
-	m.handler.ServeHTTP(w, r)
+	aborted := m.serve(w, r)
 	if err := r.Context().Err(); err != nil {
 		return nil, err
 	}
-	return w.Result(), nil
+	if aborted {
+		return nil, io.EOF
+	}
+	response := w.Result()
+	if response.ContentLength > int64(w.Body.Len()) {
+		response.Body = io.NopCloser(io.MultiReader(w.Body, iotest.ErrReader(io.ErrUnexpectedEOF)))
+	}
+	return response, nil
+}
+
+// serve tells whether the handler gave no answer.
+func (m inMemory) serve(w http.ResponseWriter, r *http.Request) (aborted bool) {
+	defer func() { aborted = recover() != nil }()
+	m.handler.ServeHTTP(w, r)
+	return false
 }
 
 // newInMemoryClient returns a client for use in a synctest bubble.
@@ -331,7 +352,7 @@ func TestClient_escapesPath(t *testing.T) {
 			t.Parallel()
 			api := answers(t, answer(200, oneKey))
 			c := newTestClient(t, api)
-			if _, err := c.FindDeployKey(t.Context(), Repository{workspace, workspace}, 1234); err != nil {
+			if _, err := c.FindDeployKey(t.Context(), Repository{Workspace: workspace, Slug: workspace}, 1234); err != nil {
 				t.Fatal(err)
 			}
 			api.expect("GET /2.0/repositories/" + want + "/" + want + "/deploy-keys/1234")
@@ -461,7 +482,7 @@ func TestClient_reusesConnection(t *testing.T) {
 	for _, step := range []struct {
 		method string
 		status int
-	}{{"GET", 0}, {"POST", 0}, {"DELETE", 0}, {"PUT", 0}, {"POST", 400}, {"GET", 403}, {"GET", 401}, {"PUT", 0}} {
+	}{{"GET", 0}, {"POST", 0}, {"DELETE", 0}, {"PUT", 500}, {"PUT", 0}, {"POST", 400}, {"GET", 403}, {"GET", 401}, {"PUT", 0}} {
 		err := calls[step.method].send(ctx, c)
 		if step.status == 0 && err != nil || step.status != 0 && !HasStatus(err, step.status) {
 			t.Errorf("%s: got error %v, want status %d", step.method, err, step.status)

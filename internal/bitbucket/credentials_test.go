@@ -70,7 +70,7 @@ func TestCredentials_sign(t *testing.T) {
 	} {
 		t.Run(want, func(t *testing.T) {
 			t.Parallel()
-			api := answers(t, answer(500, ""), answer(200, oneKey))
+			api := answers(t, answer(429, ""), answer(200, oneKey))
 			if err := calls["PUT"].send(t.Context(), newTestClient(t, api, withCredentials(credentials))); err != nil {
 				t.Fatal(err)
 			}

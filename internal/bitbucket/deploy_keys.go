@@ -6,12 +6,16 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 )
 
 // Repository names a repository, by slug or by {uuid} in either field.
-type Repository struct{ Workspace, Slug string }
+type Repository struct {
+	Workspace, Slug string
+	// UUID is the repository's {uuid}, "" if it is not known. It finds a
+	// repository that has another name by now.
+	UUID string
+}
 
 // String is the name as people write it.
 func (r Repository) String() string { return r.Workspace + "/" + r.Slug }
@@ -33,36 +37,22 @@ type DeployKey struct {
 	} `json:"repository"`
 }
 
-// DeployKeyInput is what can be said about a deploy key. Bitbucket takes the
-// comment only as the tail of the key line.
-type DeployKeyInput struct {
-	Key   string `json:"key,omitempty"`
-	Label string `json:"label"`
-}
-
 // ErrDeployKeyGone says that a key does not exist in a repository that does.
 var ErrDeployKeyGone = errors.New("the repository has no such deploy key")
 
-// CreateDeployKey adds a key to a repository.
-//
-// POST /repositories/{workspace}/{repo_slug}/deploy-keys
-// https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-repositories-workspace-repo-slug-deploy-keys-post
-func (c *Client) CreateDeployKey(ctx context.Context, repository Repository, input DeployKeyInput) (*DeployKey, error) {
-	defer c.listings.drop(repository)
-	return c.deployKey(ctx, http.MethodPost, c.deployKeysURL(repository), 0, input)
-}
-
 // DeployKey returns one key, where possible from a listing that it shares with
 // other calls and that is at most five minutes old, but older than no write of
-// this client. If the key is gone while its repository still answers, the error
-// is [ErrDeployKeyGone]: a 404 alone may also mean that the repository is gone
-// or out of sight.
+// this client. A repository that answers 404 is asked for by its UUID. If the key
+// is gone while its repository still answers, the error is [ErrDeployKeyGone]: a
+// 404 alone may also mean that the repository is gone or out of sight.
 //
 // GET /repositories/{workspace}/{repo_slug}/deploy-keys and
 // GET /repositories/{workspace}/{repo_slug}/deploy-keys/{key_id}
 // https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-repositories-workspace-repo-slug-deploy-keys-key-id-get
 func (c *Client) DeployKey(ctx context.Context, repository Repository, id int64) (*DeployKey, error) {
-	return c.listings.key(ctx, repository, id)
+	return underAnyName(&c.names, repository, func(name Repository) (*DeployKey, error) {
+		return c.listings.key(ctx, name, id)
+	})
 }
 
 // FindDeployKey returns one key for one request of its own, and leaves open what
@@ -71,41 +61,19 @@ func (c *Client) DeployKey(ctx context.Context, repository Repository, id int64)
 // GET /repositories/{workspace}/{repo_slug}/deploy-keys/{key_id}
 // https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-repositories-workspace-repo-slug-deploy-keys-key-id-get
 func (c *Client) FindDeployKey(ctx context.Context, repository Repository, id int64) (*DeployKey, error) {
-	return c.deployKey(ctx, http.MethodGet, c.deployKeyURL(repository, id), id, nil)
-}
-
-// UpdateDeployKey changes label and comment of a key. The input must hold the
-// same key, says the documentation; Bitbucket has been seen to refuse that.
-//
-// PUT /repositories/{workspace}/{repo_slug}/deploy-keys/{key_id}
-// https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-repositories-workspace-repo-slug-deploy-keys-key-id-put
-func (c *Client) UpdateDeployKey(ctx context.Context, repository Repository, id int64, input DeployKeyInput) (*DeployKey, error) {
-	defer c.listings.drop(repository)
-	return c.deployKey(ctx, http.MethodPut, c.deployKeyURL(repository, id), id, input)
-}
-
-// DeleteDeployKey removes a key. A key that is gone already is no error.
-//
-// DELETE /repositories/{workspace}/{repo_slug}/deploy-keys/{key_id}
-// https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-repositories-workspace-repo-slug-deploy-keys-key-id-delete
-func (c *Client) DeleteDeployKey(ctx context.Context, repository Repository, id int64) error {
-	defer c.listings.drop(repository)
-	_, err := c.do(ctx, http.MethodDelete, c.deployKeyURL(repository, id), nil, http.StatusNoContent)
-	if !IsNotFound(err) {
-		return err
+	u := c.deployKeyURL(repository, id)
+	answer, err := c.do(ctx, http.MethodGet, u, nil, http.StatusOK)
+	if err != nil {
+		return nil, err
 	}
-	if refused, ok := errors.AsType[*Error](err); ok && refused.Lost {
-		return nil // An earlier try of this call has removed it.
+	var key DeployKey
+	if err := decode(http.MethodGet, u, answer, &key); err != nil {
+		return nil, err
 	}
-	c.listings.drop(repository)
-	keys, listErr := c.listings.all(ctx, repository)
-	if listErr != nil {
-		return listErr
+	if err := key.check(http.MethodGet, u, id); err != nil {
+		return nil, err
 	}
-	if slices.ContainsFunc(keys, func(key DeployKey) bool { return key.ID == id }) {
-		return err // Whatever this 404 means, the key is there.
-	}
-	return nil
+	return &key, nil
 }
 
 // DeployKeys returns all keys of a repository, from all pages, which it shares
@@ -115,33 +83,6 @@ func (c *Client) DeleteDeployKey(ctx context.Context, repository Repository, id 
 // https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-repositories-workspace-repo-slug-deploy-keys-get
 func (c *Client) DeployKeys(ctx context.Context, repository Repository) ([]DeployKey, error) {
 	return c.listings.all(ctx, repository)
-}
-
-// deployKey sends a request whose reply is one key: the one with this id,
-// unless id is 0.
-func (c *Client) deployKey(ctx context.Context, method string, u *url.URL, id int64, in any) (*DeployKey, error) {
-	want := []int{http.StatusOK}
-	if method == http.MethodPost {
-		// Bitbucket says 200. Should it come to say 201 as other APIs do, a key
-		// that exists must not be taken for a failure.
-		want = append(want, http.StatusCreated)
-	}
-	answer, err := c.do(ctx, method, u, in, want...)
-	if err != nil {
-		return nil, err
-	}
-	var key DeployKey
-	err = decode(method, u, answer, &key)
-	if method != http.MethodGet && key.ID > 0 && (id == 0 || key.ID == id) {
-		return &key, nil // It is written: what else the reply says must not lose its id.
-	}
-	if err == nil {
-		err = key.check(method, u, id)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return &key, nil
 }
 
 // check refuses a reply that would have to be completed by guessing.

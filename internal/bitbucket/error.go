@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 )
 
@@ -41,9 +42,15 @@ type Error struct {
 	RateLimit *RateLimit
 	// Lost tells that the request may have been carried out all the same.
 	Lost bool
+	// Recovery is why that could not be found out, nil if nobody tried.
+	Recovery error
 	// Err is what went wrong where Bitbucket did not answer, or not with what
 	// the API documents.
 	Err error
+
+	// wait is the time that Bitbucket asked to wait, if it named one.
+	wait  time.Duration
+	named bool
 }
 
 // Error says it in one line.
@@ -98,7 +105,7 @@ func newError(method string, u *url.URL, response *http.Response, answer *reply)
 	e := &Error{
 		Method: method,
 		Path:   u.EscapedPath(),
-		Lost:   answer.lost || response.StatusCode >= 500,
+		Lost:   answer.lost || mayBeDone(response, nil),
 	}
 	e.readHead(response)
 	e.readBody(answer.body)
@@ -108,6 +115,7 @@ func newError(method string, u *url.URL, response *http.Response, answer *reply)
 // readHead reads the status and the headers.
 func (e *Error) readHead(response *http.Response) {
 	e.Status = response.StatusCode
+	e.wait, e.named = askedWait(response, time.Now())
 	e.RequestID = clean(cmp.Or(response.Header.Get("X-Request-Id"), response.Header.Get("X-B3-TraceId")))
 	e.RetryAfter = clean(response.Header.Get("Retry-After"))
 	if e.RetryAfter == "" && e.Status == http.StatusTooManyRequests {

@@ -69,6 +69,8 @@ func (g *gate) enter(ctx context.Context) (probe bool, refusal error) {
 	for {
 		c := g.closed
 		switch {
+		case ctx.Err() != nil: // What has left is carried out, so this is the last moment.
+			return false, notSent{ctx.Err()}
 		case c == nil:
 			g.requests++
 			return false, nil
@@ -77,7 +79,7 @@ func (g *gate) enter(ctx context.Context) (probe bool, refusal error) {
 			c.probing = true
 			g.requests++
 			return true, nil
-		case c.tooLong(g.most):
+		case c.tooLong(g.most), ctx.Value(isFinishing{}) != nil:
 			return false, g.refused()
 		}
 		if err := g.wait(ctx, c); err != nil {

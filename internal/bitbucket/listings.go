@@ -103,11 +103,7 @@ func (l *listings) all(ctx context.Context, repository Repository) ([]DeployKey,
 	if held.unusable != nil {
 		return nil, held.unusable
 	}
-	all := make([]DeployKey, len(held.order))
-	for i, id := range held.order {
-		all[i] = *held.keys[id]
-	}
-	return all, nil
+	return held.values(), nil
 }
 
 // current returns the listing that a new read may use.
@@ -128,6 +124,15 @@ func (l *listings) current(repository Repository) *listing {
 	return held
 }
 
+// values are the keys of the pages so far, as Bitbucket lists them.
+func (h *listing) values() []DeployKey {
+	values := make([]DeployKey, len(h.order))
+	for i, id := range h.order {
+		values[i] = *h.keys[id]
+	}
+	return values
+}
+
 // complete tells whether all pages were read.
 func (h *listing) complete() bool { return h.next == nil }
 
@@ -140,16 +145,6 @@ func (l *listings) drop(repository Repository) {
 	maps.DeleteFunc(l.of, func(other Repository, _ *listing) bool {
 		return mayBeSame(name.Workspace, other.Workspace) && mayBeSame(name.Slug, other.Slug)
 	})
-}
-
-// mayBeSame tells whether both can name the same thing: a slug and a {uuid} can.
-func mayBeSame(a, b string) bool {
-	return a == b || strings.HasPrefix(a, "{") != strings.HasPrefix(b, "{")
-}
-
-// lower is the name in the spelling that Bitbucket stores.
-func (r Repository) lower() Repository {
-	return Repository{Workspace: strings.ToLower(r.Workspace), Slug: strings.ToLower(r.Slug)}
 }
 
 // readPage returns the flight of the next page, which it begins if there is none.
@@ -203,7 +198,8 @@ func (h *listing) add(values []json.RawMessage, u *url.URL) {
 
 // ask begins a request for a single key. Where it is not found, the repository
 // must list its keys without it to say that it is gone; if all pages were read,
-// it just did.
+// it just did. Then the request goes by the UUID, which also finds the key if
+// the repository was renamed and its name is another's now.
 func (l *listings) ask(ctx context.Context, held *listing, repository Repository, id int64) *flight {
 	complete := held.complete()
 	if !complete {
@@ -211,18 +207,21 @@ func (l *listings) ask(ctx context.Context, held *listing, repository Repository
 	}
 	forget := func() { delete(held.asked, id) }
 	held.asked[id] = l.begin(ctx, forget, func(ctx context.Context) func() error {
-		key, err := l.c.FindDeployKey(ctx, repository, id)
-		if IsNotFound(err) {
-			if complete {
-				err = ErrDeployKeyGone
-			} else {
-				err = l.confirmGone(ctx, repository, id, err)
-			}
+		name := repository
+		if complete && name.UUID != "" {
+			name.Slug = name.UUID
+		}
+		key, err := l.c.FindDeployKey(ctx, name, id)
+		if IsNotFound(err) && !complete {
+			err = l.confirmGone(ctx, repository, id, err)
 		}
 		return func() error {
 			forget()
-			if err == nil {
+			switch {
+			case err == nil:
 				held.keys[id] = key
+			case IsNotFound(err) && complete:
+				err = gone(held.values(), repository, id, err)
 			}
 			return err
 		}
@@ -239,8 +238,17 @@ func (l *listings) confirmGone(ctx context.Context, repository Repository, id in
 		return err
 	}
 	now := listing{keys: map[int64]*DeployKey{}, listed: map[int64]bool{}}
-	if now.add(values, u); now.keys[id] != nil {
-		return refusal
+	now.add(values, u)
+	return gone(now.values(), repository, id, refusal)
+}
+
+// gone is what a 404 for a key means, given the keys that its repository lists:
+// nothing, if it is among them or they are another repository's.
+func gone(listed []DeployKey, repository Repository, id int64, refusal error) error {
+	for _, key := range listed {
+		if key.ID == id || repository.UUID != "" && key.Repository.UUID != "" && !strings.EqualFold(key.Repository.UUID, repository.UUID) {
+			return refusal
+		}
 	}
 	return ErrDeployKeyGone
 }

@@ -190,7 +190,7 @@ func TestDeployKey_onePage(t *testing.T) {
 		if keys, err := c.DeployKeys(t.Context(), repository); err != nil || len(keys) != 100 {
 			t.Errorf("got %d keys, %v", len(keys), err)
 		}
-		if _, err := c.DeployKey(t.Context(), Repository{"MLEU", "Test"}, 7); err != nil {
+		if _, err := c.DeployKey(t.Context(), Repository{Workspace: "MLEU", Slug: "Test"}, 7); err != nil {
 			t.Error(err)
 		}
 		if lines := s.asked(); len(lines) != 1 {
@@ -243,7 +243,7 @@ func TestDeployKey_listingIsForgotten(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	byUUID := Repository{"mleu", "{85d08b4e-571d-44e9-a507-fa476535aa98}"}
+	byUUID := Repository{Workspace: "mleu", Slug: "{85d08b4e-571d-44e9-a507-fa476535aa98}"}
 	for name, tc := range map[string]struct {
 		between func(context.Context, *Client) error
 		again   bool
@@ -255,8 +255,11 @@ func TestDeployKey_listingIsForgotten(t *testing.T) {
 			_, err := c.CreateDeployKey(ctx, repository, DeployKeyInput{Key: keyLine})
 			return err
 		}, true},
-		"update": {calls["PUT"].send, true},
-		"delete": {calls["DELETE"].send, true},
+		"update": {func(ctx context.Context, c *Client) error {
+			_, err := c.UpdateDeployKey(ctx, repository, 1234, input)
+			return err
+		}, true},
+		"delete": {func(ctx context.Context, c *Client) error { return c.DeleteDeployKey(ctx, repository, 1234) }, true},
 		"a write that fails": {func(ctx context.Context, c *Client) error {
 			if _, err := c.UpdateDeployKey(ctx, repository, 403, DeployKeyInput{}); err == nil {
 				return errors.New("it did not fail")
@@ -268,15 +271,15 @@ func TestDeployKey_listingIsForgotten(t *testing.T) {
 			return err
 		}, true},
 		"a write in capitals": {func(ctx context.Context, c *Client) error {
-			_, err := c.CreateDeployKey(ctx, Repository{"MLEU", "TEST"}, DeployKeyInput{Key: keyLine})
+			_, err := c.CreateDeployKey(ctx, Repository{Workspace: "MLEU", Slug: "TEST"}, DeployKeyInput{Key: keyLine})
 			return err
 		}, true},
 		"a write elsewhere": {func(ctx context.Context, c *Client) error {
-			_, err := c.CreateDeployKey(ctx, Repository{"mleu", "other"}, DeployKeyInput{Key: keyLine})
+			_, err := c.CreateDeployKey(ctx, Repository{Workspace: "mleu", Slug: "other"}, DeployKeyInput{Key: keyLine})
 			return err
 		}, false},
 		"a write in another workspace": {func(ctx context.Context, c *Client) error {
-			_, err := c.CreateDeployKey(ctx, Repository{"other", "test"}, DeployKeyInput{Key: keyLine})
+			_, err := c.CreateDeployKey(ctx, Repository{Workspace: "other", Slug: "test"}, DeployKeyInput{Key: keyLine})
 			return err
 		}, false},
 	} {

@@ -20,10 +20,10 @@ const (
 	maxAskedWait = 10 * time.Minute
 )
 
-// retryPolicy returns what sends one request: a 429 is tried again for every
-// method, since nothing was carried out; a 5xx or a broken connection only
-// where doing it twice is doing it once. It sets lost when a try that may have
-// been carried out is not the answer.
+// retryPolicy returns what sends one request: what was surely not carried out,
+// such as a 429, is tried again for every method, a 5xx or a broken connection
+// only for those that change nothing when they come twice. It sets lost when a
+// try that may have been carried out is not the answer.
 func (c *Client) retryPolicy(client *http.Client, method string, lost *bool) *retryablehttp.Client {
 	return &retryablehttp.Client{
 		HTTPClient:   client,
@@ -36,9 +36,9 @@ func (c *Client) retryPolicy(client *http.Client, method string, lost *bool) *re
 			if _, noToken := errors.AsType[*Error](err); noToken {
 				return false, err
 			}
-			if ctx.Err() != nil {
-				*lost = *lost || mayBeDone(response, err)
-				return false, ctx.Err()
+			if ctx.Err() != nil || ctx.Value(isFinishing{}) != nil { // An answer that came all the same still counts.
+				*lost = *lost || err != nil && mayBeDone(response, err)
+				return false, err
 			}
 			if errors.Is(err, errUnusable) {
 				*lost = true
@@ -54,8 +54,9 @@ func (c *Client) retryPolicy(client *http.Client, method string, lost *bool) *re
 				}
 			}
 			again, _ := retryablehttp.DefaultRetryPolicy(ctx, response, err)
-			*lost = *lost || again && mayBeDone(response, err)
-			return again && method != http.MethodPost, err
+			done := mayBeDone(response, err)
+			*lost = *lost || again && done
+			return again && (!done || method == http.MethodGet || method == http.MethodDelete), err
 		},
 	}
 }

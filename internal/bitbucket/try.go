@@ -21,9 +21,16 @@ type try struct {
 	next    http.RoundTripper
 }
 
-// RoundTrip returns a response whose body is in memory.
+// RoundTrip returns a response whose body is in memory. A write that has left
+// is carried to its end even if its caller is told to stop: a key whose id
+// nobody has read is lost.
 func (t try) RoundTrip(request *http.Request) (*http.Response, error) {
 	ctx := request.Context()
+	if request.Method != http.MethodGet && request.URL.Path != tokenPath {
+		var cancel context.CancelFunc
+		ctx, cancel = finishing(ctx)
+		defer cancel()
+	}
 	if t.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, t.timeout, fmt.Errorf("no answer within %s: %w", t.timeout, context.DeadlineExceeded))
@@ -35,13 +42,33 @@ func (t try) RoundTrip(request *http.Request) (*http.Response, error) {
 		body, err = readBody(response.Body)
 		response.Body = io.NopCloser(bytes.NewReader(body))
 	}
-	if ctx.Err() != nil && request.Context().Err() == nil {
+	if err != nil && ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return response, nil
+}
+
+// maxFinish is how long what is under way may go on after a stop.
+const maxFinish = 30 * time.Second
+
+// isFinishing marks a context of finishing.
+type isFinishing struct{}
+
+// finishing returns a context that outlives ctx by up to maxFinish. With it a
+// request is neither tried again nor does it wait for the rate limit.
+func finishing(ctx context.Context) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancelCause(context.WithValue(context.WithoutCancel(ctx), isFinishing{}, true))
+	keep := context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(maxFinish):
+			cancel(context.Cause(ctx))
+		case <-longer.Done():
+		}
+	})
+	return longer, func() { keep(); cancel(nil) }
 }
 
 // readBody reads the whole of a reply, if it is not too long.

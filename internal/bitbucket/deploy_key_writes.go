@@ -1,0 +1,251 @@
+package bitbucket
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/sshkey"
+)
+
+// DeployKeyInput is what can be said about a deploy key. Bitbucket takes the
+// comment only as the tail of the key line.
+type DeployKeyInput struct {
+	Key   string `json:"key,omitempty"`
+	Label string `json:"label"`
+}
+
+// DeployKeyExistsError says that the repository has the key already. It wraps
+// the refusal of the request that would have added it.
+type DeployKeyExistsError struct {
+	Existing DeployKey
+	// Err is the refusal, or a lost answer: then the key is none that the
+	// request has added, since it is older, or has another label or comment.
+	Err *Error
+}
+
+// Error says it in one line.
+func (e *DeployKeyExistsError) Error() string {
+	return fmt.Sprintf("the repository has the key already, as deploy key %d: %v", e.Existing.ID, e.Err)
+}
+
+// Unwrap gives access to the refusal.
+func (e *DeployKeyExistsError) Unwrap() error { return e.Err }
+
+// clockTolerance is how far created_on may be off the time of a request. Date
+// headers have whole seconds.
+const clockTolerance = 5 * time.Second
+
+// CreateDeployKey adds a key to a repository. Where no usable answer comes, the
+// key is looked for: if it is there and new, it is the one; if it is not there,
+// it is added again. A key that is there already is a [*DeployKeyExistsError].
+// A key beside an error was added, but nothing but its id is known.
+//
+// POST /repositories/{workspace}/{repo_slug}/deploy-keys
+// https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-repositories-workspace-repo-slug-deploy-keys-post
+func (c *Client) CreateDeployKey(ctx context.Context, repository Repository, input DeployKeyInput) (*DeployKey, error) {
+	defer c.listings.drop(repository)
+	begun, lost := time.Now(), false
+	for attempt := 0; ; attempt++ {
+		// Bitbucket says 200. Should it come to say 201 as other APIs do, a key
+		// that exists must not be taken for a failure.
+		key, err := c.write(ctx, http.MethodPost, c.deployKeysURL(repository), 0, input, http.StatusOK, http.StatusCreated)
+		failed, ok := errors.AsType[*Error](err)
+		if !ok {
+			return key, err
+		}
+		lost = lost || failed.Lost
+		if !failed.Lost && !HasStatus(failed, http.StatusBadRequest) && !HasStatus(failed, http.StatusConflict) {
+			return nil, failed
+		}
+		existing, err := c.findMaterial(ctx, repository, input)
+		if err != nil && ctx.Err() != nil { // A stop must not lose the key.
+			last, cancel := finishing(ctx)
+			existing, err = c.findMaterial(last, repository, input)
+			cancel()
+		}
+		switch {
+		case err != nil:
+			failed.Recovery = err
+			return input.known(key), failed
+		case existing != nil && lost && existing.says(input) && !existing.olderThan(c.serverTime(begun)):
+			return existing, nil
+		case existing != nil:
+			return nil, &DeployKeyExistsError{*existing, failed}
+		case !failed.Lost || key != nil:
+			return input.known(key), failed
+		}
+		failed.Lost = false
+		if !c.pause(ctx, attempt, failed) {
+			return nil, failed
+		}
+	}
+}
+
+// findMaterial returns the key of a repository that is the same as the one in
+// input, whatever its label and comment, or nil.
+func (c *Client) findMaterial(ctx context.Context, repository Repository, input DeployKeyInput) (*DeployKey, error) {
+	c.listings.drop(repository)
+	keys, err := c.listings.all(ctx, repository)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(keys, func(key DeployKey) bool { return sameMaterial(key.Key, input.Key) })
+	if i < 0 {
+		return nil, nil
+	}
+	return &keys[i], nil
+}
+
+// UpdateDeployKey changes label and comment of a key. The input must hold the
+// same key, says the documentation; Bitbucket has been seen to refuse that.
+// Where no usable answer comes, the key is read to see whether it was changed.
+//
+// PUT /repositories/{workspace}/{repo_slug}/deploy-keys/{key_id}
+// https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-repositories-workspace-repo-slug-deploy-keys-key-id-put
+func (c *Client) UpdateDeployKey(ctx context.Context, repository Repository, id int64, input DeployKeyInput) (*DeployKey, error) {
+	defer c.listings.drop(repository)
+	return underAnyName(&c.names, repository, func(name Repository) (*DeployKey, error) {
+		for attempt := 0; ; attempt++ {
+			key, err := c.write(ctx, http.MethodPut, c.deployKeyURL(name, id), id, input, http.StatusOK)
+			failed, ok := errors.AsType[*Error](err)
+			if !ok || !failed.Lost {
+				return key, err
+			}
+			now, err := c.FindDeployKey(ctx, name, id)
+			switch {
+			case err != nil:
+				failed.Recovery = err
+				return nil, failed
+			case now.says(input):
+				return now, nil
+			}
+			failed.Lost = false
+			if !c.pause(ctx, attempt, failed) {
+				return nil, failed
+			}
+		}
+	})
+}
+
+// DeleteDeployKey removes a key. A key that is gone already is no error, and
+// one whose repository has another name now is removed there. A 404 alone, or
+// no usable answer, means nothing: the repository must list its keys without it.
+//
+// DELETE /repositories/{workspace}/{repo_slug}/deploy-keys/{key_id}
+// https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-repositories-workspace-repo-slug-deploy-keys-key-id-delete
+func (c *Client) DeleteDeployKey(ctx context.Context, repository Repository, id int64) error {
+	defer c.listings.drop(repository)
+	var refused *Error
+	for _, name := range c.names.of(repository) {
+		_, err := c.do(ctx, http.MethodDelete, c.deployKeyURL(name, id), nil, http.StatusNoContent)
+		failed, ok := errors.AsType[*Error](err)
+		if !ok || !failed.Lost && !isElsewhere(failed) {
+			return err
+		}
+		c.listings.drop(repository)
+		keys, err := c.listings.all(ctx, name)
+		switch {
+		case err == nil && errors.Is(gone(keys, name, id, failed), ErrDeployKeyGone):
+			return nil
+		case !isElsewhere(failed):
+			failed.Recovery = err
+			return failed
+		case err != nil && !isElsewhere(err):
+			return err
+		}
+		refused = cmp.Or(refused, failed)
+	}
+	return refused // Whatever these refusals mean, the key may be there.
+}
+
+// write sends a request that adds or changes a key, once, and returns the key
+// that Bitbucket answers with: the one with this id, unless id is 0, and with
+// the public key that was sent. A key beside an error is what an answer that
+// cannot be used holds of it.
+func (c *Client) write(ctx context.Context, method string, u *url.URL, id int64, input DeployKeyInput, want ...int) (*DeployKey, error) {
+	answer, err := c.do(ctx, method, u, input, want...)
+	if err != nil {
+		return nil, err
+	}
+	var key DeployKey
+	err = decode(method, u, answer, &key)
+	if err == nil {
+		err = key.check(method, u, id)
+	}
+	if err == nil && input.Key != "" && !sameMaterial(key.Key, input.Key) {
+		err = unusable(method, u, "it is about another public key")
+	}
+	switch {
+	case err == nil:
+		return &key, nil
+	case key.ID > 0:
+		return &key, err
+	}
+	return nil, err
+}
+
+// known is what is known of an added key from an answer that holds little more
+// than its id, nil if the answer is about another public key or none.
+func (i DeployKeyInput) known(answer *DeployKey) *DeployKey {
+	if answer == nil || answer.Key != "" && !sameMaterial(answer.Key, i.Key) {
+		return nil
+	}
+	sent, err := sshkey.Split(i.Key)
+	if err != nil {
+		return nil
+	}
+	return &DeployKey{ID: answer.ID, Key: sent.String(), Comment: sent.Comment, Label: i.Label}
+}
+
+// pause waits before a write is sent again. It tells whether that is allowed.
+func (c *Client) pause(ctx context.Context, attempt int, failed *Error) bool {
+	wait := failed.wait
+	if !failed.named {
+		wait = grown(c.retryWait, maxRetryWait, attempt)
+	}
+	if attempt >= c.maxRetries || wait > maxAskedWait {
+		return false
+	}
+	select {
+	case <-time.After(wait):
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// sameMaterial tells whether two key lines are the same key.
+func sameMaterial(a, b string) bool {
+	this, err := sshkey.Split(a)
+	that, otherErr := sshkey.Split(b)
+	return err == nil && otherErr == nil && this.SameMaterial(that)
+}
+
+// says tells whether a key has the label and comment of input. How Bitbucket
+// spaces a comment of several words is not known, so that does not count.
+func (k *DeployKey) says(input DeployKeyInput) bool {
+	held, _ := sshkey.Split(k.Key)
+	sent, err := sshkey.Split(input.Key)
+	return strings.TrimSpace(k.Label) == strings.TrimSpace(input.Label) &&
+		(input.Key == "" || err == nil && slices.Equal(strings.Fields(cmp.Or(k.Comment, held.Comment)), strings.Fields(sent.Comment)))
+}
+
+// olderThan tells whether a key was there before a moment of Bitbucket's time,
+// or does not show that it was not.
+func (k *DeployKey) olderThan(moment time.Time) bool {
+	created, err := time.Parse(time.RFC3339, k.CreatedOn)
+	return err != nil || created.Before(moment.Add(-clockTolerance))
+}
+
+// serverTime is what Bitbucket's clock showed at a moment of ours, judged by the
+// last answer's Date.
+func (c *Client) serverTime(moment time.Time) time.Time {
+	return moment.Add(time.Duration(c.ahead.Load()))
+}
