@@ -34,9 +34,14 @@ type deployKeyModel struct {
 	deployKeyAttributes
 }
 
-// repository names the repository as the configuration or the state spells it.
+// repository names the repository as the configuration or the state spells it,
+// with its UUID if the key was read before.
 func (m *deployKeyModel) repository() bitbucket.Repository {
-	return bitbucket.Repository{Workspace: m.Workspace.ValueString(), Slug: m.Repository.ValueString()}
+	return bitbucket.Repository{
+		Workspace: m.Workspace.ValueString(),
+		Slug:      m.Repository.ValueString(),
+		UUID:      m.RepositoryUUID.ValueString(),
+	}
 }
 
 // expand is what Bitbucket is told about the key.
@@ -93,10 +98,7 @@ func (m *deployKeyModel) keepPlanned(plan *deployKeyModel, diags *diag.Diagnosti
 		differ = append(differ, name)
 		*got = planned
 	}
-	if !m.Key.sameMaterial(plan.Key) {
-		differ = append(differ, "key")
-	}
-	m.Key = plan.Key
+	m.Key = plan.Key // The client has made sure that it is the same key.
 	m.keepSpacing(plan.Comment)
 	keep("label", plan.Label, &m.Label)
 	keep("comment", plan.Comment, &m.Comment)

@@ -106,7 +106,8 @@ func (r *deployKeyResource) Configure(_ context.Context, req resource.ConfigureR
 	r.data = configuredData(req.ProviderData, &resp.Diagnostics)
 }
 
-// Create adds the key for one request. What Bitbucket answers is the state.
+// Create adds the key for one request. What Bitbucket answers is the state, also
+// where that is no more than the id: a key that exists must not be forgotten.
 func (r *deployKeyResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
 	var plan deployKeyModel
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
@@ -117,6 +118,8 @@ func (r *deployKeyResource) Create(ctx context.Context, req resource.CreateReque
 	key, err := r.data.client.CreateDeployKey(ctx, plan.repository(), plan.expand())
 	if err != nil {
 		createDeployKey.addError(&resp.Diagnostics, plan.repository(), 0, err)
+	}
+	if key == nil {
 		return
 	}
 	state := plan
@@ -155,6 +158,7 @@ func (r *deployKeyResource) Read(ctx context.Context, req resource.ReadRequest, 
 		readDeployKey.addError(&resp.Diagnostics, state.repository(), state.KeyID.ValueInt64(), err, state.keptAfter(err))
 		return
 	}
+	r.data.warnRenamed(state.repository(), key, &resp.Diagnostics)
 	refreshed := state
 	refreshed.flatten(state.repository(), key)
 	refreshed.keepSpacing(state.Comment)
@@ -199,6 +203,7 @@ func (r *deployKeyResource) Update(ctx context.Context, req resource.UpdateReque
 	if err != nil {
 		return
 	}
+	r.data.warnRenamed(plan.repository(), key, &resp.Diagnostics)
 	updated := plan
 	updated.flatten(plan.repository(), key)
 	updated.keepPlanned(&plan, &resp.Diagnostics)

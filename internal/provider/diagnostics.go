@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,7 +74,11 @@ func (o operation) addError(diags *diag.Diagnostics, repository bitbucket.Reposi
 	if key != 0 {
 		asked = fmt.Sprintf(o.asked, key, repository)
 	}
-	parts := append([]string{"Bitbucket was asked to " + asked + ".", describe(err), o.advice(err)}, more...)
+	advice := o.advice(err)
+	if exists, ok := errors.AsType[*bitbucket.DeployKeyExistsError](err); ok {
+		advice = adoption(repository, &exists.Existing)
+	}
+	parts := append([]string{"Bitbucket was asked to " + asked + ".", describe(err), advice}, more...)
 	diags.AddError(o.summary, strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), "\n\n"))
 }
 
@@ -83,11 +88,11 @@ func describe(err error) string {
 	if !ok {
 		return err.Error()
 	}
-	request := refused.Method + " " + refused.Path
+	request := refused.Method + " " + refused.Path + ": "
+	lines := []string{request + strings.TrimSpace(fmt.Sprintf("%d %s", refused.Status, http.StatusText(refused.Status)))}
 	if refused.Err != nil {
-		return request + ": " + refused.Err.Error()
+		lines[0] = request + refused.Err.Error()
 	}
-	lines := []string{strings.TrimSpace(fmt.Sprintf("%s: %d %s", request, refused.Status, http.StatusText(refused.Status)))}
 	line := func(name, value string) {
 		if value != "" {
 			lines = append(lines, name+": "+value)
@@ -116,10 +121,22 @@ func describe(err error) string {
 		}
 	}
 	line("Request ID", refused.RequestID)
+	if refused.Recovery != nil {
+		line("Whether it was carried out could not be found out", refused.Recovery.Error())
+	}
 	return strings.Join(lines, "\n")
 }
 
-const maybeAdded = "may have added the key all the same. If it did, the next apply says that the key exists: import it, or delete it in the repository's settings."
+// adoption tells how to manage a key that is there already.
+func adoption(repository bitbucket.Repository, key *bitbucket.DeployKey) string {
+	id := deployKeyID(repository, key.ID)
+	return fmt.Sprintf("The repository has this key already, and not from this run: deploy key %d, label %q, added %s. To manage it, import it with this block and apply again:\n\n"+
+		"  import {\n    to = bitbucket_deploy_key.NAME\n    id = %q\n  }\n\nor with this command:\n\n  terraform import bitbucket_deploy_key.NAME %s\n\n"+
+		"If it is in the state already, then it was to be replaced by the same key with create_before_destroy. That cannot work, since Bitbucket takes a key once in a repository: "+
+		"remove create_before_destroy, so that the old one goes first.", key.ID, key.Label, cmp.Or(key.CreatedOn, "at an unknown time"), id, id)
+}
+
+const maybeAdded = "may have added the key all the same. If it did, the next apply says that the key exists and how to import it."
 
 // advice tells what to do about an error.
 func (o operation) advice(err error) string {
@@ -150,13 +167,17 @@ func (o operation) advice(err error) string {
 		return "Either " + what + " was deleted or renamed, or these credentials cannot see it: Bitbucket answers all of that the same way. " + scopes
 	case status == http.StatusTooManyRequests:
 		return "Bitbucket allows about 1,000 requests an hour for one user, more for some plans. Run again later, or raise max_rate_limit_wait and max_retries to wait longer."
-	case status >= 500 && adds:
+	case status >= 500 && adds && refused.Lost:
 		return "Bitbucket failed, and " + maybeAdded
+	case status >= 500 && adds:
+		return "Bitbucket failed, and the repository does not have the key. Try again later; https://bitbucket.status.atlassian.com tells of outages."
 	case status >= 500:
 		return "Bitbucket failed. Try again later; https://bitbucket.status.atlassian.com tells of outages."
-	case status == http.StatusBadRequest && adds:
-		return "If the key is on this repository already, import it: terraform import ADDRESS WORKSPACE/REPOSITORY/KEY_ID. If it is in the state already, it cannot be " +
-			"replaced by the same key with create_before_destroy."
+	case status == http.StatusBadRequest && adds && refused.Recovery != nil:
+		return "If the repository has the key already, import it: terraform import ADDRESS WORKSPACE/REPOSITORY/KEY_ID."
+	case status == http.StatusBadRequest && adds && refused.Says("already"):
+		return "This repository does not have the key, so a user account or a workspace does: Bitbucket takes a key there or on repositories, not both. " +
+			"Remove it there, or make another key for the repository."
 	case status >= 300 && status < 400:
 		return "The address has moved: the repository may have another name now, or something other than Bitbucket's API has answered. Check workspace, repository, base_url and the proxy (HTTPS_PROXY) between here and Bitbucket."
 	case status < 300:
@@ -180,5 +201,19 @@ func (o operation) adviceWithoutAnswer(failed *bitbucket.Error) string {
 }
 
 // stateKept ends an error about a key that is managed.
-const stateKept = "The key is still in the Terraform state. If the repository was renamed, put its new name into the configuration and run " +
-	"\"terraform apply -refresh=false\" once. If it is gone for good, remove the key from the state with \"terraform state rm ADDRESS\"."
+const stateKept = "The key is still in the Terraform state. If the repository or its workspace was renamed, put the new name into the configuration " +
+	"(workspace, repository) and run \"terraform apply -refresh=false\" once. If it is gone for good, remove the key from the state with \"terraform state rm ADDRESS\"."
+
+// warnRenamed says once for each repository that it has another name than the
+// configuration says.
+func (d *providerData) warnRenamed(repository bitbucket.Repository, key *bitbucket.DeployKey, diags *diag.Diagnostics) {
+	workspace, slug, ok := strings.Cut(key.Repository.FullName, "/")
+	same := func(configured, now string) bool { return isUUID(configured) || strings.EqualFold(configured, now) }
+	if !ok || same(repository.Workspace, workspace) && same(repository.Slug, slug) {
+		return
+	}
+	if _, warned := d.warnedRenamed.LoadOrStore(repository.String(), true); !warned {
+		diags.AddWarning("Repository has another name now", "The repository "+repository.String()+" is called "+key.Repository.FullName+" now. Its deploy keys were found there, "+
+			"and stay what they are. Change workspace and repository in the configuration to the new name: that needs no request and replaces nothing.")
+	}
+}

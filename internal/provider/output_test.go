@@ -142,8 +142,8 @@ func TestAccDeployKey_warnings(t *testing.T) {
 	t.Run("answer differs", func(t *testing.T) {
 		t.Parallel()
 		f, terraform, key := newFake(t), newCLI(t), newKey(t)
-		f.Inject(emulator.Fault{Method: "POST", Status: 200, Body: fmt.Sprintf(`{"id":10958984,"key":%q,"label":"theirs","comment":""}`, newKey(t))})
+		f.Inject(emulator.Fault{Method: "POST", Status: 200, Body: fmt.Sprintf(`{"id":10958984,"key":%q,"label":"theirs","comment":""}`, key)})
 		terraform.write(t, f.config(deployKey(keyLine(key), `label = "ours"`)))
-		contains(t, terraform.must(t, "apply", "-auto-approve"), "Warning: Bitbucket stored something else", "another key, label, fingerprint_sha256", "1 added")
+		contains(t, terraform.must(t, "apply", "-auto-approve"), "Warning: Bitbucket stored something else", "another label than", "1 added")
 	})
 }

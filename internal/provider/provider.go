@@ -57,6 +57,8 @@ type providerData struct {
 	warnUnconfigured sync.Once
 	// warnNearLimit lets one request of many say that few are left.
 	warnNearLimit sync.Once
+	// warnedRenamed has the repositories whose new name was reported.
+	warnedRenamed sync.Map
 
 	// updateStrategy may be unknown while the rest is known.
 	updateStrategy types.String

@@ -1,0 +1,93 @@
+//go:build unix
+
+package provider
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
+)
+
+// started runs a command until Bitbucket has got a request of this method, and
+// sends it a signal then.
+func (c *cli) started(t *testing.T, f *fake, method string, signal syscall.Signal, args ...string) (string, error) {
+	t.Helper()
+	var out strings.Builder
+	command := exec.CommandContext(t.Context(), os.Getenv("TF_ACC_TERRAFORM_PATH"), append(args, "-no-color")...)
+	command.Dir, command.Env, command.Stdout, command.Stderr = c.dir, c.env, &out, &out
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	arrived := func() bool {
+		for _, request := range f.Requests() {
+			if request.Method == method {
+				return true
+			}
+		}
+		return false
+	}
+	for deadline := time.Now().Add(time.Minute); !arrived() && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	}
+	target := command.Process.Pid
+	if signal == syscall.SIGKILL {
+		target = -target // The provider dies too, as it does with its machine.
+	}
+	if err := syscall.Kill(target, signal); err != nil {
+		t.Fatal(err)
+	}
+	err := command.Wait()
+	return out.String(), err
+}
+
+// Ctrl-C in the middle of a create waits for that one answer, also where it has
+// to be found out, and begins nothing else.
+func TestAccDeployKey_interruptedCreate(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]emulator.Fault{
+		"answered": {Method: "DELETE"},
+		"lost":     {Method: "POST", CarryOut: true, Times: 1, Status: 500},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f, terraform := newFake(t), newCLI(t)
+			terraform.write(t, f.config(deployKey(keyLine(newKey(t)))))
+			f.Inject(fault)
+			f.SetLatency(2 * time.Second)
+			if out, err := terraform.started(t, f, "POST", syscall.SIGINT, "apply", "-auto-approve"); err == nil || !strings.Contains(out, "nterrupt") {
+				t.Errorf("it was not interrupted: %v, %s", err, out)
+			}
+			if writes := f.writes(); len(writes) != 1 {
+				t.Errorf("sent %v", writes)
+			}
+			f.SetLatency(0)
+			f.ClearFaults()
+			terraform.must(t, "plan", "-detailed-exitcode")
+		})
+	}
+}
+
+// Nobody can read the answer of a run that was killed. The next one says which
+// key is there, and adds no second one.
+func TestAccDeployKey_killedCreate(t *testing.T) {
+	t.Parallel()
+	f, terraform := newFake(t), newCLI(t)
+	terraform.write(t, f.config(deployKey(keyLine(newKey(t)))))
+	f.Inject(emulator.Fault{Method: "POST", CarryOut: true, Hang: true, Times: 1})
+	if _, err := terraform.started(t, f, "POST", syscall.SIGKILL, "apply", "-auto-approve"); err == nil {
+		t.Error("it was not killed")
+	}
+	for deadline := time.Now().Add(time.Minute); len(f.DeployKeys("acme", "website")) == 0 && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	}
+	terraform.fails(t, []string{"apply", "-auto-approve", "-lock=false"}, "Unable to create deploy key", "terraform import bitbucket_deploy_key.NAME acme/website/10958984")
+	terraform.must(t, "import", "-lock=false", address, "acme/website/10958984")
+	terraform.must(t, "plan", "-lock=false", "-detailed-exitcode")
+	if keys := f.DeployKeys("acme", "website"); len(keys) != 1 {
+		t.Errorf("there are %v", keys)
+	}
+}

@@ -1,0 +1,234 @@
+package provider
+
+import (
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
+	"github.com/hashicorp/terraform-plugin-testing/plancheck"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
+)
+
+// An answer that holds little more than the id is completed from the list.
+func TestAccDeployKey_answerWithIDOnly(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]emulator.Fault{
+		"id alone":     {Body: `{"id":10958984}`},
+		"wrong types":  {Body: `{"id":10958984,"key":"ssh-ed25519 AAAA","label":5,"last_used":17,"repository":"x"}`},
+		"created, 201": {Body: `{"id":10958984}`, Status: http.StatusCreated},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFake(t)
+			fault.Method, fault.CarryOut = "POST", true
+			if fault.Status == 0 {
+				fault.Status = http.StatusOK
+			}
+			config := f.config(deployKey(keyLine(newKey(t)+" me"), `label = "ci"`))
+			test(t,
+				resource.TestStep{
+					PreConfig:         func() { f.Inject(fault) },
+					Config:            config,
+					ConfigStateChecks: has(map[string]string{"id": "acme/website/10958984", "label": "ci", "comment": "me", "repository_uuid": websiteUUID}),
+				},
+				resource.TestStep{Config: config, ConfigPlanChecks: planned(plancheck.ResourceActionNoop)},
+			)
+		})
+	}
+}
+
+// Bitbucket answers with something else than it was sent: the run does not
+// fail, since the key exists, and the next plan shows the difference.
+func TestAccDeployKey_answerDiffers(t *testing.T) {
+	t.Parallel()
+	f, key := newFake(t), newKey(t)
+	config := f.config(deployKey(keyLine(key+" asked"), `label = "asked"`))
+	test(t,
+		resource.TestStep{
+			PreConfig: func() {
+				f.Inject(emulator.Fault{Method: "POST", CarryOut: true, Status: 200, Times: 1, Body: fmt.Sprintf(
+					`{"id":%d,"key":%q,"label":"answered","comment":"answered","last_used":null,"owner":null,"added_on":null}`, firstID, key)})
+			},
+			Config:            config,
+			ConfigStateChecks: has(map[string]string{"label": "asked", "comment": "asked"}),
+		},
+		resource.TestStep{
+			PreConfig: func() {
+				f.EditDeployKey("acme", "website", firstID, func(k *emulator.DeployKey) { k.Label, k.Comment = "answered", "answered" })
+			},
+			Config:           config,
+			ConfigPlanChecks: planned(plancheck.ResourceActionUpdate),
+		},
+	)
+}
+
+// A key that was added stays in the state, whatever fails after that.
+func TestAccDeployKey_createdAndUnreadable(t *testing.T) {
+	t.Parallel()
+	f, terraform := newFake(t), newCLI(t)
+	terraform.write(t, f.config(deployKey(keyLine(newKey(t)), `label = "ci"`)))
+	f.Inject(emulator.Fault{Method: "POST", CarryOut: true, Status: 200, Body: `{"id":10958984}`}, emulator.Fault{Method: "GET", Status: 403})
+	terraform.fails(t, []string{"apply", "-auto-approve"}, "Unable to create deploy key", "the reply cannot be used", "could not be found out", "403 Forbidden")
+	f.ClearFaults()
+	contains(t, terraform.must(t, "state", "show", address), "(tainted)", `label = "ci"`)
+	terraform.must(t, "apply", "-auto-approve")
+	terraform.must(t, "plan", "-detailed-exitcode")
+	if keys := f.DeployKeys("acme", "website"); len(keys) != 1 {
+		t.Errorf("there are %v", keys)
+	}
+}
+
+// The error about a key that is there already holds all that it takes to adopt
+// it.
+func TestAccDeployKey_duplicate(t *testing.T) {
+	t.Parallel()
+	for name, shape := range map[string]emulator.DuplicateBehavior{"fields": emulator.DuplicateFieldErrors, "envelope": emulator.DuplicateEnvelope} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f, key, terraform := newFake(t), newKey(t), newCLI(t)
+			f.SetDuplicate(shape)
+			existing := f.AddDeployKey("acme", "website", key, "old one")
+			config := f.config(deployKey(keyLine(key), `label = "old one"`))
+			terraform.write(t, config)
+			out := terraform.fails(t, []string{"apply", "-auto-approve"}, "Unable to create deploy key", "400 Bad Request", "Someone has already added that access key to this repository",
+				"deploy key 10958984", `label "old one"`, existing.CreatedOn, "import {", "terraform import bitbucket_deploy_key.NAME acme/website/10958984", "create_before_destroy")
+			block := regexp.MustCompile(`import \{.*?\}`).FindString(out)
+			block = strings.NewReplacer("NAME", "test", " id", "\nid", "{", "{\n", "}", "\n}").Replace(block)
+			terraform.write(t, config+block)
+			contains(t, terraform.must(t, "apply", "-auto-approve"), "1 imported, 0 added, 0 changed, 0 destroyed")
+			terraform.must(t, "plan", "-detailed-exitcode")
+		})
+	}
+}
+
+// A replacement by the same key cannot come before the old one goes. That is
+// said, and nothing is lost.
+func TestAccDeployKey_createBeforeDestroy(t *testing.T) {
+	t.Parallel()
+	f, terraform, key := newFake(t), newCLI(t), newKey(t)
+	config := func(label string) string {
+		return f.config(deployKey(keyLine(key), fmt.Sprintf("label = %q", label), "lifecycle {\n create_before_destroy = true\n }"), `update_strategy = "replace"`)
+	}
+	terraform.write(t, config("a"))
+	terraform.must(t, "apply", "-auto-approve")
+	terraform.write(t, config("b"))
+	terraform.fails(t, []string{"apply", "-auto-approve"}, "Unable to create deploy key", `deploy key 10958984, label "a"`, "replaced by the same key with create_before_destroy")
+	terraform.write(t, config("a"))
+	terraform.must(t, "plan", "-detailed-exitcode")
+}
+
+// The run ends well although the answer to each write was lost.
+func TestAccDeployKey_lostAnswers(t *testing.T) {
+	t.Parallel()
+	f, key := newFake(t), newKey(t)
+	lost := func(method string) func() {
+		return func() { f.Inject(emulator.Fault{Method: method, Times: 1, CarryOut: true, Cut: true}) }
+	}
+	test(t,
+		resource.TestStep{
+			PreConfig:         lost("POST"),
+			Config:            f.config(deployKey(keyLine(key), `label = "a"`)),
+			ConfigStateChecks: has(map[string]string{"id": "acme/website/10958984", "label": "a"}),
+			PostApplyFunc:     f.expectWrites(t, "POST "+collection+" 0"),
+		},
+		resource.TestStep{
+			PreConfig:         lost("PUT"),
+			Config:            f.config(deployKey(keyLine(key), `label = "b"`)),
+			ConfigStateChecks: has(map[string]string{"id": "acme/website/10958984", "label": "b"}),
+			PostApplyFunc:     f.expectWrites(t, "PUT "+firstKey+" 0"),
+		},
+	)
+}
+
+// A repository that was renamed outside of Terraform keeps its keys, under its
+// old name in the configuration and under the new one.
+func TestAccDeployKey_renamed(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		rename                func(*fake)
+		workspace, repository string
+	}{
+		"repository": {func(f *fake) { f.RenameRepository("acme", "website", "site") }, "acme", "site"},
+		"workspace":  {func(f *fake) { f.RenameWorkspace("acme", "umbrella") }, "umbrella", "website"},
+		"moved": {func(f *fake) {
+			f.RenameRepository("acme", "website", "site")
+			f.MoveRepository("acme", "site", "other")
+		}, "other", "site"},
+		"and its name was taken": {func(f *fake) {
+			f.RenameRepository("acme", "website", "site")
+			f.AddRepository("acme", emulator.Repository{Slug: "website"})
+		}, "acme", "site"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f, terraform := newFake(t), newCLI(t)
+			first, second := keyLine(newKey(t)), keyLine(newKey(t))
+			config := func(workspace, repository, label string) string {
+				one := deployKey(first, fmt.Sprintf("label = %q", label), fmt.Sprintf("workspace = %q", workspace), fmt.Sprintf("repository = %q", repository))
+				return f.config(one + strings.NewReplacer(`"test"`, `"second"`, first, second).Replace(one))
+			}
+			terraform.write(t, config("acme", "website", "a"))
+			terraform.must(t, "apply", "-auto-approve")
+			tc.rename(f)
+			f.ForgetRequests()
+			out := terraform.must(t, "plan", "-detailed-exitcode")
+			contains(t, out, "Warning: Repository has another name now", "acme/website is called "+tc.workspace+"/"+tc.repository)
+			if strings.Count(out, "is called") != 1 {
+				t.Errorf("want one warning: %s", out)
+			}
+			terraform.write(t, config("acme", "website", "b"))
+			contains(t, terraform.must(t, "apply", "-auto-approve", "-refresh=false"), "0 added, 2 changed, 0 destroyed")
+			f.ForgetRequests()
+			terraform.write(t, config(tc.workspace, tc.repository, "b"))
+			contains(t, terraform.must(t, "apply", "-auto-approve"), "0 added, 2 changed, 0 destroyed")
+			if writes := f.writes(); len(writes) > 0 {
+				t.Errorf("sent %v", writes)
+			}
+			if out := terraform.must(t, "plan", "-detailed-exitcode"); strings.Contains(out, "another name") {
+				t.Errorf("still warns: %s", out)
+			}
+			terraform.must(t, "destroy", "-auto-approve")
+			if keys := f.DeployKeys(tc.workspace, tc.repository); len(keys) > 0 {
+				t.Errorf("there are %v", keys)
+			}
+		})
+	}
+}
+
+// The key of a repository that is renamed between plan and apply is removed
+// where it is.
+func TestAccDeployKey_renamedWhileApplying(t *testing.T) {
+	t.Parallel()
+	f, terraform := newFake(t), newCLI(t)
+	terraform.write(t, f.config(deployKey(keyLine(newKey(t)))))
+	terraform.must(t, "apply", "-auto-approve")
+	terraform.must(t, "plan", "-destroy", "-out="+filepath.Join(terraform.dir, "plan"))
+	f.RenameRepository("acme", "website", "site")
+	terraform.must(t, "apply", "plan")
+	if keys := f.DeployKeys("acme", "site"); len(keys) > 0 {
+		t.Errorf("there are %v", keys)
+	}
+}
+
+// Where no name leads to the repository, the error tells the way on.
+func TestAccDeployKey_renamedOutOfSight(t *testing.T) {
+	t.Parallel()
+	f, terraform, key := newFake(t), newCLI(t), keyLine(newKey(t))
+	terraform.write(t, f.config(deployKey(key)))
+	terraform.must(t, "apply", "-auto-approve")
+	f.RenameWorkspace("acme", "umbrella")
+	f.Inject(emulator.Fault{Path: "/%7B%7D/", Status: 404})
+	terraform.fails(t, []string{"plan"}, "Unable to read deploy key", "put the new name into the configuration (workspace, repository)", "-refresh=false")
+	f.ForgetRequests()
+	terraform.write(t, f.config(deployKey(key, `workspace = "umbrella"`)))
+	contains(t, terraform.must(t, "apply", "-auto-approve", "-refresh=false"), "0 added, 1 changed, 0 destroyed")
+	if writes := f.writes(); len(writes) > 0 {
+		t.Errorf("sent %v", writes)
+	}
+	terraform.must(t, "plan", "-detailed-exitcode")
+}
