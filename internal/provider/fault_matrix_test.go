@@ -43,8 +43,8 @@ var playedFaults = []playedFault{
 	{name: "reset before the request is read", fault: emulator.Fault{Reset: true}, cause: "connection reset"},
 	{name: "reset after it is carried out", fault: emulator.Fault{Reset: true, CarryOut: true}, cause: "connection reset"},
 	{name: "reset in the middle of the body", fault: emulator.Fault{Reset: true, Truncate: true}, cause: "connection reset|unexpected EOF", body: true},
-	{name: "truncated JSON", fault: emulator.TruncatedJSON(), cause: "not the JSON", body: true},
-	{name: "empty 200", fault: emulator.EmptyOK(), cause: "empty reply"},
+	{name: "truncated JSON", fault: emulator.TruncatedJSON(), cause: "JSON", body: true},
+	{name: "empty 200", fault: emulator.EmptyOK(), cause: "empty"},
 	{name: "HTML 502", fault: emulator.BadGateway(), cause: "502 Bad Gateway"},
 	{name: "500 after it is carried out", fault: carriedOut(emulator.ServerError()), cause: "500 Internal Server Error"},
 	{name: "503 with Retry-After", fault: emulator.Unavailable(1), cause: "503 Service Unavailable"},
@@ -54,7 +54,7 @@ var playedFaults = []playedFault{
 	{name: "slower than the timeout after it is carried out", fault: emulator.Fault{Hang: true, CarryOut: true}, cause: "no answer within", slow: true},
 	{name: "wrong content type", fault: emulator.WrongContentType(), cause: "(?i)content.type"},
 	{name: "log-in page of a proxy", fault: emulator.LoginPage(), cause: "HTML page"},
-	{name: "redirect to another host", fault: emulator.Redirect("https://login.example.com/"), cause: "302 Found"},
+	{name: "redirect to another host", fault: emulator.Redirect("https://login.example.com/"), cause: "302|redirect"},
 }
 
 func carriedOut(fault emulator.Fault) emulator.Fault {
