@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -125,4 +127,49 @@ func attached(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return "TF_REATTACH_PROVIDERS=" + string(setting)
+}
+
+// managedKey is a key in state.
+type managedKey struct {
+	name, key, label           string
+	repository, repositoryUUID string
+	id                         int64
+	tainted                    bool
+}
+
+// state reads the keys in state, without a command.
+func (c *cli) state(t *testing.T) []managedKey {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(c.dir, "terraform.tfstate"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var state struct {
+		Resources []struct {
+			Name      string
+			Instances []struct {
+				Status     string
+				Attributes struct {
+					KeyID          int64 `json:"key_id"`
+					Key, Label     string
+					Repository     string
+					RepositoryUUID string `json:"repository_uuid"`
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal(content, &state); err != nil {
+		t.Fatal(err)
+	}
+	var keys []managedKey
+	for _, resource := range state.Resources {
+		for _, instance := range resource.Instances {
+			held := instance.Attributes
+			keys = append(keys, managedKey{resource.Name, held.Key, held.Label, held.Repository, held.RepositoryUUID, held.KeyID, instance.Status == "tainted"})
+		}
+	}
+	return keys
 }

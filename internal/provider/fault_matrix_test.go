@@ -1,11 +1,8 @@
 package provider
 
 import (
-	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
 	"maps"
 	"net/http"
 	"os"
@@ -303,30 +300,8 @@ func (s *faultScene) held() (ours, others []emulator.DeployKey) {
 func (s *faultScene) state(t *testing.T) map[int64]string {
 	t.Helper()
 	labels := map[int64]string{}
-	content, err := os.ReadFile(filepath.Join(s.terraform.dir, "terraform.tfstate"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return labels
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	var state struct {
-		Resources []struct {
-			Instances []struct {
-				Attributes struct {
-					KeyID int64 `json:"key_id"`
-					Label string
-				}
-			}
-		}
-	}
-	if err := json.Unmarshal(content, &state); err != nil {
-		t.Fatal(err)
-	}
-	for _, resource := range state.Resources {
-		for _, instance := range resource.Instances {
-			labels[instance.Attributes.KeyID] = instance.Attributes.Label
-		}
+	for _, key := range s.terraform.state(t) {
+		labels[key.id] = key.label
 	}
 	return labels
 }
