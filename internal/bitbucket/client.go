@@ -106,22 +106,6 @@ func NewClient(options Options) (*Client, error) {
 	return c, nil
 }
 
-// NewTransport returns the transport that a Client uses by default. Terraform
-// has ten requests in flight, so as many connections are kept.
-func NewTransport() http.RoundTripper {
-	dialer := &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}
-	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           dialer.DialContext,
-		ForceAttemptHTTP2:     true,
-		MaxIdleConns:          32,
-		MaxIdleConnsPerHost:   32,
-		IdleConnTimeout:       90 * time.Second,
-		TLSHandshakeTimeout:   10 * time.Second,
-		ExpectContinueTimeout: time.Second,
-	}
-}
-
 // ParseBaseURL checks the root of an API: https, or http on a loopback host,
 // since a token is sent with every request.
 func ParseBaseURL(raw string) (*url.URL, error) {
