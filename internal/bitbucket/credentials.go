@@ -1,6 +1,7 @@
 package bitbucket
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -101,9 +102,12 @@ func tokenError(endpoint *url.URL, err error) error {
 		return e
 	}
 	e.readHead(refused.Response)
-	if refused.ErrorCode != "" {
+	switch {
+	case refused.ErrorCode != "":
 		e.Message = clean(strings.TrimSuffix(refused.ErrorCode+": "+refused.ErrorDescription, ": "))
-	} else {
+	case bytes.Contains(refused.Body, []byte(`_token"`)):
+		e.Message = "a reply that may hold a token"
+	default:
 		e.readBody(refused.Body)
 	}
 	return e

@@ -15,7 +15,8 @@ const maxBody = 10 << 20
 
 // try is a transport that carries out one try of a request to its end. The body
 // belongs to it: a reply that breaks off in the middle is as lost as one that
-// never came, and a time limit covers both.
+// never came, and a time limit covers both. So is what it repeats of the
+// credentials: nobody above sees them.
 type try struct {
 	timeout time.Duration
 	next    http.RoundTripper
@@ -36,17 +37,19 @@ func (t try) RoundTrip(request *http.Request) (*http.Response, error) {
 		ctx, cancel = context.WithTimeoutCause(ctx, t.timeout, fmt.Errorf("no answer within %s: %w", t.timeout, context.DeadlineExceeded))
 		defer cancel()
 	}
+	mask := maskOf(request)
 	response, err := t.next.RoundTrip(request.WithContext(ctx))
 	if err == nil {
 		var body []byte
 		body, err = readBody(response.Body)
-		response.Body = io.NopCloser(bytes.NewReader(body))
+		response.Body = io.NopCloser(bytes.NewReader(mask.hide(body)))
+		mask.hideHeader(response.Header)
 	}
 	if err != nil && ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
 	if err != nil {
-		return nil, err
+		return nil, mask.hideError(err)
 	}
 	return response, nil
 }
