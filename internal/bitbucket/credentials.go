@@ -82,6 +82,10 @@ func (o Consumer) sign(c *Client, next http.RoundTripper) http.RoundTripper {
 
 const tokenPath = "/site/oauth2/access_token"
 
+// BuysToken tells whether a request is for an access token, which is in the body
+// of the reply.
+func BuysToken(request *http.Request) bool { return request.URL.Path == tokenPath }
+
 // tokenURL is where access tokens are bought: Bitbucket's web site for its
 // API, else the host of the API itself.
 func tokenURL(base *url.URL) *url.URL {

@@ -1,15 +1,24 @@
 package provider
 
 import (
+	"bytes"
 	"context"
+	"fmt"
+	"io"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-log/tflog"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 )
 
-// loggingTransport tells at DEBUG which requests were made and how they ended.
-// Headers and bodies stay out of the log: they hold credentials and keys.
+// loggingTransport tells at DEBUG which requests were made and how they ended,
+// and at TRACE what they said. Nothing is logged that may hold credentials, and
+// should a reply repeat them, they are masked: by [bitbucket.Mask] and not by
+// tflog, which misses a copy that is cut off or wrapped.
 type loggingTransport struct{ next http.RoundTripper }
 
 // RoundTrip logs one try of a request.
@@ -23,12 +32,81 @@ func (t loggingTransport) RoundTrip(request *http.Request) (*http.Response, erro
 		"duration_ms": time.Since(start).Milliseconds(),
 	}
 	if err != nil {
-		fields["error"] = err.Error()
+		fields["error"] = bitbucket.Mask(request, err.Error())
 	} else {
 		fields["status"] = response.StatusCode
 	}
 	tflog.Debug(request.Context(), "Bitbucket API request", fields)
+	if err == nil && tflog.IsTrace(request.Context()) {
+		traceExchange(request, response)
+	}
 	return response, err
+}
+
+// maxLoggedBody bounds what is logged of one body, in bytes.
+const maxLoggedBody = 8 << 10
+
+// traceExchange logs headers and bodies, but no body where tokens are bought.
+func traceExchange(request *http.Request, response *http.Response) {
+	fields := map[string]any{
+		"method":          request.Method,
+		"path":            request.URL.EscapedPath(),
+		"status":          response.StatusCode,
+		"request_headers": loggedHeaders(request.Header),
+		"reply_headers":   bitbucket.Mask(request, loggedHeaders(response.Header)),
+	}
+	if !bitbucket.BuysToken(request) {
+		fields["request_body"] = requestBody(request)
+		fields["reply_body"] = bitbucket.Mask(request, firstOfBody(response))
+	}
+	tflog.Trace(request.Context(), "Bitbucket API exchange", fields)
+}
+
+// loggedHeader are the headers worth a log that hold no credentials, beside
+// those of the rate limit.
+var loggedHeader = []string{
+	"Accept", "Content-Length", "Content-Type", "Date", "Location", "Retry-After", "Server", "User-Agent", "Via", "Www-Authenticate",
+	"X-Accepted-Oauth-Scopes", "X-B3-Traceid", "X-Credential-Type", "X-Oauth-Scopes", "X-Request-Id",
+}
+
+func loggedHeaders(header http.Header) string {
+	var lines []string
+	for name, values := range header {
+		if slices.Contains(loggedHeader, name) || strings.HasPrefix(name, "X-Ratelimit-") {
+			lines = append(lines, fmt.Sprintf("%s: %s", name, strings.Join(values, ", ")))
+		}
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}
+
+func requestBody(request *http.Request) string {
+	if request.GetBody == nil {
+		return ""
+	}
+	body, err := request.GetBody()
+	if err != nil {
+		return ""
+	}
+	defer body.Close()
+	return firstOf(body)
+}
+
+// firstOfBody returns the beginning of a reply, and leaves the reply whole.
+func firstOfBody(response *http.Response) string {
+	first, rest := firstOf(response.Body), response.Body
+	response.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(strings.NewReader(first), rest), rest}
+	return first
+}
+
+// firstOf reads as much as is logged. An error comes again with the next read.
+func firstOf(body io.Reader) string {
+	var first bytes.Buffer
+	_, _ = io.CopyN(&first, body, maxLoggedBody)
+	return first.String()
 }
 
 // logRateLimitWait tells why nothing happens for a while.
