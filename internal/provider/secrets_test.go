@@ -1,0 +1,266 @@
+package provider
+
+import (
+	"archive/zip"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
+)
+
+const (
+	secretToken   = "ATATT3xFfGF0Qk9wZ2xhc3M/ZG9lc24nd+CBiZWxpZXZlIHRoaXMgaXMgb25lX-0=9B4E7A1C"
+	secretOfOAuth = "kP4/tZ8wLr2+Vn6xQb9_Hs3-Jm7dGf5c"
+)
+
+// Whatever happens to a key, and whatever Bitbucket or a proxy answers, nothing
+// that Terraform prints or writes holds a secret. The secrets are ephemeral
+// variables, since Terraform puts the configuration and others into a plan.
+func TestAccProvider_secretsStaySecret(t *testing.T) {
+	t.Parallel()
+	const variables = "\nvariable \"secret\" {\n  type      = string\n  ephemeral = true\n  default   = null\n}\n"
+	variable := func(value string) []string { return []string{"TF_VAR_secret=" + value, "TF_LOG_PATH=trace.log"} }
+	for name, tc := range map[string]struct {
+		lines []string
+		env   []string
+	}{
+		"API token":                 {[]string{`username = "ci@example.com"`, "token = var.secret"}, variable(secretToken)},
+		"password":                  {[]string{`username = "ci@example.com"`, "password = var.secret"}, variable(secretToken)},
+		"access token":              {[]string{"token = var.secret"}, variable(secretToken)},
+		"consumer":                  {[]string{`oauth_client_id = "consumer-id"`, "oauth_client_secret = var.secret"}, variable(secretOfOAuth)},
+		"environment: API token":    {nil, []string{"BITBUCKET_USERNAME=ci@example.com", "BITBUCKET_PASSWORD=" + secretToken}},
+		"environment: access token": {nil, []string{"BITBUCKET_OAUTH_TOKEN=" + secretToken}},
+		"environment: consumer":     {nil, []string{"BITBUCKET_OAUTH_CLIENT_ID=consumer-id", "BITBUCKET_OAUTH_CLIENT_SECRET=" + secretOfOAuth}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f, terraform := newRepeating(t), newCLI(t, append(tc.env, "TF_LOG=TRACE")...)
+			key, imported := keyLine(newKey(t)), f.AddDeployKey("acme", "website", newKey(t), "imported")
+			importing := fmt.Sprintf("\nimport {\n  to = bitbucket_deploy_key.imported\n  id = \"acme/website/%d\"\n}\n", imported.ID) +
+				strings.Replace(deployKey(keyLine(imported.Key), `label = "imported"`), `"test"`, `"imported"`, 1)
+			created, changed := importing+deployKey(key), importing+deployKey(key, `label = "changed"`)
+
+			var printed strings.Builder
+			run := func(succeeds bool, config string, args ...string) {
+				t.Helper()
+				terraform.write(t, f.configWith(variables+config, append(tc.lines, "max_retries = 0")...))
+				out, ok := terraform.run(t, args...)
+				printed.WriteString(out)
+				if ok != succeeds {
+					t.Errorf("%v: got success %t: %s", args, ok, out)
+				}
+			}
+			run(true, created, "validate")
+			run(true, created, "plan", "-out=saved.tfplan")
+			run(true, created, "apply", "saved.tfplan")
+			run(false, changed+everyTrouble(`resource "bitbucket_deploy_key"`, key), "apply", "-auto-approve")
+			run(false, changed+everyTrouble(`data "bitbucket_deploy_keys"`), "plan")
+			f.Inject(emulator.Fault{Method: "DELETE", Status: 403, Times: 1})
+			run(false, changed, "destroy", "-auto-approve")
+			f.tokens.Store(true)
+			run(!strings.Contains(name, "consumer"), changed, "destroy", "-auto-approve")
+
+			secrets := []string{secretToken, secretOfOAuth}
+			for _, request := range f.Requests() {
+				if token, ok := strings.CutPrefix(request.Authorization, "Bearer "); ok {
+					secrets = append(secrets, token)
+				}
+			}
+			written := writtenBy(t, terraform)
+			written["output"] = printed.String()
+			for file, text := range written {
+				if part := partOfSecret(text, secrets); part != "" {
+					t.Errorf("%s holds %q", file, part)
+				}
+			}
+			contains(t, written["trace.log"]+written["output"], "Bitbucket API exchange", "Authorization: ")
+		})
+	}
+}
+
+// repeating is an emulator behind something that repeats requests.
+type repeating struct {
+	*fake
+	// tokens tells to repeat also what asks for an access token.
+	tokens atomic.Bool
+}
+
+func newRepeating(t *testing.T) *repeating {
+	t.Helper()
+	f := &repeating{fake: newFake(t)}
+	f.Revoke()
+	f.AllowBasic("ci@example.com", secretToken)
+	f.AllowBearer(secretToken)
+	f.AllowConsumer("consumer-id", url.QueryEscape(secretOfOAuth), 7200)
+	for name, fault := range troubles {
+		fault.Path = "/acme/" + name + "/"
+		f.Inject(fault)
+	}
+	server := httptest.NewServer(f)
+	t.Cleanup(server.Close)
+	f.url = server.URL
+	return f
+}
+
+// troubles are what repositories of this name answer.
+var troubles = map[string]emulator.Fault{
+	"unauthorized": emulator.Unauthorized(),
+	"forbidden":    emulator.Forbidden(),
+	"failing":      emulator.ServerError(),
+	"page":         emulator.BadGateway(),
+	"cut":          {Cut: true},
+	"truncated":    {Truncate: true},
+}
+
+// repeats are the same for what has something of the request in it.
+var repeats = map[string]func(w http.ResponseWriter, said string){
+	"repeats-in-json": func(w http.ResponseWriter, said string) {
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = fmt.Fprintf(w, `{"error": {"message": %q, "detail": %[1]q, "fields": {%[1]q: [%[1]q]}, "id": %[1]q}}`, said)
+	},
+	"repeats-in-text": func(w http.ResponseWriter, said string) {
+		w.WriteHeader(http.StatusProxyAuthRequired)
+		for ; len(said) > 50; said = said[50:] {
+			_, _ = fmt.Fprintln(w, said[:50])
+		}
+		_, _ = fmt.Fprintln(w, said)
+	},
+	"repeats-in-title": func(w http.ResponseWriter, said string) {
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = fmt.Fprintf(w, "<html><title>%s</title>", said)
+	},
+	"repeats-in-headers": func(w http.ResponseWriter, said string) {
+		for _, name := range []string{"Retry-After", "Www-Authenticate", "X-Request-Id", "X-Oauth-Scopes", "X-Ratelimit-Limit", "Location"} {
+			w.Header().Set(name, said)
+		}
+		w.WriteHeader(http.StatusServiceUnavailable)
+	},
+	"repeats-in-success": func(w http.ResponseWriter, said string) {
+		_, _ = fmt.Fprintf(w, `{"id": 7, "key": %q, "label": %[1]q, "comment": %[1]q, "created_on": %[1]q, "values": [{"id": 7, "key": %[1]q, "label": %[1]q}]}`, said)
+	},
+	"repeats-no-http": func(w http.ResponseWriter, said string) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		_, _ = fmt.Fprintf(conn, "%s\r\n\r\n", said)
+		_ = conn.Close()
+	},
+}
+
+func (f *repeating) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	_, password, _ := r.BasicAuth()
+	said := fmt.Sprintf("Refused: Authorization: %s %s", password, r.Header.Get("Authorization"))
+	for name, repeat := range repeats {
+		switch {
+		case !strings.Contains(r.URL.Path, "/acme/"+name+"/"):
+		case r.Method == http.MethodDelete:
+			w.WriteHeader(http.StatusNoContent)
+			return
+		default:
+			repeat(w, said)
+			return
+		}
+	}
+	if f.tokens.Load() && strings.HasPrefix(r.URL.Path, "/site/") {
+		w.WriteHeader(http.StatusUnauthorized)
+		_, _ = fmt.Fprintf(w, `{"error": "invalid_client", "error_description": %q}`, said)
+		return
+	}
+	f.fake.ServeHTTP(w, r)
+}
+
+// everyTrouble is a block of this kind for each of the repositories that make
+// trouble.
+func everyTrouble(kind string, lines ...string) string {
+	var names []string
+	for name := range troubles {
+		names = append(names, fmt.Sprintf("%q", name))
+	}
+	for name := range repeats {
+		names = append(names, fmt.Sprintf("%q", name))
+	}
+	return fmt.Sprintf("\n%s \"trouble\" {\n  for_each   = toset([%s])\n  workspace  = \"acme\"\n  repository = each.key\n  %s\n}\n", kind, strings.Join(names, ", "), strings.Join(lines, "\n  "))
+}
+
+// writtenBy returns the texts of all files that the CLI wrote, those inside of
+// a saved plan too.
+func writtenBy(t *testing.T, terraform *cli) map[string]string {
+	t.Helper()
+	texts := map[string]string{}
+	read := func(name string, open func() (io.ReadCloser, error)) {
+		file, err := open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		text, err := io.ReadAll(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[name] = string(text)
+	}
+	err := filepath.WalkDir(terraform.dir, func(path string, entry fs.DirEntry, err error) error {
+		name := entry.Name()
+		if err != nil || entry.IsDir() || name == "main.tf" || name == "cli.tfrc" {
+			return err
+		}
+		read(name, func() (io.ReadCloser, error) { return os.Open(path) })
+		if filepath.Ext(name) == ".tfplan" {
+			plan, err := zip.NewReader(strings.NewReader(texts[name]), int64(len(texts[name])))
+			if err != nil {
+				return err
+			}
+			for _, file := range plan.File {
+				read(name+"/"+file.Name, file.Open)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"terraform.tfstate", "terraform.tfstate.backup", "saved.tfplan/tfplan"} {
+		if texts[name] == "" {
+			t.Errorf("the test did not look into %s", name)
+		}
+	}
+	return texts
+}
+
+// partOfSecret returns a part of one of the secrets that is in the text, plain
+// or as base64 in any alphabet and alignment, also where lines were wrapped.
+func partOfSecret(text string, secrets []string) string {
+	const length = 16
+	parts := map[string]bool{}
+	for _, secret := range secrets {
+		forms := []string{secret, url.QueryEscape(secret)}
+		for before := range 3 {
+			form := base64.StdEncoding.EncodeToString([]byte(strings.Repeat(" ", before) + secret))
+			forms = append(forms, form, strings.NewReplacer("+", "-", "/", "_").Replace(form))
+		}
+		for _, form := range forms {
+			for ; len(form) >= length; form = form[1:] {
+				parts[form[:length]] = true
+			}
+		}
+	}
+	for _, text := range []string{text, strings.Join(strings.Fields(text), "")} {
+		for i := range max(0, len(text)-length+1) {
+			if part := text[i : i+length]; parts[part] {
+				return part
+			}
+		}
+	}
+	return ""
+}
