@@ -74,19 +74,29 @@ func (k PublicKey) SameMaterial(other PublicKey) bool {
 
 // FingerprintSHA256 is the fingerprint as ssh-keygen -l prints it.
 func (k PublicKey) FingerprintSHA256() string {
-	sum := sha256.Sum256(k.blob)
+	sum := sha256.Sum256(k.canonical())
 	return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:])
 }
 
 // FingerprintMD5 is the fingerprint as ssh-keygen -l -E md5 prints it, without
 // the prefix "MD5:".
 func (k PublicKey) FingerprintMD5() string {
-	sum := md5.Sum(k.blob) //nolint:gosec // See the import.
+	sum := md5.Sum(k.canonical()) //nolint:gosec // See the import.
 	octets := make([]string, len(sum))
 	for i, octet := range sum {
 		octets[i] = hex.EncodeToString([]byte{octet})
 	}
 	return strings.Join(octets, ":")
+}
+
+// canonical is the key as OpenSSH writes it, which is what it takes fingerprints
+// of: other programs have put needless zeros in front of the numbers.
+func (k PublicKey) canonical() []byte {
+	parsed, err := ssh.ParsePublicKey(k.blob)
+	if err != nil {
+		return k.blob
+	}
+	return parsed.Marshal()
 }
 
 // rsaBits is the length of an RSA key, 0 for any other.
