@@ -1,0 +1,139 @@
+package sshkey
+
+import (
+	"encoding/base64"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+)
+
+func FuzzSplit(f *testing.F) {
+	for _, line := range openSSHLines(f) {
+		f.Add(line, "me@host")
+	}
+	f.Add("ssh-ed25519 AAAA", "")
+	f.Add(" ssh-ed25519\t \tAAAA \n", "  build agent  of acme\r\n")
+	f.Add("\u00a0ssh-\u00a0 AAB= \u2003x\u2003", "\u00a0\v")
+	f.Add("ssh-ed25519 AAAA\xff", "a\nb")
+	f.Fuzz(func(t *testing.T, line, comment string) {
+		key, err := Split(line)
+		if err != nil {
+			return
+		}
+		bare, err := Split(key.String())
+		if err != nil || !bare.SameMaterial(key) || bare.Comment != "" || bare.String() != key.String() {
+			t.Errorf("%q reads as %+v (%v), not as %+v", key.String(), bare, err, key)
+		}
+		sent := key.WithComment(comment)
+		again, err := Split(sent)
+		if err != nil || !again.SameMaterial(key) || again.Comment != strings.TrimSpace(comment) {
+			t.Errorf("%q reads as %+v (%v), want %+v with comment %q", sent, again, err, key, comment)
+		}
+	})
+}
+
+func FuzzCheck(f *testing.F) {
+	lines := openSSHLines(f)
+	for _, line := range lines {
+		f.Add(line)
+	}
+	f.Add("")
+	f.Add("-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n-----END OPENSSH PRIVATE KEY-----\n")
+	f.Add(lines[0] + "\n-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA")
+	f.Add(strings.TrimSuffix(lines[0], " ed25519") + "AAAA")
+	f.Add("ssh-ed25519 b3BlbnNzaC1rZXktdjEAAAAA")
+	f.Add("MIIEvgIBADANBgkqhkiG9w0BAQEFAASC")
+	f.Add("PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none")
+	f.Add("---- BEGIN SSH2 PUBLIC KEY ----\nAAAA\n---- END SSH2 PUBLIC KEY ----")
+	f.Add("-----BEGIN PUBLIC KEY-----\nMCow\n-----END PUBLIC KEY-----")
+	f.Add(lines[0] + "\n" + lines[1])
+	f.Add(lines[0] + " " + lines[1])
+	f.Add(lines[0][:40] + "\r\n" + lines[0][40:])
+	f.Add(`no-pty,command="ls -l" ` + lines[0])
+	f.Add("ssh-ed25519-cert-v01@openssh.com AAAA")
+	f.Add("\u200b" + lines[0])
+	f.Add("ssh-ed25519 AAAA\x1b[31m")
+	f.Add("ssh-ed25519 hunter2!hunter2!hunter2!")
+	f.Add("ATATT3xFfGF0 secret")
+	f.Fuzz(func(t *testing.T, text string) {
+		problem := Check(text)
+		if around := Check("\t " + text + "\r\n"); !reflect.DeepEqual(around, problem) {
+			t.Errorf("with white space around it: %v, else: %v", around, problem)
+		}
+		if HoldsPrivateKey(text) && (problem == nil || !problem.MaybeSecret) {
+			t.Errorf("a private key may be shown: %v", problem)
+		}
+		if problem != nil {
+			for word := range strings.FieldsSeq(text) {
+				if len(word) > 24 && strings.Contains(problem.Error(), word) {
+					t.Errorf("the message repeats %q", word)
+				}
+			}
+			return
+		}
+		key, err := Split(text)
+		if err != nil {
+			t.Fatalf("no problem, but no key either: %v", err)
+		}
+		refused := key.Refusal() != ""
+		if key.Doubt() == "" {
+			expectOpenSSH(t, key)
+		} else if refused {
+			t.Error("only an RSA key is refused, and that is on Bitbucket's list")
+		}
+	})
+}
+
+// The bytes of a key are tried by themselves: in base64 hardly any change of
+// the text would reach them.
+func FuzzFingerprint(f *testing.F) {
+	for _, line := range append(openSSHLines(f), dsaLine(f), "ssh-ed25519 AAAA", "ssh-future AAAACnNzaC1mdXR1cmU=") {
+		key, err := Split(line)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(key.blob)
+	}
+	allowed := []string{ssh.KeyAlgoED25519, ssh.KeyAlgoRSA, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521}
+	f.Fuzz(func(t *testing.T, blob []byte) {
+		parsed, err := ssh.ParsePublicKey(blob)
+		if err != nil || !slices.Contains(allowed, parsed.Type()) {
+			return
+		}
+		line := parsed.Type() + " " + base64.StdEncoding.EncodeToString(blob)
+		if problem := Check(line); problem != nil {
+			t.Fatalf("OpenSSH takes %q: %v", line, problem)
+		}
+		key, err := Split(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if key.Doubt() != "" {
+			t.Errorf("doubted: %s", key.Doubt())
+		}
+		expectOpenSSH(t, key)
+	})
+}
+
+// expectOpenSSH fails the test unless OpenSSH reads the line that is sent for a
+// key as the same key.
+func expectOpenSSH(t *testing.T, key PublicKey) {
+	t.Helper()
+	line := key.WithComment(key.Comment)
+	parsed, comment, _, _, err := ssh.ParseAuthorizedKey([]byte(line))
+	if err != nil {
+		t.Fatalf("OpenSSH does not take %q: %v", line, err)
+	}
+	if parsed.Type() != key.Type || comment != key.Comment {
+		t.Errorf("got type %q and comment %q, want %q and %q", key.Type, key.Comment, parsed.Type(), comment)
+	}
+	if got, want := key.FingerprintSHA256(), ssh.FingerprintSHA256(parsed); got != want {
+		t.Errorf("SHA256 is %s, want %s", got, want)
+	}
+	if got, want := key.FingerprintMD5(), ssh.FingerprintLegacyMD5(parsed); got != want {
+		t.Errorf("MD5 is %s, want %s", got, want)
+	}
+}
