@@ -135,12 +135,14 @@ func deployKeyID(repository bitbucket.Repository, id int64) string {
 	return repository.String() + "/" + strconv.FormatInt(id, 10)
 }
 
-// parseDeployKeyID takes an import id apart. ok is false for anything else.
+// parseDeployKeyID takes an import id apart. ok is false for anything else, also
+// for another spelling of the number.
 func parseDeployKeyID(text string) (repository bitbucket.Repository, id int64, ok bool) {
 	parts := strings.Split(text, "/")
 	if len(parts) != 3 || !isSlugOrUUID(parts[0]) || !isSlugOrUUID(parts[1]) {
 		return bitbucket.Repository{}, 0, false
 	}
+	repository = bitbucket.Repository{Workspace: parts[0], Slug: parts[1]}
 	id, err := strconv.ParseInt(parts[2], 10, 64)
-	return bitbucket.Repository{Workspace: parts[0], Slug: parts[1]}, id, err == nil && id > 0
+	return repository, id, err == nil && id > 0 && deployKeyID(repository, id) == text
 }
