@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -14,8 +15,12 @@ import (
 	"unicode"
 )
 
-// maxMessage bounds what is shown of a reply, in characters.
-const maxMessage = 500
+const (
+	// maxMessage bounds what is shown of one text of a reply, in characters.
+	maxMessage = 500
+	// maxNames bounds how many fields or scopes are shown.
+	maxNames = 50
+)
 
 // Error is a request that did not end as asked. Its text and fields never hold
 // credentials.
@@ -53,11 +58,11 @@ type Error struct {
 	named bool
 }
 
-// Error says it in one line.
+// Error says it in one bounded line: net/http quotes what it cannot read.
 func (e *Error) Error() string {
 	request := e.Method + " " + e.Path + ": "
 	if e.Err != nil {
-		return request + e.Err.Error()
+		return request + clean(e.Err.Error())
 	}
 	text := request + strings.TrimSpace(fmt.Sprintf("%d %s", e.Status, http.StatusText(e.Status)))
 	if e.Message != "" {
@@ -167,9 +172,9 @@ func (e *Error) readWords(body []byte) {
 // readFields reads messages by field: {"key": ["…"]}, {"key": "…"} or
 // {"key": [{"message": "…"}]}.
 func (e *Error) readFields(fields map[string]json.RawMessage) {
-	for field, raw := range fields {
-		messages := texts(raw)
-		if field == "type" || len(messages) == 0 {
+	for _, field := range slices.Sorted(maps.Keys(fields)) {
+		messages := texts(fields[field])
+		if field == "type" || len(messages) == 0 || len(e.Fields) == maxNames {
 			continue
 		}
 		if e.Fields == nil {
@@ -201,13 +206,15 @@ func (e *Error) readDetail(raw json.RawMessage) {
 	e.Detail = clean(strings.Join(texts(raw), " "))
 }
 
-// texts finds the messages in a text, a {"message"} or a list of either.
+// texts finds the messages in a text, a {"message"} or a list of either, of which
+// only the first ones are taken where they are too long to be shown together.
 func texts(raw json.RawMessage) []string {
 	var list []json.RawMessage
 	if json.Unmarshal(raw, &list) != nil {
 		list = []json.RawMessage{raw}
 	}
 	var found []string
+	shown := 0
 	for _, item := range list {
 		var text string
 		var object struct {
@@ -218,6 +225,9 @@ func texts(raw json.RawMessage) []string {
 		}
 		if text = clean(text); text != "" {
 			found = append(found, text)
+		}
+		if shown += len(text); shown > maxMessage {
+			break
 		}
 	}
 	return found
@@ -260,6 +270,7 @@ func clean(text string) string {
 }
 
 func cleanAll(texts []string) []string {
+	texts = texts[:min(len(texts), maxNames)]
 	for i, text := range texts {
 		texts[i] = clean(text)
 	}

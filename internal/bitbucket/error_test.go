@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -174,7 +175,11 @@ func TestError_hostileBodies(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 700)
 	cutOff := strings.Repeat("x", 500) + "…"
-	many := strings.Repeat(`"`+strings.Repeat("y", 100)+`",`, 1000)
+	many := strings.Repeat(`"`+strings.Repeat("y", 100)+`",`, 3000)
+	var manyFields strings.Builder
+	for i := range 3000 {
+		fmt.Fprintf(&manyFields, `"%d":%s`, i, many[:103])
+	}
 	manyCutOff := strings.Repeat(strings.Repeat("y", 100)+" ", 4) + strings.Repeat("y", 96) + "…"
 	for name, tc := range map[string]struct{ body, message string }{
 		"white space":           {" \r\n\t ", "an empty reply"},
@@ -218,7 +223,9 @@ func TestError_hostileBodies(t *testing.T) {
 		"control in a field":    {`{"error":{"message":"No.","fields":{"a\nb":["c\u001bd"]}}}`, "No."},
 		"fields of other types": {`{"error":{"message":"No.","fields":{"a":5,"b":null,"c":[5,{"d":1}],"d":{"e":"f"}}}}`, "No."},
 		"control in the id":     {`{"error":{"message":"No.","id":"a\nb"}}`, "No."},
-		"many fields":           {`{"a":[` + many + `"z"]}`, manyCutOff},
+		"many in a field":       {`{"a":[` + many + `"z"]}`, manyCutOff},
+		"many fields":           {`{` + manyFields.String() + `"z":"z"}`, manyCutOff},
+		"many scopes":           {`{"error":{"message":"No.","detail":{"required":[` + many + `"z"],"granted":[` + many + `"z"]}}}`, "No."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -227,19 +234,32 @@ func TestError_hostileBodies(t *testing.T) {
 			if e.Message != tc.message {
 				t.Errorf("got message %.700q, want %q", e.Message, tc.message)
 			}
-			shown := append([]string{e.Message, e.Detail, e.RequestID}, e.Required...)
-			for field, messages := range e.Fields {
-				shown = append(append(shown, field), messages...)
-			}
-			for _, text := range shown {
-				if n := utf8.RuneCountInString(text); n > maxMessage+30 {
-					t.Errorf("%d characters are shown: %s…", n, text[:100])
-				}
-				if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) || !utf8.ValidString(text) {
-					t.Errorf("%q cannot be printed", text)
-				}
-			}
+			expectShowable(t, &e)
 		})
+	}
+}
+
+// expectShowable fails the test unless all that is shown of an error are bounded
+// lines that can be printed.
+func expectShowable(t *testing.T, e *Error) {
+	t.Helper()
+	shown := slices.Concat([]string{e.Error(), e.Message, e.Detail, e.RequestID, e.RetryAfter}, e.Required, e.Granted)
+	for field, messages := range e.Fields {
+		shown = append(append(shown, field), messages...)
+	}
+	all := 0
+	for _, text := range shown {
+		n := utf8.RuneCountInString(text)
+		all += n
+		if n > 3*maxMessage { // Quoted it may be twice as long, and is a part of the error.
+			t.Errorf("%d characters are shown: %s…", n, text[:100])
+		}
+		if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) || !utf8.ValidString(text) {
+			t.Errorf("%q cannot be printed", text)
+		}
+	}
+	if all > 300*maxMessage {
+		t.Errorf("%d characters are shown", all)
 	}
 }
 

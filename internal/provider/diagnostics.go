@@ -88,10 +88,9 @@ func describe(err error) string {
 	if !ok {
 		return err.Error()
 	}
-	request := refused.Method + " " + refused.Path + ": "
-	lines := []string{request + strings.TrimSpace(fmt.Sprintf("%d %s", refused.Status, http.StatusText(refused.Status)))}
+	lines := []string{strings.TrimSpace(fmt.Sprintf("%s %s: %d %s", refused.Method, refused.Path, refused.Status, http.StatusText(refused.Status)))}
 	if refused.Err != nil {
-		lines[0] = request + refused.Err.Error()
+		lines[0] = refused.Error()
 	}
 	line := func(name, value string) {
 		if value != "" {
