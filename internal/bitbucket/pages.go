@@ -44,5 +44,8 @@ func (c *Client) page(ctx context.Context, u *url.URL) (values []json.RawMessage
 	if err != nil || !sameOrigin(next, c.base) || next.User != nil {
 		return nil, nil, unusable(http.MethodGet, u, "its link to the next page does not lead to "+c.base.Scheme+"://"+c.base.Host)
 	}
+	if len(next.EscapedPath()) > maxMessage { // It would be shown with every error of that page.
+		return nil, nil, unusable(http.MethodGet, u, "its link to the next page is too long")
+	}
 	return values, next, nil
 }

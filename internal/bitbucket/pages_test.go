@@ -90,6 +90,7 @@ func TestPages_refusesNextElsewhere(t *testing.T) {
 		"a script":            "javascript:alert(1)",
 		"broken":              "http://[::1",
 		"control characters":  "ORIGIN/\t",
+		"too long to show":    "ORIGIN/" + strings.Repeat("x", 600),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
