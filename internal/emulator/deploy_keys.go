@@ -271,7 +271,7 @@ func listKeys(c call, at *Workspace, repository *Repository) reply {
 func (c call) next(query url.Values, number int) string {
 	next := c.origin() + c.path + "?"
 	if query.Has("pagelen") {
-		next += "pagelen=" + query.Get("pagelen") + "&"
+		next += "pagelen=" + url.QueryEscape(query.Get("pagelen")) + "&"
 	}
 	return next + "page=" + strconv.Itoa(number)
 }
