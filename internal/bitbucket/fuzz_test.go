@@ -1,0 +1,186 @@
+package bitbucket
+
+import (
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// addRecorded makes seeds of all recorded bodies.
+func addRecorded(f *testing.F, add func(body string)) {
+	f.Helper()
+	files, err := filepath.Glob("testdata/*.json")
+	if err != nil || len(files) == 0 {
+		f.Fatalf("no recorded bodies: %v", err)
+	}
+	for _, file := range files {
+		body, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		add(string(body))
+	}
+}
+
+// expectUnusable fails the test unless err says, fit to be shown, that a read
+// failed.
+func expectUnusable(t *testing.T, err error) {
+	t.Helper()
+	e := asError(t, err)
+	if e.Method != http.MethodGet {
+		t.Errorf("the method is %q", e.Method)
+	}
+	expectShowable(t, e)
+}
+
+func FuzzDeployKey(f *testing.F) {
+	addRecorded(f, func(body string) { f.Add(body) })
+	f.Add(oneKey)
+	f.Add(oneKey + oneKey)
+	f.Add(`[` + oneKey + `]`)
+	f.Add(`{"id": 1235, "key": "ssh-ed25519 AAAA"}`)
+	f.Add(`{"id": 1234, "ID": -1, "key": "ssh-ed25519 AAAA"}`)
+	f.Add(`{"id": 1234, "key": "", "Key": null}`)
+	f.Add(`{"id": 1234.0, "key": "ssh-ed25519 AAAA", "repository": null}`)
+	f.Add(`{"id": 18446744073709552850, "key": "ssh-ed25519 AAAA"}`)
+	f.Add(`{"type": "error", "error": {"message": "No."}}`)
+	f.Add("null")
+	f.Add("<html><title>Sign in\x1b</title>")
+	f.Fuzz(func(t *testing.T, body string) {
+		c := newInMemoryClient(t, answer(200, body), withRetries(0))
+		key, err := c.FindDeployKey(t.Context(), repository, 1234)
+		switch {
+		case err != nil:
+			expectUnusable(t, err)
+			if key != nil {
+				t.Errorf("got %+v with error %v", key, err)
+			}
+		case key.ID != 1234 || key.Key == "":
+			t.Errorf("got %+v", key)
+		}
+	})
+}
+
+// A page and a redirect say where to go on. Credentials go along, so it must be
+// to the origin that they are for.
+func FuzzPage(f *testing.F) {
+	addRecorded(f, func(body string) { f.Add(body, "") })
+	for _, next := range []string{
+		"", "?page=2", "#x", "x/", "//127.0.0.1/2.0/x", "http://127.0.0.1/!api/internal?page=a%2Fb%20c&&q=%22",
+		"https://127.0.0.1/", "http://127.0.0.1:80/", "http://127.0.0.1.example.com/", "http://127.0.0.1@example.com/", "http://a:b@127.0.0.1/",
+		"//example.com/", `/\\example.com/`, "http:x", "http:///x", "file:///etc/passwd", "http://[::1", "http://127.0.0.1/\t",
+		strings.Repeat("/é", 1000),
+	} {
+		f.Add(`{"values": [`+oneKey+`], "next": "`+next+`"}`, next)
+	}
+	f.Add(`{"values": [`+oneKey+`, `+oneKey+`, {"id": 7, "key": "k"}]}`, "")
+	f.Add(`{"values": [{"id": -7, "key": "k"}], "next": 5}`, "")
+	f.Add(`{"values": [null]}`, "")
+	f.Add(`{"values": null, "next": "?"}`, "")
+	f.Add("", strings.Repeat("\n", 1000))
+	f.Fuzz(func(t *testing.T, body, location string) {
+		requests := 0
+		c := newInMemoryClient(t, nil, withRetries(0), func(o *Options) {
+			o.BaseURL = "http://127.0.0.1/2.0"
+			o.Transport = carrier(func(r *http.Request) (*http.Response, error) {
+				if r.URL.Scheme != "http" || r.URL.Host != "127.0.0.1" || r.Host != "" && r.Host != r.URL.Host {
+					t.Errorf("asked for %s of %q", r.URL, r.Host)
+				}
+				reply := answer(200, body)
+				switch requests++; {
+				case requests == 1 && location != "":
+					reply = answer(302, body, "Location: "+location)
+				case requests > 4: // Bitbucket's lists end as well.
+					reply = answer(200, `{"values": []}`)
+				}
+				return inMemory{reply}.RoundTrip(r)
+			})
+		})
+		keys, err := c.DeployKeys(t.Context(), repository)
+		if err != nil {
+			expectUnusable(t, err)
+			if keys != nil {
+				t.Errorf("got %+v with error %v", keys, err)
+			}
+		}
+		seen := map[int64]bool{}
+		for _, key := range keys {
+			if key.ID <= 0 || key.Key == "" || seen[key.ID] {
+				t.Errorf("%+v is no key, or was there before", key)
+			}
+			seen[key.ID] = true
+		}
+	})
+}
+
+func FuzzError(f *testing.F) {
+	addRecorded(f, func(body string) { f.Add(404, body, "", "") })
+	f.Add(400, `{"type":"error","error":{"message":"Bad request","fields":{"src":["This field is required."]},"detail":"You must.","id":"d23a1cc5"}}`, "abc", "")
+	f.Add(400, `{"key": [{"message": "Someone has already added that access key to this repository."}], "a": "b"}`, "", "")
+	f.Add(401, `{"error": ["a", {"message": "b"}, 5]}`, "", "")
+	f.Add(403, `{"error": {"message": "No.", "detail": {"required": ["account", "a\u001bb"], "granted": ["webhook"]}}}`, "", "")
+	f.Add(403, `{"error": {"fields": {"a\u0000": "1", "a\u0001": "2"}, "id": "a\nb"}}`, "", "")
+	f.Add(429, "Rate limit for this resource has been exceeded", "a\xff\u202eb", "3600")
+	f.Add(502, "\r\n<html>\n<head><title>\n 502 \"Bad\\\nGateway </title>", "", "soon\x1b")
+	f.Add(200, "caf\xe9 \ufffd \u0085\u2028\u200b", "", "")
+	f.Add(-1, "", "\n", "\n")
+	u := &url.URL{Path: "/2.0/x"}
+	f.Fuzz(func(t *testing.T, status int, body, requestID, retryAfter string) {
+		response := &http.Response{StatusCode: status, Header: http.Header{"X-Request-Id": {requestID}, "Retry-After": {retryAfter}}}
+		read := func() *Error { return newError(http.MethodPut, u, response, &reply{body: []byte(body)}) }
+		e := read()
+		if e.Message == "" || e.Status != status {
+			t.Errorf("got %+v", e)
+		}
+		if again := read(); !reflect.DeepEqual(again, e) {
+			t.Errorf("read as %+v and as %+v", e, again)
+		}
+		expectShowable(t, e)
+	})
+}
+
+// However often a server says that it has no time, and for however long, a read
+// ends: after all its tries have waited for as long as they may.
+func FuzzAskedWait(f *testing.F) {
+	for _, wait := range []string{
+		"", "0", "-0", "120", "1.25", "1e3", "0x1p3", "600", "601", "8999999999", "9e9", "9223372036854775807", "1e400", "-1", "NaN", "Inf", "soon",
+		"946684920", "Sat, 01 Jan 2000 00:01:30 GMT", "Fri, 31 Dec 1999 23:59:59 GMT", "Fri, 31 Dec 9999 23:59:59 GMT", "Monday, 01-Jan-00 00:00:00 GMT",
+	} {
+		f.Add(429, wait, "")
+		f.Add(429, "", wait)
+		f.Add(503, wait, wait)
+	}
+	f.Add(500, "3600", "3600")
+	f.Add(200, "3600", "3600")
+	f.Fuzz(func(t *testing.T, status int, retryAfter, reset string) {
+		synctest.Test(t, func(t *testing.T) {
+			head := http.Header{"Retry-After": {retryAfter}, "X-Ratelimit-Reset": {reset}}
+			wait, named := askedWait(&http.Response{StatusCode: status, Header: head}, time.Now())
+			if wait < 0 || wait != 0 && !named {
+				t.Errorf("a wait of %v, named: %t", wait, named)
+			}
+			c := newInMemoryClient(t, nil, func(o *Options) {
+				o.Transport = carrier(func(r *http.Request) (*http.Response, error) {
+					return &http.Response{StatusCode: status, Header: head, Body: http.NoBody, Request: r}, nil
+				})
+			})
+			start := time.Now()
+			if _, err := c.FindDeployKey(t.Context(), repository, 1234); err == nil {
+				t.Error("got a key from an empty reply")
+			}
+			most := 3 * maxAskedWait
+			if status == http.StatusTooManyRequests {
+				most = 10 * time.Minute // For all tries together.
+			}
+			if waited := time.Since(start); waited > most {
+				t.Errorf("waited %v", waited)
+			}
+		})
+	})
+}
