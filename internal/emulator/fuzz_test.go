@@ -1,0 +1,101 @@
+package emulator_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
+)
+
+// Whatever arrives, the answer is a whole one, and each key stays one that can
+// be told from the others.
+func FuzzServeHTTP(f *testing.F) {
+	const token = "/site/oauth2/access_token"
+	add := func(method, path, query, body string) { f.Add(method, path, query, "Bearer token", body) }
+	for _, query := range []string{"", "pagelen=1&page=2", "pagelen=%2B1", "pagelen=101", "page=9223372036854775807&pagelen=100", "page=0", "pagelen=1;page=2", "%zz"} {
+		add("GET", keys, query, "")
+	}
+	for _, path := range []string{
+		keys + "/", keys + "/1", keys + "/3/", keys + "/-1", keys + "/99999999999999999999", "/2.0/repositories/%7B%7D/" + url.PathEscape(repositoryUUID) + "/deploy-keys",
+		"/2.0/repositories/%61CME/sandbox/deploy-keys", "/2.0/repositories/acme%2Fsandbox/deploy-keys", "/2.0/repositories/\xff/x/deploy-keys", "/2.0/repositories/%ff/x/deploy-keys",
+		"/2.0/repositories/" + workspaceUUID + "/sandbox/deploy-keys", "/2.0//", "/acme/sandbox", "", "*", "acme?x#y",
+	} {
+		add("GET", path, "", "")
+	}
+	for _, body := range []string{
+		`{"key": "` + publicKey(9) + ` me@host", "label": " ci "}`, `{"key": "` + publicKey(1) + `"}`, `{"key": "` + publicKey(9) + `\u00a0"}`, `{"key": "\u0000"}`,
+		`{"key": null, "label": "\ud800"}`, `{"label": "ci"}`, `{"key": 5}`, "null", "[]", "\xff", "",
+	} {
+		add("POST", keys, "", body)
+		add("PUT", keys+"/1", "", body)
+	}
+	add("DELETE", keys+"/1", "", "")
+	add("HEAD", keys, "", "")
+	add("\n", keys, "", "")
+	f.Add("POST", token, "", "Basic aWQ6c2VjcmV0", "grant_type=client_credentials")
+	f.Add("POST", token, "", "Basic aWQ6c2VjcmV0", "grant_type=%zz")
+	f.Add("POST", token, "", "Basic \xff", "")
+	f.Add("GET", keys, "", "", "")
+	f.Fuzz(func(t *testing.T, method, path, query, authorization, body string) {
+		bitbucket := emulator.New(emulator.Seed{Workspaces: []emulator.Workspace{{
+			Slug: "acme", UUID: workspaceUUID, Repositories: []emulator.Repository{
+				{Slug: "sandbox", UUID: repositoryUUID, DeployKeys: []emulator.DeployKey{{ID: 1, Key: publicKey(1)}, {ID: 3, Key: publicKey(3)}}},
+			},
+		}}})
+		bitbucket.SetClock(func() time.Time { return time.Date(2026, 9, 30, 13, 7, 33, 924449123, time.UTC) })
+		answer := ask(t, bitbucket, method, &url.URL{Path: path, RawPath: path, RawQuery: query}, authorization, body)
+
+		if logged := bitbucket.Requests(); len(logged) != 1 || logged[0].Status != answer.Code {
+			t.Errorf("answered %d, logged %+v", answer.Code, logged)
+		}
+		var page struct{ Next string }
+		if strings.HasPrefix(answer.Header().Get("Content-Type"), "application/json") {
+			if body := answer.Body.Bytes(); !json.Valid(body) {
+				t.Errorf("answered %q", body)
+			}
+			_ = json.Unmarshal(answer.Body.Bytes(), &page) // Most are no pages.
+		}
+		if page.Next != "" {
+			next, err := url.ParseRequestURI(page.Next)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if answer := ask(t, bitbucket, http.MethodGet, next, authorization, ""); answer.Code != http.StatusOK {
+				t.Errorf("%s answered %d %s", page.Next, answer.Code, answer.Body)
+			}
+		}
+
+		if answer := ask(t, bitbucket, http.MethodPost, &url.URL{Path: keys}, "Bearer token", `{"key": "`+publicKey(5)+`"}`); answer.Code != http.StatusOK {
+			t.Errorf("a new key is answered %d %s", answer.Code, answer.Body)
+		}
+		held := bitbucket.DeployKeys("acme", "sandbox")
+		for i, key := range held {
+			others := held[:i]
+			if key.ID <= 0 || key.Key == "" || slices.ContainsFunc(others, func(other emulator.DeployKey) bool { return other.ID >= key.ID || other.Key == key.Key }) {
+				t.Errorf("keys are %+v", held)
+			}
+		}
+	})
+}
+
+// ask sends a request that need not be one that net/http would let through.
+func ask(t *testing.T, bitbucket http.Handler, method string, u *url.URL, authorization, body string) *httptest.ResponseRecorder {
+	t.Helper()
+	request := &http.Request{Method: method, URL: u, Host: "localhost", Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}
+	if authorization != "" {
+		request.Header.Set("Authorization", authorization)
+	}
+	answer := httptest.NewRecorder()
+	bitbucket.ServeHTTP(answer, request)
+	if answer.Code < 200 || answer.Code > 499 {
+		t.Errorf("%s %s answered %d", method, u, answer.Code)
+	}
+	return answer
+}
