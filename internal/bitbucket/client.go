@@ -222,13 +222,17 @@ func (c *Client) failed(method string, u *url.URL, answer *reply, err error) *Er
 	return &Error{Method: method, Path: u.EscapedPath(), Lost: answer.lost, Err: err}
 }
 
-// errUnusable marks a reply that arrived whole and will not be better the next
+// ErrUnusable marks a reply that arrived whole and will not be better the next
 // time.
-var errUnusable = errors.New("the reply cannot be used")
+var ErrUnusable = errors.New("the reply cannot be used")
 
 // decode reads a reply of the API into out.
 func decode(method string, u *url.URL, from *reply, out any) error {
-	if err := json.Unmarshal(from.body, out); err != nil {
+	err := json.Unmarshal(from.body, out)
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return unusable(method, u, fmt.Sprintf("it is not the JSON that the API documents: %q is a %s", wrong.Field, wrong.Value))
+	}
+	if err != nil {
 		return unusable(method, u, "it is not the JSON that the API documents: "+describeBody(from.body))
 	}
 	return nil
@@ -236,5 +240,5 @@ func decode(method string, u *url.URL, from *reply, out any) error {
 
 // unusable is the error for a successful reply that does not say what it must.
 func unusable(method string, u *url.URL, why string) *Error {
-	return &Error{Method: method, Path: u.EscapedPath(), Lost: true, Err: fmt.Errorf("%w: %s", errUnusable, why)}
+	return &Error{Method: method, Path: u.EscapedPath(), Lost: true, Err: fmt.Errorf("%w: %s", ErrUnusable, why)}
 }

@@ -563,7 +563,7 @@ func TestClient_boundsReply(t *testing.T) {
 	}
 	for range 2 { // A refusal of that length is no better than an answer.
 		err := calls["GET"].send(t.Context(), c)
-		if e := asError(t, err); e.Status != 0 || !e.Lost || !errors.Is(err, errUnusable) || !strings.Contains(err.Error(), "over 10 MB") {
+		if e := asError(t, err); e.Status != 0 || !e.Lost || !errors.Is(err, ErrUnusable) || !strings.Contains(err.Error(), "over 10 MB") {
 			t.Errorf("over 10 MB: got error %v", err)
 		}
 	}

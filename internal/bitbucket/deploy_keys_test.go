@@ -242,10 +242,10 @@ func TestDeployKey_notFoundAndListUnusable(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{"", "<html></html>", "{}", `{"values": null}`, `{"values": {}}`} {
 		c := newTestClient(t, answers(t, answer(200, body), answer(404, ""), answer(200, body)))
-		if _, err := c.DeployKey(t.Context(), repository, 1234); !errors.Is(err, errUnusable) {
+		if _, err := c.DeployKey(t.Context(), repository, 1234); !errors.Is(err, ErrUnusable) {
 			t.Errorf("%q: got error %v when reading", body, err)
 		}
-		if err := c.DeleteDeployKey(t.Context(), repository, 1234); !errors.Is(err, errUnusable) {
+		if err := c.DeleteDeployKey(t.Context(), repository, 1234); !errors.Is(err, ErrUnusable) {
 			t.Errorf("%q: got error %v when deleting", body, err)
 		}
 	}
@@ -336,14 +336,14 @@ func TestDeployKey_unusableReplies(t *testing.T) {
 					continue // A new key has any.
 				}
 				e := asError(t, calls[method].send(t.Context(), c))
-				if e.Method != method || e.Status != 0 || !errors.Is(e, errUnusable) || !e.Lost {
+				if e.Method != method || e.Status != 0 || !errors.Is(e, ErrUnusable) || !e.Lost {
 					t.Errorf("got error %v with Lost %t, want that the reply to %s cannot be used", e, e.Lost, method)
 				}
 			}
 			if name == "another id" || body == "" { // The latter would be an empty list.
 				return
 			}
-			if keys, err := c.DeployKeys(t.Context(), repository); !errors.Is(err, errUnusable) || keys != nil {
+			if keys, err := c.DeployKeys(t.Context(), repository); !errors.Is(err, ErrUnusable) || keys != nil {
 				t.Errorf("got %v, %v, want that the list cannot be used", keys, err)
 			}
 		})

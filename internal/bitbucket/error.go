@@ -122,6 +122,9 @@ func (e *Error) readHead(response *http.Response) {
 	e.Status = response.StatusCode
 	e.wait, e.named = askedWait(response, time.Now())
 	e.RequestID = clean(cmp.Or(response.Header.Get("X-Request-Id"), response.Header.Get("X-B3-TraceId")))
+	if to, err := response.Location(); err == nil && e.Status < 400 {
+		e.Detail = clean("it leads to " + to.Scheme + "://" + to.Host)
+	}
 	e.RetryAfter = clean(response.Header.Get("Retry-After"))
 	if e.RetryAfter == "" && e.Status == http.StatusTooManyRequests {
 		e.RetryAfter = clean(response.Header.Get("X-RateLimit-Reset"))
@@ -203,7 +206,7 @@ func (e *Error) readDetail(raw json.RawMessage) {
 		e.Required, e.Granted = cleanAll(scopes.Required), cleanAll(scopes.Granted)
 		return
 	}
-	e.Detail = clean(strings.Join(texts(raw), " "))
+	e.Detail = cmp.Or(clean(strings.Join(texts(raw), " ")), e.Detail)
 }
 
 // texts finds the messages in a text, a {"message"} or a list of either, of which
@@ -236,12 +239,17 @@ func texts(raw json.RawMessage) []string {
 var titleOfPage = regexp.MustCompile(`(?i)<title>(.*?)(?:</|$)`)
 
 // describeBody gives the words of a body that is not an error of the API, or
-// tells what it is instead.
+// tells what it is instead. JSON is not shown: it may be about other people's
+// keys.
 func describeBody(body []byte) string {
 	text := clean(string(body))
 	switch {
 	case text == "":
 		return "an empty reply"
+	case json.Valid(body):
+		return "JSON without a message"
+	case text[0] == '{':
+		return "JSON that breaks off or is damaged"
 	case strings.HasPrefix(text, "<"):
 		if title := titleOfPage.FindStringSubmatch(text); title != nil {
 			return fmt.Sprintf("an HTML page with the title %q", strings.TrimSpace(title[1]))

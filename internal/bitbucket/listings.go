@@ -11,6 +11,9 @@ import (
 	"time"
 )
 
+// maxPages bounds a listing whose links to the next page never end.
+const maxPages = 1000
+
 // maxListingAge is how long a listing is good for. Terraform writes nothing
 // while it refreshes, so only what others change can be missed.
 const maxListingAge = 5 * time.Minute
@@ -164,8 +167,8 @@ func (l *listings) readPage(ctx context.Context, held *listing, repository Repos
 		return func() error {
 			held.page = nil
 			held.read[u.String()] = true
-			if err == nil && next != nil && held.read[next.String()] {
-				err = unusable(http.MethodGet, u, "its link to the next page leads back to a page already read")
+			if err == nil && next != nil && (held.read[next.String()] || len(held.read) >= maxPages) {
+				err = unusable(http.MethodGet, u, "its link to the next page leads back to a page already read, or on without end")
 			}
 			if err != nil {
 				forget()

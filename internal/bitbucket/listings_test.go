@@ -351,11 +351,11 @@ func TestDeployKey_listingFails(t *testing.T) {
 		"404":     {answer(404, `{"error": {"message": "no repository"}}`), IsNotFound},
 		"429":     {answer(429, "Rate limit"), func(err error) bool { return HasStatus(err, 429) }},
 		"500":     {answer(500, ""), func(err error) bool { return HasStatus(err, 500) }},
-		"no list": {answer(200, "{}"), func(err error) bool { return errors.Is(err, errUnusable) }},
-		"html":    {answer(200, "<html>"), func(err error) bool { return errors.Is(err, errUnusable) }},
+		"no list": {answer(200, "{}"), func(err error) bool { return errors.Is(err, ErrUnusable) }},
+		"html":    {answer(200, "<html>"), func(err error) bool { return errors.Is(err, ErrUnusable) }},
 		"other host": {
 			answer(200, `{"values": [], "next": "https://example.com/"}`),
-			func(err error) bool { return errors.Is(err, errUnusable) },
+			func(err error) bool { return errors.Is(err, ErrUnusable) },
 		},
 	} {
 		for _, failing := range []string{"GET ?pagelen=100", "GET ?pagelen=100&page=2"} {
@@ -416,10 +416,10 @@ func TestDeployKey_oneBadValue(t *testing.T) {
 		}
 		c := newInMemoryClient(t, s)
 		readAll(t, c, []int64{1, 2})
-		if _, err := c.DeployKey(t.Context(), repository, 3); !errors.Is(err, errUnusable) {
+		if _, err := c.DeployKey(t.Context(), repository, 3); !errors.Is(err, ErrUnusable) {
 			t.Errorf("got %v", err)
 		}
-		if keys, err := c.DeployKeys(t.Context(), repository); keys != nil || !errors.Is(err, errUnusable) {
+		if keys, err := c.DeployKeys(t.Context(), repository); keys != nil || !errors.Is(err, ErrUnusable) {
 			t.Errorf("all: got %v, %v", keys, err)
 		}
 	})

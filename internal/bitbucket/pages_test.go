@@ -97,7 +97,7 @@ func TestPages_refusesNextElsewhere(t *testing.T) {
 			api := answers(t, pageOf(next, 1))
 			c := newTestClient(t, api, withCredentials(Bearer{"s3cret"}))
 			keys, err := c.DeployKeys(t.Context(), repository)
-			if keys != nil || !errors.Is(err, errUnusable) || !strings.Contains(err.Error(), "next page") {
+			if keys != nil || !errors.Is(err, ErrUnusable) || !strings.Contains(err.Error(), "next page") {
 				t.Errorf("got %v, %v, want an error about the link", keys, err)
 			}
 			if err != nil && strings.Contains(err.Error(), "s3cret") {
@@ -105,6 +105,19 @@ func TestPages_refusesNextElsewhere(t *testing.T) {
 			}
 			api.expect(page1)
 		})
+	}
+}
+
+// Links that always lead on are followed for a while only.
+func TestPages_endless(t *testing.T) {
+	t.Parallel()
+	asked := 0
+	c := newInMemoryClient(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked++
+		pageOf(fmt.Sprintf("ORIGIN%s?page=%d", keysPath, asked+1), int64(asked))(w, r)
+	}))
+	if _, err := c.DeployKeys(t.Context(), repository); !errors.Is(err, ErrUnusable) || asked != maxPages {
+		t.Errorf("got error %v after %d pages", err, asked)
 	}
 }
 
@@ -126,7 +139,7 @@ func TestPages_loop(t *testing.T) {
 			t.Parallel()
 			api := answers(t, tc.pages...)
 			keys, err := newTestClient(t, api).DeployKeys(t.Context(), repository)
-			if keys != nil || !errors.Is(err, errUnusable) || !strings.Contains(err.Error(), "already read") {
+			if keys != nil || !errors.Is(err, ErrUnusable) || !strings.Contains(err.Error(), "already read") {
 				t.Errorf("got %v, %v, want an error about the loop", keys, err)
 			}
 			api.expect(tc.lines...)
@@ -155,7 +168,7 @@ func TestPages_unusable(t *testing.T) {
 			t.Parallel()
 			api := answers(t, pageOf("?page=2", 1), answer(200, body))
 			keys, err := newTestClient(t, api).DeployKeys(t.Context(), repository)
-			if keys != nil || !errors.Is(err, errUnusable) {
+			if keys != nil || !errors.Is(err, ErrUnusable) {
 				t.Errorf("got %v, %v, want no keys and an error", keys, err)
 			}
 			api.expect(page1, "GET "+keysPath+"?page=2")

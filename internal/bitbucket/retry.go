@@ -40,7 +40,7 @@ func (c *Client) retryPolicy(client *http.Client, method string, lost *bool) *re
 				*lost = *lost || err != nil && mayBeDone(response, err)
 				return false, err
 			}
-			if errors.Is(err, errUnusable) {
+			if errors.Is(err, ErrUnusable) {
 				*lost = true
 				return false, err
 			}

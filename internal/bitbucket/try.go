@@ -34,25 +34,31 @@ func (t try) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	if t.timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, t.timeout, fmt.Errorf("no answer within %s: %w", t.timeout, context.DeadlineExceeded))
+		ctx, cancel = context.WithTimeoutCause(ctx, t.timeout, noAnswer(t.timeout))
 		defer cancel()
 	}
-	mask := maskOf(request)
 	response, err := t.next.RoundTrip(request.WithContext(ctx))
 	if err == nil {
 		var body []byte
 		body, err = readBody(response.Body)
-		response.Body = io.NopCloser(bytes.NewReader(mask.hide(body)))
-		mask.hideHeader(response.Header)
+		response.Body = io.NopCloser(bytes.NewReader(withoutSecrets(request, response, body)))
 	}
 	if err != nil && ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
 	if err != nil {
-		return nil, mask.hideError(err)
+		return nil, withoutSecretsIn(request, err)
 	}
 	return response, nil
 }
+
+// noAnswer is the error after a time limit.
+type noAnswer time.Duration
+
+func (n noAnswer) Error() string { return "no answer within " + time.Duration(n).String() }
+
+// Is tells that it is a deadline.
+func (n noAnswer) Is(target error) bool { return target == context.DeadlineExceeded }
 
 // maxFinish is how long what is under way may go on after a stop.
 const maxFinish = 30 * time.Second
@@ -82,7 +88,7 @@ func readBody(from io.ReadCloser) ([]byte, error) {
 		return nil, err
 	}
 	if len(body) > maxBody {
-		return nil, fmt.Errorf("%w: over %d MB", errUnusable, maxBody>>20)
+		return nil, fmt.Errorf("%w: over %d MB", ErrUnusable, maxBody>>20)
 	}
 	return body, nil
 }

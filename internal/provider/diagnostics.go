@@ -111,7 +111,7 @@ func describe(err error) string {
 	}
 	line("Required scopes", strings.Join(refused.Required, ", "))
 	line("Granted scopes", strings.Join(refused.Granted, ", "))
-	line("Retry after", refused.RetryAfter)
+	line("Retry after (seconds or a date)", refused.RetryAfter)
 	if limit := refused.RateLimit; limit != nil {
 		line("Limit", limit.Limit)
 		line("Requests made by this run", strconv.Itoa(limit.Requests))
@@ -135,8 +135,6 @@ func adoption(repository bitbucket.Repository, key *bitbucket.DeployKey) string 
 		"remove create_before_destroy, so that the old one goes first.", key.ID, key.Label, cmp.Or(key.CreatedOn, "at an unknown time"), id, id)
 }
 
-const maybeAdded = "may have added the key all the same. If it did, the next apply says that the key exists and how to import it."
-
 // advice tells what to do about an error.
 func (o operation) advice(err error) string {
 	refused, ok := errors.AsType[*bitbucket.Error](err)
@@ -146,7 +144,7 @@ func (o operation) advice(err error) string {
 	case refused.ForToken():
 		return "No access token could be had for the OAuth consumer, so nothing else was asked. Check oauth_client_id and oauth_client_secret; the consumer must be marked as private."
 	case refused.Err != nil:
-		return o.adviceWithoutAnswer(refused)
+		return adviceWithoutAnswer(refused)
 	}
 	scopes := fmt.Sprintf("This needs an API token with the scopes %s (OAuth: %s), of an account that is an administrator of the repository.", o.scopes, o.oauth)
 	adds := refused.Method == http.MethodPost
@@ -166,12 +164,8 @@ func (o operation) advice(err error) string {
 		return "Either " + what + " was deleted or renamed, or these credentials cannot see it: Bitbucket answers all of that the same way. " + scopes
 	case status == http.StatusTooManyRequests:
 		return "Bitbucket allows about 1,000 requests an hour for one user, more for some plans. Run again later, or raise max_rate_limit_wait and max_retries to wait longer."
-	case status >= 500 && adds && refused.Lost:
-		return "Bitbucket failed, and " + maybeAdded
-	case status >= 500 && adds:
-		return "Bitbucket failed, and the repository does not have the key. Try again later; https://bitbucket.status.atlassian.com tells of outages."
 	case status >= 500:
-		return "Bitbucket failed. Try again later; https://bitbucket.status.atlassian.com tells of outages."
+		return join(maybeDone(refused), "Bitbucket failed. Try again later; https://bitbucket.status.atlassian.com tells of outages.")
 	case status == http.StatusBadRequest && adds && refused.Recovery != nil:
 		return "If the repository has the key already, import it: terraform import ADDRESS WORKSPACE/REPOSITORY/KEY_ID."
 	case status == http.StatusBadRequest && adds && refused.Says("already"):
@@ -180,23 +174,43 @@ func (o operation) advice(err error) string {
 	case status >= 300 && status < 400:
 		return "The address has moved: the repository may have another name now, or something other than Bitbucket's API has answered. Check workspace, repository, base_url and the proxy (HTTPS_PROXY) between here and Bitbucket."
 	case status < 300:
-		return "Something other than Bitbucket's API has answered. Check base_url and the proxy (HTTPS_PROXY) between here and Bitbucket."
+		return join(maybeDone(refused), elsewhere)
 	}
 	return ""
 }
 
+const elsewhere = "Something other than Bitbucket's API has answered. Check base_url and the proxy (HTTPS_PROXY) between here and Bitbucket."
+
 // adviceWithoutAnswer tells what to do where no answer came, or none of use.
-func (o operation) adviceWithoutAnswer(failed *bitbucket.Error) string {
-	adds := failed.Lost && failed.Method == http.MethodPost
+func adviceWithoutAnswer(failed *bitbucket.Error) string {
+	now := "No answer came that could be used. Check base_url, the network and the proxy (HTTPS_PROXY) between here and Bitbucket."
 	switch {
-	case errors.Is(failed.Err, context.Canceled) && adds:
-		return "The run was stopped. Bitbucket " + maybeAdded
 	case errors.Is(failed.Err, context.Canceled):
-		return "The run was stopped."
-	case adds:
-		return "Bitbucket " + maybeAdded
+		now = "The run was stopped."
+	case errors.Is(failed.Err, bitbucket.ErrUnusable):
+		now = elsewhere
 	}
-	return "No answer came that could be used. Check base_url, the network and the proxy (HTTPS_PROXY) between here and Bitbucket."
+	return join(maybeDone(failed), now)
+}
+
+// maybeDone tells what became of a write, as far as it is known.
+func maybeDone(failed *bitbucket.Error) string {
+	switch {
+	case failed.Method == http.MethodGet:
+		return ""
+	case failed.Method == http.MethodPost && failed.Lost:
+		return "Bitbucket may have added the key all the same. If it did, the next apply says that the key exists and how to import it."
+	case failed.Lost:
+		return "Bitbucket may have done it all the same. The next plan shows what there is."
+	case failed.Method == http.MethodPost:
+		return "The repository does not have the key."
+	}
+	return ""
+}
+
+// join makes one paragraph of sentences, some of which may be "".
+func join(sentences ...string) string {
+	return strings.TrimSpace(strings.Join(sentences, " "))
 }
 
 // stateKept ends an error about a key that is managed.

@@ -17,12 +17,12 @@ import (
 
 // loggingTransport tells at DEBUG which requests were made and how they ended,
 // and at TRACE what they said. Nothing is logged that may hold credentials, and
-// should a reply repeat them, they are masked: by [bitbucket.Mask] and not by
-// tflog, which misses a copy that is cut off or wrapped.
+// should a reply repeat them, they are masked.
 type loggingTransport struct{ next http.RoundTripper }
 
 // RoundTrip logs one try of a request.
 func (t loggingTransport) RoundTrip(request *http.Request) (*http.Response, error) {
+	ctx := tflog.MaskAllFieldValuesStrings(request.Context(), bitbucket.Secrets(request)...)
 	start := time.Now()
 	response, err := t.next.RoundTrip(request)
 	fields := map[string]any{
@@ -32,13 +32,13 @@ func (t loggingTransport) RoundTrip(request *http.Request) (*http.Response, erro
 		"duration_ms": time.Since(start).Milliseconds(),
 	}
 	if err != nil {
-		fields["error"] = bitbucket.Mask(request, err.Error())
+		fields["error"] = err.Error()
 	} else {
 		fields["status"] = response.StatusCode
 	}
-	tflog.Debug(request.Context(), "Bitbucket API request", fields)
-	if err == nil && tflog.IsTrace(request.Context()) {
-		traceExchange(request, response)
+	tflog.Debug(ctx, "Bitbucket API request", fields)
+	if err == nil && tflog.IsTrace(ctx) {
+		traceExchange(ctx, request, response)
 	}
 	return response, err
 }
@@ -47,19 +47,23 @@ func (t loggingTransport) RoundTrip(request *http.Request) (*http.Response, erro
 const maxLoggedBody = 8 << 10
 
 // traceExchange logs headers and bodies, but no body where tokens are bought.
-func traceExchange(request *http.Request, response *http.Response) {
+func traceExchange(ctx context.Context, request *http.Request, response *http.Response) {
 	fields := map[string]any{
 		"method":          request.Method,
 		"path":            request.URL.EscapedPath(),
 		"status":          response.StatusCode,
 		"request_headers": loggedHeaders(request.Header),
-		"reply_headers":   bitbucket.Mask(request, loggedHeaders(response.Header)),
+		"reply_headers":   loggedHeaders(response.Header),
 	}
 	if !bitbucket.BuysToken(request) {
 		fields["request_body"] = requestBody(request)
-		fields["reply_body"] = bitbucket.Mask(request, firstOfBody(response))
+		body := firstOfBody(response)
+		if bitbucket.Repeats(request, body) { // Masks do not find what is wrapped.
+			body = bitbucket.Repeating
+		}
+		fields["reply_body"] = body
 	}
-	tflog.Trace(request.Context(), "Bitbucket API exchange", fields)
+	tflog.Trace(ctx, "Bitbucket API exchange", fields)
 }
 
 // loggedHeader are the headers worth a log that hold no credentials, beside

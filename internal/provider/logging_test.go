@@ -58,7 +58,7 @@ func TestLoggingTransport_trace(t *testing.T) {
 			[]string{`Content-Type: application/json`, `{\"label\": \"ci\"}`, `{\"label\": \"answered\"}`, "X-Ratelimit-Limit: 1000", "X-Request-Id: abc"},
 			[]string{"cookie-of"},
 		},
-		"repeated credentials": {"/2.0/repositories", "Authorization: Bearer ATCTT3xFfGN0-secret", []string{"Authorization: Bearer ***"}, nil},
+		"repeated credentials": {"/2.0/repositories", "Authorization: Bearer ATCTT3xFfGN0-secret", []string{"repeats the credentials", "Www-Authenticate: Bearer ***"}, nil},
 		"long":                 {"/2.0/repositories", "long" + long, []string{"long" + long[:maxLoggedBody-4] + `"`}, []string{long[:maxLoggedBody]}},
 		"token":                {"/site/oauth2/access_token", `{"access_token": "bought"}`, []string{"access_token", "X-Request-Id: abc"}, []string{"bought", "label"}},
 	} {

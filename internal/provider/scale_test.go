@@ -225,7 +225,7 @@ func TestAccDeployKey_rateLimit(t *testing.T) {
 	limited.Header.Set("X-RateLimit-Limit", "1000")
 	limited.Skip, limited.Times = 3, 0
 	m.Inject(limited)
-	contains(t, m.terraform.fails(t, []string{"plan"}), "429 Too Many Requests", "Retry after: 3600", "Limit: 1000", "Requests made by this run:", "Requests may go on at:", "max_rate_limit_wait")
+	contains(t, m.terraform.fails(t, []string{"plan"}), "429 Too Many Requests", "Retry after (seconds or a date): 3600", "Limit: 1000", "Requests made by this run:", "Requests may go on at:", "max_rate_limit_wait")
 	if sent := len(m.sent()); sent > 13 {
 		t.Errorf("%d requests although the limit was reached after 3", sent)
 	}
