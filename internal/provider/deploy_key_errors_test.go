@@ -195,7 +195,7 @@ func TestAccDeployKey_createErrors(t *testing.T) {
 		},
 		"502, list works": {
 			func(f *fake) { f.Inject(emulator.Fault{Method: "POST", Status: 502, Body: "<html>"}) },
-			[]string{"502 Bad Gateway", "HTML page", "the repository does not have the key"},
+			[]string{"502 Bad Gateway", "HTML page", "The key was not added"},
 			2,
 		},
 		"cut after it was carried out": {

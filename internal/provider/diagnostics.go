@@ -3,6 +3,7 @@ package provider
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -184,7 +185,11 @@ const elsewhere = "Something other than Bitbucket's API has answered. Check base
 // adviceWithoutAnswer tells what to do where no answer came, or none of use.
 func adviceWithoutAnswer(failed *bitbucket.Error) string {
 	now := "No answer came that could be used. Check base_url, the network and the proxy (HTTPS_PROXY) between here and Bitbucket."
+	_, stranger := errors.AsType[x509.UnknownAuthorityError](failed.Err)
 	switch {
+	case stranger:
+		now = "Either a proxy stands between here and Bitbucket, or base_url leads to another server. If that is meant to be so, have this machine trust its " +
+			"certificate: on Linux, set SSL_CERT_FILE to a PEM file with the authority that signed it; elsewhere, add the authority to the system's certificates."
 	case errors.Is(failed.Err, context.Canceled):
 		now = "The run was stopped."
 	case errors.Is(failed.Err, bitbucket.ErrUnusable):
@@ -203,7 +208,7 @@ func maybeDone(failed *bitbucket.Error) string {
 	case failed.Lost:
 		return "Bitbucket may have done it all the same. The next plan shows what there is."
 	case failed.Method == http.MethodPost:
-		return "The repository does not have the key."
+		return "The key was not added."
 	}
 	return ""
 }

@@ -1,0 +1,192 @@
+package provider
+
+import (
+	"encoding/base64"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// Credentials are for one host: neither a redirect nor a link to the next page
+// takes them elsewhere.
+func TestAccProvider_otherHosts(t *testing.T) {
+	t.Parallel()
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("%s %s arrived elsewhere, with Authorization %q", r.Method, r.URL, r.Header.Get("Authorization"))
+	}))
+	t.Cleanup(elsewhere.Close)
+	var mu sync.Mutex
+	var authorizations []string
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		authorizations = append(authorizations, r.Header.Get("Authorization"))
+		mu.Unlock()
+		there := strings.Replace(elsewhere.URL, "127.0.0.1", "localhost", 1) + r.URL.Path
+		if strings.Contains(r.URL.Path, "/paged/") {
+			_, _ = fmt.Fprintf(w, `{"values": [], "next": %q}`, there)
+			return
+		}
+		http.Redirect(w, r, there, http.StatusTemporaryRedirect)
+	}))
+	t.Cleanup(api.Close)
+	f, terraform := &fake{url: api.URL}, newCLI(t)
+	terraform.write(t, f.config(`
+data "bitbucket_deploy_keys" "test" {
+  for_each   = toset(["moved", "paged"])
+  workspace  = "acme"
+  repository = each.key
+}
+`+deployKey(keyLine(newKey(t)))))
+	out := terraform.fails(t, []string{"apply", "-auto-approve"}, "Error: ")
+	contains(t, out, "acme/moved/deploy-keys: 307 Temporary Redirect", "The address has moved")
+	contains(t, out, "acme/paged/deploy-keys: the reply cannot be used", "does not lead to "+api.URL)
+	mu.Lock()
+	defer mu.Unlock()
+	if len(authorizations) != 2 || slices.Contains(authorizations, "") {
+		t.Errorf("the requests came with %q", authorizations)
+	}
+}
+
+// startTLS puts an emulator behind https, and returns it with a file that holds
+// its certificate.
+func startTLS(t *testing.T) (f *fake, server *httptest.Server, certificate string) {
+	t.Helper()
+	if runtime.GOOS == "windows" || runtime.GOOS == "darwin" {
+		t.Skip("the certificates are those of the system")
+	}
+	f = newFake(t)
+	server = httptest.NewUnstartedServer(f.Emulator)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // One of the clients hangs up.
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	f.url = server.URL
+	certificate = filepath.Join(t.TempDir(), "authority.pem")
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	if err := os.WriteFile(certificate, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return f, server, certificate
+}
+
+func TestAccProvider_certificate(t *testing.T) {
+	t.Parallel()
+	f, _, certificate := startTLS(t)
+	config := f.config(deployKey(keyLine(newKey(t))))
+	for name, tc := range map[string]struct {
+		env     []string
+		trusted bool
+	}{
+		"system":        {[]string{"SSL_CERT_FILE=", "SSL_CERT_DIR="}, false},
+		"SSL_CERT_FILE": {[]string{"SSL_CERT_FILE=" + certificate}, true},
+		"SSL_CERT_DIR":  {[]string{"SSL_CERT_FILE=", "SSL_CERT_DIR=" + filepath.Dir(certificate)}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			terraform := newCLI(t, tc.env...)
+			if tc.trusted {
+				terraform.write(t, strings.Replace(config, `"website"`, fmt.Sprintf("%q", map[string]string{"SSL_CERT_FILE": "website", "SSL_CERT_DIR": "api"}[name]), 1))
+				terraform.must(t, "apply", "-auto-approve")
+				return
+			}
+			terraform.write(t, config)
+			terraform.fails(t, []string{"apply", "-auto-approve"}, "POST /2.0/repositories/acme/website/deploy-keys", "failed to verify certificate", "unknown authority", "set SSL_CERT_FILE")
+		})
+	}
+}
+
+// connecting is a proxy that leads to a server, whatever host it is asked for.
+type connecting struct {
+	to string
+
+	mu    sync.Mutex
+	asked []string
+}
+
+func (c *connecting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	c.asked = append(c.asked, r.Method+" "+r.Host)
+	c.mu.Unlock()
+	authorization := r.Header.Get("Proxy-Authorization")
+	if authorization != "Basic "+base64.StdEncoding.EncodeToString([]byte("ada:"+proxyPassword)) {
+		http.Error(w, "Refused: "+authorization, http.StatusProxyAuthRequired)
+		return
+	}
+	dialer := &net.Dialer{}
+	server, err := dialer.DialContext(r.Context(), "tcp", c.to)
+	if err != nil {
+		panic(err)
+	}
+	defer server.Close() //nolint:errcheck // Nobody is left to tell.
+	client, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(err)
+	}
+	_, _ = io.WriteString(client, "HTTP/1.1 200 OK\r\n\r\n")
+	go func() {
+		_, _ = io.Copy(server, client)
+		_ = server.Close()
+	}()
+	_, _ = io.Copy(client, server)
+	_ = client.Close()
+}
+
+const proxyPassword = "pr0xy-s3cret-9f8e7d6c5b4a"
+
+// Only the proxy knows the host that is asked for.
+func TestAccProvider_proxy(t *testing.T) {
+	t.Parallel()
+	f, server, certificate := startTLS(t)
+	f.url = "https://bitbucket.example.com"
+	proxy := &connecting{to: server.Listener.Addr().String()}
+	proxyServer := httptest.NewServer(proxy)
+	t.Cleanup(proxyServer.Close)
+	host := proxyServer.Listener.Addr().String()
+	config := f.config(deployKey(keyLine(newKey(t))))
+	for name, tc := range map[string]struct {
+		address string
+		want    []string
+	}{
+		"used":           {"http://ada:" + proxyPassword + "@" + host, nil},
+		"without scheme": {"ada:" + proxyPassword + "@" + host, nil},
+		"refuses":        {"http://eve:" + proxyPassword + "@" + host, []string{"the proxy " + host + " refuses the connection: 407 Proxy Authentication Required"}},
+		"not there":      {"http://ada:" + proxyPassword + "@127.0.0.1:1", []string{"proxyconnect tcp: dial tcp 127.0.0.1:1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			terraform := newCLI(t, "SSL_CERT_FILE="+certificate, "HTTPS_PROXY="+tc.address, "https_proxy=", "NO_PROXY=", "no_proxy=", "TF_LOG=TRACE")
+			terraform.write(t, config)
+			args := []string{"apply", "-auto-approve"}
+			var out string
+			if tc.want == nil {
+				if name == "without scheme" {
+					terraform.write(t, strings.Replace(config, `"website"`, `"api"`, 1))
+				}
+				out = terraform.must(t, args...)
+			} else {
+				out = terraform.fails(t, args, append([]string{"Unable to create deploy key", "POST /2.0/repositories/acme/website/deploy-keys: "}, tc.want...)...)
+			}
+			if part := partOfSecret(out, []string{proxyPassword}); part != "" {
+				t.Errorf("the password of the proxy is shown, %q: %s", part, out)
+			}
+		})
+	}
+	t.Cleanup(func() {
+		if want := []string{"CONNECT bitbucket.example.com:443"}; !slices.Equal(slices.Compact(proxy.asked), want) {
+			t.Errorf("the proxy was asked to %v", proxy.asked)
+		}
+		if got := len(f.DeployKeys("acme", "website")) + len(f.DeployKeys("acme", "api")); got != 2 {
+			t.Errorf("%d keys were added through the proxy", got)
+		}
+	})
+}
