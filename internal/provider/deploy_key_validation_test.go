@@ -3,8 +3,11 @@ package provider
 import (
 	"crypto/dsa" //nolint:staticcheck // Old keys are of this kind.
 	"crypto/rsa"
+	"encoding/json"
 	"fmt"
 	"math/big"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -56,6 +59,185 @@ func TestAccDeployKey_validation(t *testing.T) {
 				t.Errorf("requests were made: %v", sent)
 			}
 		})
+	}
+}
+
+// hostile are texts that could reach another endpoint, or split a line or a
+// header, if they were put into a request as they are.
+var hostile = map[string]string{
+	"dots":              "..",
+	"dot":               ".",
+	"path":              "../../../2.0/user",
+	"slash":             "a/b",
+	"leading slash":     "/a",
+	"backslash":         "a\\b",
+	"escaped slash":     "a%2fb",
+	"escaped twice":     "a%252fb",
+	"escaped dots":      "%2e%2e",
+	"query":             "a?b=c",
+	"fragment":          "a#b",
+	"matrix":            "a;b",
+	"user":              "a@b",
+	"port":              "a:1",
+	"NUL":               "a\x00b",
+	"tab":               "a\tb",
+	"CRLF":              "a\r\nX-Evil: yes",
+	"trailing newline":  "a\n",
+	"escape":            "a\x1b[2Jb",
+	"C1 control":        "a\u0085b",
+	"line separator":    "a\u2028b",
+	"text direction":    "a\u202eb",
+	"no width":          "a\u200bb",
+	"space":             "a b",
+	"no-break space":    "a\u00a0",
+	"umlaut":            "ä",
+	"Cyrillic":          "\u0430cme",
+	"full width":        "ａｃｍｅ／ｂ",
+	"emoji":             "🔑",
+	"open brace":        "{85d08b4e-571d-44e9-a507-fa476535aa98",
+	"path in braces":    "{../..}",
+	"empty braces":      "{}",
+	"escaped braces":    "%7B85d08b4e%7D",
+	"long":              strings.Repeat("a", 129),
+	"very long":         strings.Repeat("a", 10_000),
+	"empty":             "",
+	"another parameter": "a&pagelen=1",
+}
+
+// asHCL is a text as it is written in a configuration.
+func asHCL(t *testing.T, text string) string {
+	t.Helper()
+	quoted, err := json.Marshal(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(quoted)
+}
+
+// summaries runs validate, and returns the summaries of its errors by address.
+func summaries(t *testing.T, terraform *cli) map[string][]string {
+	t.Helper()
+	out, _ := terraform.run(t, "validate", "-json")
+	var result struct {
+		Diagnostics []struct{ Severity, Summary, Address string }
+	}
+	if err := json.Unmarshal([]byte(out), &result); err != nil {
+		t.Fatalf("%v in %s", err, out)
+	}
+	by := map[string][]string{}
+	for _, d := range result.Diagnostics {
+		if d.Severity == "error" {
+			by[d.Address] = append(by[d.Address], d.Summary)
+		}
+	}
+	return by
+}
+
+func TestAccDeployKey_hostileNames(t *testing.T) {
+	t.Parallel()
+	f, terraform, key := newFake(t), newCLI(t), keyLine(newKey(t))
+	config, want := "", map[string][]string{}
+	for _, text := range hostile {
+		value := asHCL(t, text)
+		for _, attribute := range []string{"workspace", "repository"} {
+			name := fmt.Sprintf("%s_%d", attribute, len(want))
+			resource := deployKey(attribute+" = "+value, key)
+			data := strings.Replace(strings.Replace(resource, "resource", "data", 1), key, "key_id = 1", 1)
+			config += strings.Replace(resource, `"test"`, `"`+name+`"`, 1) + strings.Replace(data, `"test"`, `"`+name+`"`, 1)
+			want["bitbucket_deploy_key."+name] = []string{"Invalid " + attribute}
+			want["data.bitbucket_deploy_key."+name] = []string{"Invalid " + attribute}
+		}
+	}
+	terraform.write(t, f.config(config))
+	if got := summaries(t, terraform); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v\nwant %v", got, want)
+	}
+}
+
+// A label or comment may be any one line of text: that is data, and no address.
+func TestAccDeployKey_hostileTexts(t *testing.T) {
+	t.Parallel()
+	refused := []string{"NUL", "tab", "CRLF", "trailing newline", "escape", "C1 control", "line separator", "no-break space"}
+	config, want := "", map[string][]string{}
+	accepted := map[string]string{}
+	for name, text := range hostile {
+		for _, attribute := range []string{"label", "comment"} {
+			resource := deployKey(attribute+" = "+asHCL(t, text), keyLine(newKey(t)))
+			id := fmt.Sprintf("%s_%d", attribute, len(want)+len(accepted))
+			if resource = strings.Replace(resource, `"test"`, `"`+id+`"`, 1); !slices.Contains(refused, name) {
+				accepted["bitbucket_deploy_key."+id] = resource
+				continue
+			}
+			config += resource
+			want["bitbucket_deploy_key."+id] = []string{"Invalid " + attribute}
+		}
+	}
+	config += strings.Replace(deployKey("key = "+asHCL(t, newKey(t)+" two\u2028lines")), `"test"`, `"comment_in_key"`, 1)
+	want["bitbucket_deploy_key.comment_in_key"] = []string{"Control characters in public key"}
+	f, terraform := newFake(t), newCLI(t)
+	terraform.write(t, f.config(config))
+	if got := summaries(t, terraform); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v\nwant %v", got, want)
+	}
+
+	config = ""
+	for _, resource := range accepted {
+		config += resource
+	}
+	terraform.write(t, f.config(config))
+	terraform.must(t, "apply", "-auto-approve")
+	sent := f.sent()
+	if slices.Sort(sent); len(sent) != len(accepted) || len(slices.Compact(sent)) != 1 || sent[0] != "POST "+collection+" 200" {
+		t.Errorf("for %d keys the requests were %v", len(accepted), sent)
+	}
+	contains(t, terraform.must(t, "plan"), "No changes") // Each text came back as it was sent.
+}
+
+func TestAccDeployKey_hostileImports(t *testing.T) {
+	t.Parallel()
+	f, terraform, key := newFake(t), newCLI(t), keyLine(newKey(t))
+	ids := []string{
+		"1", "acme/1", "acme/website/1/2", "acme/website/1/", "/acme/website/1", "acme/website/-1", "acme/website/0", "acme/website/١",
+		"acme/website/0x10", "acme/website/1e3", "acme/website/1.0", "acme/website/1_0", "acme/website/9223372036854775808", "acme/website/１",
+		"acme/website/1?a=b", "acme/website/1#a", "acme/website/1\n", "acme/website/ 1", "acme/website/%31", "acme/website/..", "acme%2fwebsite/x/1",
+		"https://api.bitbucket.org/2.0/repositories/acme/website/deploy-keys/1", "acme/website/" + strings.Repeat("1", 10_000),
+	}
+	for _, text := range hostile {
+		ids = append(ids, text+"/website/1", "acme/"+text+"/1")
+	}
+	config := ""
+	for i, id := range ids {
+		name := fmt.Sprintf("key_%d", i)
+		config += strings.Replace(deployKey(key), `"test"`, `"`+name+`"`, 1) +
+			fmt.Sprintf("\nimport {\n  to = bitbucket_deploy_key.%s\n  id = %s\n}\n", name, asHCL(t, id))
+	}
+	terraform.write(t, f.config(config))
+	out := terraform.fails(t, []string{"plan"}, "Error: ")
+	if got := strings.Count(out, "Error: Invalid import ID"); got != len(ids) {
+		t.Errorf("%d of %d ids were refused: %s", got, len(ids), out)
+	}
+	if sent := f.sent(); len(sent) > 0 {
+		t.Errorf("requests were made: %v", sent)
+	}
+}
+
+// What is known only while a plan is carried out is checked then.
+func TestAccDeployKey_hostileUnknowns(t *testing.T) {
+	t.Parallel()
+	f, terraform, key := newFake(t), newCLI(t), keyLine(newKey(t))
+	config := ""
+	for i, text := range []string{"../../2.0/user", "..", "a%2fb", "a?b", "a\nb"} {
+		config += fmt.Sprintf("\nresource \"terraform_data\" \"name_%d\" {\n  input = %s\n}\n", i, asHCL(t, text))
+		resource := strings.Replace(deployKey(fmt.Sprintf("repository = terraform_data.name_%d.output", i), key), `"test"`, fmt.Sprintf(`"key_%d"`, i), 1)
+		config += resource + strings.Replace(strings.Replace(resource, "resource", "data", 1), key, "key_id = 1", 1)
+	}
+	terraform.write(t, f.config(config))
+	out := terraform.fails(t, []string{"apply", "-auto-approve"}, "Error: ")
+	if got := strings.Count(out, "Error: Invalid repository"); got != 10 {
+		t.Errorf("%d of 10 names were refused: %s", got, out)
+	}
+	if sent := f.sent(); len(sent) > 0 {
+		t.Errorf("requests were made: %v", sent)
 	}
 }
 

@@ -70,7 +70,7 @@ func (textValidator) ValidateString(_ context.Context, req validator.StringReque
 		resp.Diagnostics.AddError("Private key given", "The "+req.Path.String()+" of the deploy key holds a private key. "+
 			"If it was committed or shared, consider it leaked.")
 		return
-	case strings.ContainsFunc(text, unicode.IsControl):
+	case strings.ContainsFunc(text, breaksLine):
 		detail = "It holds a line break, a tab or another control character."
 	case strings.TrimSpace(text) != text:
 		detail = "It begins or ends with white space, which Bitbucket removes. Use trimspace(), or remove it."
@@ -79,6 +79,10 @@ func (textValidator) ValidateString(_ context.Context, req validator.StringReque
 	}
 	resp.Diagnostics.AddAttributeError(req.Path, "Invalid "+req.Path.String(), detail)
 }
+
+// breaksLine tells whether r may end a line, of which a key is one with its
+// comment, or is another control character.
+func breaksLine(r rune) bool { return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp) }
 
 // publicKeyValidator reports a key that cannot be one, before anything is sent.
 type publicKeyValidator struct{}

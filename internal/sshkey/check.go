@@ -253,5 +253,5 @@ func countKeys(text string) int {
 // isControl tells whether r does not show on a screen, but for the tab that
 // OpenSSH takes for a space.
 func isControl(r rune) bool {
-	return r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == unicode.ReplacementChar)
+	return r != '\t' && (unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) || r == unicode.ReplacementChar)
 }

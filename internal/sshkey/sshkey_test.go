@@ -234,6 +234,8 @@ func TestCheck(t *testing.T) {
 		"certificate":         {strings.Replace(ed, "ssh-ed25519 ", "ssh-ed25519-cert-v01@openssh.com ", 1), "Certificate given", false},
 		"escape":              {ed + " me\x1b[31m", "Control characters in public key", false},
 		"zero width":          {"\u200b" + ed, "Control characters in public key", true},
+		"line separator":      {ed + " me\u2028", "", false},
+		"separated lines":     {ed + " me\u2029" + ed, "Control characters in public key", false},
 		"type only":           {"ssh-ed25519", "Incomplete public key", false},
 		"base64 only":         {strings.Fields(ed)[1], "Not a public key", true},
 		"a token":             {"ATATT3xFfGF0 secret", "Not a public key", true},
