@@ -1,0 +1,81 @@
+package provider
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
+)
+
+// What Bitbucket answers can end a command with an error, but with nothing worse:
+// no panic, nothing in the state that was not said, nothing that a terminal obeys.
+func TestAccDeployKeys_hostileReplies(t *testing.T) {
+	t.Parallel()
+	key := newKey(t)
+	list := func(fields string) string { return `{"values": [{"id": 7, "key": "` + key + `"` + fields + `}]}` }
+	deep := strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000)
+	refused := map[string]struct{ body, want string }{
+		"id-text":   {`{"values": [{"id": "7", "key": "` + key + `"}]}`, "one of its values is no deploy key with an id"},
+		"no-id":     {`{"values": [{"key": "` + key + `"}]}`, "one of its values is no deploy key with an id"},
+		"label":     {list(`, "label": 5`), "one of its values is no deploy key with an id"},
+		"deep":      {list(`, "label": ` + deep), "it is not the JSON that the API documents"},
+		"huge":      {list(`, "label": "` + strings.Repeat("x", 10<<20) + `"`), "over 10 MB"},
+		"no-list":   {`{"values": null}`, "no usable list of values"},
+		"controls":  {"\x1b[2J\x1b]0;title\a\u202e", "it is not the JSON that the API documents: [2J ]0;title"},
+		"next-page": {`{"values": [], "next": 5}`, "it is not the JSON that the API documents"},
+	}
+	taken := map[string]string{
+		"nulls": list(`, "label": null, "comment": null, "created_on": null, "last_used": null, "repository": null, "links": null`),
+		"extra": list(`, "label": "said", "other": ` + deep[15_000:25_000] + `, "owner": {"token": 5}`),
+		"ansi":  list(`, "label": "\u001b[2J\u001b]0;title\u0007\u202e"`),
+	}
+	f, terraform := newFake(t), newCLI(t)
+	data := func(repository string) string {
+		return fmt.Sprintf("\ndata \"bitbucket_deploy_keys\" %q {\n  workspace = \"acme\"\n  repository = %q\n}\n\noutput %[1]q {\n  value = data.bitbucket_deploy_keys.%[1]s.keys\n}\n", repository, repository)
+	}
+	config := ""
+	for name, tc := range refused {
+		f.Inject(emulator.Fault{Path: "/acme/" + name + "/", Status: 200, Body: tc.body})
+		config += data(name)
+	}
+	terraform.write(t, f.config(config))
+	out := terraform.fails(t, []string{"apply", "-auto-approve"}, "Error: ")
+	for name, tc := range refused {
+		contains(t, out, "Bitbucket was asked to list the deploy keys of acme/"+name+".", "GET /2.0/repositories/acme/"+name+"/deploy-keys: the reply cannot be used", tc.want)
+	}
+	if strings.ContainsAny(out, "\x1b\a\u202e") || len(out) > 20_000 {
+		t.Errorf("%d bytes were printed: %.5000q", len(out), out)
+	}
+
+	config = ""
+	for name, body := range taken {
+		f.Inject(emulator.Fault{Path: "/acme/" + name + "/", Status: 200, Body: body})
+		config += data(name)
+	}
+	terraform.write(t, f.config(config))
+	if out := terraform.must(t, "apply", "-auto-approve"); strings.ContainsAny(out, "\x1b\a") {
+		t.Errorf("control characters were printed: %q", out)
+	}
+	state, err := os.ReadFile(filepath.Join(terraform.dir, "terraform.tfstate"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stored struct {
+		Outputs map[string]struct {
+			Value []map[string]any
+		}
+	}
+	if err := json.Unmarshal(state, &stored); err != nil {
+		t.Fatal(err)
+	}
+	for name, label := range map[string]string{"nulls": "", "extra": "said", "ansi": "\x1b[2J\x1b]0;title\a\u202e"} {
+		values := stored.Outputs[name].Value
+		if len(values) != 1 || values[0]["label"] != label || values[0]["key"] != key || values[0]["created_on"] != nil || values[0]["repository_uuid"] != nil {
+			t.Errorf("%s: the state has %v", name, values)
+		}
+	}
+}
