@@ -97,7 +97,7 @@ func expectKeyOrError(t *testing.T, reply string, want *DeployKey) {
 	} {
 		got, err := ask()
 		switch {
-		case want == nil && (got != nil || !errors.Is(err, errUnusable)):
+		case want == nil && (got != nil || !errors.Is(err, ErrUnusable)):
 			t.Errorf("%s: got %.300s, %v, want an error for %.300s", name, fmt.Sprint(got), err, reply)
 		case want == nil && len(err.Error()) > 2*maxMessage:
 			t.Errorf("%s: the error has %d characters", name, len(err.Error()))
@@ -245,7 +245,7 @@ func TestHostile_pages(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			keys, err := newTestClient(t, answers(t, answer(200, body)), withRetries(0)).DeployKeys(t.Context(), repository)
-			if keys != nil || !errors.Is(err, errUnusable) || len(err.Error()) > 2*maxMessage {
+			if keys != nil || !errors.Is(err, ErrUnusable) || len(err.Error()) > 2*maxMessage {
 				t.Errorf("got %.300s, %v, want an error", fmt.Sprint(keys), err)
 			}
 		})

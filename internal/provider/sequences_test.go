@@ -134,7 +134,7 @@ func (m *model) step(t *testing.T) {
 	if ok {
 		m.settled(t)
 	} else {
-		m.note("failed: %s", summaries(out))
+		m.note("failed: %s", inShort(out))
 	}
 }
 
@@ -396,7 +396,7 @@ func (m *model) converge(t *testing.T) {
 			m.terraform.must(t, "plan", "-detailed-exitcode")
 			return
 		}
-		m.note("failed: %s", summaries(out))
+		m.note("failed: %s", inShort(out))
 		for part := range strings.SplitSeq(out, "Error: ") {
 			id, name := unimported.FindStringSubmatch(part), whichOne.FindStringSubmatch(part)
 			if id == nil || name == nil {
@@ -412,8 +412,8 @@ func (m *model) converge(t *testing.T) {
 	t.Fatal("five runs without a fault did not get there")
 }
 
-// summaries are the errors in an output, in short.
-func summaries(out string) string {
+// inShort are the errors in an output, in short.
+func inShort(out string) string {
 	var lines []string
 	for line := range strings.Lines(out) {
 		if strings.Contains(line, "Error: ") || strings.Contains(line, ": 4") || strings.Contains(line, ": 5") {
