@@ -3,7 +3,6 @@ package bitbucket
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -16,7 +15,7 @@ import (
 func NewTransport() http.RoundTripper {
 	dialer := &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Transport{
-		Proxy:                  proxyFromEnvironment,
+		Proxy:                  http.ProxyFromEnvironment,
 		OnProxyConnectResponse: refusedByProxy,
 		DialContext:            dialer.DialContext,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
@@ -27,16 +26,6 @@ func NewTransport() http.RoundTripper {
 		TLSHandshakeTimeout:    10 * time.Second,
 		ExpectContinueTimeout:  time.Second,
 	}
-}
-
-// proxyFromEnvironment is http.ProxyFromEnvironment without its error, which
-// shows the address and so the password of the proxy.
-func proxyFromEnvironment(request *http.Request) (*url.URL, error) {
-	proxy, err := http.ProxyFromEnvironment(request)
-	if err != nil {
-		return nil, notSent{errors.New("the address of the proxy in HTTPS_PROXY or HTTP_PROXY is no URL")}
-	}
-	return proxy, nil
 }
 
 // refusedByProxy says that it is the proxy that refuses. Its own words are left
