@@ -74,6 +74,7 @@ func TestCreateDeployKey_recovers(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					e, c := newBitbucket(t)
+					fault := fault
 					fault.Method, fault.Times = http.MethodPost, times
 					e.Inject(fault)
 					key, err := c.CreateDeployKey(t.Context(), repository, DeployKeyInput{Key: keyLine + " ada@host", Label: "ci"})

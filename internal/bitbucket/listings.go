@@ -80,6 +80,12 @@ func (l *listings) key(ctx context.Context, repository Repository, id int64) (*D
 		switch {
 		case held.asked[id] != nil:
 			awaited = held.asked[id]
+		case held.page == nil && few && !held.complete() && len(held.asked) > 0:
+			// Not found, either would ask for the same page again.
+			if err := l.waitForAny(ctx, held); err != nil {
+				return nil, err
+			}
+			continue
 		case held.page == nil && (held.complete() || few):
 			awaited = l.ask(ctx, held, repository, id)
 		default:
@@ -273,6 +279,17 @@ func (l *listings) begin(ctx context.Context, forget func(), exchange func(conte
 		close(f.done)
 	}()
 	return f
+}
+
+// waitForAny waits until a request for another key has ended, however it did.
+func (l *listings) waitForAny(ctx context.Context, held *listing) error {
+	for _, f := range held.asked {
+		if err := l.wait(ctx, f); ctx.Err() != nil {
+			return err
+		}
+		break
+	}
+	return nil
 }
 
 // wait waits for a flight without the lock. The last one to give up ends it.

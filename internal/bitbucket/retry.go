@@ -2,9 +2,9 @@ package bitbucket
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"strconv"
 	"time"
@@ -38,6 +38,9 @@ func (c *Client) retryPolicy(client *http.Client, method string, lost *bool) *re
 			}
 			if ctx.Err() != nil || ctx.Value(isFinishing{}) != nil { // An answer that came all the same still counts.
 				*lost = *lost || err != nil && mayBeDone(response, err)
+				return false, err
+			}
+			if _, stranger := errors.AsType[*tls.CertificateVerificationError](err); stranger {
 				return false, err
 			}
 			if errors.Is(err, ErrUnusable) {
@@ -76,13 +79,10 @@ type notSent struct{ error }
 // Unwrap gives access to the reason.
 func (n notSent) Unwrap() error { return n.error }
 
-// neverSent tells whether a request did not leave, or found no connection.
+// neverSent tells whether a request did not leave.
 func neverSent(err error) bool {
-	if _, ok := errors.AsType[notSent](err); ok {
-		return true
-	}
-	failed, ok := errors.AsType[*net.OpError](err)
-	return ok && failed.Op == "dial"
+	_, ok := errors.AsType[notSent](err)
+	return ok
 }
 
 // backoff waits as long as Bitbucket asks for, else longer each time. After a

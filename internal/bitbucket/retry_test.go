@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -105,28 +107,38 @@ type carrier func(*http.Request) (*http.Response, error)
 
 func (c carrier) RoundTrip(r *http.Request) (*http.Response, error) { return c(r) }
 
-// Without a connection nothing was carried out, so a later 404 means something.
+// Without a connection nothing was carried out, so every method is tried again,
+// and a later 404 means something.
 func TestRetry_noConnection(t *testing.T) {
 	t.Parallel()
 	refused := &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
-	for method, call := range calls {
-		t.Run(method, func(t *testing.T) {
-			t.Parallel()
-			tries := 0
-			c := newTestClient(t, answers(t), withRetries(2), func(o *Options) {
-				o.Transport = carrier(func(*http.Request) (*http.Response, error) {
-					tries++
-					return nil, refused
+	server := httptest.NewServer(answers(t))
+	t.Cleanup(server.Close)
+	proxy := &url.URL{Scheme: "http", Host: "127.0.0.1:1"}
+	for name, connect := range map[string]*http.Transport{
+		"refused": {DialContext: func(context.Context, string, string) (net.Conn, error) { return nil, refused }},
+		"proxy":   {Proxy: http.ProxyURL(proxy)},
+		"no TLS":  {},
+	} {
+		for method, call := range calls {
+			t.Run(name+" "+method, func(t *testing.T) {
+				t.Parallel()
+				tries := 0
+				c := newTestClient(t, answers(t), withRetries(2), func(o *Options) {
+					o.BaseURL = "https://" + server.Listener.Addr().String()
+					o.Transport = carrier(func(r *http.Request) (*http.Response, error) {
+						tries++
+						return connect.RoundTrip(r)
+					})
 				})
+				if e := asError(t, call.send(t.Context(), c)); e.Lost || e.Status != 0 {
+					t.Errorf("got error %v with Lost %t", e, e.Lost)
+				}
+				if tries != 3 {
+					t.Errorf("got %d tries, want 3", tries)
+				}
 			})
-			err := call.send(t.Context(), c)
-			if e := asError(t, err); e.Lost || !errors.Is(err, refused) {
-				t.Errorf("got error %v with Lost %t", err, e.Lost)
-			}
-			if tries != 3 {
-				t.Errorf("got %d tries, want 3", tries)
-			}
-		})
+		}
 	}
 }
 

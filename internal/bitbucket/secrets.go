@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -29,20 +30,16 @@ func Secrets(request *http.Request) []string { return secretsFrom(request, least
 // Repeats tells whether a text has the credentials of a request in it, in
 // whatever form and however its lines are wrapped.
 func Repeats(request *http.Request, text string) bool {
-	return repeats(text, Secrets(request))
+	return repeats(strings.Join(strings.Fields(text), ""), Secrets(request))
 }
 
+// repeats looks for the beginning and the end of each form, since copies are cut
+// off on either side.
 func repeats(text string, forms []string) bool {
-	if len(forms) == 0 || text == "" {
-		return false
-	}
-	text = strings.Join(strings.Fields(text), "")
-	for _, form := range forms {
-		if strings.Contains(text, form[:min(len(form), telling)]) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(forms, func(form string) bool {
+		length := min(len(form), telling)
+		return strings.Contains(text, form[:length]) || strings.Contains(text, form[len(form)-length:])
+	})
 }
 
 func secretsFrom(request *http.Request, least int) []string {
@@ -93,11 +90,13 @@ func withoutSecrets(request *http.Request, response *http.Response, body []byte)
 			}
 		}
 	}
-	least := leastSecret
+	found := false
 	if response.StatusCode < 300 {
-		least = leastToken
+		found = repeats(string(body), secretsFrom(request, leastToken))
+	} else {
+		found = Repeats(request, string(body))
 	}
-	if repeats(string(body), secretsFrom(request, least)) {
+	if found {
 		return []byte(Repeating)
 	}
 	return body

@@ -47,6 +47,7 @@ func TestRepeats(t *testing.T) {
 	for name, repeat := range map[string]func(string) string{
 		"as it is":       func(text string) string { return text },
 		"cut off":        func(text string) string { return text[:60] },
+		"end of it":      func(text string) string { return text[40:] },
 		"wrapped":        wrap,
 		"JSON":           escapeJSON,
 		"HTML":           html.EscapeString,

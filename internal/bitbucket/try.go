@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
 	"time"
 )
 
@@ -37,19 +39,29 @@ func (t try) RoundTrip(request *http.Request) (*http.Response, error) {
 		ctx, cancel = context.WithTimeoutCause(ctx, t.timeout, noAnswer(t.timeout))
 		defer cancel()
 	}
+	var wanted, got atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) { wanted.Store(true) },
+		GotConn: func(httptrace.GotConnInfo) { got.Store(true) },
+	})
 	response, err := t.next.RoundTrip(request.WithContext(ctx))
 	if err == nil {
 		var body []byte
 		body, err = readBody(response.Body)
 		response.Body = io.NopCloser(bytes.NewReader(withoutSecrets(request, response, body)))
 	}
-	if err != nil && ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+	switch {
+	case err == nil:
+		return response, nil
+	case ctx.Err() != nil:
+		err = context.Cause(ctx)
+	default:
+		err = withoutSecretsIn(request, err)
 	}
-	if err != nil {
-		return nil, withoutSecretsIn(request, err)
+	if wanted.Load() && !got.Load() { // Without a connection nothing was sent.
+		err = notSent{err}
 	}
-	return response, nil
+	return nil, err
 }
 
 // noAnswer is the error after a time limit.

@@ -1,0 +1,10 @@
+package bitbucket
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// TestMain fails the tests if a listing, a wait or a connection outlives them.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
