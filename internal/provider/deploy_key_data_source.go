@@ -3,8 +3,7 @@ package provider
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strings"
+	"strconv"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
@@ -74,72 +73,38 @@ func (d *deployKeyDataSource) Read(ctx context.Context, req datasource.ReadReque
 		return
 	}
 	defer d.data.noteRateLimit(&resp.Diagnostics)
-	repository := model.repository()
+	reference := model.reference()
 	var found *bitbucket.DeployKey
 	var err error
-	if !model.KeyID.IsNull() {
-		found, err = d.data.client.DeployKey(ctx, repository, model.KeyID.ValueInt64())
+	if reference.by == byNumber {
+		found, err = d.data.client.DeployKey(ctx, reference.repository, reference.id())
 		if err != nil && !errors.Is(err, bitbucket.ErrDeployKeyGone) {
-			readDeployKey.addError(&resp.Diagnostics, repository, model.KeyID.ValueInt64(), err)
+			readDeployKey.addError(&resp.Diagnostics, reference.repository, reference.id(), err)
 			return
 		}
 	}
 	if found == nil {
-		keys, err := d.data.client.DeployKeys(ctx, repository)
+		keys, err := d.data.client.DeployKeys(ctx, reference.repository)
 		if err != nil {
-			listDeployKeys.addError(&resp.Diagnostics, repository, 0, err)
+			listDeployKeys.addError(&resp.Diagnostics, reference.repository, 0, err)
 			return
 		}
-		matches := model.matching(keys)
-		if len(matches) != 1 {
-			resp.Diagnostics.AddError("No single deploy key found", model.candidates(repository, matches, keys))
+		if found = reference.find(keys, &resp.Diagnostics); found == nil {
 			return
 		}
-		found = &matches[0]
 	}
-	model.flatten(repository, found)
+	model.flatten(reference.repository, found)
 	model.LastUsed = nullIfEmpty(found.LastUsed)
 	resp.Diagnostics.Append(resp.State.Set(ctx, &model)...)
 }
 
-// matching returns the keys with the number, the label or the fingerprint that is
-// asked for.
-func (m *deployKeyDataSourceModel) matching(keys []bitbucket.DeployKey) []bitbucket.DeployKey {
-	var matches []bitbucket.DeployKey
-	for _, key := range keys {
-		var attributes deployKeyAttributes
-		attributes.flatten(m.repository(), &key)
-		if attributes.KeyID.Equal(m.KeyID) || attributes.Label.Equal(m.Label) || !m.FingerprintSHA256.IsNull() && attributes.FingerprintSHA256.Equal(m.FingerprintSHA256) {
-			matches = append(matches, key)
-		}
-	}
-	return matches
-}
-
-// candidates tells which keys there are to choose from.
-func (m *deployKeyDataSourceModel) candidates(repository bitbucket.Repository, matches, all []bitbucket.DeployKey) string {
-	wanted := fmt.Sprintf("label %q", m.Label.ValueString())
+// reference is the key that is asked for, by the one attribute that is set.
+func (m *deployKeyDataSourceModel) reference() deployKeyReference {
 	switch {
 	case !m.KeyID.IsNull():
-		wanted = fmt.Sprintf("number %d", m.KeyID.ValueInt64())
-	case m.Label.IsNull():
-		wanted = "fingerprint " + m.FingerprintSHA256.ValueString()
+		return deployKeyReference{m.repository(), byNumber, strconv.FormatInt(m.KeyID.ValueInt64(), 10)}
+	case !m.Label.IsNull():
+		return deployKeyReference{m.repository(), byLabel, m.Label.ValueString()}
 	}
-	detail, shown := fmt.Sprintf("%d deploy keys of %s have the %s. Use key_id for one of them:", len(matches), repository, wanted), matches
-	if len(matches) == 0 {
-		detail, shown = fmt.Sprintf("No deploy key of %s has the %s. The repository has these:", repository, wanted), all
-		if len(all) == 0 {
-			return fmt.Sprintf("No deploy key of %s has the %s: the repository has none.", repository, wanted)
-		}
-	}
-	const most = 25
-	lines := []string{detail, ""}
-	for i, key := range shown {
-		if i == most {
-			lines = append(lines, fmt.Sprintf("  … and %d more", len(shown)-most))
-			break
-		}
-		lines = append(lines, fmt.Sprintf("  %d  %q", key.ID, key.Label))
-	}
-	return strings.Join(lines, "\n")
+	return deployKeyReference{m.repository(), byFingerprint, m.FingerprintSHA256.ValueString()}
 }

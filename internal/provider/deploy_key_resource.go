@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringdefault"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/hashicorp/terraform-plugin-log/tflog"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
@@ -28,6 +29,8 @@ func newDeployKeyResource() resource.Resource { return &deployKeyResource{} }
 
 func (r *deployKeyResource) Metadata(_ context.Context, req resource.MetadataRequest, resp *resource.MetadataResponse) {
 	resp.TypeName = req.ProviderTypeName + "_deploy_key"
+	// A new name of the repository changes the identity, and the key stays.
+	resp.ResourceBehavior.MutableIdentity = true
 }
 
 func (r *deployKeyResource) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
@@ -126,6 +129,7 @@ func (r *deployKeyResource) Create(ctx context.Context, req resource.CreateReque
 	state.flatten(plan.repository(), key)
 	state.keepPlanned(&plan, &resp.Diagnostics)
 	resp.Diagnostics.Append(resp.State.Set(ctx, &state)...)
+	resp.Diagnostics.Append(resp.Identity.Set(ctx, state.identity())...)
 	if r.data.oauthConsumer {
 		resp.Diagnostics.AddWarning("Deploy key depends on the OAuth consumer", "Bitbucket binds a key that was added with an OAuth consumer to it: "+
 			"any change to the consumer invalidates the key. An API token of an account does not have this effect.")
@@ -139,6 +143,11 @@ func (r *deployKeyResource) Read(ctx context.Context, req resource.ReadRequest, 
 	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
 	if resp.Diagnostics.HasError() {
 		return
+	}
+	// Terraform before 1.12 knows no identity, and states from then have none. The
+	// framework wants one all the same, also for a key that is gone.
+	if req.Identity == nil || req.Identity.Raw.IsFullyNull() {
+		resp.Diagnostics.Append(resp.Identity.Set(ctx, state.identity())...)
 	}
 	if r.data.client == nil {
 		r.data.warnUnconfigured.Do(func() {
@@ -193,6 +202,7 @@ func (r *deployKeyResource) Update(ctx context.Context, req resource.UpdateReque
 	}
 	if plan.Label.Equal(state.Label) && plan.Comment.Equal(state.Comment) {
 		resp.Diagnostics.Append(resp.State.Set(ctx, &plan)...)
+		resp.Diagnostics.Append(resp.Identity.Set(ctx, plan.identity())...)
 		return
 	}
 	if !r.data.configured(&resp.Diagnostics) {
@@ -208,6 +218,7 @@ func (r *deployKeyResource) Update(ctx context.Context, req resource.UpdateReque
 	updated.flatten(plan.repository(), key)
 	updated.keepPlanned(&plan, &resp.Diagnostics)
 	resp.Diagnostics.Append(resp.State.Set(ctx, &updated)...)
+	resp.Diagnostics.Append(resp.Identity.Set(ctx, updated.identity())...)
 }
 
 // updateKey sends the documented request. Where Bitbucket refuses to touch the
@@ -258,18 +269,44 @@ func (r *deployKeyResource) Delete(ctx context.Context, req resource.DeleteReque
 	}
 }
 
-// ImportState takes workspace/repository/key_id. Read does the rest.
+// ImportState takes an identity or one of importForms. Read does the rest.
 func (r *deployKeyResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
-	repository, id, ok := parseDeployKeyID(req.ID)
-	if !ok {
-		resp.Diagnostics.AddError("Invalid import ID", "Expected workspace/repository/key_id, for example \"acme/website/10958984\". "+
-			"Workspace and repository may be UUIDs in braces; key_id is the number that the bitbucket_deploy_keys data source lists.")
-		return
+	var identity deployKeyIdentity
+	if req.ID == "" {
+		resp.Diagnostics.Append(req.Identity.Get(ctx, &identity)...)
+		if resp.Diagnostics.HasError() || !r.data.configured(&resp.Diagnostics) {
+			return
+		}
+		if !isSlugOrUUID(identity.Workspace.ValueString()) || !isSlugOrUUID(identity.Repository.ValueString()) || identity.KeyID.ValueInt64() <= 0 {
+			resp.Diagnostics.AddError("Invalid import identity", "Expected workspace and repository, each a slug or a UUID in braces, and key_id, the number of the key.")
+			return
+		}
+	} else {
+		reference, ok := parseDeployKeyReference(req.ID)
+		if !ok {
+			resp.Diagnostics.AddError("Invalid import ID", "Expected "+importForms)
+			return
+		}
+		if !r.data.configured(&resp.Diagnostics) {
+			return
+		}
+		id := reference.id()
+		if reference.by != byNumber {
+			keys, err := r.data.client.DeployKeys(ctx, reference.repository)
+			if err != nil {
+				listDeployKeys.addError(&resp.Diagnostics, reference.repository, 0, err)
+				return
+			}
+			key := reference.find(keys, &resp.Diagnostics)
+			if key == nil {
+				return
+			}
+			id = key.ID
+		}
+		identity = deployKeyIdentity{types.StringValue(reference.repository.Workspace), types.StringValue(reference.repository.Slug), types.Int64Value(id)}
 	}
-	if !r.data.configured(&resp.Diagnostics) {
-		return
-	}
-	resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("workspace"), repository.Workspace)...)
-	resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("repository"), repository.Slug)...)
-	resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("key_id"), id)...)
+	resp.Diagnostics.Append(resp.Identity.Set(ctx, identity)...)
+	resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("workspace"), identity.Workspace)...)
+	resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("repository"), identity.Repository)...)
+	resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("key_id"), identity.KeyID)...)
 }

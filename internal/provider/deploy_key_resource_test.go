@@ -544,7 +544,7 @@ func TestAccDeployKey_importErrors(t *testing.T) {
 		"x", "website/1", "acme/website/", "acme/website/x", "acme/website/-1", "acme/website/+1", "acme/website/01", "acme/website/0", "acme/website/1/2", "acme//1",
 		"acme/web site/1", "acme/../1", "acme/website/1.5", "acme/website/99999999999999999999", "acme/{%2f}/1",
 	} {
-		steps = append(steps, step(id, "Invalid import ID", "Expected workspace/repository/key_id"))
+		steps = append(steps, step(id, "Invalid import ID", "Expected one of acme/website/10958984"))
 	}
 	steps = append(
 		steps,

@@ -14,6 +14,7 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
+	"github.com/hashicorp/terraform-plugin-testing/tfversion"
 	"golang.org/x/crypto/ssh"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
@@ -158,7 +159,14 @@ func authorizedKey(t *testing.T, public any) string {
 // nothing outside this process to be careful with.
 func test(t *testing.T, steps ...resource.TestStep) {
 	t.Helper()
+	testWith(t, nil, steps...)
+}
+
+// testWith runs them if the CLI is new enough.
+func testWith(t *testing.T, versions []tfversion.TerraformVersionCheck, steps ...resource.TestStep) {
+	t.Helper()
 	resource.UnitTest(t, resource.TestCase{
+		TerraformVersionChecks: versions,
 		ProtoV6ProviderFactories: map[string]func() (tfprotov6.ProviderServer, error){
 			"bitbucket": func() (tfprotov6.ProviderServer, error) { return NewServer("test")(), nil },
 		},

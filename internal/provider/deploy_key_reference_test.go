@@ -1,0 +1,174 @@
+package provider
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
+	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
+	"github.com/hashicorp/terraform-plugin-testing/plancheck"
+	"github.com/hashicorp/terraform-plugin-testing/statecheck"
+	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
+	"github.com/hashicorp/terraform-plugin-testing/tfversion"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
+)
+
+func TestParseDeployKeyReference(t *testing.T) {
+	t.Parallel()
+	website := bitbucket.Repository{Workspace: "acme", Slug: "website"}
+	byUUID := bitbucket.Repository{Workspace: workspaceUUID, Slug: websiteUUID}
+	const fingerprint = "SHA256:aB+/cdefghijklmnopqrstuvwxyz0123456789ABCDE"
+	for text, want := range map[string]deployKeyReference{
+		"acme/website/7":                         {website, byNumber, "7"},
+		workspaceUUID + "/" + websiteUUID + "/7": {byUUID, byNumber, "7"},
+		"acme/website/" + fingerprint:            {website, byFingerprint, fingerprint},
+		"acme/website/label:deploy":              {website, byLabel, "deploy"},
+		"acme/website/label:a/b: c":              {website, byLabel, "a/b: c"},
+		"acme/website/label:":                    {website, byLabel, ""},
+		"acme/website/label:7":                   {website, byLabel, "7"},
+		"https://api.bitbucket.org/2.0/repositories/acme/website/deploy-keys/7":                                                                            {website, byNumber, "7"},
+		"https://proxy.example.com/bitbucket/2.0/repositories/acme/website/deploy-keys/7/":                                                                 {website, byNumber, "7"},
+		"https://api.bitbucket.org/2.0/repositories/" + url.PathEscape(workspaceUUID) + "/" + url.PathEscape(websiteUUID) + "/deploy-keys/7?fields=values": {byUUID, byNumber, "7"},
+		"https://bitbucket.org/acme/website/admin/access-keys/7":                                                                                           {website, byNumber, "7"},
+		"https://bitbucket.org/acme/website/admin/access-keys/#7":                                                                                          {website, byNumber, "7"},
+		"https://bitbucket.org/acme/website/admin/access-keys#7":                                                                                           {website, byNumber, "7"},
+	} {
+		if got, ok := parseDeployKeyReference(text); !ok || got != want {
+			t.Errorf("%s: got %+v, %t", text, got, ok)
+		}
+	}
+	for _, text := range []string{
+		"", "acme/website", "acme/website/SHA256:short", "acme/website/MD5:aa", "acme/website/deploy", "acme/../label:x", "https://",
+		"https://bitbucket.org/acme/website/admin/access-keys/", "https://bitbucket.org/acme/website/admin/access-keys/#x", "https://bitbucket.org/acme/website/src/7",
+		"https://api.bitbucket.org/2.0/repositories/acme%2Fwebsite/x/deploy-keys/7", "https://api.bitbucket.org/2.0/repositories/acme/website/deploy-keys/%zz", "https://bitbucket.org/acme/website/7",
+	} {
+		if got, ok := parseDeployKeyReference(text); ok {
+			t.Errorf("%s is taken for %+v", text, got)
+		}
+	}
+}
+
+// A key is imported by whatever a person knows of it, for one request, and the
+// plan is empty.
+func TestAccDeployKey_importForms(t *testing.T) {
+	t.Parallel()
+	f, key := newFake(t), newKey(t)
+	f.AddDeployKey("acme", "website", newKey(t), "twice")
+	f.AddDeployKey("acme", "website", newKey(t), "twice")
+	existing := f.AddDeployKey("acme", "website", key, "team/deploy")
+	var attributes deployKeyAttributes
+	attributes.flatten(bitbucket.Repository{}, &bitbucket.DeployKey{Key: key})
+	for name, id := range map[string]string{
+		"fingerprint": "acme/website/" + attributes.FingerprintSHA256.ValueString(),
+		"label":       "acme/website/label:team/deploy",
+		"self link":   f.url + "/2.0/repositories/acme/website/deploy-keys/10958986",
+		"page":        "https://bitbucket.org/acme/website/admin/access-keys/10958986",
+	} {
+		terraform := newCLI(t)
+		terraform.write(t, f.config(deployKey(keyLine(key), `label = "team/deploy"`)))
+		f.ForgetRequests()
+		terraform.must(t, "import", address, id)
+		if sent := f.sent(); len(sent) != 1 {
+			t.Errorf("%s: sent %v", name, sent)
+		}
+		terraform.must(t, "plan", "-detailed-exitcode")
+		if keys := terraform.state(t); len(keys) != 1 || keys[0].id != existing.ID {
+			t.Errorf("%s: imported %+v", name, keys)
+		}
+	}
+	terraform := newCLI(t)
+	terraform.write(t, f.config(deployKey(keyLine(key))))
+	terraform.fails(t, []string{"import", address, "acme/website/label:twice"}, "No single deploy key found", `2 deploy keys of acme/website have the label "twice"`, "10958984", "10958985")
+	terraform.fails(t, []string{"import", address, "acme/website/label:none"}, "No single deploy key found", `No deploy key of acme/website has the label "none"`, "10958986", "team/deploy")
+	terraform.fails(t, []string{"import", address, "acme/nothing/label:none"}, "Unable to list deploy keys", "404")
+}
+
+// knowsIdentity skips what a CLI is too old for.
+func knowsIdentity() []tfversion.TerraformVersionCheck {
+	return []tfversion.TerraformVersionCheck{tfversion.SkipBelow(tfversion.Version1_12_0)}
+}
+
+// The identity follows the configuration, also where only the name changes.
+func TestAccDeployKey_identity(t *testing.T) {
+	t.Parallel()
+	f, key := newFake(t), newKey(t)
+	config := func(lines ...string) string { return f.config(deployKey(append(lines, keyLine(key))...)) }
+	identity := func(repository string) []statecheck.StateCheck {
+		return []statecheck.StateCheck{statecheck.ExpectIdentity(address, map[string]knownvalue.Check{
+			"workspace": knownvalue.StringExact("acme"), "repository": knownvalue.StringExact(repository), "key_id": knownvalue.Int64Exact(firstID),
+		})}
+	}
+	testWith(t, knowsIdentity(),
+		resource.TestStep{Config: config(), ConfigStateChecks: identity("website")},
+		resource.TestStep{Config: config(`label = "new"`), ConfigStateChecks: identity("website")},
+		resource.TestStep{
+			Config: config(`label = "new"`), ResourceName: address,
+			ImportState: true, ImportStateKind: resource.ImportBlockWithResourceIdentity,
+		},
+		resource.TestStep{
+			PreConfig:         func() { f.RenameRepository("acme", "website", "site") },
+			Config:            config(`label = "new"`),
+			ConfigPlanChecks:  planned(plancheck.ResourceActionNoop),
+			ConfigStateChecks: identity("website"),
+		},
+		resource.TestStep{
+			Config:            config(`label = "new"`, `repository = "site"`),
+			ConfigPlanChecks:  planned(plancheck.ResourceActionUpdate),
+			ConfigStateChecks: identity("site"),
+		},
+		resource.TestStep{
+			Config:            config(`label = "new"`, `repository = "`+websiteUUID+`"`),
+			ConfigPlanChecks:  planned(plancheck.ResourceActionUpdate),
+			ConfigStateChecks: identity(websiteUUID),
+		},
+		resource.TestStep{
+			PreConfig:        func() { f.RemoveDeployKey("acme", "site", firstID) },
+			Config:           config(`label = "new"`, `repository = "`+websiteUUID+`"`),
+			ConfigPlanChecks: planned(plancheck.ResourceActionCreate, createdUnknown...),
+			ConfigStateChecks: []statecheck.StateCheck{
+				statecheck.ExpectIdentityValueMatchesState(address, tfjsonpath.New("key_id")),
+			},
+		},
+	)
+}
+
+// An identity that can name no key is refused before any request.
+func TestAccDeployKey_identityErrors(t *testing.T) {
+	t.Parallel()
+	f, key := newFake(t), newKey(t)
+	for _, identity := range []string{
+		`workspace = "acme", repository = "../website", key_id = 1`,
+		`workspace = "", repository = "website", key_id = 1`,
+		`workspace = "acme", repository = "website", key_id = 0`,
+	} {
+		testWith(t, knowsIdentity(), resource.TestStep{
+			Config:      f.config(deployKey(keyLine(key)) + "\nimport {\n  to = " + address + "\n  identity = {" + strings.ReplaceAll(identity, ", ", "\n") + "}\n}\n"),
+			ExpectError: message("Invalid import identity"),
+		})
+	}
+	if sent := f.sent(); len(sent) > 0 {
+		t.Errorf("sent %v", sent)
+	}
+}
+
+// Moving a resource in the state is none of Bitbucket's business.
+func TestAccDeployKey_moved(t *testing.T) {
+	t.Parallel()
+	f, cli, key := newFake(t), newCLI(t), keyLine(newKey(t))
+	one := deployKey(key)
+	each := strings.Replace(one, "{", "{\n  for_each = toset([\"a\"])", 1)
+	moved := "\nmoved {\n  from = bitbucket_deploy_key.test\n  to = bitbucket_deploy_key.test[\"a\"]\n}\n"
+	cli.write(t, f.config(one))
+	cli.must(t, "apply", "-auto-approve")
+	f.ForgetRequests()
+	cli.write(t, f.config(each+moved))
+	contains(t, cli.must(t, "apply", "-auto-approve"), "0 added, 0 changed, 0 destroyed")
+	cli.must(t, "state", "mv", `bitbucket_deploy_key.test["a"]`, `bitbucket_deploy_key.renamed["b"]`)
+	cli.write(t, f.config(strings.NewReplacer(`"test"`, `"renamed"`, `"a"`, `"b"`).Replace(each)))
+	cli.must(t, "plan", "-detailed-exitcode")
+	if writes := f.writes(); len(writes) > 0 {
+		t.Errorf("sent %v", writes)
+	}
+}
