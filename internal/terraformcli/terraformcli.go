@@ -43,9 +43,9 @@ func (c CLI) RegistryHost() string {
 	return "registry.terraform.io"
 }
 
-// Find returns the command named by TF_ACC_TERRAFORM_PATH, else terraform or
-// tofu from PATH, else one it brought to the cache folder in this or an earlier
-// run.
+// Find returns the command named by TF_ACC_TERRAFORM_PATH, else the first one in
+// ENGINES, else terraform or tofu from PATH, else one it brought to the cache
+// folder in this or an earlier run.
 func Find(ctx context.Context) (CLI, error) {
 	return find(ctx, downloadTerraform, buildOpenTofu)
 }
@@ -62,11 +62,17 @@ func find(ctx context.Context, bringers ...bringer) (CLI, error) {
 		return cli, nil
 	}
 
-	userCache, err := os.UserCacheDir()
-	if err != nil {
-		return CLI{}, fmt.Errorf("no folder to keep a Terraform command in, set %s to an existing one: %w", pathVariable, err)
+	if os.Getenv(enginesVariable) != "" {
+		all, err := FindAll(ctx)
+		if err != nil {
+			return CLI{}, err
+		}
+		return all[0], nil
 	}
-	cache := filepath.Join(userCache, "terraform-provider-bitbucket", "cli")
+	cache, err := cacheFolder()
+	if err != nil {
+		return CLI{}, err
+	}
 
 	// A candidate that does not run, such as a version manager's shim with no
 	// version chosen, must not hide the next one.
@@ -87,6 +93,15 @@ func find(ctx context.Context, bringers ...bringer) (CLI, error) {
 		tried = append(tried, err)
 	}
 	return CLI{}, fmt.Errorf("no Terraform or OpenTofu command found, install one or set %s to its path; tried:\n%w", pathVariable, errors.Join(tried...))
+}
+
+// cacheFolder is where commands are kept that were brought.
+func cacheFolder() (string, error) {
+	userCache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("no folder to keep a Terraform command in, set %s to an existing one: %w", pathVariable, err)
+	}
+	return filepath.Join(userCache, "terraform-provider-bitbucket", "cli"), nil
 }
 
 // The first line is all that tells the two apart for certain: with -json both
