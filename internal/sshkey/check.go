@@ -175,7 +175,7 @@ var knownTypes = map[string]bool{
 // known to. Such a key may exist already, since the rule is younger than some
 // keys are.
 func (k PublicKey) Refusal() string {
-	if bits := k.rsaBits(); bits > 0 && bits < minRSABits {
+	if bits := k.Bits(); k.innerType() == ssh.KeyAlgoRSA && bits > 0 && bits < minRSABits {
 		return fmt.Sprintf("Bitbucket accepts RSA keys of %d bits and more; this one has %d. Use an Ed25519 key, or a longer RSA key.", minRSABits, bits)
 	}
 	return ""

@@ -5,6 +5,9 @@ package sshkey
 
 import (
 	"bytes"
+	"crypto/dsa" //nolint:staticcheck // Old keys are of this kind.
+	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/md5" //nolint:gosec // The MD5 fingerprint is what older tools print; nothing is protected by it.
 	"crypto/rsa"
 	"crypto/sha256"
@@ -99,16 +102,26 @@ func (k PublicKey) canonical() []byte {
 	return parsed.Marshal()
 }
 
-// rsaBits is the length of an RSA key, 0 for any other.
-func (k PublicKey) rsaBits() int {
+// Bits is the length of the key as ssh-keygen -l prints it, 0 where it cannot be
+// known: of a damaged key, and of a type that is not known here.
+func (k PublicKey) Bits() int {
 	parsed, err := ssh.ParsePublicKey(k.blob)
 	if err != nil {
 		return 0
 	}
-	if crypto, ok := parsed.(ssh.CryptoPublicKey); ok {
-		if key, ok := crypto.CryptoPublicKey().(*rsa.PublicKey); ok {
-			return key.N.BitLen()
-		}
+	crypto, ok := parsed.(ssh.CryptoPublicKey)
+	if !ok {
+		return 0
+	}
+	switch key := crypto.CryptoPublicKey().(type) {
+	case *rsa.PublicKey:
+		return key.N.BitLen()
+	case ed25519.PublicKey:
+		return 8 * len(key)
+	case *ecdsa.PublicKey:
+		return key.Curve.Params().BitSize
+	case *dsa.PublicKey:
+		return key.P.BitLen()
 	}
 	return 0
 }

@@ -9,6 +9,7 @@ import (
 	"crypto/rsa"
 	"encoding/base64"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"os"
 	"os/exec"
@@ -147,7 +148,41 @@ func TestFingerprint(t *testing.T) {
 	}
 }
 
-func TestFingerprint_sshKeygen(t *testing.T) {
+func TestBits(t *testing.T) {
+	t.Parallel()
+	lines := openSSHLines(t)
+	for name, tc := range map[string]struct {
+		text string
+		bits int
+	}{
+		"ed25519":            {lines[0], 256},
+		"ecdsa 256":          {lines[1], 256},
+		"ecdsa 384":          {lines[2], 384},
+		"ecdsa 521":          {lines[3], 521},
+		"sk ed25519":         {lines[7], 256},
+		"sk ecdsa":           {lines[8], 256},
+		"rsa":                {rsaLine(t, 3072), 3072},
+		"rsa of an odd size": {rsaLine(t, 2047), 2047},
+		"short rsa":          {rsaLine(t, 768), 768},
+		"dsa":                {dsaLine(t), 1024},
+		"type of the future": {encode("ssh-future", struct{ Name, Key string }{"ssh-future", "k"}), 0},
+		"damaged":            {lines[0][:60], 0},
+		"no key in it":       {"ssh-ed25519 AAAA", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			key, err := Split(tc.text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := key.Bits(); got != tc.bits {
+				t.Errorf("got %d bits, want %d", got, tc.bits)
+			}
+		})
+	}
+}
+
+func TestDescription_sshKeygen(t *testing.T) {
 	t.Parallel()
 	keygen, err := exec.LookPath("ssh-keygen")
 	if err != nil {
@@ -167,7 +202,7 @@ func TestFingerprint_sshKeygen(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}
-			if !strings.Contains(string(out), " "+want+" ") {
+			if want = fmt.Sprintf("%d %s ", key.Bits(), want); !strings.HasPrefix(string(out), want) {
 				t.Errorf("ssh-keygen says %q, want %s", out, want)
 			}
 		}
