@@ -248,6 +248,14 @@ func shortRSA(t *testing.T) string {
 	return authorizedKey(t, &rsa.PublicKey{N: modulus.Add(modulus, big.NewInt(1)), E: 65537})
 }
 
+func dsaKey(t *testing.T) string {
+	t.Helper()
+	return authorizedKey(t, &dsa.PublicKey{
+		Parameters: dsa.Parameters{P: new(big.Int).Lsh(big.NewInt(1), 1023), Q: new(big.Int).Lsh(big.NewInt(1), 159), G: big.NewInt(2)},
+		Y:          big.NewInt(4),
+	})
+}
+
 // A key that Bitbucket would refuse today can be there already.
 func TestAccDeployKey_importsOldKey(t *testing.T) {
 	t.Parallel()
@@ -274,12 +282,8 @@ func TestAccDeployKey_importsOldKey(t *testing.T) {
 func TestAccDeployKey_doubtfulKey(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
-	key := authorizedKey(t, &dsa.PublicKey{
-		Parameters: dsa.Parameters{P: new(big.Int).Lsh(big.NewInt(1), 1023), Q: new(big.Int).Lsh(big.NewInt(1), 159), G: big.NewInt(2)},
-		Y:          big.NewInt(4),
-	})
 	test(t, resource.TestStep{
-		Config:           f.config(deployKey(keyLine(key))),
+		Config:           f.config(deployKey(keyLine(dsaKey(t)))),
 		ConfigPlanChecks: planned(plancheck.ResourceActionCreate, createdUnknown...),
 		PostApplyFunc:    f.expectWrites(t, "POST acme/website/deploy-keys 200"),
 	})

@@ -32,7 +32,7 @@ func TestAccExamples(t *testing.T) {
 		switch kind := filepath.Dir(name); kind {
 		case "guides":
 			t.Run(name, func(t *testing.T) { t.Parallel(); applyExamples(t, tfFiles(t, directory)...) })
-		case "resources", "data-sources":
+		case "resources", "data-sources", "functions":
 			for _, file := range tfFiles(t, directory) {
 				t.Run(name+"/"+filepath.Base(file), func(t *testing.T) { t.Parallel(); applyExamples(t, file) })
 			}
@@ -92,6 +92,9 @@ func exampleCLI(t *testing.T, f *fake, file string) *cli {
 // applyExamples applies files one after the other.
 func applyExamples(t *testing.T, files ...string) {
 	t.Helper()
+	if strings.Contains(files[0], "/functions/") {
+		needsFunctions(t)
+	}
 	f := exampleFake(t)
 	terraform := exampleCLI(t, f, files[0])
 	for _, file := range files {

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/function"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/provider"
 	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
@@ -229,6 +230,11 @@ func (p *bitbucketProvider) Resources(context.Context) []func() resource.Resourc
 
 func (p *bitbucketProvider) DataSources(context.Context) []func() datasource.DataSource {
 	return []func() datasource.DataSource{newDeployKeyDataSource, newDeployKeysDataSource}
+}
+
+// Functions are there without a configuration: they ask nobody.
+func (p *bitbucketProvider) Functions(context.Context) []func() function.Function {
+	return []func() function.Function{newParseSSHPublicKeyFunction}
 }
 
 // configuredData is what Configure of a resource or data source was handed, nil

@@ -21,11 +21,31 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
+// engine is the CLI that the tests run. TestMain finds it.
+var engine terraformcli.CLI
+
+// needsFunctions skips a test where the CLI knows nothing of the functions of
+// providers, which are Terraform 1.8 or OpenTofu 1.7.
+func needsFunctions(t *testing.T) {
+	t.Helper()
+	var major, minor int
+	if _, err := fmt.Sscanf(engine.Version, "%d.%d", &major, &minor); err != nil {
+		t.Fatalf("%s has version %q: %v", engine.Path, engine.Version, err)
+	}
+	first := 8
+	if engine.OpenTofu {
+		first = 7
+	}
+	if major == 1 && minor < first {
+		t.Skipf("%s %s has no provider functions", engine.Name(), engine.Version)
+	}
+}
+
 // TestMain finds the CLI that the tests run, and keeps the environment of the
 // person who runs them out of the tests.
 func TestMain(m *testing.M) {
-	cli, err := terraformcli.Find(context.Background())
-	if err != nil {
+	var err error
+	if engine, err = terraformcli.Find(context.Background()); err != nil {
 		log.Fatal(err)
 	}
 	for _, variable := range os.Environ() {
@@ -35,8 +55,8 @@ func TestMain(m *testing.M) {
 		}
 	}
 	for name, value := range map[string]string{
-		"TF_ACC_TERRAFORM_PATH":     cli.Path,
-		"TF_ACC_PROVIDER_HOST":      cli.RegistryHost(),
+		"TF_ACC_TERRAFORM_PATH":     engine.Path,
+		"TF_ACC_PROVIDER_HOST":      engine.RegistryHost(),
 		"TF_ACC_PROVIDER_NAMESPACE": "bitbucket-deploy-keys",
 	} {
 		if err := os.Setenv(name, value); err != nil {

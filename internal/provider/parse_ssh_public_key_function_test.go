@@ -1,0 +1,156 @@
+package provider
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
+	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
+	"github.com/hashicorp/terraform-plugin-testing/plancheck"
+	"github.com/hashicorp/terraform-plugin-testing/statecheck"
+	"golang.org/x/crypto/ssh"
+)
+
+// output is an output named test with this value.
+func output(value string) string { return "\noutput \"test\" {\n  value = " + value + "\n}\n" }
+
+// parsed is a call of the function.
+func parsed(argument string) string {
+	return "provider::bitbucket::parse_ssh_public_key(" + argument + ")"
+}
+
+func TestAccParseSSHPublicKeyFunction_keys(t *testing.T) {
+	t.Parallel()
+	needsFunctions(t)
+	private, err := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		key, comment string
+		bits         int64
+	}{
+		"ed25519":              {newKey(t), "", 256},
+		"words in comment":     {newKey(t), "build  agent of acme", 256},
+		"ecdsa":                {authorizedKey(t, &private.PublicKey), "me", 521},
+		"short rsa":            {shortRSA(t), "old", 1024},
+		"dsa":                  {dsaKey(t), "older", 1024},
+		"security key":         {"sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIGtra2tra2tra2tra2tra2tra2tra2tra2tra2tra2trAAAABHNzaDo=", "", 256},
+		"type that is unknown": {"ssh-future AAAACnNzaC1mdXR1cmU=", "", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			want := map[string]knownvalue.Check{
+				"type":    knownvalue.StringExact(strings.Fields(tc.key)[0]),
+				"bits":    knownvalue.Int64Exact(tc.bits),
+				"comment": knownvalue.StringExact(tc.comment),
+				"openssh": knownvalue.StringExact(tc.key),
+			}
+			if tc.bits == 0 {
+				want["bits"] = knownvalue.Null()
+				want["fingerprint_sha256"] = knownvalue.StringExact("SHA256:BwzrBzk2IHyy5R4ejYzXchwPULaK9fNXYS4bypZsCG0")
+				want["fingerprint_md5"] = knownvalue.StringExact("56:17:42:9d:5b:3f:34:58:a3:97:46:04:2a:be:0b:73")
+			} else {
+				key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(tc.key))
+				if err != nil {
+					t.Fatal(err)
+				}
+				want["fingerprint_sha256"] = knownvalue.StringExact(ssh.FingerprintSHA256(key))
+				want["fingerprint_md5"] = knownvalue.StringExact(ssh.FingerprintLegacyMD5(key))
+			}
+			test(t, resource.TestStep{
+				Config:            requiredProviders + output(parsed(fmt.Sprintf("%q", "  "+tc.key+" \t"+tc.comment+"\r\n"))),
+				ConfigStateChecks: []statecheck.StateCheck{statecheck.ExpectKnownOutputValue("test", knownvalue.ObjectExact(want))},
+			})
+		})
+	}
+}
+
+func TestAccParseSSHPublicKeyFunction_unknown(t *testing.T) {
+	t.Parallel()
+	needsFunctions(t)
+	key := newKey(t)
+	made := func(text string) string {
+		return requiredProviders + fmt.Sprintf("\nresource \"terraform_data\" \"key\" {\n  input = %q\n}\n", text)
+	}
+	test(t,
+		resource.TestStep{
+			Config: made(key) + output(parsed("terraform_data.key.output")+".bits"),
+			ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
+				plancheck.ExpectUnknownOutputValue("test"),
+			}},
+			ConfigStateChecks: []statecheck.StateCheck{statecheck.ExpectKnownOutputValue("test", knownvalue.Int64Exact(256))},
+		},
+		// What turns out to be no key is an error when it is known.
+		resource.TestStep{
+			Config:      made(key+"AAAA") + output(parsed("terraform_data.key.output")),
+			ExpectError: message(`Invalid value for "public_key" parameter: Damaged public key`),
+		},
+	)
+}
+
+func TestAccParseSSHPublicKeyFunction_precondition(t *testing.T) {
+	t.Parallel()
+	needsFunctions(t)
+	f := newFake(t)
+	condition := parsed("local.key") + ".bits >= 3072"
+	test(t, resource.TestStep{
+		Config: f.config(fmt.Sprintf("\nlocals {\n  key = %q\n}\n", shortRSA(t)) +
+			deployKey("key = local.key", "lifecycle {\n    precondition {\n      condition = "+condition+"\n      error_message = \"Too short.\"\n    }\n  }")),
+		ExpectError: message("Resource precondition failed", "Too short."),
+	})
+	if sent := f.sent(); len(sent) > 0 {
+		t.Errorf("requests were made: %v", sent)
+	}
+}
+
+// An error is on the line of the call and names the argument, which it does not
+// repeat.
+func TestAccParseSSHPublicKeyFunction_errors(t *testing.T) {
+	t.Parallel()
+	needsFunctions(t)
+	const secret = "c2VjcmV0LXByaXZhdGUta2V5LWJ5dGVz"
+	key := newKey(t)
+	for name, tc := range map[string]struct{ text, want string }{
+		"private key": {"-----BEGIN OPENSSH PRIVATE KEY-----\n" + secret + "\n-----END OPENSSH PRIVATE KEY-----\n", "Private key given: This is a private key. A deploy key is the public half"},
+		"private too": {key + "\n-----BEGIN RSA PRIVATE KEY-----\n" + secret, "Private key given: "},
+		"token":       {secret, "Not a public key: This does not start with an OpenSSH key type."},
+		"bad base64":  {"ssh-ed25519 " + secret + "!", "Invalid base64 in public key: "},
+		"two keys":    {key + "\n" + key, "Several public keys: There are 2 keys here."},
+		"truncated":   {key[:60], "Damaged public key: "},
+		"certificate": {strings.Replace(key, "ed25519", "ed25519-cert-v01@openssh.com", 1), "Certificate given: "},
+		"empty":       {" \n", `Empty public key: The key is empty. Give the one line of the .pub file, for example "ssh-ed25519 AAAA… comment".`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			terraform := newCLI(t)
+			if err := os.WriteFile(filepath.Join(terraform.dir, "key"), []byte(tc.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			const argument = `Invalid value for "public_key" parameter: `
+			file := parsed(`file("key")`)
+			terraform.write(t, requiredProviders+output(file))
+			out := terraform.fails(t, []string{"validate"}, "Error: Invalid function argument", "on main.tf line", `in output "test"`, file, argument+tc.want)
+			variable := parsed("var.key")
+			terraform.write(t, requiredProviders+output(variable+"\n  sensitive = true")+"\nvariable \"key\" {\n  sensitive = true\n}\n")
+			out += terraform.fails(t, []string{"plan", "-var", "key=" + tc.text}, "Error: Invalid function argument", "on main.tf line", variable, argument+tc.want)
+			for word := range strings.FieldsSeq(tc.text) {
+				if len(word) > 24 && strings.Contains(out, word) {
+					t.Errorf("%q is shown: %s", word, out)
+				}
+			}
+		})
+	}
+	t.Run("null", func(t *testing.T) {
+		t.Parallel()
+		terraform := newCLI(t)
+		terraform.write(t, requiredProviders+output(parsed("null")))
+		terraform.fails(t, []string{"validate"}, "on main.tf line", `Invalid value for "public_key" parameter: argument must not be null`)
+	})
+}
