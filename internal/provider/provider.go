@@ -234,7 +234,7 @@ func (p *bitbucketProvider) DataSources(context.Context) []func() datasource.Dat
 
 // Functions are there without a configuration: they ask nobody.
 func (p *bitbucketProvider) Functions(context.Context) []func() function.Function {
-	return []func() function.Function{newParseSSHPublicKeyFunction}
+	return []func() function.Function{newDeployKeyImportIDFunction, newParseSSHPublicKeyFunction}
 }
 
 // configuredData is what Configure of a resource or data source was handed, nil

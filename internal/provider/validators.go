@@ -24,6 +24,11 @@ func isSlugOrUUID(text string) bool {
 	return slugOrUUID.MatchString(text) && text != "." && text != ".."
 }
 
+// expectedSlug is said of anything else. It has no full stop, since Terraform
+// ends the error of a function with one.
+const expectedSlug = "Expected a slug as it stands in the address of the page, " +
+	"for example \"my-repository\" in bitbucket.org/my-workspace/my-repository, or a UUID in braces"
+
 // isUUID tells whether text is the {uuid} form of a workspace or repository.
 func isUUID(text string) bool { return strings.HasPrefix(text, "{") }
 
@@ -41,8 +46,7 @@ func (slugValidator) ValidateString(_ context.Context, req validator.StringReque
 	if req.ConfigValue.IsNull() || req.ConfigValue.IsUnknown() || isSlugOrUUID(req.ConfigValue.ValueString()) {
 		return
 	}
-	resp.Diagnostics.AddAttributeError(req.Path, "Invalid "+req.Path.String(), "Expected a slug as it stands in the address of the page, "+
-		"for example \"my-repository\" in bitbucket.org/my-workspace/my-repository, or a UUID in braces.")
+	resp.Diagnostics.AddAttributeError(req.Path, "Invalid "+req.Path.String(), expectedSlug+".")
 }
 
 // textValidator allows text that Bitbucket stores as it is. It would trim white

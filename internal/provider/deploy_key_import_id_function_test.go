@@ -1,0 +1,80 @@
+package provider
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
+	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
+	"github.com/hashicorp/terraform-plugin-testing/plancheck"
+	"github.com/hashicorp/terraform-plugin-testing/statecheck"
+)
+
+// importID is a call of the function.
+func importID(workspace, repository, keyID string) string {
+	return fmt.Sprintf("provider::bitbucket::deploy_key_import_id(%s, %s, %s)", workspace, repository, keyID)
+}
+
+// The function puts together what an import takes apart.
+func TestAccDeployKeyImportIDFunction_roundTrip(t *testing.T) {
+	t.Parallel()
+	needsFunctions(t)
+	for _, want := range []string{"acme/website/10958984", "Acme-1/web_site.git/1", workspaceUUID + "/" + websiteUUID + "/9223372036854775807"} {
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			repository, id, ok := parseDeployKeyID(want)
+			if !ok {
+				t.Fatal("it is no import id")
+			}
+			for _, keyID := range []string{fmt.Sprint(id), fmt.Sprintf(`"%d"`, id)} {
+				test(t, resource.TestStep{
+					Config:            requiredProviders + output(importID(asHCL(t, repository.Workspace), asHCL(t, repository.Slug), keyID)),
+					ConfigStateChecks: []statecheck.StateCheck{statecheck.ExpectKnownOutputValue("test", knownvalue.StringExact(want))},
+				})
+			}
+		})
+	}
+}
+
+func TestAccDeployKeyImportIDFunction_unknown(t *testing.T) {
+	t.Parallel()
+	needsFunctions(t)
+	test(t, resource.TestStep{
+		Config: requiredProviders + "\nresource \"terraform_data\" \"number\" {\n  input = 7\n}\n" +
+			output(importID(`"acme"`, `"website"`, "terraform_data.number.output")),
+		ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
+			plancheck.ExpectUnknownOutputValue("test"),
+		}},
+		ConfigStateChecks: []statecheck.StateCheck{statecheck.ExpectKnownOutputValue("test", knownvalue.StringExact("acme/website/7"))},
+	})
+}
+
+func TestAccDeployKeyImportIDFunction_errors(t *testing.T) {
+	t.Parallel()
+	needsFunctions(t)
+	const slug, number = "Expected a slug as it stands in the address of the page", "Expected the number of the key, for example 10958984."
+	type call struct{ workspace, repository, keyID, parameter, want string }
+	calls := []call{
+		{`"acme"`, `"website"`, "0", "key_id", number},
+		{`"acme"`, `"website"`, "-1", "key_id", number},
+		{`"acme"`, `"website"`, "1.5", "key_id", number},
+		{`"acme"`, `"website"`, "9223372036854775808", "key_id", number},
+		{`"acme"`, `"website"`, `"x"`, "key_id", "a number is required"},
+		{`"acme"`, `"website"`, "null", "key_id", "argument must not be null"},
+		{`"acme"`, "null", "1", "repository", "argument must not be null"},
+		{"null", `"website"`, "1", "workspace", "argument must not be null"},
+	}
+	for _, text := range hostile {
+		calls = append(calls, call{asHCL(t, text), `"website"`, "1", "workspace", slug}, call{`"acme"`, asHCL(t, text), "1", "repository", slug})
+	}
+	config := requiredProviders
+	for i, tc := range calls {
+		config += fmt.Sprintf("\noutput \"id_%d\" {\n  value = %s\n}\n", i, importID(tc.workspace, tc.repository, tc.keyID))
+	}
+	terraform := newCLI(t)
+	terraform.write(t, config)
+	out := terraform.fails(t, []string{"validate"})
+	for i, tc := range calls {
+		contains(t, out, fmt.Sprintf(`, in output "id_%d":`, i), fmt.Sprintf("Invalid value for %q parameter: %s", tc.parameter, tc.want))
+	}
+}
