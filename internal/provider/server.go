@@ -25,8 +25,8 @@ type frameworkServer interface {
 	tfprotov6.StateStoreServer
 }
 
-// forgetfulServer answers the calls that come once for each resource with a
-// context that lets go of everything once the call is answered. The framework
+// forgetfulServer answers the calls that come for each resource with a context
+// that lets go of everything once the call is answered. The framework
 // (v1.19.0, registerContext in internal/proto6server/serve.go) keeps the context
 // of every call until StopProvider, and with it 30 kB of loggers.
 type forgetfulServer struct{ frameworkServer }
@@ -80,6 +80,10 @@ func (s forgetfulServer) ValidateDataResourceConfig(ctx context.Context, req *tf
 
 func (s forgetfulServer) ReadDataSource(ctx context.Context, req *tfprotov6.ReadDataSourceRequest) (*tfprotov6.ReadDataSourceResponse, error) {
 	return answer(ctx, req, s.frameworkServer.ReadDataSource)
+}
+
+func (s forgetfulServer) CallFunction(ctx context.Context, req *tfprotov6.CallFunctionRequest) (*tfprotov6.CallFunctionResponse, error) {
+	return answer(ctx, req, s.frameworkServer.CallFunction)
 }
 
 // answer makes one call. Its context is cancelled when it returns.
