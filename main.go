@@ -7,8 +7,10 @@ import (
 	"flag"
 	"log"
 	"os"
+	"os/signal"
 	"runtime/debug"
 	"strings"
+	"syscall"
 
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6/tf6server"
 
@@ -28,6 +30,9 @@ func main() {
 	} else if err := silenceUnreadLogs(); err != nil {
 		log.Fatal(err)
 	}
+	// Whoever stops a run may send this to the whole group of processes. It is for
+	// Terraform to act on, which lets running calls end and then this process.
+	signal.Ignore(syscall.SIGTERM)
 	collectLessOften()
 	err := tf6server.Serve("registry.terraform.io/bitbucket-deploy-keys/bitbucket", provider.NewServer(version), options...)
 	if err != nil {

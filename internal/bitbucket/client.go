@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -67,6 +68,8 @@ type Client struct {
 	retryWait  time.Duration
 	// ahead is how far Bitbucket's clock is ahead of ours, as a [time.Duration].
 	ahead atomic.Int64
+	// created has the ids of the keys that this client has added.
+	created sync.Map
 }
 
 // NewClient returns a client, or an error that says what is wrong with the
@@ -90,7 +93,7 @@ func NewClient(options Options) (*Client, error) {
 	// are outside of the gate, since the request for an access token passes it
 	// too, while others wait for the token.
 	var transport http.RoundTripper = header{"User-Agent", options.UserAgent, options.Transport}
-	transport = try{options.RequestTimeout, transport}
+	transport = try{options.RequestTimeout, &c.ahead, transport}
 	c.gate = &gate{
 		next:   transport,
 		slots:  make(chan struct{}, cmp.Or(options.MaxConcurrentRequests, 10)),
@@ -192,9 +195,6 @@ func (c *Client) do(ctx context.Context, method string, u *url.URL, in any, want
 		return answer, c.failed(method, u, answer, err)
 	}
 	defer response.Body.Close()
-	if date, err := http.ParseTime(response.Header.Get("Date")); err == nil {
-		c.ahead.Store(int64(time.Until(date)))
-	}
 	if answer.body, err = io.ReadAll(response.Body); err != nil { // It is in memory.
 		return answer, c.failed(method, u, answer, err)
 	}

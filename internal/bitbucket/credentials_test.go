@@ -337,7 +337,7 @@ func TestConsumer_tokenNotFound(t *testing.T) {
 			t.Parallel()
 			tokens, api := answers(t, answer(404, "")), answers(t)
 			err := call(t.Context(), newTestClient(t, bitbucket(tokens, api), consumer))
-			if !HasStatus(err, 404) || IsNotFound(err) || errors.Is(err, ErrDeployKeyGone) {
+			if e := asError(t, err); !e.ForToken() || e.Status != 404 || IsNotFound(err) || errors.Is(err, ErrDeployKeyGone) {
 				t.Errorf("got error %v, want that there is no token", err)
 			}
 			tokens.expect(buyToken)
@@ -391,7 +391,7 @@ func TestConsumer_buysAfterFailure(t *testing.T) {
 	t.Parallel()
 	tokens := answers(t, answer(403, ""), token("token-1", 7200))
 	c := newTestClient(t, bitbucket(tokens, answers(t, answer(200, oneKey))), consumer)
-	if err := calls["GET"].send(t.Context(), c); !HasStatus(err, 403) {
+	if err := calls["GET"].send(t.Context(), c); asError(t, err).Status != 403 {
 		t.Errorf("got error %v, want a 403", err)
 	}
 	if err := calls["GET"].send(t.Context(), c); err != nil {

@@ -25,8 +25,8 @@ type DeployKeyInput struct {
 // the refusal of the request that would have added it.
 type DeployKeyExistsError struct {
 	Existing DeployKey
-	// Err is the refusal, or a lost answer: then the key is none that the
-	// request has added, since it is older, or has another label or comment.
+	// Err is the refusal, or a lost answer: then the key is older than the
+	// request, or has another label or comment.
 	Err *Error
 }
 
@@ -57,11 +57,17 @@ func (c *Client) CreateDeployKey(ctx context.Context, repository Repository, inp
 		// that exists must not be taken for a failure.
 		key, err := c.write(ctx, http.MethodPost, c.deployKeysURL(repository), 0, input, http.StatusOK, http.StatusCreated)
 		failed, ok := errors.AsType[*Error](err)
-		if !ok {
-			return key, err
+		switch {
+		case err == nil:
+			c.created.Store(key.ID, true)
+			return key, nil
+		case !ok:
+			return nil, err
 		}
+		refused := !failed.Lost
 		lost = lost || failed.Lost
-		if !failed.Lost && !HasStatus(failed, http.StatusBadRequest) && !HasStatus(failed, http.StatusConflict) {
+		failed.Lost = lost
+		if refused && !HasStatus(failed, http.StatusBadRequest) && !HasStatus(failed, http.StatusConflict) {
 			return nil, failed
 		}
 		existing, err := c.findMaterial(ctx, repository, input)
@@ -74,18 +80,21 @@ func (c *Client) CreateDeployKey(ctx context.Context, repository Repository, inp
 		case err != nil:
 			failed.Recovery = err
 			return input.known(key), failed
-		case existing != nil && lost && existing.says(input) && !existing.olderThan(c.serverTime(begun)):
-			return existing, nil
-		case existing != nil:
-			return nil, &DeployKeyExistsError{*existing, failed}
-		case !failed.Lost || key != nil:
+		case existing == nil && (refused || key != nil || !c.pause(ctx, attempt, failed)):
 			return input.known(key), failed
-		}
-		failed.Lost = false
-		if !c.pause(ctx, attempt, failed) {
-			return nil, failed
+		case existing == nil: // Now it is sent again.
+		case key != nil && key.ID == existing.ID, lost && existing.says(input) && !existing.olderThan(c.serverTime(begun)) && c.adopt(existing.ID):
+			return existing, nil
+		default:
+			return nil, &DeployKeyExistsError{*existing, failed}
 		}
 	}
+}
+
+// adopt tells whether a key is nobody's yet: two calls may add the same key.
+func (c *Client) adopt(id int64) bool {
+	_, taken := c.created.LoadOrStore(id, true)
+	return !taken
 }
 
 // findMaterial returns the key of a repository that is the same as the one in
@@ -96,7 +105,7 @@ func (c *Client) findMaterial(ctx context.Context, repository Repository, input 
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(keys, func(key DeployKey) bool { return sameMaterial(key.Key, input.Key) })
+	i := slices.IndexFunc(keys, func(key DeployKey) bool { return sshkey.SameKey(key.Key, input.Key) })
 	if i < 0 {
 		return nil, nil
 	}
@@ -126,7 +135,6 @@ func (c *Client) UpdateDeployKey(ctx context.Context, repository Repository, id 
 			case now.says(input):
 				return now, nil
 			}
-			failed.Lost = false
 			if !c.pause(ctx, attempt, failed) {
 				return nil, failed
 			}
@@ -143,6 +151,7 @@ func (c *Client) UpdateDeployKey(ctx context.Context, repository Repository, id 
 func (c *Client) DeleteDeployKey(ctx context.Context, repository Repository, id int64) error {
 	defer c.listings.drop(repository)
 	var refused *Error
+	empty := false
 	for _, name := range c.names.of(repository) {
 		_, err := c.do(ctx, http.MethodDelete, c.deployKeyURL(name, id), nil, http.StatusNoContent)
 		failed, ok := errors.AsType[*Error](err)
@@ -151,16 +160,26 @@ func (c *Client) DeleteDeployKey(ctx context.Context, repository Repository, id 
 		}
 		c.listings.drop(repository)
 		keys, err := c.listings.all(ctx, name)
+		if err == nil {
+			err = gone(keys, name, id, failed)
+		}
 		switch {
-		case err == nil && errors.Is(gone(keys, name, id, failed), ErrDeployKeyGone):
+		case errors.Is(err, errNoneListed) && isElsewhere(failed) && !failed.Lost:
+			empty = true
+		case errors.Is(err, ErrDeployKeyGone):
 			return nil
 		case !isElsewhere(failed):
-			failed.Recovery = err
+			if !errors.Is(err, failed) {
+				failed.Recovery = err
+			}
 			return failed
-		case err != nil && !isElsewhere(err):
+		case !isElsewhere(err):
 			return err
 		}
 		refused = cmp.Or(refused, failed)
+	}
+	if empty {
+		return nil
 	}
 	return refused // Whatever these refusals mean, the key may be there.
 }
@@ -179,7 +198,7 @@ func (c *Client) write(ctx context.Context, method string, u *url.URL, id int64,
 	if err == nil {
 		err = key.check(method, u, id)
 	}
-	if err == nil && input.Key != "" && !sameMaterial(key.Key, input.Key) {
+	if err == nil && input.Key != "" && !sshkey.SameKey(key.Key, input.Key) {
 		err = unusable(method, u, "it is about another public key")
 	}
 	switch {
@@ -194,7 +213,7 @@ func (c *Client) write(ctx context.Context, method string, u *url.URL, id int64,
 // known is what is known of an added key from an answer that holds little more
 // than its id, nil if the answer is about another public key or none.
 func (i DeployKeyInput) known(answer *DeployKey) *DeployKey {
-	if answer == nil || answer.Key != "" && !sameMaterial(answer.Key, i.Key) {
+	if answer == nil || answer.Key != "" && !sshkey.SameKey(answer.Key, i.Key) {
 		return nil
 	}
 	sent, err := sshkey.Split(i.Key)
@@ -219,13 +238,6 @@ func (c *Client) pause(ctx context.Context, attempt int, failed *Error) bool {
 	case <-ctx.Done():
 		return false
 	}
-}
-
-// sameMaterial tells whether two key lines are the same key.
-func sameMaterial(a, b string) bool {
-	this, err := sshkey.Split(a)
-	that, otherErr := sshkey.Split(b)
-	return err == nil && otherErr == nil && this.SameMaterial(that)
 }
 
 // says tells whether a key has the label and comment of input. How Bitbucket

@@ -107,10 +107,10 @@ func TestCreateDeployKey_givesUp(t *testing.T) {
 		requests string
 		lost     bool
 	}{
-		"never added":   {[]emulator.Fault{{Method: "POST", Status: 502}}, "POST 502, GET 200, POST 502, GET 200, POST 502, GET 200", false},
+		"never added":   {[]emulator.Fault{{Method: "POST", Status: 502}}, "POST 502, GET 200, POST 502, GET 200, POST 502, GET 200", true},
 		"not to be had": {[]emulator.Fault{{Method: "POST", Status: 500, CarryOut: true}, {Method: "GET", Status: 403}}, "POST 500, GET 403", true},
 		"no answers":    {[]emulator.Fault{{Status: 503}}, "POST 503, GET 503, GET 503, GET 503", true},
-		"much later":    {[]emulator.Fault{{Method: "POST", Status: 503, Header: http.Header{"Retry-After": {"3600"}}}}, "POST 503, GET 200", false},
+		"much later":    {[]emulator.Fault{{Method: "POST", Status: 503, Header: http.Header{"Retry-After": {"3600"}}}}, "POST 503, GET 200", true},
 		"refused":       {[]emulator.Fault{{Method: "POST", Status: 400, Body: `{"error": {"message": "no"}}`}}, "POST 400, GET 200", false},
 		"forbidden":     {[]emulator.Fault{emulator.Forbidden()}, "POST 403", false},
 		"another key":   {[]emulator.Fault{{Method: "POST", Status: 200, Body: `{"id": 7, "key": "ssh-ed25519 AAAA"}`}}, "POST 200, GET 200", true},
@@ -196,6 +196,38 @@ func TestCreateDeployKey_exists(t *testing.T) {
 	}
 }
 
+// Two calls with the same key and label cannot have the same one, however their
+// answers are lost.
+func TestCreateDeployKey_adoptsOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e, c := newBitbucket(t)
+		e.Inject(emulator.Fault{Method: "POST", Status: 500, CarryOut: true, Times: 1}, emulator.Fault{Method: "POST", Status: 502, Times: 1})
+		if _, err := c.CreateDeployKey(t.Context(), repository, input); err != nil {
+			t.Fatal(err)
+		}
+		_, err := c.CreateDeployKey(t.Context(), repository, input)
+		if _, exists := errors.AsType[*DeployKeyExistsError](err); !exists {
+			t.Errorf("got %v, want that it exists", err)
+		}
+	})
+}
+
+// What is refused after a lost attempt may have been carried out by that.
+func TestCreateDeployKey_refusedAfterLoss(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{400, 401, 403, 404} {
+		synctest.Test(t, func(t *testing.T) {
+			e, c := newBitbucket(t)
+			e.Inject(emulator.Fault{Method: "POST", Status: 502, Times: 1}, emulator.Fault{Method: "POST", Status: status})
+			_, err := c.CreateDeployKey(t.Context(), repository, input)
+			if failed := asError(t, err); failed.Status != status || !failed.Lost {
+				t.Errorf("got %v with Lost %t", err, failed.Lost)
+			}
+		})
+	}
+}
+
 // A caller who stops still learns what became of the request that was under
 // way, within a bound. Nothing new is begun.
 func TestCreateDeployKey_stopped(t *testing.T) {
@@ -274,7 +306,7 @@ func TestUpdateDeployKey_givesUp(t *testing.T) {
 		id := e.AddDeployKey("mleu", "test", keyLine, "old").ID
 		e.Inject(emulator.Fault{Method: "PUT", Status: 500})
 		_, err := c.UpdateDeployKey(t.Context(), repository, id, input)
-		if failed := asError(t, err); failed.Lost || failed.Recovery != nil || methods(e) != "PUT 500, GET 200, PUT 500, GET 200, PUT 500, GET 200" {
+		if failed := asError(t, err); !failed.Lost || failed.Recovery != nil || methods(e) != "PUT 500, GET 200, PUT 500, GET 200, PUT 500, GET 200" {
 			t.Errorf("got %v with Lost %t", err, failed.Lost)
 		}
 		e.Inject(emulator.Fault{Method: "GET", Status: 403})
@@ -297,6 +329,14 @@ var renames = map[string]func(*emulator.Emulator){
 		moved := emulator.Redirect("https://elsewhere.example/")
 		moved.Path = "/test/"
 		e.Inject(moved)
+	},
+	"renamed, retaken, empty": func(e *emulator.Emulator) {
+		e.RenameRepository("mleu", "test", "new")
+		e.AddRepository("mleu", emulator.Repository{Slug: "test"})
+	},
+	"moved, retaken, empty": func(e *emulator.Emulator) {
+		e.MoveRepository("mleu", "test", "other")
+		e.AddRepository("mleu", emulator.Repository{Slug: "test"})
 	},
 	"moved, retaken": func(e *emulator.Emulator) { e.MoveRepository("mleu", "test", "other"); retake(e) },
 }
@@ -377,6 +417,22 @@ func TestDeployKey_outOfSight(t *testing.T) {
 				t.Errorf("delete: got %v", err)
 			}
 		})
+	}
+}
+
+// A repository that was deleted and made anew has none of its keys.
+func TestDeployKey_madeAnew(t *testing.T) {
+	t.Parallel()
+	known := Repository{Workspace: "mleu", Slug: "test", UUID: testUUID}
+	e, c := newBitbucket(t)
+	id := e.AddDeployKey("mleu", "test", keyLine, "").ID
+	e.RemoveRepository("mleu", "test")
+	e.AddRepository("mleu", emulator.Repository{Slug: "test"})
+	if _, err := c.DeployKey(t.Context(), known, id); !errors.Is(err, ErrDeployKeyGone) {
+		t.Errorf("read: got %v", err)
+	}
+	if err := c.DeleteDeployKey(t.Context(), known, id); err != nil {
+		t.Errorf("delete: got %v", err)
 	}
 }
 

@@ -47,7 +47,8 @@ type Error struct {
 	RateLimit *RateLimit
 	// Lost tells that the request may have been carried out all the same.
 	Lost bool
-	// Recovery is why that could not be found out, nil if nobody tried.
+	// Recovery is why that could not be found out. Where it is nil, what a lost
+	// request was to change was not there when it was looked for.
 	Recovery error
 	// Err is what went wrong where Bitbucket did not answer, or not with what
 	// the API documents.
@@ -74,19 +75,16 @@ func (e *Error) Error() string {
 // Unwrap gives access to what went wrong below HTTP.
 func (e *Error) Unwrap() error { return e.Err }
 
-// HasStatus tells whether Bitbucket answered with this status.
+// HasStatus tells whether Bitbucket answered with this status. What it answers
+// to the request for an access token says nothing about what that was for.
 func HasStatus(err error, status int) bool {
 	e, ok := errors.AsType[*Error](err)
-	return ok && e.Err == nil && e.Status == status
+	return ok && e.Err == nil && e.Status == status && !e.ForToken()
 }
 
 // IsNotFound tells whether Bitbucket answered 404, which may mean that the
 // thing is gone, or a thing above it, or that these credentials may not see it.
-// A 404 for an access token says nothing about the thing.
-func IsNotFound(err error) bool {
-	e, ok := errors.AsType[*Error](err)
-	return ok && HasStatus(e, http.StatusNotFound) && !e.ForToken()
-}
+func IsNotFound(err error) bool { return HasStatus(err, http.StatusNotFound) }
 
 // ForToken tells whether it was an access token that could not be had: what the
 // token was for has not been sent.

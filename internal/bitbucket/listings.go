@@ -80,6 +80,8 @@ func (l *listings) key(ctx context.Context, repository Repository, id int64) (*D
 		switch {
 		case held.asked[id] != nil:
 			awaited = held.asked[id]
+		case held.complete() && isAnybodys(held.order, repository):
+			return nil, errNoneListed
 		case held.page == nil && few && !held.complete() && len(held.asked) > 0:
 			// Not found, either would ask for the same page again.
 			if err := l.waitForAny(ctx, held); err != nil {
@@ -133,6 +135,12 @@ func (l *listings) current(repository Repository) *listing {
 	return held
 }
 
+// isAnybodys tells whether what is listed does not show whose it is, for lack of
+// keys: the name of a repository may have been taken by a new one.
+func isAnybodys[T any](listed []T, repository Repository) bool {
+	return len(listed) == 0 && repository.UUID != "" && !strings.EqualFold(repository.Slug, repository.UUID)
+}
+
 // values are the keys of the pages so far, as Bitbucket lists them.
 func (h *listing) values() []DeployKey {
 	values := make([]DeployKey, len(h.order))
@@ -164,6 +172,7 @@ func (l *listings) readPage(ctx context.Context, held *listing, repository Repos
 	}
 	u := held.next
 	forget := func() {
+		held.page = nil
 		if l.of[repository.lower()] == held {
 			delete(l.of, repository.lower())
 		}
@@ -258,6 +267,9 @@ func gone(listed []DeployKey, repository Repository, id int64, refusal error) er
 		if key.ID == id || repository.UUID != "" && key.Repository.UUID != "" && !strings.EqualFold(key.Repository.UUID, repository.UUID) {
 			return refusal
 		}
+	}
+	if isAnybodys(listed, repository) {
+		return errNoneListed
 	}
 	return ErrDeployKeyGone
 }

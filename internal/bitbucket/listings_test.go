@@ -529,3 +529,28 @@ func BenchmarkDeployKey_contention(b *testing.B) {
 		}
 	})
 }
+
+// A read may join a page at the moment that the only one who waits for it gives
+// up. It asks anew.
+func TestDeployKey_joinsWhatWasGivenUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t, 3)
+		s.cancels = true
+		c := newInMemoryClient(t, s)
+		for range 50 {
+			ctx, cancel := context.WithCancel(t.Context())
+			var done sync.WaitGroup
+			done.Go(func() { _, _ = c.DeployKey(ctx, repository, 1) })
+			time.Sleep(10 * time.Millisecond)
+			done.Go(cancel)
+			done.Go(func() {
+				if _, err := c.DeployKey(t.Context(), repository, 2); err != nil {
+					t.Error(err)
+				}
+			})
+			done.Wait()
+			c.listings.drop(repository)
+		}
+	})
+}

@@ -2,6 +2,7 @@ package bitbucket
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -55,12 +56,21 @@ func (n *names) found(repository, name Repository) {
 	n.now[repository] = name
 }
 
+// errNoneListed says that the repository of this name lists no key at all, so
+// that it does not show whether it is the one that is meant.
+var errNoneListed = fmt.Errorf("%w, and no other", ErrDeployKeyGone)
+
 // underAnyName asks under one name of a repository after the other while
-// Bitbucket knows none of it. If so for all, the first refusal is the error.
+// Bitbucket knows none of it, or shows an empty one. If so for all, the error is
+// that it is empty, else the first refusal.
 func underAnyName[T any](n *names, repository Repository, ask func(Repository) (T, error)) (T, error) {
 	var refused error
 	for _, name := range n.of(repository) {
 		answer, err := ask(name)
+		if errors.Is(err, errNoneListed) {
+			refused = err
+			continue
+		}
 		if !isElsewhere(err) {
 			if err == nil || errors.Is(err, ErrDeployKeyGone) {
 				n.found(repository, name)

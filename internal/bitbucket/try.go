@@ -21,7 +21,9 @@ const maxBody = 10 << 20
 // credentials: nobody above sees them.
 type try struct {
 	timeout time.Duration
-	next    http.RoundTripper
+	// ahead is told how far Bitbucket's clock is ahead when a reply begins.
+	ahead *atomic.Int64
+	next  http.RoundTripper
 }
 
 // RoundTrip returns a response whose body is in memory. A write that has left
@@ -46,6 +48,9 @@ func (t try) RoundTrip(request *http.Request) (*http.Response, error) {
 	})
 	response, err := t.next.RoundTrip(request.WithContext(ctx))
 	if err == nil {
+		if date, err := http.ParseTime(response.Header.Get("Date")); err == nil {
+			t.ahead.Store(int64(time.Until(date)))
+		}
 		var body []byte
 		body, err = readBody(response.Body)
 		response.Body = io.NopCloser(bytes.NewReader(withoutSecrets(request, response, body)))

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"testing"
 
@@ -81,7 +82,7 @@ func TestAccDeployKey_gone(t *testing.T) {
 			},
 			Config:        config,
 			Destroy:       true,
-			PostApplyFunc: f.expectWrites(t, "DELETE "+secondKey+" 404"),
+			PostApplyFunc: f.expectWrites(t, "DELETE "+secondKey+" 404", "DELETE acme/"+url.PathEscape(websiteUUID)+"/deploy-keys/10958985 404"),
 		},
 	)
 }
@@ -190,19 +191,19 @@ func TestAccDeployKey_createErrors(t *testing.T) {
 		"404": {func(f *fake) { f.RemoveRepository("acme", "website") }, []string{"404 Not Found", "deleted or renamed, or these credentials cannot see it"}, 1},
 		"500": {
 			func(f *fake) { f.Inject(emulator.ServerError()) },
-			[]string{"500 Internal Server Error", "Whether it was carried out could not be found out: GET /2.0/repositories/acme/website/deploy-keys: 500", "may have added the key all the same"},
+			[]string{"500 Internal Server Error", "To look for it failed as well: GET /2.0/repositories/acme/website/deploy-keys: 500", "may have added the key all the same"},
 			1,
 		},
 		"502, list works": {
 			func(f *fake) { f.Inject(emulator.Fault{Method: "POST", Status: 502, Body: "<html>"}) },
-			[]string{"502 Bad Gateway", "HTML page", "The key was not added"},
+			[]string{"502 Bad Gateway", "HTML page", "may have added the key all the same", "It was not there when it was looked for"},
 			2,
 		},
 		"cut after it was carried out": {
 			func(f *fake) {
 				f.Inject(emulator.Fault{Method: "POST", Cut: true, CarryOut: true}, emulator.Fault{Method: "GET", Status: 403})
 			},
-			[]string{"EOF", "could not be found out: .* 403", "may have added the key"},
+			[]string{"EOF", "To look for it failed as well: .* 403", "may have added the key"},
 			1,
 		},
 		"202 is not what the API documents": {

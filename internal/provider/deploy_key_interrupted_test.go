@@ -34,11 +34,8 @@ func (c *cli) started(t *testing.T, f *fake, method string, signal syscall.Signa
 	}
 	for deadline := time.Now().Add(time.Minute); !arrived() && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 	}
-	target := command.Process.Pid
-	if signal == syscall.SIGKILL {
-		target = -target // The provider dies too, as it does with its machine.
-	}
-	if err := syscall.Kill(target, signal); err != nil {
+	// A terminal signals the provider too, as do systemd and a dying machine.
+	if err := syscall.Kill(-command.Process.Pid, signal); err != nil {
 		t.Fatal(err)
 	}
 	err := command.Wait()
@@ -49,17 +46,21 @@ func (c *cli) started(t *testing.T, f *fake, method string, signal syscall.Signa
 // to be found out, and begins nothing else.
 func TestAccDeployKey_interruptedCreate(t *testing.T) {
 	t.Parallel()
-	for name, fault := range map[string]emulator.Fault{
-		"answered": {Method: "DELETE"},
-		"lost":     {Method: "POST", CarryOut: true, Times: 1, Status: 500},
+	for name, tc := range map[string]struct {
+		signal syscall.Signal
+		fault  emulator.Fault
+	}{
+		"answered":   {syscall.SIGINT, emulator.Fault{Method: "DELETE"}},
+		"lost":       {syscall.SIGINT, emulator.Fault{Method: "POST", CarryOut: true, Times: 1, Status: 500}},
+		"terminated": {syscall.SIGTERM, emulator.Fault{Method: "DELETE"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f, terraform := newFake(t), newCLI(t)
 			terraform.write(t, f.config(deployKey(keyLine(newKey(t)))))
-			f.Inject(fault)
+			f.Inject(tc.fault)
 			f.SetLatency(2 * time.Second)
-			if out, err := terraform.started(t, f, "POST", syscall.SIGINT, "apply", "-auto-approve"); err == nil || !strings.Contains(out, "nterrupt") {
+			if out, err := terraform.started(t, f, "POST", tc.signal, "apply", "-auto-approve"); err == nil || !strings.Contains(out, "nterrupt") {
 				t.Errorf("it was not interrupted: %v, %s", err, out)
 			}
 			if writes := f.writes(); len(writes) != 1 {

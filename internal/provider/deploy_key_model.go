@@ -100,6 +100,7 @@ func (m *deployKeyModel) keepPlanned(plan *deployKeyModel, diags *diag.Diagnosti
 	}
 	m.Key = plan.Key // The client has made sure that it is the same key.
 	m.keepSpacing(plan.Comment)
+	m.keepUnsaid(plan)
 	keep("label", plan.Label, &m.Label)
 	keep("comment", plan.Comment, &m.Comment)
 	keep("key_type", plan.KeyType, &m.KeyType)
@@ -110,6 +111,16 @@ func (m *deployKeyModel) keepPlanned(plan *deployKeyModel, diags *diag.Diagnosti
 	if len(differ) > 0 {
 		diags.AddWarning("Bitbucket stored something else", "Bitbucket accepted deploy key "+m.ID.ValueString()+", but answered with another "+
 			strings.Join(differ, ", ")+" than it was sent. The next plan shows the difference.")
+	}
+}
+
+// keepUnsaid keeps what is known of a key where an answer does not say it.
+func (m *deployKeyModel) keepUnsaid(known *deployKeyModel) {
+	if m.RepositoryUUID.IsNull() && !known.RepositoryUUID.IsUnknown() {
+		m.RepositoryUUID = known.RepositoryUUID
+	}
+	if m.CreatedOn.IsNull() && !known.CreatedOn.IsUnknown() {
+		m.CreatedOn = known.CreatedOn
 	}
 }
 

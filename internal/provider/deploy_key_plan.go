@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/attr"
@@ -50,6 +51,11 @@ func (r *deployKeyResource) ModifyPlan(ctx context.Context, req resource.ModifyP
 		return
 	}
 	if len(resp.RequiresReplace) > 0 {
+		if now, renamed := r.data.renamed.Load(plan.repository().String()); renamed {
+			resp.Diagnostics.AddError("Repository has another name now", fmt.Sprintf("The key is to be replaced, and the repository %s is called %q now. Under its old name "+
+				"no key can be added. Change workspace and repository in the configuration to the new name first.", plan.repository(), now))
+			return
+		}
 		// Terraform plans once more, without the state, for the key that comes.
 		plan.planCreate(&resp.Diagnostics)
 	} else {

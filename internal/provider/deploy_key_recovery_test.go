@@ -73,7 +73,7 @@ func TestAccDeployKey_createdAndUnreadable(t *testing.T) {
 	f, terraform := newFake(t), newCLI(t)
 	terraform.write(t, f.config(deployKey(keyLine(newKey(t)), `label = "ci"`)))
 	f.Inject(emulator.Fault{Method: "POST", CarryOut: true, Status: 200, Body: `{"id":10958984}`}, emulator.Fault{Method: "GET", Status: 403})
-	terraform.fails(t, []string{"apply", "-auto-approve"}, "Unable to create deploy key", "the reply cannot be used", "could not be found out", "403 Forbidden")
+	terraform.fails(t, []string{"apply", "-auto-approve"}, "Unable to create deploy key", "the reply cannot be used", "To look for it failed as well", "403 Forbidden")
 	f.ClearFaults()
 	contains(t, terraform.must(t, "state", "show", address), "(tainted)", `label = "ci"`)
 	terraform.must(t, "apply", "-auto-approve")
@@ -177,7 +177,7 @@ func TestAccDeployKey_renamed(t *testing.T) {
 			tc.rename(f)
 			f.ForgetRequests()
 			out := terraform.must(t, "plan", "-detailed-exitcode")
-			contains(t, out, "Warning: Repository has another name now", "acme/website is called "+tc.workspace+"/"+tc.repository)
+			contains(t, out, "Warning: Repository has another name now", "acme/website is called \""+tc.workspace+"/"+tc.repository)
 			if strings.Count(out, "is called") != 1 {
 				t.Errorf("want one warning: %s", out)
 			}
@@ -197,6 +197,39 @@ func TestAccDeployKey_renamed(t *testing.T) {
 				t.Errorf("there are %v", keys)
 			}
 		})
+	}
+}
+
+// A key of a renamed repository cannot be replaced under the old name: the old
+// one would go, and the new one could not come.
+func TestAccDeployKey_renamedAndRotated(t *testing.T) {
+	t.Parallel()
+	f, terraform, rotated := newFake(t), newCLI(t), keyLine(newKey(t))
+	terraform.write(t, f.config(deployKey(keyLine(newKey(t)))))
+	terraform.must(t, "apply", "-auto-approve")
+	f.RenameRepository("acme", "website", "site")
+	f.ForgetRequests()
+	terraform.write(t, f.config(deployKey(rotated)))
+	terraform.fails(t, []string{"apply", "-auto-approve"}, "Repository has another name now", `acme/website is called "acme/site" now`, "Change workspace and repository")
+	if writes := f.writes(); len(writes) > 0 {
+		t.Errorf("sent %v", writes)
+	}
+	terraform.write(t, f.config(deployKey(rotated, `repository = "site"`)))
+	contains(t, terraform.must(t, "apply", "-auto-approve"), "1 added, 0 changed, 1 destroyed")
+	terraform.must(t, "plan", "-detailed-exitcode")
+}
+
+// An empty repository that took the name of another says nothing of its keys.
+func TestAccDeployKey_nameTaken(t *testing.T) {
+	t.Parallel()
+	f, terraform := newFake(t), newCLI(t)
+	terraform.write(t, f.config(deployKey(keyLine(newKey(t)))))
+	terraform.must(t, "apply", "-auto-approve")
+	f.RenameRepository("acme", "website", "site")
+	f.AddRepository("acme", emulator.Repository{Slug: "website"})
+	terraform.must(t, "destroy", "-auto-approve", "-refresh=false")
+	if keys := f.DeployKeys("acme", "site"); len(keys) > 0 {
+		t.Errorf("there are %v", keys)
 	}
 }
 

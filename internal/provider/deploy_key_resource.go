@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -109,8 +110,8 @@ func (r *deployKeyResource) Configure(_ context.Context, req resource.ConfigureR
 	r.data = configuredData(req.ProviderData, &resp.Diagnostics)
 }
 
-// Create adds the key for one request. What Bitbucket answers is the state, also
-// where that is no more than the id: a key that exists must not be forgotten.
+// Create adds the key. What Bitbucket answers is the state, also where that is no
+// more than the id: a key that exists must not be forgotten.
 func (r *deployKeyResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
 	var plan deployKeyModel
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
@@ -119,10 +120,11 @@ func (r *deployKeyResource) Create(ctx context.Context, req resource.CreateReque
 	}
 	defer r.data.noteRateLimit(&resp.Diagnostics)
 	key, err := r.data.client.CreateDeployKey(ctx, plan.repository(), plan.expand())
-	if err != nil {
+	switch {
+	case err != nil && key != nil: // It is known to be added.
+		createDeployKey.addError(&resp.Diagnostics, plan.repository(), 0, err, fmt.Sprintf("It was added as number %d, and is in the state as tainted: the next apply replaces it. To keep it, run \"terraform untaint ADDRESS\".", key.ID))
+	case err != nil:
 		createDeployKey.addError(&resp.Diagnostics, plan.repository(), 0, err)
-	}
-	if key == nil {
 		return
 	}
 	state := plan
@@ -171,6 +173,7 @@ func (r *deployKeyResource) Read(ctx context.Context, req resource.ReadRequest, 
 	refreshed := state
 	refreshed.flatten(state.repository(), key)
 	refreshed.keepSpacing(state.Comment)
+	refreshed.keepUnsaid(&state)
 	switch {
 	case state.Key.IsNull():
 		refreshed.attachComment() // It was just imported.

@@ -1,7 +1,6 @@
 package provider
 
 import (
-	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -75,11 +74,11 @@ func (o operation) addError(diags *diag.Diagnostics, repository bitbucket.Reposi
 	if key != 0 {
 		asked = fmt.Sprintf(o.asked, key, repository)
 	}
-	advice := o.advice(err)
+	done, advice := maybeDone(err), o.advice(err)
 	if exists, ok := errors.AsType[*bitbucket.DeployKeyExistsError](err); ok {
-		advice = adoption(repository, &exists.Existing)
+		done, advice = "", adoption(repository, &exists.Existing)
 	}
-	parts := append([]string{"Bitbucket was asked to " + asked + ".", describe(err), advice}, more...)
+	parts := append([]string{"Bitbucket was asked to " + asked + ".", describe(err), done, advice}, more...)
 	diags.AddError(o.summary, strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), "\n\n"))
 }
 
@@ -122,7 +121,7 @@ func describe(err error) string {
 	}
 	line("Request ID", refused.RequestID)
 	if refused.Recovery != nil {
-		line("Whether it was carried out could not be found out", refused.Recovery.Error())
+		line("To look for it failed as well", refused.Recovery.Error())
 	}
 	return strings.Join(lines, "\n")
 }
@@ -130,16 +129,18 @@ func describe(err error) string {
 // adoption tells how to manage a key that is there already.
 func adoption(repository bitbucket.Repository, key *bitbucket.DeployKey) string {
 	id := deployKeyID(repository, key.ID)
-	return fmt.Sprintf("The repository has this key already, and not from this run: deploy key %d, label %q, added %s. To manage it, import it with this block and apply again:\n\n"+
+	return fmt.Sprintf("The repository has this key already: deploy key %d, label %q, added %q. To manage it, import it with this block and apply again:\n\n"+
 		"  import {\n    to = bitbucket_deploy_key.NAME\n    id = %q\n  }\n\nor with this command:\n\n  terraform import bitbucket_deploy_key.NAME %s\n\n"+
 		"If it is in the state already, then it was to be replaced by the same key with create_before_destroy. That cannot work, since Bitbucket takes a key once in a repository: "+
-		"remove create_before_destroy, so that the old one goes first.", key.ID, key.Label, cmp.Or(key.CreatedOn, "at an unknown time"), id, id)
+		"remove create_before_destroy, so that the old one goes first.", key.ID, key.Label, key.CreatedOn, id, id)
 }
 
 // advice tells what to do about an error.
 func (o operation) advice(err error) string {
 	refused, ok := errors.AsType[*bitbucket.Error](err)
 	switch {
+	case errors.Is(err, context.Canceled):
+		return "The run was stopped."
 	case !ok:
 		return ""
 	case refused.ForToken():
@@ -166,16 +167,16 @@ func (o operation) advice(err error) string {
 	case status == http.StatusTooManyRequests:
 		return "Bitbucket allows about 1,000 requests an hour for one user, more for some plans. Run again later, or raise max_rate_limit_wait and max_retries to wait longer."
 	case status >= 500:
-		return join(maybeDone(refused), "Bitbucket failed. Try again later; https://bitbucket.status.atlassian.com tells of outages.")
+		return "Bitbucket failed. Try again later; https://bitbucket.status.atlassian.com tells of outages."
 	case status == http.StatusBadRequest && adds && refused.Recovery != nil:
 		return "If the repository has the key already, import it: terraform import ADDRESS WORKSPACE/REPOSITORY/KEY_ID."
-	case status == http.StatusBadRequest && adds && refused.Says("already"):
+	case status == http.StatusBadRequest && adds && !refused.Lost && refused.Says("already"):
 		return "This repository does not have the key, so a user account or a workspace does: Bitbucket takes a key there or on repositories, not both. " +
 			"Remove it there, or make another key for the repository."
 	case status >= 300 && status < 400:
 		return "The address has moved: the repository may have another name now, or something other than Bitbucket's API has answered. Check workspace, repository, base_url and the proxy (HTTPS_PROXY) between here and Bitbucket."
 	case status < 300:
-		return join(maybeDone(refused), elsewhere)
+		return elsewhere
 	}
 	return ""
 }
@@ -184,38 +185,30 @@ const elsewhere = "Something other than Bitbucket's API has answered. Check base
 
 // adviceWithoutAnswer tells what to do where no answer came, or none of use.
 func adviceWithoutAnswer(failed *bitbucket.Error) string {
-	now := "No answer came that could be used. Check base_url, the network and the proxy (HTTPS_PROXY) between here and Bitbucket."
-	_, stranger := errors.AsType[x509.UnknownAuthorityError](failed.Err)
-	switch {
-	case stranger:
-		now = "Either a proxy stands between here and Bitbucket, or base_url leads to another server. If that is meant to be so, have this machine trust its " +
+	if _, stranger := errors.AsType[x509.UnknownAuthorityError](failed.Err); stranger {
+		return "Either a proxy stands between here and Bitbucket, or base_url leads to another server. If that is meant to be so, have this machine trust its " +
 			"certificate: on Linux, set SSL_CERT_FILE to a PEM file with the authority that signed it; elsewhere, add the authority to the system's certificates."
-	case errors.Is(failed.Err, context.Canceled):
-		now = "The run was stopped."
-	case errors.Is(failed.Err, bitbucket.ErrUnusable):
-		now = elsewhere
 	}
-	return join(maybeDone(failed), now)
+	if errors.Is(failed.Err, bitbucket.ErrUnusable) {
+		return elsewhere
+	}
+	return "No answer came that could be used. Check base_url, the network and the proxy (HTTPS_PROXY) between here and Bitbucket."
 }
 
-// maybeDone tells what became of a write, as far as it is known.
-func maybeDone(failed *bitbucket.Error) string {
+// maybeDone tells of a write that may have been carried out although it failed.
+func maybeDone(err error) string {
+	failed, ok := errors.AsType[*bitbucket.Error](err)
 	switch {
-	case failed.Method == http.MethodGet:
+	case !ok || !failed.Lost || failed.Method == http.MethodGet:
 		return ""
-	case failed.Method == http.MethodPost && failed.Lost:
-		return "Bitbucket may have added the key all the same. If it did, the next apply says that the key exists and how to import it."
-	case failed.Lost:
+	case failed.Method != http.MethodPost:
 		return "Bitbucket may have done it all the same. The next plan shows what there is."
-	case failed.Method == http.MethodPost:
-		return "The key was not added."
 	}
-	return ""
-}
-
-// join makes one paragraph of sentences, some of which may be "".
-func join(sentences ...string) string {
-	return strings.TrimSpace(strings.Join(sentences, " "))
+	text := "Bitbucket may have added the key all the same. "
+	if failed.Recovery == nil {
+		text += "It was not there when it was looked for. "
+	}
+	return text + "If it comes to be there, the next apply says that the key exists and how to import it."
 }
 
 // stateKept ends an error about a key that is managed.
@@ -230,8 +223,8 @@ func (d *providerData) warnRenamed(repository bitbucket.Repository, key *bitbuck
 	if !ok || same(repository.Workspace, workspace) && same(repository.Slug, slug) {
 		return
 	}
-	if _, warned := d.warnedRenamed.LoadOrStore(repository.String(), true); !warned {
-		diags.AddWarning("Repository has another name now", "The repository "+repository.String()+" is called "+key.Repository.FullName+" now. Its deploy keys were found there, "+
-			"and stay what they are. Change workspace and repository in the configuration to the new name: that needs no request and replaces nothing.")
+	if _, warned := d.renamed.LoadOrStore(repository.String(), key.Repository.FullName); !warned {
+		diags.AddWarning("Repository has another name now", "The repository "+repository.String()+" is called "+strconv.Quote(key.Repository.FullName)+" now. Its deploy keys were found there, "+
+			"and stay what they are. Change workspace and repository in the configuration to the new name: that changes nothing at Bitbucket.")
 	}
 }

@@ -58,8 +58,9 @@ type providerData struct {
 	warnUnconfigured sync.Once
 	// warnNearLimit lets one request of many say that few are left.
 	warnNearLimit sync.Once
-	// warnedRenamed has the repositories whose new name was reported.
-	warnedRenamed sync.Map
+	// renamed has the names of repositories that have another one now, which was
+	// reported.
+	renamed sync.Map
 
 	// updateStrategy may be unknown while the rest is known.
 	updateStrategy types.String

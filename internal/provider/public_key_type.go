@@ -83,13 +83,5 @@ func (v publicKeyValue) known() bool { return !v.IsNull() && !v.IsUnknown() }
 // sameMaterial compares type and base64. Text that is no key, as Bitbucket has
 // been seen to accept, is only the same as itself.
 func (v publicKeyValue) sameMaterial(other publicKeyValue) bool {
-	if !v.known() || !other.known() {
-		return false
-	}
-	a, errA := sshkey.Split(v.ValueString())
-	b, errB := sshkey.Split(other.ValueString())
-	if errA != nil || errB != nil {
-		return v.Equal(other)
-	}
-	return a.SameMaterial(b)
+	return v.known() && other.known() && (v.Equal(other) || sshkey.SameKey(v.ValueString(), other.ValueString()))
 }

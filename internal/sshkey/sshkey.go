@@ -72,7 +72,15 @@ func (k PublicKey) WithComment(comment string) string {
 
 // SameMaterial tells whether both are the same key, whatever their comments.
 func (k PublicKey) SameMaterial(other PublicKey) bool {
-	return k.Type == other.Type && bytes.Equal(k.blob, other.blob)
+	return k.Type == other.Type && (bytes.Equal(k.blob, other.blob) || bytes.Equal(k.canonical(), other.canonical()))
+}
+
+// SameKey tells whether two key lines are the same key, whatever their comments.
+// What is no key is not the same as anything.
+func SameKey(a, b string) bool {
+	this, err := Split(a)
+	that, otherErr := Split(b)
+	return err == nil && otherErr == nil && this.SameMaterial(that)
 }
 
 // FingerprintSHA256 is the fingerprint as ssh-keygen -l prints it.
