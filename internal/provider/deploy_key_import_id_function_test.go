@@ -8,6 +8,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
 // importID is a call of the function.
@@ -18,7 +20,7 @@ func importID(workspace, repository, keyID string) string {
 // The function puts together what an import takes apart.
 func TestAccDeployKeyImportIDFunction_roundTrip(t *testing.T) {
 	t.Parallel()
-	needsFunctions(t)
+	needs(t, terraformcli.Functions)
 	for _, want := range []string{"acme/website/10958984", "Acme-1/web_site.git/1", workspaceUUID + "/" + websiteUUID + "/9223372036854775807"} {
 		t.Run(want, func(t *testing.T) {
 			t.Parallel()
@@ -38,7 +40,7 @@ func TestAccDeployKeyImportIDFunction_roundTrip(t *testing.T) {
 
 func TestAccDeployKeyImportIDFunction_unknown(t *testing.T) {
 	t.Parallel()
-	needsFunctions(t)
+	needs(t, terraformcli.Functions)
 	test(t, resource.TestStep{
 		Config: requiredProviders + "\nresource \"terraform_data\" \"number\" {\n  input = 7\n}\n" +
 			output(importID(`"acme"`, `"website"`, "terraform_data.number.output")),
@@ -51,7 +53,7 @@ func TestAccDeployKeyImportIDFunction_unknown(t *testing.T) {
 
 func TestAccDeployKeyImportIDFunction_errors(t *testing.T) {
 	t.Parallel()
-	needsFunctions(t)
+	needs(t, terraformcli.Functions)
 	const slug, number = "Expected a slug as it stands in the address of the page", "Expected the number of the key, for example 10958984."
 	type call struct{ workspace, repository, keyID, parameter, want string }
 	calls := []call{

@@ -10,9 +10,9 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
-	"github.com/hashicorp/terraform-plugin-testing/tfversion"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
 func TestParseDeployKeyReference(t *testing.T) {
@@ -85,14 +85,10 @@ func TestAccDeployKey_importForms(t *testing.T) {
 	terraform.fails(t, []string{"import", address, "acme/nothing/label:none"}, "Unable to list deploy keys", "404")
 }
 
-// knowsIdentity skips what a CLI is too old for.
-func knowsIdentity() []tfversion.TerraformVersionCheck {
-	return []tfversion.TerraformVersionCheck{tfversion.SkipBelow(tfversion.Version1_12_0)}
-}
-
 // The identity follows the configuration, also where only the name changes.
 func TestAccDeployKey_identity(t *testing.T) {
 	t.Parallel()
+	needs(t, terraformcli.Identity)
 	f, key := newFake(t), newKey(t)
 	config := func(lines ...string) string { return f.config(deployKey(append(lines, keyLine(key))...)) }
 	identity := func(repository string) []statecheck.StateCheck {
@@ -100,7 +96,7 @@ func TestAccDeployKey_identity(t *testing.T) {
 			"workspace": knownvalue.StringExact("acme"), "repository": knownvalue.StringExact(repository), "key_id": knownvalue.Int64Exact(firstID),
 		})}
 	}
-	testWith(t, knowsIdentity(),
+	test(t,
 		resource.TestStep{Config: config(), ConfigStateChecks: identity("website")},
 		resource.TestStep{Config: config(`label = "new"`), ConfigStateChecks: identity("website")},
 		resource.TestStep{
@@ -137,13 +133,14 @@ func TestAccDeployKey_identity(t *testing.T) {
 // An identity that can name no key is refused before any request.
 func TestAccDeployKey_identityErrors(t *testing.T) {
 	t.Parallel()
+	needs(t, terraformcli.Identity)
 	f, key := newFake(t), newKey(t)
 	for _, identity := range []string{
 		`workspace = "acme", repository = "../website", key_id = 1`,
 		`workspace = "", repository = "website", key_id = 1`,
 		`workspace = "acme", repository = "website", key_id = 0`,
 	} {
-		testWith(t, knowsIdentity(), resource.TestStep{
+		test(t, resource.TestStep{
 			Config:      f.config(deployKey(keyLine(key)) + "\nimport {\n  to = " + address + "\n  identity = {" + strings.ReplaceAll(identity, ", ", "\n") + "}\n}\n"),
 			ExpectError: message("Invalid import identity"),
 		})

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
 const examples = "../../examples"
@@ -93,7 +94,10 @@ func exampleCLI(t *testing.T, f *fake, file string) *cli {
 func applyExamples(t *testing.T, files ...string) {
 	t.Helper()
 	if strings.Contains(files[0], "/functions/") {
-		needsFunctions(t)
+		needs(t, terraformcli.Functions)
+	}
+	if strings.Contains(files[0], "/import-by-identity.tf") {
+		needs(t, terraformcli.Identity)
 	}
 	f := exampleFake(t)
 	terraform := exampleCLI(t, f, files[0])
@@ -105,7 +109,7 @@ func applyExamples(t *testing.T, files ...string) {
 			config += dataDeployKey(`label = "CI"`)
 		case strings.Contains(file, "/data-sources/"):
 			f.AddDeployKey("acme", "website", newKey(t), "CI")
-		case strings.Contains(file, "/import-by-string-id.tf"):
+		case strings.Contains(file, "/import-by-"):
 			config += read(t, filepath.Join(filepath.Dir(file), "resource.tf"))
 			f.AddDeployKey("acme", "website", keyText.FindString(config), "CI")
 		case strings.Contains(config, "\nimport {"):
@@ -128,20 +132,22 @@ func applyExamples(t *testing.T, files ...string) {
 	}
 }
 
-// runImport runs the command of import.sh beside resource.tf.
+// runImport runs each command of import.sh beside resource.tf.
 func runImport(t *testing.T, directory string) {
 	t.Helper()
-	f := exampleFake(t)
-	terraform := exampleCLI(t, f, directory)
 	config := read(t, filepath.Join(directory, "resource.tf"))
-	f.AddDeployKey("acme", "website", keyText.FindString(config), "CI")
-	terraform.write(t, config+requiredProviders)
-	command := strings.Fields(strings.TrimSpace(regexp.MustCompile(`(?m)^#.*$`).ReplaceAllString(read(t, filepath.Join(directory, "import.sh")), "")))
-	if len(command) != 4 || !slices.Equal(command[:2], []string{"terraform", "import"}) {
-		t.Fatalf("import.sh has another command: %v", command)
+	for line := range strings.Lines(regexp.MustCompile(`(?m)^#.*\n`).ReplaceAllString(read(t, filepath.Join(directory, "import.sh")), "")) {
+		f := exampleFake(t)
+		terraform := exampleCLI(t, f, directory)
+		f.AddDeployKey("acme", "website", keyText.FindString(config), "CI")
+		terraform.write(t, config+requiredProviders)
+		command := strings.Fields(line)
+		if len(command) != 4 || !slices.Equal(command[:2], []string{"terraform", "import"}) {
+			t.Fatalf("import.sh has another command: %v", command)
+		}
+		terraform.must(t, command[1:]...)
+		terraform.must(t, "plan", "-detailed-exitcode")
 	}
-	terraform.must(t, command[1:]...)
-	terraform.must(t, "plan", "-detailed-exitcode")
 }
 
 // The examples are formatted as the CLI formats them.

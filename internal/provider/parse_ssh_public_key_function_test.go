@@ -15,6 +15,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
 	"golang.org/x/crypto/ssh"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
 // output is an output named test with this value.
@@ -27,7 +29,7 @@ func parsed(argument string) string {
 
 func TestAccParseSSHPublicKeyFunction_keys(t *testing.T) {
 	t.Parallel()
-	needsFunctions(t)
+	needs(t, terraformcli.Functions)
 	private, err := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -74,7 +76,7 @@ func TestAccParseSSHPublicKeyFunction_keys(t *testing.T) {
 
 func TestAccParseSSHPublicKeyFunction_unknown(t *testing.T) {
 	t.Parallel()
-	needsFunctions(t)
+	needs(t, terraformcli.Functions)
 	key := newKey(t)
 	made := func(text string) string {
 		return requiredProviders + fmt.Sprintf("\nresource \"terraform_data\" \"key\" {\n  input = %q\n}\n", text)
@@ -97,7 +99,7 @@ func TestAccParseSSHPublicKeyFunction_unknown(t *testing.T) {
 
 func TestAccParseSSHPublicKeyFunction_precondition(t *testing.T) {
 	t.Parallel()
-	needsFunctions(t)
+	needs(t, terraformcli.Functions)
 	f := newFake(t)
 	condition := parsed("local.key") + ".bits >= 3072"
 	test(t, resource.TestStep{
@@ -114,7 +116,7 @@ func TestAccParseSSHPublicKeyFunction_precondition(t *testing.T) {
 // repeat.
 func TestAccParseSSHPublicKeyFunction_errors(t *testing.T) {
 	t.Parallel()
-	needsFunctions(t)
+	needs(t, terraformcli.Functions)
 	const secret = "c2VjcmV0LXByaXZhdGUta2V5LWJ5dGVz"
 	key := newKey(t)
 	for name, tc := range map[string]struct{ text, want string }{

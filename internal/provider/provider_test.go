@@ -14,7 +14,6 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
-	"github.com/hashicorp/terraform-plugin-testing/tfversion"
 	"golang.org/x/crypto/ssh"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
@@ -24,20 +23,11 @@ import (
 // engine is the CLI that the tests run. TestMain finds it.
 var engine terraformcli.CLI
 
-// needsFunctions skips a test where the CLI knows nothing of the functions of
-// providers, which are Terraform 1.8 or OpenTofu 1.7.
-func needsFunctions(t *testing.T) {
+// needs skips a test where the CLI is too old for it.
+func needs(t *testing.T, feature terraformcli.Feature) {
 	t.Helper()
-	var major, minor int
-	if _, err := fmt.Sscanf(engine.Version, "%d.%d", &major, &minor); err != nil {
-		t.Fatalf("%s has version %q: %v", engine.Path, engine.Version, err)
-	}
-	first := 8
-	if engine.OpenTofu {
-		first = 7
-	}
-	if major == 1 && minor < first {
-		t.Skipf("%s %s has no provider functions", engine.Name(), engine.Version)
+	if !engine.Has(feature) {
+		t.Skipf("%s has no %s", engine, feature)
 	}
 }
 
@@ -179,14 +169,7 @@ func authorizedKey(t *testing.T, public any) string {
 // nothing outside this process to be careful with.
 func test(t *testing.T, steps ...resource.TestStep) {
 	t.Helper()
-	testWith(t, nil, steps...)
-}
-
-// testWith runs them if the CLI is new enough.
-func testWith(t *testing.T, versions []tfversion.TerraformVersionCheck, steps ...resource.TestStep) {
-	t.Helper()
 	resource.UnitTest(t, resource.TestCase{
-		TerraformVersionChecks: versions,
 		ProtoV6ProviderFactories: map[string]func() (tfprotov6.ProviderServer, error){
 			"bitbucket": func() (tfprotov6.ProviderServer, error) { return NewServer("test")(), nil },
 		},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/go-version"
@@ -13,12 +14,29 @@ import (
 // enginesVariable lists commands in place of those that are found.
 const enginesVariable = "ENGINES"
 
-// features are what not every command can do, by the least version that can:
-// "" for none.
-var features = []struct{ name, terraform, openTofu string }{
-	{"provider functions", "1.8.0", "1.7.0"},
-	{"resource identity", "1.12.0", "1.12.0"},
-	{"terraform query", "1.14.0", ""},
+// Feature is what not every command can do.
+type Feature struct {
+	name string
+	// terraform and openTofu are the least versions that can, "" for none.
+	terraform, openTofu string
+}
+
+// What commands learnt one after the other.
+var (
+	Functions = Feature{"provider functions", "1.8.0", "1.7.0"}
+	Identity  = Feature{"resource identity", "1.12.0", "1.12.0"}
+	Query     = Feature{"terraform query", "1.14.0", ""}
+
+	features = []Feature{Functions, Identity, Query}
+)
+
+// String names the feature and what it needs.
+func (f Feature) String() string {
+	text := f.name + " (Terraform " + f.terraform
+	if f.openTofu != "" {
+		text += " or OpenTofu " + f.openTofu
+	}
+	return text + ")"
 }
 
 // FindAll returns the commands that ENGINES names, separated by spaces, else
@@ -63,22 +81,17 @@ func Bring(ctx context.Context) (CLI, error) {
 	return install(ctx, cache, buildOpenTofu)
 }
 
-// Lacks names the features that the command is too old for, each with the
-// version that it needs.
-func (c CLI) Lacks() []string {
-	has, err := version.NewVersion(c.Version)
-	var lacks []string
-	for _, feature := range features {
-		least, product := feature.terraform, "Terraform"
-		if c.OpenTofu {
-			least, product = feature.openTofu, "OpenTofu"
-		}
-		switch {
-		case least == "":
-			lacks = append(lacks, feature.name+" (no "+product+" has it)")
-		case err != nil || has.Core().LessThan(version.Must(version.NewVersion(least))):
-			lacks = append(lacks, feature.name+" ("+product+" "+least+")")
-		}
+// Has tells whether the command is new enough for a feature.
+func (c CLI) Has(feature Feature) bool {
+	least := feature.terraform
+	if c.OpenTofu {
+		least = feature.openTofu
 	}
-	return lacks
+	has, err := version.NewVersion(c.Version)
+	return least != "" && err == nil && has.Core().GreaterThanOrEqual(version.Must(version.NewVersion(least)))
+}
+
+// Lacks returns the features that it is too old for.
+func (c CLI) Lacks() []Feature {
+	return slices.DeleteFunc(slices.Clone(features), c.Has)
 }

@@ -1,1 +1,5 @@
+# By its number, fingerprint or label, or by an address copied from Bitbucket.
 terraform import bitbucket_deploy_key.example acme/website/10958984
+terraform import bitbucket_deploy_key.example acme/website/SHA256:ipnn0P300uPRisyuLgmWzcplDidyXAlZrdbVHDj/dJg
+terraform import bitbucket_deploy_key.example acme/website/label:CI
+terraform import bitbucket_deploy_key.example https://bitbucket.org/acme/website/admin/access-keys/10958984

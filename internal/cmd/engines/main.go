@@ -8,7 +8,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
@@ -31,10 +30,9 @@ func run(ctx context.Context, bring bool) error {
 	engines, err := terraformcli.FindAll(ctx)
 	for _, engine := range engines {
 		fmt.Println(engine.Path)
-		if lacks := engine.Lacks(); len(lacks) > 0 {
-			fmt.Fprintf(os.Stderr, "%s (%s) skips the tests of %s\n", engine, engine.Path, strings.Join(lacks, ", "))
-		} else {
-			fmt.Fprintf(os.Stderr, "%s (%s) runs all tests\n", engine, engine.Path)
+		fmt.Fprintf(os.Stderr, "%s (%s)\n", engine, engine.Path)
+		for _, feature := range engine.Lacks() {
+			fmt.Fprintf(os.Stderr, "  skips the tests of %s\n", feature)
 		}
 	}
 	return err
