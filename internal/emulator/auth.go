@@ -95,8 +95,11 @@ func (e *Emulator) Revoke() {
 	e.access = noAccess()
 }
 
+// scopes are what an operation needs: of an API token, or in OAuth's names.
+type scopes struct{ api, oauth []string }
+
 // admit decides whether c may go on, and is the refusal when it may not.
-func (e *Emulator) admit(c call) (reply, bool) {
+func (e *Emulator) admit(c call, needed scopes) (reply, bool) {
 	granted, answer, ok := e.authenticate(c)
 	switch {
 	case !ok:
@@ -106,7 +109,7 @@ func (e *Emulator) admit(c call) (reply, bool) {
 	case len(granted.scopes) == 0:
 		return reply{}, true
 	}
-	required := requiredScopes(c.Method, granted.scopes)
+	required := needed.among(granted.scopes)
 	for _, scope := range required {
 		if !slices.Contains(granted.scopes, scope) {
 			return missingScope(required, granted.scopes), false
@@ -145,21 +148,26 @@ func (c credential) expired(now time.Time) bool {
 	return !c.expires.IsZero() && !now.Before(c.expires)
 }
 
-// requiredScopes lists the scopes for a method, in the vocabulary of those that
-// were granted: scopes of API tokens do not imply one another.
-func requiredScopes(method string, granted []string) []string {
+// among lists the scopes in the vocabulary of those that were granted.
+func (s scopes) among(granted []string) []string {
 	isAPIToken := func(scope string) bool { return strings.HasSuffix(scope, ":bitbucket") }
-	if !slices.ContainsFunc(granted, isAPIToken) {
-		return oauthScopes
+	if slices.ContainsFunc(granted, isAPIToken) {
+		return s.api
 	}
+	return s.oauth
+}
+
+// keyScopes are the scopes for a method on deploy keys: those of API tokens do
+// not imply one another.
+func keyScopes(method string) scopes {
 	const admin = "admin:repository:bitbucket"
 	switch method {
 	case http.MethodPost, http.MethodPut:
-		return []string{admin, "write:ssh-key:bitbucket"}
+		return scopes{[]string{admin, "write:ssh-key:bitbucket"}, oauthScopes}
 	case http.MethodDelete:
-		return []string{admin, "delete:ssh-key:bitbucket"}
+		return scopes{[]string{admin, "delete:ssh-key:bitbucket"}, oauthScopes}
 	default:
-		return []string{admin}
+		return scopes{[]string{admin}, oauthScopes}
 	}
 }
 

@@ -41,10 +41,10 @@ func (e *Emulator) deployKeys(c call, workspace, slug string) reply {
 	if c.Method != http.MethodGet && c.Method != http.MethodPost {
 		return methodNotAllowed(http.MethodGet, http.MethodPost)
 	}
-	if answer, ok := e.admit(c); !ok {
+	if answer, ok := e.admit(c, keyScopes(c.Method)); !ok {
 		return answer
 	}
-	at, repository, answer := e.find(workspace, slug)
+	at, repository, answer := e.administered(workspace, slug)
 	switch {
 	case repository == nil:
 		return answer
@@ -62,10 +62,10 @@ func (e *Emulator) deployKey(c call, workspace, slug string, id int64) reply {
 	default:
 		return methodNotAllowed(http.MethodGet, http.MethodPut, http.MethodDelete)
 	}
-	if answer, ok := e.admit(c); !ok {
+	if answer, ok := e.admit(c, keyScopes(c.Method)); !ok {
 		return answer
 	}
-	at, repository, answer := e.find(workspace, slug)
+	at, repository, answer := e.administered(workspace, slug)
 	if repository == nil {
 		return answer
 	}
@@ -85,10 +85,13 @@ func (e *Emulator) deployKey(c call, workspace, slug string, id int64) reply {
 	return jsonReply(http.StatusOK, represent(c, at, repository, repository.DeployKeys[i]))
 }
 
-// find looks a repository up; without one, the reply is the 404 to give.
-func (e *Emulator) find(workspace, slug string) (*Workspace, *Repository, reply) {
+// administered looks up a repository whose keys may be seen; without one, the
+// reply is the 403 or 404 to give.
+func (e *Emulator) administered(workspace, slug string) (*Workspace, *Repository, reply) {
 	at, repository := e.held.find(workspace, slug)
 	switch {
+	case repository != nil && repository.Permission != PermissionAdmin:
+		return nil, nil, notAdministrator()
 	case repository != nil:
 		return at, repository, reply{}
 	case at == nil && workspace != anyWorkspace:
@@ -197,29 +200,34 @@ type repositoryBody struct {
 
 // represent is key as c sees it: all links lead to the host that was asked.
 func represent(c call, at *Workspace, repository *Repository, key DeployKey) keyBody {
+	inside := embed(c, at, repository)
+	return keyBody{
+		ID:         key.ID,
+		Key:        key.Key,
+		Label:      key.Label,
+		Type:       "deploy_key",
+		CreatedOn:  key.CreatedOn,
+		Repository: inside,
+		Links:      links{"self": {inside.Links["self"].Href + "/deploy-keys/" + strconv.FormatInt(key.ID, 10)}},
+		LastUsed:   key.LastUsed,
+		Comment:    key.Comment,
+	}
+}
+
+// embed is repository as c sees it inside of something else.
+func embed(c call, at *Workspace, repository *Repository) repositoryBody {
 	origin := c.origin()
 	fullName := at.Slug + "/" + repository.Slug
-	self := origin + "/2.0/repositories/" + fullName
-	return keyBody{
-		ID:        key.ID,
-		Key:       key.Key,
-		Label:     key.Label,
-		Type:      "deploy_key",
-		CreatedOn: key.CreatedOn,
-		Repository: repositoryBody{
-			Type:     "repository",
-			FullName: fullName,
-			Links: links{
-				"self":   {self},
-				"html":   {origin + "/" + fullName},
-				"avatar": {origin + "/ravatar/" + url.PathEscape(repository.UUID) + "?ts=default"},
-			},
-			Name: repository.Name,
-			UUID: repository.UUID,
+	return repositoryBody{
+		Type:     "repository",
+		FullName: fullName,
+		Links: links{
+			"self":   {origin + "/2.0/repositories/" + fullName},
+			"html":   {origin + "/" + fullName},
+			"avatar": {origin + "/ravatar/" + url.PathEscape(repository.UUID) + "?ts=default"},
 		},
-		Links:    links{"self": {self + "/deploy-keys/" + strconv.FormatInt(key.ID, 10)}},
-		LastUsed: key.LastUsed,
-		Comment:  key.Comment,
+		Name: repository.Name,
+		UUID: repository.UUID,
 	}
 }
 
@@ -231,56 +239,13 @@ func (c call) origin() string {
 	return "http://" + c.Host
 }
 
-// page is a part of a list.
-type page struct {
-	Values  []keyBody `json:"values"`
-	Pagelen int       `json:"pagelen"`
-	Size    int       `json:"size"`
-	Page    int       `json:"page"`
-	Next    string    `json:"next,omitempty"`
-}
-
 // listKeys carries out a GET of a repository's keys.
 func listKeys(c call, at *Workspace, repository *Repository) reply {
-	query := c.URL.Query()
-	pagelen, ok := positive(query, "pagelen", 10)
-	if !ok || pagelen > 100 {
-		return refusal(http.StatusBadRequest, "Invalid pagelen")
-	}
-	number, ok := positive(query, "page", 1)
-	if !ok {
-		return refusal(http.StatusBadRequest, "Invalid page")
-	}
-	list := page{Values: []keyBody{}, Pagelen: pagelen, Size: len(repository.DeployKeys), Page: number}
-	full := list.Size / pagelen // Compared first: a huge number must not overflow.
-	if number-1 <= full {
-		start := (number - 1) * pagelen
-		end := min(start+pagelen, list.Size)
-		for _, key := range repository.DeployKeys[start:end] {
-			list.Values = append(list.Values, represent(c, at, repository, key))
-		}
-		if end < list.Size {
-			list.Next = c.next(query, number+1)
-		}
+	list, refused := paged(c, len(repository.DeployKeys), func(i int) keyBody {
+		return represent(c, at, repository, repository.DeployKeys[i])
+	})
+	if list == nil {
+		return refused
 	}
 	return jsonReply(http.StatusOK, list)
-}
-
-// next is the link to another page. It keeps the path as it was sent, so that
-// a workspace addressed by its uuid still is.
-func (c call) next(query url.Values, number int) string {
-	next := c.origin() + c.path + "?"
-	if query.Has("pagelen") {
-		next += "pagelen=" + url.QueryEscape(query.Get("pagelen")) + "&"
-	}
-	return next + "page=" + strconv.Itoa(number)
-}
-
-// positive reads a number from 1 from the query.
-func positive(query url.Values, name string, standard int) (int, bool) {
-	if !query.Has(name) {
-		return standard, true
-	}
-	number, err := strconv.Atoi(query.Get(name))
-	return number, err == nil && number > 0
 }

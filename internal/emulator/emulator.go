@@ -12,6 +12,8 @@
 //     changes label and comment ([PUTDocumented]);
 //   - workspaces and repositories by slug or {uuid}, %7B%7D as any workspace;
 //   - the page envelope, pagelen 10 by default and 100 at most;
+//   - the repositories of a workspace, those that may be read; q with
+//     project.key = "…", and fields, which leaves out what is not named;
 //   - the scopes of each operation, access tokens that cannot change keys;
 //   - key types and RSA keys of at least 2048 bits;
 //   - X-RateLimit-Limit and X-RateLimit-NearLimit, sent when asked to.
@@ -23,7 +25,9 @@
 //   - the texts for a duplicate and for a modified key, and that PUT is
 //     refused ([PUTRefused]);
 //   - ids and created_on in their present form, last_used null, comment "";
-//   - "Invalid pagelen" and "Invalid page", an HTML 404 for a malformed id.
+//   - "Invalid pagelen" and "Invalid page", an HTML 404 for a malformed id;
+//   - the text for a field that does not support filtering, and that the link
+//     to the next page keeps pagelen.
 //
 // Assumed, for want of any record:
 //   - the answers to an unknown id, a wrong method, a body that is not JSON and
@@ -38,6 +42,13 @@
 //   - certificates and sk-* keys are refused, blobs are otherwise trusted;
 //   - pagelen 0 is refused, a page past the end is empty;
 //   - scopes are checked before the repository is looked up;
+//   - the scope for a list of repositories is read:repository:bitbucket, which
+//     admin:repository:bitbucket does not include;
+//   - repositories are listed in the order in which they were made, and the link
+//     to the next page keeps q and fields;
+//   - other filters get a 400; sort, role and fields with + or - do nothing;
+//   - "Forbidden" for the keys of a repository that may only be read
+//     ([PermissionRead]);
 //   - the reply to a wrong OAuth client, and that an OAuth consumer's token may
 //     change deploy keys;
 //   - a renamed repository is not redirected;
@@ -243,6 +254,9 @@ func (e *Emulator) carryOut(c call) reply {
 			return routeNotFound()
 		}
 		segments[i] = unescaped
+	}
+	if len(segments) == 1 || len(segments) == 2 && segments[1] == "" {
+		return e.repositories(c, segments[0])
 	}
 	if len(segments) < 3 || len(segments) > 4 || segments[0] == "" || segments[1] == "" || segments[2] != "deploy-keys" {
 		return routeNotFound()

@@ -56,6 +56,11 @@ func repositoryNotFound() reply {
 		"If you think this repository exists and you have access, make sure you are authenticated.")
 }
 
+// notAdministrator answers somebody who may read the repository only.
+func notAdministrator() reply {
+	return refusal(http.StatusForbidden, "Forbidden")
+}
+
 // workspaceNotFound repeats the workspace as it was asked for.
 func workspaceNotFound(workspace string) reply {
 	return refusal(http.StatusNotFound, fmt.Sprintf("No workspace with identifier '%s'.", workspace))

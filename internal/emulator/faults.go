@@ -216,7 +216,7 @@ func Unauthorized() Fault {
 
 // Forbidden is the 403 for somebody who may read the repository only.
 func Forbidden() Fault {
-	return faultOf(refusal(http.StatusForbidden, "Forbidden"))
+	return faultOf(notAdministrator())
 }
 
 // MissingScope is the 403 for a token without a scope that it needs.

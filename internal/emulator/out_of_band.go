@@ -50,6 +50,15 @@ func (e *Emulator) RemoveDeployKey(workspace, repository string, id int64) {
 	e.save()
 }
 
+// SetPermission chooses what the credentials may do with a repository.
+func (e *Emulator) SetPermission(workspace, repository string, permission Permission) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	_, found := e.must(workspace, repository)
+	found.Permission = permission
+	e.save()
+}
+
 // RemoveRepository removes a repository with its keys.
 func (e *Emulator) RemoveRepository(workspace, repository string) {
 	e.mu.Lock()

@@ -28,8 +28,10 @@ type Workspace struct {
 // Repository is a repository with its deploy keys, sorted by id.
 type Repository struct {
 	Slug       string      `json:"slug"`
-	Name       string      `json:"name"` // Name is the slug when empty.
-	UUID       string      `json:"uuid"` // UUID has braces, and is made up when empty.
+	Name       string      `json:"name"`       // Name is the slug when empty.
+	UUID       string      `json:"uuid"`       // UUID has braces, and is made up when empty.
+	Project    string      `json:"project"`    // Project is the key of its project, PROJ when empty.
+	Permission Permission  `json:"permission"` // Permission is PermissionAdmin when empty.
 	DeployKeys []DeployKey `json:"deploy_keys"`
 }
 
@@ -162,6 +164,8 @@ func (s Seed) complete(nextID int64, now string) int64 {
 			repository.Name = cmp.Or(repository.Name, repository.Slug)
 			repository.Slug = strings.ToLower(repository.Slug)
 			repository.UUID = cmp.Or(repository.UUID, newUUID())
+			repository.Project = cmp.Or(repository.Project, "PROJ")
+			repository.Permission = cmp.Or(repository.Permission, PermissionAdmin)
 			for k := range repository.DeployKeys {
 				key := &repository.DeployKeys[k]
 				key.complete(now)

@@ -1,0 +1,125 @@
+package emulator
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Permission is what the credentials may do with a repository.
+type Permission string
+
+// The permissions by Bitbucket's names. Whoever may not administer a repository
+// sees that it is there, and its deploy keys not.
+const (
+	PermissionAdmin Permission = "admin"
+	PermissionRead  Permission = "read"
+)
+
+// listedBody is a repository as the list of a workspace has it. The live API
+// sends more.
+type listedBody struct {
+	repositoryBody
+	Slug      string      `json:"slug"`
+	IsPrivate bool        `json:"is_private"`
+	Project   projectBody `json:"project"`
+}
+
+// projectBody is a project embedded in a repository.
+type projectBody struct {
+	Type string `json:"type"`
+	Key  string `json:"key"`
+	Name string `json:"name"`
+}
+
+// equation is the one form of a filter that is understood.
+var equation = regexp.MustCompile(`^\s*([a-z_.]+)\s*=\s*"([^"]*)"\s*$`)
+
+// repositories carries out a GET of a workspace's repositories.
+func (e *Emulator) repositories(c call, workspace string) reply {
+	if c.Method != http.MethodGet {
+		return methodNotAllowed(http.MethodGet)
+	}
+	if answer, ok := e.admit(c, scopes{[]string{"read:repository:bitbucket"}, []string{"repository"}}); !ok {
+		return answer
+	}
+	at, _ := e.held.find(workspace, "")
+	if at == nil {
+		return workspaceNotFound(workspace)
+	}
+	var project string
+	if q := c.URL.Query().Get("q"); q != "" {
+		query := equation.FindStringSubmatch(q)
+		switch {
+		case query == nil:
+			return badRequest()
+		case query[1] != "project.key":
+			return refusal(http.StatusBadRequest, fmt.Sprintf("Field %q does not support filtering", query[1]))
+		}
+		project = query[2]
+	}
+	var matching []*Repository
+	for i := range at.Repositories {
+		if repository := &at.Repositories[i]; project == "" || repository.Project == project {
+			matching = append(matching, repository)
+		}
+	}
+	list, refused := paged(c, len(matching), func(i int) listedBody {
+		found := matching[i]
+		return listedBody{embed(c, at, found), found.Slug, true, projectBody{"project", found.Project, found.Project}}
+	})
+	if list == nil {
+		return refused
+	}
+	return partialReply(c, list)
+}
+
+// partialReply is v with the fields that c asks for, or all if it names none.
+func partialReply(c call, v any) reply {
+	whole := jsonReply(http.StatusOK, v)
+	fields := c.URL.Query().Get("fields")
+	if fields == "" {
+		return whole
+	}
+	var object any
+	if err := json.Unmarshal(whole.body, &object); err != nil {
+		return textReply(http.StatusInternalServerError, err.Error())
+	}
+	var paths [][]string
+	for field := range strings.SplitSeq(fields, ",") {
+		paths = append(paths, strings.Split(field, "."))
+	}
+	return jsonReply(http.StatusOK, part(object, paths))
+}
+
+// part is what paths name of a decoded object, and of each object of a list.
+func part(of any, paths [][]string) any {
+	switch of := of.(type) {
+	case []any:
+		parts := make([]any, len(of))
+		for i, one := range of {
+			parts[i] = part(one, paths)
+		}
+		return parts
+	case map[string]any:
+		parts := map[string]any{}
+		for name, value := range of {
+			var below [][]string
+			for _, path := range paths {
+				if path[0] == name {
+					below = append(below, path[1:])
+				}
+			}
+			if slices.ContainsFunc(below, func(path []string) bool { return len(path) == 0 }) {
+				parts[name] = value
+			} else if below != nil {
+				parts[name] = part(value, below)
+			}
+		}
+		return parts
+	}
+	return of
+}
