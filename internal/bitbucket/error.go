@@ -86,6 +86,13 @@ func HasStatus(err error, status int) bool {
 // thing is gone, or a thing above it, or that these credentials may not see it.
 func IsNotFound(err error) bool { return HasStatus(err, http.StatusNotFound) }
 
+// isForbidden tells whether these credentials may not do it with this thing: 403,
+// unless it is for want of a scope, and so for all things.
+func isForbidden(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && HasStatus(e, http.StatusForbidden) && len(e.Required) == 0 && !e.ForToken()
+}
+
 // ForToken tells whether it was an access token that could not be had: what the
 // token was for has not been sent.
 func (e *Error) ForToken() bool { return e.Path == tokenPath }

@@ -11,9 +11,6 @@ import (
 	"time"
 )
 
-// maxPages bounds a listing whose links to the next page never end.
-const maxPages = 1000
-
 // maxListingAge is how long a listing is good for. Terraform writes nothing
 // while it refreshes, so only what others change can be missed.
 const maxListingAge = 5 * time.Minute
@@ -182,8 +179,8 @@ func (l *listings) readPage(ctx context.Context, held *listing, repository Repos
 		return func() error {
 			held.page = nil
 			held.read[u.String()] = true
-			if err == nil && next != nil && (held.read[next.String()] || len(held.read) >= maxPages) {
-				err = unusable(http.MethodGet, u, "its link to the next page leads back to a page already read, or on without end")
+			if err == nil {
+				err = endless(u, next, held.read)
 			}
 			if err != nil {
 				forget()

@@ -3,10 +3,20 @@ package bitbucket
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
 )
+
+// slugOrUUID is what Bitbucket takes for a workspace or a repository. Whatever
+// could lead to another path of the API is no slug.
+var slugOrUUID = regexp.MustCompile(`^(?:[A-Za-z0-9_.-]{1,128}|\{[A-Za-z0-9-]{1,64}\})$`)
+
+// IsSlugOrUUID tells whether text can name a workspace or a repository.
+func IsSlugOrUUID(text string) bool {
+	return slugOrUUID.MatchString(text) && text != "." && text != ".."
+}
 
 // anyWorkspace stands for the workspace of a repository that is asked for by
 // its UUID.

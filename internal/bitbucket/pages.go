@@ -11,6 +11,9 @@ import (
 // https://developer.atlassian.com/cloud/bitbucket/rest/intro/#pagination
 const maxPageLength = "100"
 
+// maxPages bounds a list whose links to the next page never end.
+const maxPages = 1000
+
 // firstPage is where the longest first page of a collection is.
 func firstPage(collection *url.URL) *url.URL {
 	first := *collection
@@ -48,4 +51,13 @@ func (c *Client) page(ctx context.Context, u *url.URL) (values []json.RawMessage
 		return nil, nil, unusable(http.MethodGet, u, "its link to the next page is too long")
 	}
 	return values, next, nil
+}
+
+// endless is the error for a link from the page u to one that was read before,
+// or to one too many.
+func endless(u, next *url.URL, read map[string]bool) error {
+	if next != nil && (read[next.String()] || len(read) >= maxPages) {
+		return unusable(http.MethodGet, u, "its link to the next page leads back to a page already read, or on without end")
+	}
+	return nil
 }

@@ -40,9 +40,9 @@ func (deployKeyImportIDFunction) Run(ctx context.Context, req function.RunReques
 	}
 	id, accuracy := number.Int64()
 	switch {
-	case !isSlugOrUUID(repository.Workspace):
+	case !bitbucket.IsSlugOrUUID(repository.Workspace):
 		resp.Error = function.NewArgumentFuncError(0, expectedSlug)
-	case !isSlugOrUUID(repository.Slug):
+	case !bitbucket.IsSlugOrUUID(repository.Slug):
 		resp.Error = function.NewArgumentFuncError(1, expectedSlug)
 	case id < 1 || accuracy != big.Exact:
 		resp.Error = function.NewArgumentFuncError(2, "Expected the number of the key, for example 10958984")

@@ -150,7 +150,7 @@ func deployKeyID(repository bitbucket.Repository, id int64) string {
 // for another spelling of the number.
 func parseDeployKeyID(text string) (repository bitbucket.Repository, id int64, ok bool) {
 	parts := strings.Split(text, "/")
-	if len(parts) != 3 || !isSlugOrUUID(parts[0]) || !isSlugOrUUID(parts[1]) {
+	if len(parts) != 3 || !bitbucket.IsSlugOrUUID(parts[0]) || !bitbucket.IsSlugOrUUID(parts[1]) {
 		return bitbucket.Repository{}, 0, false
 	}
 	repository = bitbucket.Repository{Workspace: parts[0], Slug: parts[1]}

@@ -53,7 +53,7 @@ func parseDeployKeyReference(text string) (reference deployKeyReference, ok bool
 		return deployKeyReference{repository, byNumber, strconv.FormatInt(id, 10)}, true
 	}
 	parts := strings.SplitN(text, "/", 3)
-	if len(parts) != 3 || !isSlugOrUUID(parts[0]) || !isSlugOrUUID(parts[1]) {
+	if len(parts) != 3 || !bitbucket.IsSlugOrUUID(parts[0]) || !bitbucket.IsSlugOrUUID(parts[1]) {
 		return deployKeyReference{}, false
 	}
 	repository := bitbucket.Repository{Workspace: parts[0], Slug: parts[1]}

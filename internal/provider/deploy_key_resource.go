@@ -280,7 +280,7 @@ func (r *deployKeyResource) ImportState(ctx context.Context, req resource.Import
 		if resp.Diagnostics.HasError() || !r.data.configured(&resp.Diagnostics) {
 			return
 		}
-		if !isSlugOrUUID(identity.Workspace.ValueString()) || !isSlugOrUUID(identity.Repository.ValueString()) || identity.KeyID.ValueInt64() <= 0 {
+		if !bitbucket.IsSlugOrUUID(identity.Workspace.ValueString()) || !bitbucket.IsSlugOrUUID(identity.Repository.ValueString()) || identity.KeyID.ValueInt64() <= 0 {
 			resp.Diagnostics.AddError("Invalid import identity", "Expected workspace and repository, each a slug or a UUID in braces, and key_id, the number of the key.")
 			return
 		}

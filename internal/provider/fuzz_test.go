@@ -75,7 +75,7 @@ func FuzzIsSlugOrUUID(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		if !isSlugOrUUID(text) {
+		if !bitbucket.IsSlugOrUUID(text) {
 			return
 		}
 		want := "/2.0/repositories/" + text + "/x"

@@ -3,7 +3,6 @@ package provider
 import (
 	"context"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -12,17 +11,9 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/sshkey"
 )
-
-// slugOrUUID is what Bitbucket takes for a workspace or a repository. Whatever
-// could lead to another path of the API is no slug.
-var slugOrUUID = regexp.MustCompile(`^(?:[A-Za-z0-9_.-]{1,128}|\{[A-Za-z0-9-]{1,64}\})$`)
-
-// isSlugOrUUID tells whether text can name a workspace or a repository.
-func isSlugOrUUID(text string) bool {
-	return slugOrUUID.MatchString(text) && text != "." && text != ".."
-}
 
 // expectedSlug is said of anything else. It has no full stop, since Terraform
 // ends the error of a function with one.
@@ -43,7 +34,7 @@ func (v slugValidator) MarkdownDescription(ctx context.Context) string { return 
 
 // ValidateString reports anything else.
 func (slugValidator) ValidateString(_ context.Context, req validator.StringRequest, resp *validator.StringResponse) {
-	if req.ConfigValue.IsNull() || req.ConfigValue.IsUnknown() || isSlugOrUUID(req.ConfigValue.ValueString()) {
+	if req.ConfigValue.IsNull() || req.ConfigValue.IsUnknown() || bitbucket.IsSlugOrUUID(req.ConfigValue.ValueString()) {
 		return
 	}
 	resp.Diagnostics.AddAttributeError(req.Path, "Invalid "+req.Path.String(), expectedSlug+".")
