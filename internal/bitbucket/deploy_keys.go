@@ -17,8 +17,13 @@ type Repository struct {
 	UUID string
 }
 
-// String is the name as people write it.
-func (r Repository) String() string { return r.Workspace + "/" + r.Slug }
+// String is the name as people write it, without a slug that of the workspace.
+func (r Repository) String() string {
+	if r.Slug == "" {
+		return r.Workspace
+	}
+	return r.Workspace + "/" + r.Slug
+}
 
 // DeployKey is a deploy key of a repository, as Bitbucket answers it.
 type DeployKey struct {

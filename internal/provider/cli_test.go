@@ -55,7 +55,13 @@ func newCLI(t *testing.T, env ...string) *cli {
 // write replaces the configuration.
 func (c *cli) write(t *testing.T, config string) {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(c.dir, "main.tf"), []byte(config), 0o600); err != nil {
+	c.writeFile(t, "main.tf", config)
+}
+
+// writeFile replaces another file of it.
+func (c *cli) writeFile(t *testing.T, name, content string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(c.dir, name), []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -79,6 +85,18 @@ func (c *cli) must(t *testing.T, args ...string) string {
 		t.Fatalf("%v failed: %s", args, out)
 	}
 	return out
+}
+
+// output is an output in state, as JSON.
+func (c *cli) output(t *testing.T, name string) string {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), os.Getenv("TF_ACC_TERRAFORM_PATH"), "output", "-json", name)
+	command.Dir, command.Env = c.dir, c.env
+	out, err := command.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
 }
 
 // fails runs a command that has to fail, with these words in this order.

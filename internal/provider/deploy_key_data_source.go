@@ -6,7 +6,6 @@ import (
 	"strconv"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
-	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/path"
@@ -33,8 +32,15 @@ func (d *deployKeyDataSource) Metadata(_ context.Context, req datasource.Metadat
 
 func (d *deployKeyDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
 	attributes := deployKeyDataSourceAttributes()
-	for name, attribute := range repositoryDataSourceAttributes() {
-		attributes[name] = attribute
+	attributes["workspace"] = schema.StringAttribute{
+		MarkdownDescription: "Slug of the workspace, or its UUID in braces.",
+		Required:            true,
+		Validators:          []validator.String{slugValidator{}},
+	}
+	attributes["repository"] = schema.StringAttribute{
+		MarkdownDescription: "Slug of the repository, or its UUID in braces.",
+		Required:            true,
+		Validators:          []validator.String{slugValidator{}},
 	}
 	attributes["key_id"] = schema.Int64Attribute{
 		MarkdownDescription: "Number of the key at Bitbucket. Exactly one of `key_id`, `label` and `fingerprint_sha256` must be set.",
@@ -54,7 +60,7 @@ func (d *deployKeyDataSource) Schema(_ context.Context, _ datasource.SchemaReque
 		MarkdownDescription: "SHA-256 fingerprint as `ssh-keygen -l` prints it: `SHA256:…`.",
 		Optional:            true,
 		Computed:            true,
-		Validators:          []validator.String{stringvalidator.RegexMatches(fingerprintPattern, "must be a fingerprint as ssh-keygen -l prints it: SHA256:…")},
+		Validators:          []validator.String{fingerprintValidator()},
 	}
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "Reads one deploy key of a repository: by number, by label or by fingerprint.\n\n**API token scopes**: `admin:repository:bitbucket`.",

@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
 
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/sshkey"
 )
@@ -125,4 +126,96 @@ func TestAccDeployKeysDataSource_pages(t *testing.T) {
 			ExpectError: message("Unable to list deploy keys", "403 Forbidden"),
 		},
 	)
+}
+
+func dataSearch(lines ...string) string {
+	return "\ndata \"bitbucket_deploy_keys\" \"test\" {\n  workspace = \"acme\"\n  " + strings.Join(lines, "\n  ") + "\n}\n"
+}
+
+// foundKeys are the ids of the keys that were found, in their order.
+func foundKeys(repository func(i int) string, ids ...int64) statecheck.StateCheck {
+	want := make([]knownvalue.Check, len(ids))
+	for i, id := range ids {
+		slug := repository(i)
+		want[i] = knownvalue.ObjectPartial(map[string]knownvalue.Check{
+			"id":         knownvalue.StringExact(fmt.Sprintf("acme/%s/%d", slug, id)),
+			"workspace":  knownvalue.StringExact("acme"),
+			"repository": knownvalue.StringExact(slug),
+			"key_id":     knownvalue.Int64Exact(id),
+		})
+	}
+	return statecheck.ExpectKnownValue("data.bitbucket_deploy_keys.test", tfjsonpath.New("keys"), knownvalue.ListExact(want))
+}
+
+// Without a repository all of the workspace are searched, sorted by their names.
+func TestAccDeployKeysDataSource_workspace(t *testing.T) {
+	t.Parallel()
+	f := newAudited(t)
+	var shared deployKeyAttributes
+	shared.flatten(bitbucket.Repository{}, &bitbucket.DeployKey{Key: f.DeployKeys("acme", "api")[0].Key})
+	api, website := func(int) string { return "api" }, func(int) string { return "website" }
+	both := func(i int) string { return map[bool]string{true: "api", false: "website"}[i < 2] }
+	one := func(i int) string { return []string{"api", "website"}[i] }
+	step := func(check statecheck.StateCheck, lines ...string) resource.TestStep {
+		return resource.TestStep{Config: f.config(dataSearch(lines...)), ConfigStateChecks: []statecheck.StateCheck{check}}
+	}
+	fails := func(line string, want ...string) resource.TestStep {
+		return resource.TestStep{Config: f.config(dataSearch(line)), ExpectError: message(want...)}
+	}
+	test(t,
+		step(foundKeys(both, 10958987, 10958988, 10958984, 10958985)),
+		step(foundKeys(website, 10958984, 10958985), `project = "WEB"`),
+		step(foundKeys(website, 10958985), `label_pattern = "(?i)^DEPLOY"`),
+		step(foundKeys(one, 10958987, 10958984), fmt.Sprintf("fingerprint_sha256 = %q", shared.FingerprintSHA256.ValueString())),
+		step(foundKeys(api, 10958987, 10958988), `repository = "api"`, `label_pattern = "^$"`),
+		step(foundKeys(api), `project = "NONE"`),
+		fails(`label_pattern = "["`, "Invalid label_pattern", "missing closing ]"),
+		fails(`project = "web"`, "must be the key of a project"),
+		fails("project = \"WEB\"\n  repository = \"api\"", "Invalid Attribute Combination"),
+		fails(`repository = "secret"`, "Unable to list deploy keys", "403 Forbidden"),
+		resource.TestStep{
+			PreConfig:   func() { f.Inject(emulator.Fault{Path: "/acme/empty/deploy-keys", Status: 400}) },
+			Config:      f.config(dataSearch()),
+			ExpectError: message("Unable to list deploy keys", "acme/empty", "400"),
+		},
+		resource.TestStep{
+			PreConfig:   func() { f.ClearFaults(); f.RenameWorkspace("acme", "other-name") },
+			Config:      f.config(dataSearch()),
+			ExpectError: message("Unable to list repositories", "404 Not Found", "Either the workspace was deleted or renamed", "read:repository:bitbucket", "that can see the workspace"),
+		},
+	)
+}
+
+// A token for deploy keys alone cannot find the repositories.
+func TestAccDeployKeysDataSource_scopes(t *testing.T) {
+	t.Parallel()
+	f, terraform := newAudited(t), newCLI(t)
+	f.AllowBasic("ci@example.com", "api-token", "admin:repository:bitbucket")
+	terraform.write(t, f.config(dataSearch()))
+	terraform.fails(t, []string{"plan"}, "Unable to list repositories", "403 Forbidden", "Required scopes: read:repository:bitbucket", "scopes read:repository:bitbucket (OAuth: repository)")
+	// And one without that scope is no list of repositories that are all hidden.
+	f.AllowBasic("ci@example.com", "api-token", "read:repository:bitbucket")
+	terraform.fails(t, []string{"plan"}, "Unable to list deploy keys", "403 Forbidden", "Required scopes: admin:repository:bitbucket")
+	f.AllowBasic("ci@example.com", "api-token", "admin:repository:bitbucket", "read:repository:bitbucket")
+	contains(t, terraform.must(t, "apply", "-auto-approve"), "Warning: Deploy keys of some repositories are not included", "acme/secret")
+}
+
+// What an audit of a workspace costs.
+func TestAccDeployKeysDataSource_cost(t *testing.T) {
+	t.Parallel()
+	var repositories []emulator.Repository
+	for i := range 250 {
+		keys := []emulator.DeployKey{{Key: newKey(t)}}
+		if i < 150 {
+			keys = append(keys, emulator.DeployKey{Key: newKey(t)})
+		}
+		repositories = append(repositories, emulator.Repository{Slug: fmt.Sprintf("repository-%d", i), DeployKeys: keys})
+	}
+	f, terraform := startFake(t, repositories), newCLI(t)
+	terraform.write(t, f.config(dataSearch()+"\noutput \"number\" {\n  value = \"${length(data.bitbucket_deploy_keys.test.keys)} keys\"\n}\n"))
+	contains(t, terraform.must(t, "plan"), `number = "400 keys"`)
+	most := f.MaxInFlight()
+	if sent := f.sent(); len(sent) != 3+250 || most > 10 {
+		t.Errorf("%d requests, %d at once", len(sent), most)
+	}
 }

@@ -3,35 +3,21 @@ package provider
 import (
 	"cmp"
 	"context"
-	"regexp"
 	"slices"
 
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
-	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
-	"github.com/hashicorp/terraform-plugin-framework/types"
-
-	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 )
 
 var _ datasource.DataSourceWithConfigure = (*deployKeysDataSource)(nil)
-
-// fingerprintPattern is what ssh-keygen -l prints.
-var fingerprintPattern = regexp.MustCompile(`^SHA256:[A-Za-z0-9+/]{43}$`)
 
 type deployKeysDataSource struct{ data *providerData }
 
 func newDeployKeysDataSource() datasource.DataSource { return &deployKeysDataSource{} }
 
 type deployKeysDataSourceModel struct {
-	Workspace  types.String           `tfsdk:"workspace"`
-	Repository types.String           `tfsdk:"repository"`
-	Keys       []listedDeployKeyModel `tfsdk:"keys"`
-}
-
-type listedDeployKeyModel struct {
-	deployKeyAttributes
-	LastUsed types.String `tfsdk:"last_used"`
+	deployKeySearch
+	Keys []*deployKeyDataSourceModel `tfsdk:"keys"`
 }
 
 func (d *deployKeysDataSource) Metadata(_ context.Context, req datasource.MetadataRequest, resp *datasource.MetadataResponse) {
@@ -39,31 +25,30 @@ func (d *deployKeysDataSource) Metadata(_ context.Context, req datasource.Metada
 }
 
 func (d *deployKeysDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
-	attributes := repositoryDataSourceAttributes()
-	attributes["keys"] = schema.ListNestedAttribute{
-		MarkdownDescription: "Deploy keys of the repository, sorted by `key_id`.",
+	key := deployKeyDataSourceAttributes()
+	key["workspace"] = schema.StringAttribute{
+		MarkdownDescription: "The workspace, as it is spelled above.",
 		Computed:            true,
-		NestedObject:        schema.NestedAttributeObject{Attributes: deployKeyDataSourceAttributes()},
+	}
+	key["repository"] = schema.StringAttribute{
+		MarkdownDescription: "Slug of the repository that the key is on; a `repository` above, as it is spelled there.",
+		Computed:            true,
+	}
+	attributes := map[string]schema.Attribute{
+		"keys": schema.ListNestedAttribute{
+			MarkdownDescription: "Deploy keys that were found, sorted by `repository` and `key_id`.",
+			Computed:            true,
+			NestedObject:        schema.NestedAttributeObject{Attributes: key},
+		},
+	}
+	for name, a := range searchAttributes {
+		attributes[name] = schema.StringAttribute{MarkdownDescription: a.description, Required: a.required, Optional: !a.required, Validators: a.validators}
 	}
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "Reads all deploy keys of a repository, following every page: one request for each 100 keys.\n\n**API token scopes**: `admin:repository:bitbucket`.",
-		Attributes:          attributes,
-	}
-}
-
-// repositoryDataSourceAttributes say which repository to read.
-func repositoryDataSourceAttributes() map[string]schema.Attribute {
-	return map[string]schema.Attribute{
-		"workspace": schema.StringAttribute{
-			MarkdownDescription: "Slug of the workspace, or its UUID in braces.",
-			Required:            true,
-			Validators:          []validator.String{slugValidator{}},
-		},
-		"repository": schema.StringAttribute{
-			MarkdownDescription: "Slug of the repository, or its UUID in braces.",
-			Required:            true,
-			Validators:          []validator.String{slugValidator{}},
-		},
+		MarkdownDescription: "Reads all deploy keys of a repository, or of all repositories of a workspace or project, following every page. " +
+			"That costs one request for each repository with up to 100 keys, and to find the repositories one for each 100 of them. " +
+			"A warning names the repositories whose keys the account may not see.\n\n" + searchScopes,
+		Attributes: attributes,
 	}
 }
 
@@ -129,17 +114,15 @@ func (d *deployKeysDataSource) Read(ctx context.Context, req datasource.ReadRequ
 		return
 	}
 	defer d.data.noteRateLimit(&resp.Diagnostics)
-	repository := bitbucket.Repository{Workspace: model.Workspace.ValueString(), Slug: model.Repository.ValueString()}
-	keys, err := d.data.client.DeployKeys(ctx, repository)
-	if err != nil {
-		listDeployKeys.addError(&resp.Diagnostics, repository, 0, err)
+	model.Keys = []*deployKeyDataSourceModel{} // None is not null.
+	for key := range model.keys(ctx, d.data.client, &resp.Diagnostics) {
+		model.Keys = append(model.Keys, key)
+	}
+	if resp.Diagnostics.HasError() {
 		return
 	}
-	slices.SortFunc(keys, func(a, b bitbucket.DeployKey) int { return cmp.Compare(a.ID, b.ID) })
-	model.Keys = make([]listedDeployKeyModel, len(keys))
-	for i := range keys {
-		model.Keys[i].flatten(repository, &keys[i])
-		model.Keys[i].LastUsed = nullIfEmpty(keys[i].LastUsed)
-	}
+	slices.SortFunc(model.Keys, func(a, b *deployKeyDataSourceModel) int {
+		return cmp.Or(cmp.Compare(a.Repository.ValueString(), b.Repository.ValueString()), cmp.Compare(a.KeyID.ValueInt64(), b.KeyID.ValueInt64()))
+	})
 	resp.Diagnostics.Append(resp.State.Set(ctx, &model)...)
 }

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -25,6 +26,8 @@ type operation struct {
 	asked string
 	// scopes are those of an API token, oauth those of an OAuth consumer.
 	scopes, oauth string
+	// account is whose they must be, an administrator's of the repository if "".
+	account string
 	// writes tells that access tokens are refused.
 	writes bool
 }
@@ -50,6 +53,13 @@ var (
 		asked:   "list the deploy keys of %s",
 		scopes:  "admin:repository:bitbucket",
 		oauth:   oauthScopes,
+	}
+	listRepositories = operation{
+		summary: "Unable to list repositories",
+		asked:   "list the repositories of %s",
+		scopes:  "read:repository:bitbucket",
+		oauth:   "repository",
+		account: "that can see the workspace",
 	}
 	updateDeployKey = operation{
 		summary: "Unable to update deploy key",
@@ -148,7 +158,7 @@ func (o operation) advice(err error) string {
 	case refused.Err != nil:
 		return adviceWithoutAnswer(refused)
 	}
-	scopes := fmt.Sprintf("This needs an API token with the scopes %s (OAuth: %s), of an account that is an administrator of the repository.", o.scopes, o.oauth)
+	scopes := fmt.Sprintf("This needs an API token with the scopes %s (OAuth: %s), of an account %s.", o.scopes, o.oauth, cmp.Or(o.account, "that is an administrator of the repository"))
 	adds := refused.Method == http.MethodPost
 	switch status := refused.Status; {
 	case status == http.StatusUnauthorized:
@@ -159,9 +169,11 @@ func (o operation) advice(err error) string {
 	case status == http.StatusForbidden:
 		return scopes
 	case status == http.StatusNotFound:
-		what := "the repository"
-		if !strings.HasSuffix(refused.Path, "/deploy-keys") {
-			what = "the deploy key or its repository"
+		what := "the deploy key or its repository"
+		if strings.HasSuffix(refused.Path, "/deploy-keys") {
+			what = "the repository"
+		} else if !strings.Contains(refused.Path, "/deploy-keys/") {
+			what = "the workspace"
 		}
 		return "Either " + what + " was deleted or renamed, or these credentials cannot see it: Bitbucket answers all of that the same way. " + scopes
 	case status == http.StatusTooManyRequests:
@@ -227,4 +239,18 @@ func (d *providerData) warnRenamed(repository bitbucket.Repository, key *bitbuck
 		diags.AddWarning("Repository has another name now", "The repository "+repository.String()+" is called "+strconv.Quote(key.Repository.FullName)+" now. Its deploy keys were found there, "+
 			"and stay what they are. Change workspace and repository in the configuration to the new name: that changes nothing at Bitbucket.")
 	}
+}
+
+// warnHidden says which repositories a search of many could not look into.
+func warnHidden(repositories []string, diags *diag.Diagnostics) {
+	if len(repositories) == 0 {
+		return
+	}
+	const most = 100
+	names := strings.Join(repositories[:min(len(repositories), most)], ", ")
+	if more := len(repositories) - most; more > 0 {
+		names += fmt.Sprintf(" and %d more", more)
+	}
+	diags.AddWarning("Deploy keys of some repositories are not included", fmt.Sprintf("Bitbucket lists these repositories (%d), but answered 403 or 404 when it was asked for their deploy keys: %s. "+
+		"The account must be an administrator of a repository to see its deploy keys.", len(repositories), names))
 }

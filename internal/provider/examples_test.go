@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
@@ -32,7 +33,13 @@ func TestAccExamples(t *testing.T) {
 		}
 		switch kind := filepath.Dir(name); kind {
 		case "guides":
+			if name == "guides/query-workspace" {
+				t.Run(name, func(t *testing.T) { t.Parallel(); runQuery(t, filepath.Join(directory, "deploy_keys.tfquery.hcl")) })
+				continue
+			}
 			t.Run(name, func(t *testing.T) { t.Parallel(); applyExamples(t, tfFiles(t, directory)...) })
+		case "list-resources":
+			t.Run(name, func(t *testing.T) { t.Parallel(); runQuery(t, filepath.Join(directory, "list-resource.tfquery.hcl")) })
 		case "resources", "data-sources", "functions":
 			for _, file := range tfFiles(t, directory) {
 				t.Run(name+"/"+filepath.Base(file), func(t *testing.T) { t.Parallel(); applyExamples(t, file) })
@@ -69,7 +76,7 @@ func read(t *testing.T, file string) string {
 // exampleFake is the Bitbucket that the examples speak of.
 func exampleFake(t *testing.T) *fake {
 	t.Helper()
-	f := startFake(t, []emulator.Repository{{Slug: "website", UUID: websiteUUID}, {Slug: "api"}, {Slug: "worker"}})
+	f := startFake(t, []emulator.Repository{{Slug: "website", UUID: websiteUUID, Project: "WEB"}, {Slug: "api"}, {Slug: "worker"}})
 	f.AllowBearer("access-token")
 	f.AllowConsumer("Xn4kQ7vTz2pLw9sRbE", "secret", 7200)
 	return f
@@ -109,6 +116,10 @@ func applyExamples(t *testing.T, files ...string) {
 			config += dataDeployKey(`label = "CI"`)
 		case strings.Contains(file, "/data-sources/"):
 			f.AddDeployKey("acme", "website", newKey(t), "CI")
+		case strings.Contains(file, "/2-import.tf"):
+			terraform.writeFile(t, "keys.json", terraform.output(t, "keys"))
+		case strings.Contains(config, "data \"bitbucket_deploy_keys\""):
+			addAudited(t, f)
 		case strings.Contains(file, "/import-by-"):
 			config += read(t, filepath.Join(filepath.Dir(file), "resource.tf"))
 			f.AddDeployKey("acme", "website", keyText.FindString(config), "CI")
@@ -129,6 +140,61 @@ func applyExamples(t *testing.T, files ...string) {
 		} else if strings.Contains(config, "resource \"bitbucket_") && !imports && len(writes) == 0 {
 			t.Errorf("%s wrote nothing", file)
 		}
+		for name, want := range exampleOutputs {
+			if strings.Contains(config, "output \""+name+"\"") {
+				contains(t, terraform.output(t, name), want...)
+			}
+		}
+	}
+}
+
+// addAudited adds keys to repositories that have none: one of them on two, and
+// one that was never used.
+func addAudited(t *testing.T, f *fake) {
+	t.Helper()
+	const shared = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILBqHsX3+q0qSag0M1kjnrojMhitRlA4SgN95NHQ65wS ci@example.com"
+	day := func(days int) *string {
+		return new(time.Now().AddDate(0, 0, -days).UTC().Format("2006-01-02T15:04:05.000000-07:00"))
+	}
+	for i, used := range []*string{day(1), day(200), nil, nil} {
+		repository := []string{"website", "api", "worker", "worker"}[i]
+		key := shared
+		if i > 1 {
+			key = newKey(t)
+		}
+		added := f.AddDeployKey("acme", repository, key, "CI")
+		f.EditDeployKey("acme", repository, added.ID, func(k *emulator.DeployKey) {
+			k.LastUsed = used
+			if i == 2 {
+				k.CreatedOn = *day(181)
+			}
+		})
+	}
+}
+
+// exampleOutputs are what the examples find among those keys.
+var exampleOutputs = map[string][]string{
+	"unused_for_180_days":     {`["acme/api/10958985 CI, last used: 20`, `","acme/worker/10958986 CI, last used: never"]`},
+	"on_several_repositories": {`{"SHA256:L7RaJ9z1fhgcsFNlyZKT0BcV1Pl9SBfp3vUurVqhRWU":["api","website"]}`},
+	"found_on":                {`["acme/api/10958985","acme/website/10958984"]`},
+}
+
+// runQuery runs the queries of a file, and applies what they write.
+func runQuery(t *testing.T, file string) {
+	t.Helper()
+	needs(t, terraformcli.Query)
+	f := exampleFake(t)
+	terraform := exampleCLI(t, f, file)
+	f.AddDeployKey("acme", "website", newKey(t), "ci website")
+	f.AddDeployKey("acme", "api", newKey(t)+" ci@example.com", "CI")
+	terraform.write(t, requiredProviders+"\nprovider \"bitbucket\" {}\n")
+	terraform.writeFile(t, filepath.Base(file), read(t, file))
+	contains(t, terraform.must(t, "query"), "acme/website: ci website (SHA256:", "acme/api: CI (SHA256:")
+	terraform.must(t, "query", "-generate-config-out=deploy_keys.tf")
+	contains(t, terraform.must(t, "apply", "-auto-approve"), "imported, 0 added, 0 changed, 0 destroyed")
+	terraform.must(t, "plan", "-detailed-exitcode")
+	if writes := f.writes(); len(writes) > 0 {
+		t.Errorf("wrote: %v", writes)
 	}
 }
 

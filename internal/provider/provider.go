@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/function"
+	"github.com/hashicorp/terraform-plugin-framework/list"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/provider"
 	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
@@ -147,7 +148,7 @@ func (p *bitbucketProvider) Configure(ctx context.Context, req provider.Configur
 		return
 	}
 	data := &providerData{updateStrategy: config.UpdateStrategy}
-	resp.ResourceData, resp.DataSourceData = data, data
+	resp.ResourceData, resp.DataSourceData, resp.ListResourceData = data, data, data
 	if config.anyUnknown() {
 		return
 	}
@@ -236,6 +237,11 @@ func (p *bitbucketProvider) DataSources(context.Context) []func() datasource.Dat
 // Functions are there without a configuration: they ask nobody.
 func (p *bitbucketProvider) Functions(context.Context) []func() function.Function {
 	return []func() function.Function{newDeployKeyImportIDFunction, newParseSSHPublicKeyFunction}
+}
+
+// ListResources returns what "terraform query" finds.
+func (p *bitbucketProvider) ListResources(context.Context) []func() list.ListResource {
+	return []func() list.ListResource{newDeployKeyListResource}
 }
 
 // configuredData is what Configure of a resource or data source was handed, nil

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
-	"github.com/hashicorp/terraform-plugin-go/tftypes"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 )
@@ -27,26 +26,7 @@ func BenchmarkPlan(b *testing.B) {
 		b.Fatal(err)
 	}
 	object := func(schema *tfprotov6.Schema, values map[string]string) *tfprotov6.DynamicValue {
-		types, ok := schema.ValueType().(tftypes.Object)
-		if !ok {
-			b.Fatal("a schema is no object")
-		}
-		attributes := map[string]tftypes.Value{}
-		for name, t := range types.AttributeTypes {
-			var value any
-			if text, found := values[name]; found {
-				value = text
-				if t.Is(tftypes.Number) {
-					value, _ = strconv.ParseInt(text, 10, 64)
-				}
-			}
-			attributes[name] = tftypes.NewValue(t, value)
-		}
-		dynamic, err := tfprotov6.NewDynamicValue(types, tftypes.NewValue(types, attributes))
-		if err != nil {
-			b.Fatal(err)
-		}
-		return &dynamic
+		return protocolObject(b, schema, values)
 	}
 	configured, err := server.ConfigureProvider(b.Context(), &tfprotov6.ConfigureProviderRequest{
 		Config: object(schemas.Provider, map[string]string{"base_url": api.URL, "token": "t"}),

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"reflect"
 	"runtime"
+	"strconv"
 	"testing"
 	"time"
 	"weak"
@@ -192,4 +193,30 @@ func TestServerCancelsRunningCalls(t *testing.T) {
 			}
 		})
 	}
+}
+
+// protocolObject is an object of a schema as it comes over the protocol, with
+// these attributes and null for the others.
+func protocolObject(t testing.TB, schema *tfprotov6.Schema, values map[string]string) *tfprotov6.DynamicValue {
+	t.Helper()
+	types, ok := schema.ValueType().(tftypes.Object)
+	if !ok {
+		t.Fatal("a schema is no object")
+	}
+	attributes := map[string]tftypes.Value{}
+	for name, attribute := range types.AttributeTypes {
+		var value any
+		if text, found := values[name]; found {
+			value = text
+			if attribute.Is(tftypes.Number) {
+				value, _ = strconv.ParseInt(text, 10, 64)
+			}
+		}
+		attributes[name] = tftypes.NewValue(attribute, value)
+	}
+	dynamic, err := tfprotov6.NewDynamicValue(types, tftypes.NewValue(types, attributes))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &dynamic
 }

@@ -3,10 +3,12 @@ package provider
 import (
 	"context"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
 
+	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
@@ -136,6 +138,37 @@ func (v durationValidator) ValidateString(_ context.Context, req validator.Strin
 		resp.Diagnostics.AddAttributeError(req.Path, "Invalid duration", "Expected a positive duration with its unit, for example \"30s\" or \"1m30s\".")
 	}
 }
+
+// patternValidator allows a regular expression.
+type patternValidator struct{}
+
+// Description says what is allowed, in words for logs and documentation.
+func (patternValidator) Description(context.Context) string { return "must be a regular expression" }
+
+// MarkdownDescription is the same.
+func (v patternValidator) MarkdownDescription(ctx context.Context) string { return v.Description(ctx) }
+
+// ValidateString reports anything else.
+func (patternValidator) ValidateString(_ context.Context, req validator.StringRequest, resp *validator.StringResponse) {
+	if req.ConfigValue.IsNull() || req.ConfigValue.IsUnknown() {
+		return
+	}
+	if _, err := regexp.Compile(req.ConfigValue.ValueString()); err != nil {
+		resp.Diagnostics.AddAttributeError(req.Path, "Invalid "+req.Path.String(), "Expected a regular expression in the syntax of RE2, as in Terraform's regex(): "+err.Error()+".")
+	}
+}
+
+// fingerprintPattern is what ssh-keygen -l prints.
+var fingerprintPattern = regexp.MustCompile(`^SHA256:[A-Za-z0-9+/]{43}$`)
+
+// fingerprintValidator allows a fingerprint in that form.
+func fingerprintValidator() validator.String {
+	return stringvalidator.RegexMatches(fingerprintPattern, "must be a fingerprint as ssh-keygen -l prints it: SHA256:…")
+}
+
+// projectKeyPattern is what Bitbucket makes of any spelling of a project's key.
+// Its filter finds nothing under another one.
+var projectKeyPattern = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
 
 // holdsUserInfo tells whether a URL may hold a user name or password.
 func holdsUserInfo(raw string) bool {

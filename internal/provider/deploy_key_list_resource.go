@@ -1,0 +1,89 @@
+package provider
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+
+	"github.com/hashicorp/terraform-plugin-framework/list"
+	"github.com/hashicorp/terraform-plugin-framework/list/schema"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+)
+
+var _ list.ListResourceWithConfigure = (*deployKeyListResource)(nil)
+
+// deployKeyListResource finds keys for "terraform query".
+type deployKeyListResource struct{ data *providerData }
+
+func newDeployKeyListResource() list.ListResource { return &deployKeyListResource{} }
+
+func (l *deployKeyListResource) Metadata(_ context.Context, req resource.MetadataRequest, resp *resource.MetadataResponse) {
+	resp.TypeName = req.ProviderTypeName + "_deploy_key"
+}
+
+func (l *deployKeyListResource) ListResourceConfigSchema(_ context.Context, _ list.ListResourceSchemaRequest, resp *list.ListResourceSchemaResponse) {
+	attributes := map[string]schema.Attribute{}
+	for name, a := range searchAttributes {
+		attributes[name] = schema.StringAttribute{MarkdownDescription: a.description, Required: a.required, Optional: !a.required, Validators: a.validators}
+	}
+	resp.Schema = schema.Schema{
+		MarkdownDescription: "Finds the deploy keys of a repository, or of all repositories of a workspace or project, for `terraform query` (Terraform 1.14). " +
+			"It costs as many requests as the data source `bitbucket_deploy_keys`, and stops at `limit`, which is 100 by default. " +
+			"A warning names the repositories whose keys the account may not see.\n\n" +
+			"With `-generate-config-out`, the query writes configuration and `import` blocks: see [Take over existing deploy keys](../guides/take-over-existing-deploy-keys.md).\n\n" + searchScopes,
+		Attributes: attributes,
+	}
+}
+
+func (l *deployKeyListResource) Configure(_ context.Context, req resource.ConfigureRequest, resp *resource.ConfigureResponse) {
+	l.data = configuredData(req.ProviderData, &resp.Diagnostics)
+}
+
+// List streams the keys while Bitbucket is asked for more, and stops by itself at
+// the limit: Terraform does not say when it has enough.
+func (l *deployKeyListResource) List(ctx context.Context, req list.ListRequest, stream *list.ListResultsStream) {
+	var search deployKeySearch
+	diags := req.Config.Get(ctx, &search)
+	if diags.HasError() || !l.data.configured(&diags) {
+		stream.Results = list.ListResultsStreamDiagnostics(diags)
+		return
+	}
+	stream.Results = func(push func(list.ListResult) bool) {
+		var last list.ListResult
+		left := req.Limit
+		for key := range search.keys(ctx, l.data.client, &diags) {
+			result := newDeployKeyResult(ctx, req, key)
+			if left--; left == 0 {
+				last = result // Nothing is read after it, so it takes the warnings along.
+				break
+			}
+			if !push(result) {
+				return
+			}
+		}
+		l.data.noteRateLimit(&diags)
+		last.Diagnostics.Append(diags...)
+		if len(last.Diagnostics) > 0 || last.Identity != nil {
+			push(last)
+		}
+	}
+}
+
+// newDeployKeyResult is a key as Terraform shows it, and as an import would have
+// it in state.
+func newDeployKeyResult(ctx context.Context, req list.ListRequest, key *deployKeyDataSourceModel) list.ListResult {
+	result := req.NewListResult(ctx)
+	result.DisplayName = key.displayName()
+	result.Diagnostics.Append(result.Identity.Set(ctx, key.identity())...)
+	if req.IncludeResource {
+		key.attachComment()
+		result.Diagnostics.Append(result.Resource.Set(ctx, &key.deployKeyModel)...)
+	}
+	return result
+}
+
+// displayName tells people which key it is.
+func (m *deployKeyModel) displayName() string {
+	name := cmp.Or(m.Label.ValueString(), m.Comment.ValueString(), fmt.Sprintf("deploy key %d", m.KeyID.ValueInt64()))
+	return fmt.Sprintf("%s: %s (%s)", m.repository(), name, cmp.Or(m.FingerprintSHA256.ValueString(), "no SSH key"))
+}
