@@ -1,6 +1,7 @@
 package bitbucket
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -115,6 +116,27 @@ func FuzzPage(f *testing.F) {
 				t.Errorf("%+v is no key, or was there before", key)
 			}
 			seen[key.ID] = true
+		}
+	})
+}
+
+// A slug leads to the deploy keys of its repository, and nowhere else.
+func FuzzRepository(f *testing.F) {
+	for _, slug := range []string{"website", "Web.Site_1-2", "", ".", "..", "../x", "a/b", "%2e%2e", "{uuid}", "{}", "a?b", "a#b", "é", "\x00"} {
+		f.Add(fmt.Sprintf(`{"slug": %q, "uuid": "{1}"}`, slug))
+	}
+	f.Add(`{"slug": 5}`)
+	f.Add("null")
+	f.Fuzz(func(t *testing.T, value string) {
+		c := newInMemoryClient(t, nil)
+		found, err := decodeRepository(c.base, "acme", []byte(value))
+		if err != nil {
+			expectUnusable(t, err)
+			return
+		}
+		u, err := c.base.Parse(c.deployKeysURL(found).String())
+		if err != nil || !strings.HasPrefix(u.Path, "/2.0/repositories/acme/") || strings.Count(u.Path, "/") != 5 || !strings.HasSuffix(u.Path, "/deploy-keys") {
+			t.Errorf("%q leads to %s, %v", value, u, err)
 		}
 	})
 }

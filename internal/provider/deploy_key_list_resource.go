@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strings"
+	"unicode"
 
 	"github.com/hashicorp/terraform-plugin-framework/list"
 	"github.com/hashicorp/terraform-plugin-framework/list/schema"
@@ -82,8 +84,15 @@ func newDeployKeyResult(ctx context.Context, req list.ListRequest, key *deployKe
 	return result
 }
 
-// displayName tells people which key it is.
+// displayName tells people which key it is, in one line that no terminal obeys:
+// Terraform prints it as it is.
 func (m *deployKeyModel) displayName() string {
 	name := cmp.Or(m.Label.ValueString(), m.Comment.ValueString(), fmt.Sprintf("deploy key %d", m.KeyID.ValueInt64()))
+	name = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, name)
 	return fmt.Sprintf("%s: %s (%s)", m.repository(), name, cmp.Or(m.FingerprintSHA256.ValueString(), "no SSH key"))
 }

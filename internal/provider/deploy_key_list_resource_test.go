@@ -173,6 +173,18 @@ func TestDeployKeyList_result(t *testing.T) {
 	}
 }
 
+// A label is somebody's text, and a key may be none.
+func TestDeployKeyList_displayName(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	f.AddDeployKey("acme", "website", newKey(t), "\x1b[2J\u202ea\nb")
+	f.AddDeployKey("acme", "website", "rubbish", "no key")
+	want := []string{"acme/website:  [2J a b", "acme/website: no key (no SSH key)"}
+	if got := shown(newKeyList(t, f).results(t, 0, true, nil)); !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+}
+
 // Nothing is asked for that nobody wants to see, and what is found comes at once.
 func TestDeployKeyList_streams(t *testing.T) {
 	t.Parallel()
