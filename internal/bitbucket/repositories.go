@@ -93,6 +93,7 @@ func (c *Client) repositories(ctx context.Context, workspace, project string) it
 			query.Set("q", fmt.Sprintf("project.key=%q", project))
 		}
 		u.RawQuery = query.Encode()
+		seen := map[string]bool{} // One that is added meanwhile moves another to the next page.
 		for read := map[string]bool{}; u != nil; {
 			values, next, err := c.page(ctx, u)
 			read[u.String()] = true
@@ -105,6 +106,10 @@ func (c *Client) repositories(ctx context.Context, workspace, project string) it
 			}
 			for _, value := range values {
 				repository, err := decodeRepository(u, workspace, value)
+				if err == nil && seen[repository.Slug] {
+					continue
+				}
+				seen[repository.Slug] = true
 				if !yield(repository, err) || err != nil {
 					return
 				}

@@ -135,6 +135,23 @@ func TestWorkspaceDeployKeys_project(t *testing.T) {
 	}
 }
 
+// A repository that has moved to the next page meanwhile is there once.
+func TestWorkspaceDeployKeys_twice(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := &workspace{repositories: 101, answer: func(line string) http.HandlerFunc {
+			if line == "?page=2" {
+				return answer(200, `{"values": [{"slug": "r-99"}, {"slug": "r-100"}]}`)
+			}
+			return nil
+		}}
+		found, err := walked(t.Context(), newInMemoryClient(t, w), "")
+		if err != nil || len(found) != 101 || found[100] != "r-100=101" {
+			t.Errorf("found %v, %v", found, err)
+		}
+	})
+}
+
 // A repository whose keys may not be seen is told, and hides no other.
 func TestWorkspaceDeployKeys_hidden(t *testing.T) {
 	t.Parallel()
