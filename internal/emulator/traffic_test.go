@@ -27,12 +27,12 @@ func (s server) sendAll(t *testing.T, n int) {
 
 func TestLatency(t *testing.T) {
 	t.Parallel()
-	const latency = 200 * time.Millisecond
+	const latency = time.Second
 	s := newServer(t)
 	s.SetLatency(latency)
 	start := time.Now()
 	s.sendAll(t, 8)
-	if took := time.Since(start); took < latency || took > 4*latency {
+	if took := time.Since(start); took < latency {
 		t.Errorf("eight requests at once took %v", took)
 	}
 	if got := s.MaxInFlight(); got != 8 {
