@@ -194,7 +194,7 @@ func (m *deployKeyModel) keptAfter(err error) string {
 	return stateKept
 }
 
-// Update changes label and comment for one request, or nothing at all where
+// Update changes label and comment, or nothing at all at Bitbucket where
 // only the spelling of the repository or of the key differs.
 func (r *deployKeyResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
 	var plan, state deployKeyModel
