@@ -148,6 +148,11 @@ func refusal(text publicKeyValue) string {
 // key stays. What is unknown might be a change, and Terraform does not allow to
 // find that out later.
 func (r *deployKeyResource) replacing(ctx context.Context, plan, state *deployKeyModel, diags *diag.Diagnostics) path.Paths {
+	if state.Key.IsNull() {
+		diags.AddError("Deploy key was not read yet", "The state comes from another provider, which did not know the key, so nobody can tell whether it changes. "+
+			"Plan without -refresh=false, and with a provider configuration that is known. Nothing was changed.")
+		return nil
+	}
 	var paths path.Paths
 	differs := func(name string, planned, prior attr.Value) {
 		if !planned.Equal(prior) {

@@ -188,7 +188,7 @@ func (r *deployKeyResource) Read(ctx context.Context, req resource.ReadRequest, 
 // keptAfter tells the way out where the repository of a managed key is out of
 // sight.
 func (m *deployKeyModel) keptAfter(err error) string {
-	if m.Key.IsNull() || !bitbucket.IsNotFound(err) {
+	if m.ID.IsNull() || !bitbucket.IsNotFound(err) { // Without an id, it was just imported.
 		return ""
 	}
 	return stateKept
