@@ -16,6 +16,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-plugin"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6/tf6server"
 )
 
@@ -127,20 +128,30 @@ func contains(t *testing.T, out string, words ...string) {
 // time need one each: a provider has one configuration.
 func attached(t *testing.T) string {
 	t.Helper()
-	ctx, stop := context.WithCancel(context.Background())
-	serving, stopped := make(chan *plugin.ReattachConfig), make(chan struct{})
-	name := os.Getenv("TF_ACC_PROVIDER_HOST") + "/bitbucket-deploy-keys/bitbucket"
-	go func() {
-		if err := tf6server.Serve(name, NewServer("test"), tf6server.WithDebug(ctx, serving, stopped), tf6server.WithLoggingSink(t), tf6server.WithGoPluginLogger(hclog.NewNullLogger())); err != nil {
-			t.Error(err)
+	return attachedAs(t, map[string]func() tfprotov6.ProviderServer{"bitbucket-deploy-keys/bitbucket": NewServer("test")})
+}
+
+// attachedAs is the same for several providers, by their source.
+func attachedAs(t *testing.T, providers map[string]func() tfprotov6.ProviderServer) string {
+	t.Helper()
+	settings := map[string]any{}
+	for source, provider := range providers {
+		ctx, stop := context.WithCancel(context.Background())
+		serving, stopped := make(chan *plugin.ReattachConfig), make(chan struct{})
+		name := os.Getenv("TF_ACC_PROVIDER_HOST") + "/" + source
+		go func() {
+			if err := tf6server.Serve(name, provider, tf6server.WithDebug(ctx, serving, stopped), tf6server.WithLoggingSink(t), tf6server.WithGoPluginLogger(hclog.NewNullLogger())); err != nil {
+				t.Error(err)
+			}
+		}()
+		t.Cleanup(func() { stop(); <-stopped })
+		config := <-serving
+		settings[name] = map[string]any{
+			"Protocol": config.Protocol, "ProtocolVersion": config.ProtocolVersion, "Pid": config.Pid, "Test": config.Test,
+			"Addr": map[string]string{"Network": config.Addr.Network(), "String": config.Addr.String()},
 		}
-	}()
-	t.Cleanup(func() { stop(); <-stopped })
-	config := <-serving
-	setting, err := json.Marshal(map[string]any{name: map[string]any{
-		"Protocol": config.Protocol, "ProtocolVersion": config.ProtocolVersion, "Pid": config.Pid, "Test": config.Test,
-		"Addr": map[string]string{"Network": config.Addr.Network(), "String": config.Addr.String()},
-	}})
+	}
+	setting, err := json.Marshal(settings)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,243 @@
+package provider
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	"github.com/hashicorp/terraform-plugin-framework/provider"
+	"github.com/hashicorp/terraform-plugin-framework/providerserver"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
+)
+
+// bareKey is the key in the states of testdata/states, which are made by hand
+// from what is known of each provider.
+const bareKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGaRGyOdZKn6eylaYiVQ3Fh75jgU78J+oNG2g3CMY6N5"
+
+// switching is a directory with a state that another provider left, and a
+// Bitbucket that has its key.
+func switching(t *testing.T, state, comment string, env ...string) (*fake, *cli) {
+	t.Helper()
+	if len(env) == 0 {
+		env = []string{attached(t)}
+	}
+	f, terraform := newFake(t), newCLI(t, env...)
+	f.AddDeployKey("acme", "website", bareKey, "ci")
+	f.EditDeployKey("acme", "website", firstID, func(k *emulator.DeployKey) {
+		k.Comment, k.CreatedOn = comment, "2024-05-06T07:08:09.000000+00:00"
+	})
+	content, err := os.ReadFile(filepath.Join("testdata", "states", state+".json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	terraform.writeFile(t, "terraform.tfstate", strings.ReplaceAll(string(content), "registry.terraform.io", engine.RegistryHost()))
+	return f, terraform
+}
+
+// replaceProvider is the command that the guide tells.
+func (c *cli) replaceProvider(t *testing.T, old string) {
+	t.Helper()
+	c.must(t, "state", "replace-provider", "-auto-approve", old, "bitbucket-deploy-keys/bitbucket")
+}
+
+// The state of other providers with the same type plans empty, and what is
+// taken over can be changed and removed.
+func TestAccDeployKey_replaceProvider(t *testing.T) {
+	t.Parallel()
+	const comment = "deploy@example.com"
+	withComment := []string{keyLine(bareKey + " " + comment), `label = "ci"`}
+	withNewline := []string{keyLine(bareKey + " " + comment + "\n"), `label = "ci"`}
+	for state, tc := range map[string]struct {
+		comment string
+		config  []string
+		// unread tells that the state says too little for a plan that does not read.
+		unread bool
+		// sensitive tells that a mark goes, which Terraform calls an update.
+		sensitive bool
+	}{
+		"drfaust92-created":                  {config: []string{keyLine(bareKey), `label = "ci"`}},
+		"drfaust92-created-with-comment":     {comment: comment, config: withComment},
+		"drfaust92-created-with-newline":     {comment: comment, config: withNewline},
+		"drfaust92-created-with-uuid":        {comment: comment, config: append(withComment, `repository = "`+websiteUUID+`"`)},
+		"drfaust92-created-without-label":    {comment: comment, config: withComment, unread: true},
+		"drfaust92-display-name-beside-slug": {comment: comment, config: withComment},
+		"drfaust92-imported":                 {comment: comment, config: withComment, unread: true},
+		"drfaust92-stale":                    {comment: comment, config: withNewline, unread: true},
+		"gilesgamon-created":                 {comment: comment, config: withComment},
+		"zahiar-created":                     {config: []string{keyLine(bareKey), `label = "ci"`}, sensitive: true},
+		"zahiar-created-with-comment":        {comment: comment, config: withComment, sensitive: true},
+		"zahiar-created-with-newline":        {comment: comment, config: withNewline, sensitive: true},
+		"zahiar-imported":                    {comment: comment, config: withComment, sensitive: true},
+	} {
+		t.Run(state, func(t *testing.T) {
+			t.Parallel()
+			f, terraform := switching(t, state, tc.comment)
+			terraform.write(t, f.config(deployKey(tc.config...)))
+			old, _, _ := strings.Cut(state, "-")
+			terraform.replaceProvider(t, old+"/bitbucket")
+			if tc.sensitive {
+				contains(t, terraform.must(t, "apply", "-auto-approve"), "will no longer be marked as sensitive", "0 added, 1 changed, 0 destroyed")
+			} else if !tc.unread {
+				terraform.must(t, "plan", "-detailed-exitcode", "-refresh=false")
+			}
+			terraform.must(t, "plan", "-detailed-exitcode")
+			f.expectWrites(t)()
+
+			terraform.write(t, f.config(strings.Replace(deployKey(tc.config...), `"ci"`, `"changed"`, 1)))
+			contains(t, terraform.must(t, "apply", "-auto-approve"), "0 added, 1 changed, 0 destroyed")
+			terraform.must(t, "plan", "-detailed-exitcode")
+			terraform.must(t, "destroy", "-auto-approve")
+			if keys := f.DeployKeys("acme", "website"); len(keys) > 0 {
+				t.Errorf("there are %v", keys)
+			}
+		})
+	}
+}
+
+// A plan that does not read cannot know a key that the old provider never
+// stored, and must not replace it by guess.
+func TestAccDeployKey_replaceProviderUnread(t *testing.T) {
+	t.Parallel()
+	f, terraform := switching(t, "drfaust92-imported", "")
+	terraform.write(t, f.config(deployKey(keyLine(bareKey), `label = "ci"`)))
+	terraform.replaceProvider(t, "drfaust92/bitbucket")
+	terraform.fails(t, []string{"plan", "-refresh=false"}, "Deploy key was not read yet", "Plan without -refresh=false")
+	terraform.must(t, "plan", "-detailed-exitcode")
+}
+
+// A display name does not lead to the repository any more. The way on writes
+// nothing.
+func TestAccDeployKey_replaceProviderDisplayName(t *testing.T) {
+	t.Parallel()
+	f, terraform := switching(t, "drfaust92-display-name", "deploy@example.com")
+	terraform.write(t, f.config(deployKey(keyLine(bareKey+" deploy@example.com"), `label = "ci"`)))
+	terraform.replaceProvider(t, "drfaust92/bitbucket")
+	terraform.fails(t, []string{"plan"}, "Unable to read deploy key", "404 Not Found", "put the new name into the configuration", "-refresh=false")
+	contains(t, terraform.must(t, "apply", "-auto-approve", "-refresh=false"), "0 added, 1 changed, 0 destroyed")
+	terraform.must(t, "plan", "-detailed-exitcode")
+	f.expectWrites(t)()
+}
+
+// What cannot be understood tells what is missing, and how to import.
+func TestAccDeployKey_replaceProviderUnknownShape(t *testing.T) {
+	t.Parallel()
+	f, terraform := switching(t, "unknown-shape", "")
+	terraform.write(t, f.config(deployKey(keyLine(bareKey), `label = "ci"`)))
+	terraform.replaceProvider(t, "drfaust92/bitbucket")
+	terraform.fails(t, []string{"plan"}, "Unable to take over deploy key", "does not tell the workspace, the repository, the number of the key",
+		"terraform state rm ADDRESS", "terraform import ADDRESS WORKSPACE/REPOSITORY/KEY_ID")
+	terraform.must(t, "state", "rm", address)
+	terraform.must(t, "import", address, "acme/website/10958984")
+	terraform.must(t, "plan", "-detailed-exitcode")
+}
+
+// Each schema version that was released has a state on record, from now on.
+func TestAccDeployKey_recordedState(t *testing.T) {
+	t.Parallel()
+	f, terraform := switching(t, "own-version-1", "deploy@example.com")
+	terraform.write(t, f.config(deployKey(keyLine(bareKey+" deploy@example.com"), `label = "ci"`)))
+	terraform.must(t, "plan", "-detailed-exitcode")
+	f.expectWrites(t)()
+}
+
+// movedProvider stands for a provider that the state still names: Terraform
+// wants to start it before it moves anything from it.
+type movedProvider struct{ provider.Provider }
+
+func (movedProvider) Metadata(_ context.Context, _ provider.MetadataRequest, resp *provider.MetadataResponse) {
+	resp.TypeName = "bitbucket"
+}
+func (movedProvider) Schema(context.Context, provider.SchemaRequest, *provider.SchemaResponse) {}
+func (movedProvider) Configure(context.Context, provider.ConfigureRequest, *provider.ConfigureResponse) {
+}
+func (movedProvider) DataSources(context.Context) []func() datasource.DataSource { return nil }
+func (movedProvider) Resources(context.Context) []func() resource.Resource {
+	return []func() resource.Resource{func() resource.Resource { return movedResource{} }}
+}
+
+type movedResource struct{ resource.Resource }
+
+func (movedResource) Metadata(_ context.Context, _ resource.MetadataRequest, resp *resource.MetadataResponse) {
+	resp.TypeName = "bitbucket_repo_deploy_keys"
+}
+
+func (movedResource) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
+	resp.Schema.Attributes = map[string]schema.Attribute{"id": schema.StringAttribute{Computed: true}}
+}
+
+// A moved block takes a key over from a type of another name, as the guide
+// tells it.
+func TestAccDeployKey_movedFromOtherProvider(t *testing.T) {
+	t.Parallel()
+	old := providerserver.NewProtocol6(movedProvider{})
+	f, terraform := switching(t, "fabianschurig-created", "deploy@example.com", attachedAs(t, map[string]func() tfprotov6.ProviderServer{
+		"bitbucket-deploy-keys/bitbucket": NewServer("test"), "fabianschurig/bitbucket": old,
+	}))
+	config := deployKey(keyLine(bareKey+" deploy@example.com"), `label = "ci"`)
+	terraform.write(t, f.config(config)+"moved {\n  from = bitbucket_repo_deploy_keys.old\n  to = bitbucket_deploy_key.test\n}\n")
+	contains(t, terraform.must(t, "apply", "-auto-approve"), "0 added, 0 changed, 0 destroyed")
+	terraform.must(t, "plan", "-detailed-exitcode")
+	f.expectWrites(t)()
+
+	terraform.write(t, f.config(strings.Replace(config, `"ci"`, `"changed"`, 1)))
+	contains(t, terraform.must(t, "apply", "-auto-approve"), "0 added, 1 changed, 0 destroyed")
+	terraform.must(t, "destroy", "-auto-approve")
+	if keys := f.DeployKeys("acme", "website"); len(keys) > 0 {
+		t.Errorf("there are %v", keys)
+	}
+}
+
+// What a move takes is decided by the type and the content, wherever the other
+// provider comes from.
+func TestDeployKey_moveState(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		typeName, json string
+		id             string // id is that of the key, "" for a state that is left alone.
+		refused        string
+	}{
+		"key_id is a number": {"bitbucket_deploy_key", `{"workspace":"acme","repository":"website","key_id":9007199254740993,"key":null}`, "acme/website/9007199254740993", ""},
+		"other type":         {"bitbucket_repository_deploy_key", `{"workspace":"acme","repo_slug":"website","id":"7","label":["?"],"key":"no key"}`, "acme/website/7", ""},
+		"our own":            {"bitbucket_deploy_key", `{"workspace":"acme","repository":"website","id":"acme/website/7","key_id":7,"repository_uuid":"{1}"}`, "acme/website/7", ""},
+		"project key":        {"bitbucket_project_deploy_keys", `{"workspace":"acme","project_key":"PROJ","key_id":"7"}`, "", ""},
+		"another thing":      {"bitbucket_repository", `{"workspace":"acme","repository":"website","id":"7"}`, "", ""},
+		"another product":    {"github_repository_deploy_key", `{"repository":"website","id":"website:7"}`, "", ""},
+		"no number":          {"bitbucket_deploy_key", `{"workspace":"acme","repository":"website","id":""}`, "", "does not tell the number of the key"},
+		"no repository":      {"bitbucket_deploy_key", `{"workspace":"acme","repository":"..","id":"7"}`, "", "does not tell the repository"},
+		"no object":          {"bitbucket_deploy_key", `[]`, "", "does not tell the workspace, the repository, the number"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			resp, err := NewServer("test")().MoveResourceState(t.Context(), &tfprotov6.MoveResourceStateRequest{
+				SourceProviderAddress: "mirror.example.com/somebody/bitbucket", SourceTypeName: tc.typeName,
+				SourceState: &tfprotov6.RawState{JSON: []byte(tc.json)}, TargetTypeName: "bitbucket_deploy_key",
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var said string
+			for _, d := range resp.Diagnostics {
+				said += d.Summary + ": " + d.Detail
+			}
+			switch {
+			case tc.id == "":
+				if want := regexp.QuoteMeta(tc.refused); resp.TargetState != nil || !regexp.MustCompile(want).MatchString(said) {
+					t.Errorf("got %v, %s", resp.TargetState, said)
+				}
+				if unsupported := strings.Contains(said, "Unable to Move Resource State"); unsupported != (tc.refused == "") {
+					t.Errorf("got %s", said)
+				}
+			case said != "" || !strings.Contains(string(resp.TargetState.MsgPack), tc.id) || resp.TargetIdentity == nil:
+				t.Errorf("got %s, %v, %v", said, resp.TargetState, resp.TargetIdentity)
+			}
+		})
+	}
+}
