@@ -288,3 +288,16 @@ func TestAccProvider_unknownCredentials(t *testing.T) {
 	terraform.fails(t, []string{"plan"}, "Bitbucket cannot be asked yet")
 	f.expectWrites(t)()
 }
+
+// Those who come from another provider are told the name of its oauth_token
+// here, without the line that the token is on.
+func TestAccProvider_oauthToken(t *testing.T) {
+	t.Parallel()
+	f, terraform := newFake(t), newCLI(t, attached(t))
+	terraform.write(t, f.configWith(deployKey(keyLine(newKey(t))), `oauth_token = "very-secret"`))
+	for _, command := range []string{"validate", "plan"} {
+		if out := terraform.fails(t, []string{command}, "Write token, not oauth_token", "BITBUCKET_OAUTH_TOKEN works as it is"); strings.Contains(out, "very-secret") {
+			t.Errorf("%s shows the token: %s", command, out)
+		}
+	}
+}

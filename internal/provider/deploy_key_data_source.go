@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
@@ -42,13 +43,19 @@ func (d *deployKeyDataSource) Schema(_ context.Context, _ datasource.SchemaReque
 		Required:            true,
 		Validators:          []validator.String{slugValidator{}},
 	}
+	attributes["id"] = schema.StringAttribute{
+		MarkdownDescription: "`workspace/repository/key_id`. It may be set in place of `key_id`, also to the number alone, as another provider has it; that is deprecated.",
+		Optional:            true,
+		Computed:            true,
+		Validators:          []validator.String{keyNumberValidator{}},
+	}
 	attributes["key_id"] = schema.Int64Attribute{
 		MarkdownDescription: "Number of the key at Bitbucket. Exactly one of `key_id`, `label` and `fingerprint_sha256` must be set.",
 		Optional:            true,
 		Computed:            true,
 		Validators: []validator.Int64{
 			int64validator.AtLeast(1),
-			int64validator.ExactlyOneOf(path.MatchRoot("label"), path.MatchRoot("fingerprint_sha256")),
+			int64validator.ExactlyOneOf(path.MatchRoot("id"), path.MatchRoot("label"), path.MatchRoot("fingerprint_sha256")),
 		},
 	}
 	attributes["label"] = schema.StringAttribute{
@@ -99,7 +106,11 @@ func (d *deployKeyDataSource) Read(ctx context.Context, req datasource.ReadReque
 			return
 		}
 	}
+	asked := model.ID
 	model.flatten(reference.repository, found)
+	if !asked.IsNull() {
+		model.ID = asked // What is set stays as it is.
+	}
 	model.LastUsed = nullIfEmpty(found.LastUsed)
 	resp.Diagnostics.Append(resp.State.Set(ctx, &model)...)
 }
@@ -109,8 +120,13 @@ func (m *deployKeyDataSourceModel) reference() deployKeyReference {
 	switch {
 	case !m.KeyID.IsNull():
 		return deployKeyReference{m.repository(), byNumber, strconv.FormatInt(m.KeyID.ValueInt64(), 10)}
+	case !m.ID.IsNull():
+		return deployKeyReference{m.repository(), byNumber, numberIn(m.ID.ValueString())}
 	case !m.Label.IsNull():
 		return deployKeyReference{m.repository(), byLabel, m.Label.ValueString()}
 	}
 	return deployKeyReference{m.repository(), byFingerprint, m.FingerprintSHA256.ValueString()}
 }
+
+// numberIn is the number of the key in an id of either form.
+func numberIn(id string) string { return id[strings.LastIndex(id, "/")+1:] }

@@ -58,6 +58,21 @@ func TestAccDeployKeyDataSource_basic(t *testing.T) {
 	test(t, steps...)
 }
 
+// The id of another provider is the number alone. It finds the key and stays as
+// it was written, with the advice to write key_id.
+func TestAccDeployKeyDataSource_id(t *testing.T) {
+	t.Parallel()
+	f, terraform := newFake(t), newCLI(t, attached(t))
+	f.AddDeployKey("acme", "website", newKey(t), "ci")
+	for _, id := range []string{"10958984", "acme/website/10958984"} {
+		terraform.write(t, f.config(dataDeployKey(fmt.Sprintf("id = %q", id))+"output \"found\" {\n  value = [data.bitbucket_deploy_key.test.id, data.bitbucket_deploy_key.test.label]\n}\n"))
+		contains(t, terraform.must(t, "apply", "-auto-approve"), "Warning: Setting id is deprecated", "Write key_id")
+		if got, want := terraform.output(t, "found"), fmt.Sprintf("[%q,\"ci\"]", id); strings.TrimSpace(got) != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
 func TestAccDeployKeyDataSource_errors(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
@@ -73,6 +88,8 @@ func TestAccDeployKeyDataSource_errors(t *testing.T) {
 		step(`fingerprint_sha256 = "aa:bb"`, "must be a fingerprint as ssh-keygen"),
 		step(`key_id = 1`, "No single deploy key found", "No deploy key of acme/website has the number 1", fmt.Sprintf(`%d  "ci"`, one.ID)),
 		step(`key_id = 0`, "must be at least 1"),
+		step(`id = "acme/7"`, "Invalid id", "must be workspace/repository/key_id, or the number of a key"),
+		step("key_id = 1\n  id = \"1\"", "Invalid Attribute Combination"),
 		step("", "Invalid Attribute Combination"),
 		step("key_id = 1\n  label = \"ci\"", "Invalid Attribute Combination"),
 		resource.TestStep{

@@ -40,6 +40,7 @@ type providerModel struct {
 	Username          types.String `tfsdk:"username"`
 	Token             types.String `tfsdk:"token"`
 	Password          types.String `tfsdk:"password"`
+	OAuthToken        types.String `tfsdk:"oauth_token"`
 	OAuthClientID     types.String `tfsdk:"oauth_client_id"`
 	OAuthClientSecret types.String `tfsdk:"oauth_client_secret"`
 	BaseURL           types.String `tfsdk:"base_url"`
@@ -96,6 +97,12 @@ func (p *bitbucketProvider) Schema(_ context.Context, _ provider.SchemaRequest, 
 				MarkdownDescription: "Same as `token` beside `username`, under the name that other Bitbucket providers use. Conflicts with `token`. Can also be set with the `BITBUCKET_PASSWORD` environment variable.",
 				Optional:            true,
 				Sensitive:           true,
+			},
+			"oauth_token": schema.StringAttribute{
+				MarkdownDescription: "Refused, with the advice to write `token`, which is what other Bitbucket providers call `oauth_token`.",
+				Optional:            true,
+				Sensitive:           true,
+				Validators:          []validator.String{oauthTokenValidator{}},
 			},
 			"oauth_client_id": schema.StringAttribute{
 				MarkdownDescription: "Key of a private OAuth consumer of the workspace. Can also be set with the `BITBUCKET_OAUTH_CLIENT_ID` environment variable.",

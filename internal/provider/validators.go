@@ -119,6 +119,57 @@ func addKeyProblem(diags *diag.Diagnostics, at path.Path, problem *sshkey.Proble
 	diags.AddAttributeError(at, problem.Summary, problem.Detail)
 }
 
+// oauthTokenValidator refuses an attribute that other providers have, so that who
+// comes from them learns its name here. A deprecation in the schema would make
+// Terraform print the line that the token is on.
+type oauthTokenValidator struct{}
+
+// Description says what is allowed, in words for logs and documentation.
+func (oauthTokenValidator) Description(context.Context) string { return "must not be set" }
+
+// MarkdownDescription is the same.
+func (v oauthTokenValidator) MarkdownDescription(ctx context.Context) string {
+	return v.Description(ctx)
+}
+
+// ValidateString reports any value, without a path: Terraform would print the
+// line that the token is on.
+func (oauthTokenValidator) ValidateString(_ context.Context, req validator.StringRequest, resp *validator.StringResponse) {
+	if !req.ConfigValue.IsNull() {
+		resp.Diagnostics.AddError("Write token, not oauth_token", "The provider block sets oauth_token, as other Bitbucket providers call it. "+
+			"Here it is token, without a username. The environment variable BITBUCKET_OAUTH_TOKEN works as it is.")
+	}
+}
+
+// keyNumberPattern is the id of a deploy key at this or another provider.
+var keyNumberPattern = regexp.MustCompile(`^(?:[^/]+/[^/]+/)?[1-9][0-9]{0,17}$`)
+
+// keyNumberValidator allows an id that ends with the number of a key, and says
+// that key_id is better. A deprecation in the schema would also meet those who
+// only read the id.
+type keyNumberValidator struct{}
+
+// Description says what is allowed, in words for logs and documentation.
+func (keyNumberValidator) Description(context.Context) string {
+	return "must be workspace/repository/key_id, or the number of a key"
+}
+
+// MarkdownDescription is the same.
+func (v keyNumberValidator) MarkdownDescription(ctx context.Context) string {
+	return v.Description(ctx)
+}
+
+// ValidateString reports anything else, and the better attribute.
+func (v keyNumberValidator) ValidateString(ctx context.Context, req validator.StringRequest, resp *validator.StringResponse) {
+	switch {
+	case req.ConfigValue.IsNull() || req.ConfigValue.IsUnknown():
+	case !keyNumberPattern.MatchString(req.ConfigValue.ValueString()):
+		resp.Diagnostics.AddAttributeError(req.Path, "Invalid "+req.Path.String(), "It "+v.Description(ctx)+".")
+	default:
+		resp.Diagnostics.AddAttributeWarning(req.Path, "Setting id is deprecated", "It is understood for those who come from another provider. Write key_id with the number of the key.")
+	}
+}
+
 // durationValidator allows a positive duration, and zero where that has a meaning.
 type durationValidator struct{ zero bool }
 
