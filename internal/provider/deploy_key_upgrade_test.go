@@ -42,9 +42,14 @@ func switching(t *testing.T, state, comment string, env ...string) (*fake, *cli)
 	return f, terraform
 }
 
-// replaceProvider is the command that the guide tells.
+// replaceProvider runs the command that the guide tells.
 func (c *cli) replaceProvider(t *testing.T, old string) {
 	t.Helper()
+	guide, err := os.ReadFile("../../templates/guides/switch-from-another-provider.md.tmpl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	contains(t, string(guide), "terraform state replace-provider "+old+" bitbucket-deploy-keys/bitbucket\n")
 	c.must(t, "state", "replace-provider", "-auto-approve", old, "bitbucket-deploy-keys/bitbucket")
 }
 
@@ -160,13 +165,19 @@ func (movedProvider) Configure(context.Context, provider.ConfigureRequest, *prov
 }
 func (movedProvider) DataSources(context.Context) []func() datasource.DataSource { return nil }
 func (movedProvider) Resources(context.Context) []func() resource.Resource {
-	return []func() resource.Resource{func() resource.Resource { return movedResource{} }}
+	return []func() resource.Resource{
+		func() resource.Resource { return movedResource{typeName: "bitbucket_deploy_key"} },
+		func() resource.Resource { return movedResource{typeName: "bitbucket_repo_deploy_keys"} },
+	}
 }
 
-type movedResource struct{ resource.Resource }
+type movedResource struct {
+	resource.Resource
+	typeName string
+}
 
-func (movedResource) Metadata(_ context.Context, _ resource.MetadataRequest, resp *resource.MetadataResponse) {
-	resp.TypeName = "bitbucket_repo_deploy_keys"
+func (r movedResource) Metadata(_ context.Context, _ resource.MetadataRequest, resp *resource.MetadataResponse) {
+	resp.TypeName = r.typeName
 }
 
 func (movedResource) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
@@ -193,6 +204,49 @@ func TestAccDeployKey_movedFromOtherProvider(t *testing.T) {
 	if keys := f.DeployKeys("acme", "website"); len(keys) > 0 {
 		t.Errorf("there are %v", keys)
 	}
+}
+
+// Who keeps the other provider for other resources names this one in each deploy
+// key, and needs no command.
+func TestAccDeployKey_besideOtherProvider(t *testing.T) {
+	t.Parallel()
+	f, terraform := switching(t, "drfaust92-created-with-comment", "deploy@example.com", attachedAs(t, map[string]func() tfprotov6.ProviderServer{
+		"bitbucket-deploy-keys/bitbucket": NewServer("test"), "drfaust92/bitbucket": providerserver.NewProtocol6(movedProvider{}),
+	}))
+	config := f.config(deployKey("provider = deploykeys", keyLine(bareKey+" deploy@example.com"), `label = "ci"`))
+	config = strings.NewReplacer("    bitbucket = {\n", "    bitbucket = {\n      source = \"drfaust92/bitbucket\"\n    }\n    deploykeys = {\n",
+		`provider "bitbucket" {`, "provider \"bitbucket\" {}\n\nprovider \"deploykeys\" {").Replace(config)
+	terraform.write(t, config)
+	terraform.must(t, "plan", "-detailed-exitcode")
+	f.expectWrites(t)()
+
+	terraform.write(t, strings.Replace(config, `"ci"`, `"changed"`, 1))
+	contains(t, terraform.must(t, "apply", "-auto-approve"), "0 added, 1 changed, 0 destroyed")
+	terraform.must(t, "destroy", "-auto-approve")
+	if keys := f.DeployKeys("acme", "website"); len(keys) > 0 {
+		t.Errorf("there are %v", keys)
+	}
+}
+
+// The way back is the state from before, which still holds for Bitbucket.
+func TestAccDeployKey_switchBack(t *testing.T) {
+	t.Parallel()
+	f, terraform := switching(t, "zahiar-created", "")
+	before, err := os.ReadFile(filepath.Join(terraform.dir, "terraform.tfstate"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	terraform.writeFile(t, "before.tfstate", string(before))
+	terraform.write(t, f.config(deployKey(keyLine(bareKey), `label = "ci"`)))
+	terraform.replaceProvider(t, "zahiar/bitbucket")
+	terraform.must(t, "apply", "-auto-approve")
+	terraform.must(t, "state", "push", "-force", "before.tfstate")
+	after, err := os.ReadFile(filepath.Join(terraform.dir, "terraform.tfstate"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	contains(t, string(after), "zahiar/bitbucket", `"schema_version": 0`)
+	f.expectWrites(t)()
 }
 
 // What a move takes is decided by the type and the content, wherever the other
