@@ -58,7 +58,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	bitbucket := emulator.New(emulator.Seed{Workspaces: []emulator.Workspace{
-		{Slug: workspace, Repositories: []emulator.Repository{{Slug: repository}}},
+		{Slug: workspace, Repositories: []emulator.Repository{{Slug: repository, UUID: "{85d08b4e-571d-44e9-a507-fa476535aa98}"}}},
 	}})
 	bitbucket.AllowBasic(username, token)
 	server := httptest.NewServer(bitbucket)
@@ -105,7 +105,7 @@ func (d *demo) play() {
 		d.bitbucket.RemoveDeployKey(workspace, repository, key.ID)
 	}
 	d.step("Somebody deleted the key in Bitbucket: Terraform notices and adds it again.",
-		"GET GET POST", apply)
+		"GET GET GET POST", apply)
 
 	key := d.bitbucket.AddDeployKey(workspace, repository, handKey, "Added by hand")
 	d.configure(resource("ci", secondKey, "Production"), resource("by_hand", handKey, "Added by hand"))
