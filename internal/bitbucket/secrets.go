@@ -30,8 +30,11 @@ func Secrets(request *http.Request) []string { return secretsFrom(request, least
 // Repeats tells whether a text has the credentials of a request in it, in
 // whatever form and however its lines are wrapped.
 func Repeats(request *http.Request, text string) bool {
-	return repeats(strings.Join(strings.Fields(text), ""), Secrets(request))
+	return repeats(unwrapped(text), Secrets(request))
 }
+
+// unwrapped is a text without the white space that lines are wrapped with.
+func unwrapped(text string) string { return strings.Join(strings.Fields(text), "") }
 
 // repeats looks for the beginning and the end of each form, since copies are cut
 // off on either side.
@@ -83,20 +86,21 @@ var (
 // repeats the credentials: neither an error nor the state must hold them. It
 // does the same to the headers.
 func withoutSecrets(request *http.Request, response *http.Response, body []byte) []byte {
+	forms := Secrets(request)
 	for _, values := range response.Header {
 		for i, value := range values {
-			if Repeats(request, value) {
+			if repeats(value, forms) {
 				values[i] = Repeating
 			}
 		}
 	}
-	found := false
+	text := string(body)
 	if response.StatusCode < 300 {
-		found = repeats(string(body), secretsFrom(request, leastToken))
+		forms = secretsFrom(request, leastToken)
 	} else {
-		found = Repeats(request, string(body))
+		text = unwrapped(text)
 	}
-	if found {
+	if repeats(text, forms) {
 		return []byte(Repeating)
 	}
 	return body
