@@ -87,7 +87,7 @@ func NewClient(options Options) (*Client, error) {
 		maxRetries: options.MaxRetries,
 		retryWait:  cmp.Or(options.RetryWait, 500*time.Millisecond),
 	}
-	c.listings = &listings{c: c, of: map[Repository]*listing{}}
+	c.listings = &listings{c: c, of: map[Place]*listing{}}
 
 	// From the inside out: what a request passes last comes first. Credentials
 	// are outside of the gate, since the request for an access token passes it

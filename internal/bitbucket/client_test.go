@@ -26,7 +26,7 @@ const (
 	oneKey   = `{"id": 1234, "key": "` + keyLine + `", "label": "ci"}`
 )
 
-var repository = Repository{Workspace: "mleu", Slug: "test"}
+var repository = Place{Workspace: "mleu", Repository: "test"}
 
 // input is the key in oneKey.
 var input = DeployKeyInput{Key: keyLine, Label: "ci"}
@@ -352,7 +352,7 @@ func TestClient_escapesPath(t *testing.T) {
 			t.Parallel()
 			api := answers(t, answer(200, oneKey))
 			c := newTestClient(t, api)
-			if _, err := c.FindDeployKey(t.Context(), Repository{Workspace: workspace, Slug: workspace}, 1234); err != nil {
+			if _, err := c.FindDeployKey(t.Context(), Place{Workspace: workspace, Repository: workspace}, 1234); err != nil {
 				t.Fatal(err)
 			}
 			api.expect("GET /2.0/repositories/" + want + "/" + want + "/deploy-keys/1234")

@@ -21,8 +21,8 @@ type DeployKeyInput struct {
 	Label string `json:"label"`
 }
 
-// DeployKeyExistsError says that the repository has the key already. It wraps
-// the refusal of the request that would have added it.
+// DeployKeyExistsError says that the key is there already. It wraps the refusal
+// of the request that would have added it.
 type DeployKeyExistsError struct {
 	Existing DeployKey
 	// Err is the refusal, or a lost answer: then the key is older than the
@@ -32,7 +32,7 @@ type DeployKeyExistsError struct {
 
 // Error says it in one line.
 func (e *DeployKeyExistsError) Error() string {
-	return fmt.Sprintf("the repository has the key already, as deploy key %d: %v", e.Existing.ID, e.Err)
+	return fmt.Sprintf("it is there already, as deploy key %d: %v", e.Existing.ID, e.Err)
 }
 
 // Unwrap gives access to the refusal.
@@ -42,20 +42,23 @@ func (e *DeployKeyExistsError) Unwrap() error { return e.Err }
 // headers have whole seconds.
 const clockTolerance = 5 * time.Second
 
-// CreateDeployKey adds a key to a repository. Where no usable answer comes, the
+// CreateDeployKey adds a key. Where no usable answer comes, the
 // key is looked for: if it is there and new, it is the one; if it is not there,
 // it is added again. A key that is there already is a [*DeployKeyExistsError].
 // A key beside an error was added, but nothing but its id is known.
 //
 // POST /repositories/{workspace}/{repo_slug}/deploy-keys
 // https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-repositories-workspace-repo-slug-deploy-keys-post
-func (c *Client) CreateDeployKey(ctx context.Context, repository Repository, input DeployKeyInput) (*DeployKey, error) {
-	defer c.listings.drop(repository)
+//
+// POST /workspaces/{workspace}/projects/{project_key}/deploy-keys
+// https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-workspaces-workspace-projects-project-key-deploy-keys-post
+func (c *Client) CreateDeployKey(ctx context.Context, place Place, input DeployKeyInput) (*DeployKey, error) {
+	defer c.listings.drop(place)
 	begun, lost := time.Now(), false
 	for attempt := 0; ; attempt++ {
 		// Bitbucket says 200. Should it come to say 201 as other APIs do, a key
 		// that exists must not be taken for a failure.
-		key, err := c.write(ctx, http.MethodPost, c.deployKeysURL(repository), 0, input, http.StatusOK, http.StatusCreated)
+		key, err := c.write(ctx, http.MethodPost, c.deployKeysURL(place), 0, input, http.StatusOK, http.StatusCreated)
 		failed, ok := errors.AsType[*Error](err)
 		switch {
 		case err == nil:
@@ -70,10 +73,10 @@ func (c *Client) CreateDeployKey(ctx context.Context, repository Repository, inp
 		if refused && !HasStatus(failed, http.StatusBadRequest) && !HasStatus(failed, http.StatusConflict) {
 			return nil, failed
 		}
-		existing, err := c.findMaterial(ctx, repository, input)
+		existing, err := c.findMaterial(ctx, place, input)
 		if err != nil && ctx.Err() != nil { // A stop must not lose the key.
 			last, cancel := finishing(ctx)
-			existing, err = c.findMaterial(last, repository, input)
+			existing, err = c.findMaterial(last, place, input)
 			cancel()
 		}
 		switch {
@@ -97,11 +100,11 @@ func (c *Client) adopt(id int64) bool {
 	return !taken
 }
 
-// findMaterial returns the key of a repository that is the same as the one in
+// findMaterial returns the key of a place that is the same as the one in
 // input, whatever its label and comment, or nil.
-func (c *Client) findMaterial(ctx context.Context, repository Repository, input DeployKeyInput) (*DeployKey, error) {
-	c.listings.drop(repository)
-	keys, err := c.listings.all(ctx, repository)
+func (c *Client) findMaterial(ctx context.Context, place Place, input DeployKeyInput) (*DeployKey, error) {
+	c.listings.drop(place)
+	keys, err := c.listings.all(ctx, place)
 	if err != nil {
 		return nil, err
 	}
@@ -112,15 +115,16 @@ func (c *Client) findMaterial(ctx context.Context, repository Repository, input 
 	return &keys[i], nil
 }
 
-// UpdateDeployKey changes label and comment of a key. The input must hold the
+// UpdateDeployKey changes label and comment of a key of a repository; for those of
+// projects Bitbucket has no such request. The input must hold the
 // same key, says the documentation; Bitbucket has been seen to refuse that.
 // Where no usable answer comes, the key is read to see whether it was changed.
 //
 // PUT /repositories/{workspace}/{repo_slug}/deploy-keys/{key_id}
 // https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-repositories-workspace-repo-slug-deploy-keys-key-id-put
-func (c *Client) UpdateDeployKey(ctx context.Context, repository Repository, id int64, input DeployKeyInput) (*DeployKey, error) {
-	defer c.listings.drop(repository)
-	return underAnyName(&c.names, repository, func(name Repository) (*DeployKey, error) {
+func (c *Client) UpdateDeployKey(ctx context.Context, place Place, id int64, input DeployKeyInput) (*DeployKey, error) {
+	defer c.listings.drop(place)
+	return underAnyName(&c.names, place, func(name Place) (*DeployKey, error) {
 		for attempt := 0; ; attempt++ {
 			key, err := c.write(ctx, http.MethodPut, c.deployKeyURL(name, id), id, input, http.StatusOK)
 			failed, ok := errors.AsType[*Error](err)
@@ -144,21 +148,24 @@ func (c *Client) UpdateDeployKey(ctx context.Context, repository Repository, id 
 
 // DeleteDeployKey removes a key. A key that is gone already is no error, and
 // one whose repository has another name now is removed there. A 404 alone, or
-// no usable answer, means nothing: the repository must list its keys without it.
+// no usable answer, means nothing: the keys must be listed without it.
 //
 // DELETE /repositories/{workspace}/{repo_slug}/deploy-keys/{key_id}
 // https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-repositories-workspace-repo-slug-deploy-keys-key-id-delete
-func (c *Client) DeleteDeployKey(ctx context.Context, repository Repository, id int64) error {
-	defer c.listings.drop(repository)
+//
+// DELETE /workspaces/{workspace}/projects/{project_key}/deploy-keys/{key_id}
+// https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-workspaces-workspace-projects-project-key-deploy-keys-key-id-delete
+func (c *Client) DeleteDeployKey(ctx context.Context, place Place, id int64) error {
+	defer c.listings.drop(place)
 	var refused *Error
 	empty := false
-	for _, name := range c.names.of(repository) {
+	for _, name := range c.names.of(place) {
 		_, err := c.do(ctx, http.MethodDelete, c.deployKeyURL(name, id), nil, http.StatusNoContent)
 		failed, ok := errors.AsType[*Error](err)
 		if !ok || !failed.Lost && !isElsewhere(failed) {
 			return err
 		}
-		c.listings.drop(repository)
+		c.listings.drop(place)
 		keys, err := c.listings.all(ctx, name)
 		if err == nil {
 			err = gone(keys, name, id, failed)

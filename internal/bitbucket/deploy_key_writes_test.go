@@ -350,7 +350,7 @@ func retake(e *emulator.Emulator) {
 // A key whose repository has another name is read, changed and removed there.
 func TestDeployKey_renamed(t *testing.T) {
 	t.Parallel()
-	known := Repository{Workspace: "mleu", Slug: "test", UUID: testUUID}
+	known := Place{Workspace: "mleu", Repository: "test", UUID: testUUID}
 	for name, rename := range renames {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -397,7 +397,7 @@ func TestDeployKey_renamed(t *testing.T) {
 // What answers under no name is out of sight, which says nothing of its keys.
 func TestDeployKey_outOfSight(t *testing.T) {
 	t.Parallel()
-	known := Repository{Workspace: "mleu", Slug: "test", UUID: testUUID}
+	known := Place{Workspace: "mleu", Repository: "test", UUID: testUUID}
 	for name, remove := range map[string]func(*emulator.Emulator){
 		"gone":          func(e *emulator.Emulator) { e.RemoveRepository("mleu", "test") },
 		"gone, retaken": func(e *emulator.Emulator) { e.RemoveRepository("mleu", "test"); retake(e) },
@@ -423,7 +423,7 @@ func TestDeployKey_outOfSight(t *testing.T) {
 // A repository that was deleted and made anew has none of its keys.
 func TestDeployKey_madeAnew(t *testing.T) {
 	t.Parallel()
-	known := Repository{Workspace: "mleu", Slug: "test", UUID: testUUID}
+	known := Place{Workspace: "mleu", Repository: "test", UUID: testUUID}
 	e, c := newBitbucket(t)
 	id := e.AddDeployKey("mleu", "test", keyLine, "").ID
 	e.RemoveRepository("mleu", "test")
@@ -442,7 +442,7 @@ func TestDeployKey_goneByUUID(t *testing.T) {
 	t.Parallel()
 	e, c := newBitbucket(t)
 	e.AddDeployKey("mleu", "test", keyLine, "")
-	_, err := c.DeployKey(t.Context(), Repository{Workspace: "mleu", Slug: "test", UUID: testUUID}, 1)
+	_, err := c.DeployKey(t.Context(), Place{Workspace: "mleu", Repository: "test", UUID: testUUID}, 1)
 	requests := e.Requests()
 	if !errors.Is(err, ErrDeployKeyGone) || len(requests) != 2 || !strings.Contains(requests[1].Path, "/mleu/%7B85d08b4e") {
 		t.Errorf("got %v after %+v", err, requests)

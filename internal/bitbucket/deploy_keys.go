@@ -1,31 +1,41 @@
 package bitbucket
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 )
 
-// Repository names a repository, by slug or by {uuid} in either field.
-type Repository struct {
-	Workspace, Slug string
-	// UUID is the repository's {uuid}, "" if it is not known. It finds a
-	// repository that has another name by now.
+// Place is what deploy keys are on: a repository, or a project, whose keys are
+// good for all of its repositories.
+type Place struct {
+	// Workspace is a slug or {uuid}.
+	Workspace string
+	// Repository is a slug or {uuid}, "" for a project.
+	Repository string
+	// Project is the key of a project, "" for a repository.
+	Project string
+	// UUID is the {uuid} of the repository or project, "" if it is not known. It
+	// tells it from another one that has its name by now.
 	UUID string
 }
 
-// String is the name as people write it, without a slug that of the workspace.
-func (r Repository) String() string {
-	if r.Slug == "" {
-		return r.Workspace
+// String is the name as people write it, without a repository or project that of
+// the workspace.
+func (p Place) String() string {
+	if name := cmp.Or(p.Repository, p.Project); name != "" {
+		return p.Workspace + "/" + name
 	}
-	return r.Workspace + "/" + r.Slug
+	return p.Workspace
 }
 
-// DeployKey is a deploy key of a repository, as Bitbucket answers it.
+// DeployKey is a deploy key, as Bitbucket answers it.
 type DeployKey struct {
 	ID int64 `json:"id"`
 	// Key is the type and base64 of the public key, without a comment.
@@ -35,38 +45,47 @@ type DeployKey struct {
 	// CreatedOn is ISO 8601, with or without a fraction of a second.
 	CreatedOn string `json:"created_on"`
 	// LastUsed is in the same form, "" where the key was never used.
-	LastUsed   string `json:"last_used"`
+	LastUsed string `json:"last_used"`
+	// Repository or Project is what the key is on; the other is empty.
 	Repository struct {
 		UUID     string `json:"uuid"`
 		FullName string `json:"full_name"`
 	} `json:"repository"`
+	Project struct {
+		UUID string `json:"uuid"`
+	} `json:"project"`
 }
 
-// ErrDeployKeyGone says that a key does not exist in a repository that does.
-var ErrDeployKeyGone = errors.New("the repository has no such deploy key")
+// PlaceUUID is the {uuid} of what the key is on, "" if Bitbucket did not say it.
+func (k *DeployKey) PlaceUUID() string { return cmp.Or(k.Repository.UUID, k.Project.UUID) }
+
+// ErrDeployKeyGone says that a key does not exist on a repository or project that
+// does.
+var ErrDeployKeyGone = errors.New("it has no such deploy key")
 
 // DeployKey returns one key, where possible from a listing that it shares with
 // other calls and that is at most five minutes old, but older than no write of
 // this client. A repository that answers 404 is asked for by its UUID. If the key
-// is gone while its repository still answers, the error is [ErrDeployKeyGone]: a
-// 404 alone may also mean that the repository is gone or out of sight.
+// is gone while its place still answers, the error is [ErrDeployKeyGone]: a 404
+// alone may also mean that the place is gone or out of sight.
 //
 // GET /repositories/{workspace}/{repo_slug}/deploy-keys and
 // GET /repositories/{workspace}/{repo_slug}/deploy-keys/{key_id}
 // https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-repositories-workspace-repo-slug-deploy-keys-key-id-get
-func (c *Client) DeployKey(ctx context.Context, repository Repository, id int64) (*DeployKey, error) {
-	return underAnyName(&c.names, repository, func(name Repository) (*DeployKey, error) {
+//
+// GET /workspaces/{workspace}/projects/{project_key}/deploy-keys and
+// GET /workspaces/{workspace}/projects/{project_key}/deploy-keys/{key_id}
+// https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-workspaces-workspace-projects-project-key-deploy-keys-key-id-get
+func (c *Client) DeployKey(ctx context.Context, place Place, id int64) (*DeployKey, error) {
+	return underAnyName(&c.names, place, func(name Place) (*DeployKey, error) {
 		return c.listings.key(ctx, name, id)
 	})
 }
 
 // FindDeployKey returns one key for one request of its own, and leaves open what
 // a 404 means.
-//
-// GET /repositories/{workspace}/{repo_slug}/deploy-keys/{key_id}
-// https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-repositories-workspace-repo-slug-deploy-keys-key-id-get
-func (c *Client) FindDeployKey(ctx context.Context, repository Repository, id int64) (*DeployKey, error) {
-	u := c.deployKeyURL(repository, id)
+func (c *Client) FindDeployKey(ctx context.Context, place Place, id int64) (*DeployKey, error) {
+	u := c.deployKeyURL(place, id)
 	answer, err := c.do(ctx, http.MethodGet, u, nil, http.StatusOK)
 	if err != nil {
 		return nil, err
@@ -81,13 +100,37 @@ func (c *Client) FindDeployKey(ctx context.Context, repository Repository, id in
 	return &key, nil
 }
 
-// DeployKeys returns all keys of a repository, from all pages, which it shares
-// with other calls as DeployKey does.
+// DeployKeys returns all keys of a place, from all pages, which it shares with
+// other calls as DeployKey does. With the UUID of the place, they are never those
+// of another one that has its name now.
 //
 // GET /repositories/{workspace}/{repo_slug}/deploy-keys
 // https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-repositories-workspace-repo-slug-deploy-keys-get
-func (c *Client) DeployKeys(ctx context.Context, repository Repository) ([]DeployKey, error) {
-	return c.listings.all(ctx, repository)
+//
+// GET /workspaces/{workspace}/projects/{project_key}/deploy-keys
+// https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-workspaces-workspace-projects-project-key-deploy-keys-get
+func (c *Client) DeployKeys(ctx context.Context, place Place) ([]DeployKey, error) {
+	keys, err := underAnyName(&c.names, place, func(name Place) ([]DeployKey, error) {
+		keys, err := c.listings.all(ctx, name)
+		switch {
+		case err != nil:
+			return nil, err
+		case isAnybodys(keys, name):
+			return nil, errNoneListed
+		case slices.ContainsFunc(keys, name.isNotOf):
+			return nil, errAnothers
+		}
+		return keys, nil
+	})
+	if errors.Is(err, errNoneListed) {
+		return nil, nil
+	}
+	return keys, err
+}
+
+// isNotOf tells whether a key shows that the name of the place is another's now.
+func (p Place) isNotOf(key DeployKey) bool {
+	return p.UUID != "" && key.PlaceUUID() != "" && !strings.EqualFold(key.PlaceUUID(), p.UUID)
 }
 
 // check refuses a reply that would have to be completed by guessing.
@@ -101,10 +144,15 @@ func (k *DeployKey) check(method string, u *url.URL, id int64) error {
 	return nil
 }
 
-func (c *Client) deployKeysURL(r Repository) *url.URL {
-	return c.url("repositories", r.Workspace, r.Slug, "deploy-keys")
+// deployKeysURL is the address of the deploy keys of a place, or of what is below.
+func (c *Client) deployKeysURL(place Place, below ...string) *url.URL {
+	path := []string{"repositories", place.Workspace, place.Repository, "deploy-keys"}
+	if place.Project != "" {
+		path = []string{"workspaces", place.Workspace, "projects", place.Project, "deploy-keys"}
+	}
+	return c.url(append(path, below...)...)
 }
 
-func (c *Client) deployKeyURL(r Repository, id int64) *url.URL {
-	return c.url("repositories", r.Workspace, r.Slug, "deploy-keys", strconv.FormatInt(id, 10))
+func (c *Client) deployKeyURL(place Place, id int64) *url.URL {
+	return c.deployKeysURL(place, strconv.FormatInt(id, 10))
 }

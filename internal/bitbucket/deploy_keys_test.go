@@ -111,7 +111,7 @@ func TestDeployKeys_decodes(t *testing.T) {
 
 func TestDeployKey_requests(t *testing.T) {
 	t.Parallel()
-	byUUID := Repository{Workspace: "{3b3e510b-7f2b-414d-a2b7-76c4e405c1c0}", Slug: "{85d08b4e-571d-44e9-a507-fa476535aa98}"}
+	byUUID := Place{Workspace: "{3b3e510b-7f2b-414d-a2b7-76c4e405c1c0}", Repository: "{85d08b4e-571d-44e9-a507-fa476535aa98}"}
 	uuidPath := "/2.0/repositories/%7B3b3e510b-7f2b-414d-a2b7-76c4e405c1c0%7D/%7B85d08b4e-571d-44e9-a507-fa476535aa98%7D/deploy-keys"
 	list := answer(200, `{"values": []}`)
 	one := answer(200, oneKey)

@@ -120,6 +120,27 @@ func FuzzPage(f *testing.F) {
 	})
 }
 
+// A project key leads to the deploy keys of its project, and nowhere else.
+func FuzzProject(f *testing.F) {
+	for _, key := range []string{"WEB", "W_1", "", "web", "..", "A/B", "A%2FB", "{UUID}", "A?B", "É", "A\n"} {
+		f.Add(fmt.Sprintf(`{"key": %q}`, key))
+	}
+	f.Add(`{"key": 5}`)
+	f.Add("null")
+	f.Fuzz(func(t *testing.T, value string) {
+		c := newInMemoryClient(t, nil)
+		found, err := decodeProject(c.base, "acme", []byte(value))
+		if err != nil {
+			expectUnusable(t, err)
+			return
+		}
+		u, err := c.base.Parse(c.deployKeysURL(found).String())
+		if err != nil || u.Path != "/2.0/workspaces/acme/projects/"+found.Project+"/deploy-keys" || strings.Count(u.Path, "/") != 6 {
+			t.Errorf("%q leads to %s, %v", value, u, err)
+		}
+	})
+}
+
 // A slug leads to the deploy keys of its repository, and nowhere else.
 func FuzzRepository(f *testing.F) {
 	for _, slug := range []string{"website", "Web.Site_1-2", "", ".", "..", "../x", "a/b", "%2e%2e", "{uuid}", "{}", "a?b", "a#b", "é", "\x00"} {

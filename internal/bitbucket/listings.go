@@ -21,7 +21,7 @@ type listings struct {
 	c  *Client
 	mu sync.Mutex
 	// of has the current listing of each repository, by its name in lower case.
-	of map[Repository]*listing
+	of map[Place]*listing
 }
 
 // listing is what a repository has been seen to hold.
@@ -61,10 +61,10 @@ type flight struct {
 // not on the pages so far is asked for by itself while few reads wait, else the
 // next page is read: the cost is one request more than keys for one or two
 // keys, and two more than pages for any number.
-func (l *listings) key(ctx context.Context, repository Repository, id int64) (*DeployKey, error) {
+func (l *listings) key(ctx context.Context, place Place, id int64) (*DeployKey, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	held := l.current(repository)
+	held := l.current(place)
 	held.waiting++
 	defer func() { held.waiting-- }()
 	for {
@@ -77,7 +77,7 @@ func (l *listings) key(ctx context.Context, repository Repository, id int64) (*D
 		switch {
 		case held.asked[id] != nil:
 			awaited = held.asked[id]
-		case held.complete() && isAnybodys(held.order, repository):
+		case held.complete() && isAnybodys(held.order, place):
 			return nil, errNoneListed
 		case held.page == nil && few && !held.complete() && len(held.asked) > 0:
 			// Not found, either would ask for the same page again.
@@ -86,9 +86,9 @@ func (l *listings) key(ctx context.Context, repository Repository, id int64) (*D
 			}
 			continue
 		case held.page == nil && (held.complete() || few):
-			awaited = l.ask(ctx, held, repository, id)
+			awaited = l.ask(ctx, held, place, id)
 		default:
-			awaited = l.readPage(ctx, held, repository)
+			awaited = l.readPage(ctx, held, place)
 		}
 		if err := l.wait(ctx, awaited); err != nil {
 			return nil, err
@@ -97,14 +97,14 @@ func (l *listings) key(ctx context.Context, repository Repository, id int64) (*D
 }
 
 // all returns every key of a repository, from all pages.
-func (l *listings) all(ctx context.Context, repository Repository) ([]DeployKey, error) {
+func (l *listings) all(ctx context.Context, place Place) ([]DeployKey, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	held := l.current(repository)
+	held := l.current(place)
 	held.waiting++
 	defer func() { held.waiting-- }()
 	for !held.complete() {
-		if err := l.wait(ctx, l.readPage(ctx, held, repository)); err != nil {
+		if err := l.wait(ctx, l.readPage(ctx, held, place)); err != nil {
 			return nil, err
 		}
 	}
@@ -115,13 +115,13 @@ func (l *listings) all(ctx context.Context, repository Repository) ([]DeployKey,
 }
 
 // current returns the listing that a new read may use.
-func (l *listings) current(repository Repository) *listing {
-	name := repository.lower()
+func (l *listings) current(place Place) *listing {
+	name := place.lower()
 	held := l.of[name]
 	if held == nil || time.Since(held.begun) > maxListingAge {
 		held = &listing{
 			begun:  time.Now(),
-			next:   firstPage(l.c.deployKeysURL(repository)),
+			next:   firstPage(l.c.deployKeysURL(place)),
 			read:   map[string]bool{},
 			keys:   map[int64]*DeployKey{},
 			listed: map[int64]bool{},
@@ -134,8 +134,8 @@ func (l *listings) current(repository Repository) *listing {
 
 // isAnybodys tells whether what is listed does not show whose it is, for lack of
 // keys: the name of a repository may have been taken by a new one.
-func isAnybodys[T any](listed []T, repository Repository) bool {
-	return len(listed) == 0 && repository.UUID != "" && !strings.EqualFold(repository.Slug, repository.UUID)
+func isAnybodys[T any](listed []T, place Place) bool {
+	return len(listed) == 0 && place.Project == "" && place.UUID != "" && !strings.EqualFold(place.Repository, place.UUID)
 }
 
 // values are the keys of the pages so far, as Bitbucket lists them.
@@ -152,26 +152,26 @@ func (h *listing) complete() bool { return h.next == nil }
 
 // drop forgets what a write may have changed, under whatever name of the
 // repository it was listed.
-func (l *listings) drop(repository Repository) {
-	name := repository.lower()
+func (l *listings) drop(place Place) {
+	name := place.lower()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	maps.DeleteFunc(l.of, func(other Repository, _ *listing) bool {
-		return mayBeSame(name.Workspace, other.Workspace) && mayBeSame(name.Slug, other.Slug)
+	maps.DeleteFunc(l.of, func(other Place, _ *listing) bool {
+		return mayBeSame(name.Workspace, other.Workspace) && mayBeSame(name.Repository, other.Repository) && name.Project == other.Project
 	})
 }
 
 // readPage returns the flight of the next page, which it begins if there is none.
 // A listing that fails is forgotten, so that only reads that wait for it fail.
-func (l *listings) readPage(ctx context.Context, held *listing, repository Repository) *flight {
+func (l *listings) readPage(ctx context.Context, held *listing, place Place) *flight {
 	if held.page != nil {
 		return held.page
 	}
 	u := held.next
 	forget := func() {
 		held.page = nil
-		if l.of[repository.lower()] == held {
-			delete(l.of, repository.lower())
+		if l.of[place.lower()] == held {
+			delete(l.of, place.lower())
 		}
 	}
 	held.page = l.begin(ctx, forget, func(ctx context.Context) func() error {
@@ -215,20 +215,20 @@ func (h *listing) add(values []json.RawMessage, u *url.URL) {
 // must list its keys without it to say that it is gone; if all pages were read,
 // it just did. Then the request goes by the UUID, which also finds the key if
 // the repository was renamed and its name is another's now.
-func (l *listings) ask(ctx context.Context, held *listing, repository Repository, id int64) *flight {
+func (l *listings) ask(ctx context.Context, held *listing, place Place, id int64) *flight {
 	complete := held.complete()
 	if !complete {
 		held.singles++
 	}
 	forget := func() { delete(held.asked, id) }
 	held.asked[id] = l.begin(ctx, forget, func(ctx context.Context) func() error {
-		name := repository
-		if complete && name.UUID != "" {
-			name.Slug = name.UUID
+		name := place
+		if complete && name.Project == "" && name.UUID != "" {
+			name.Repository = name.UUID
 		}
 		key, err := l.c.FindDeployKey(ctx, name, id)
 		if IsNotFound(err) && !complete {
-			err = l.confirmGone(ctx, repository, id, err)
+			err = l.confirmGone(ctx, place, id, err)
 		}
 		return func() error {
 			forget()
@@ -236,7 +236,7 @@ func (l *listings) ask(ctx context.Context, held *listing, repository Repository
 			case err == nil:
 				held.keys[id] = key
 			case IsNotFound(err) && complete:
-				err = gone(held.values(), repository, id, err)
+				err = gone(held.values(), place, id, err)
 			}
 			return err
 		}
@@ -246,26 +246,26 @@ func (l *listings) ask(ctx context.Context, held *listing, repository Repository
 
 // confirmGone asks for the first page once more: only a repository that still
 // answers can say that a key is gone.
-func (l *listings) confirmGone(ctx context.Context, repository Repository, id int64, refusal error) error {
-	u := firstPage(l.c.deployKeysURL(repository))
+func (l *listings) confirmGone(ctx context.Context, place Place, id int64, refusal error) error {
+	u := firstPage(l.c.deployKeysURL(place))
 	values, _, err := l.c.page(ctx, u)
 	if err != nil {
 		return err
 	}
 	now := listing{keys: map[int64]*DeployKey{}, listed: map[int64]bool{}}
 	now.add(values, u)
-	return gone(now.values(), repository, id, refusal)
+	return gone(now.values(), place, id, refusal)
 }
 
 // gone is what a 404 for a key means, given the keys that its repository lists:
 // nothing, if it is among them or they are another repository's.
-func gone(listed []DeployKey, repository Repository, id int64, refusal error) error {
+func gone(listed []DeployKey, place Place, id int64, refusal error) error {
 	for _, key := range listed {
-		if key.ID == id || repository.UUID != "" && key.Repository.UUID != "" && !strings.EqualFold(key.Repository.UUID, repository.UUID) {
+		if key.ID == id || place.isNotOf(key) {
 			return refusal
 		}
 	}
-	if isAnybodys(listed, repository) {
+	if isAnybodys(listed, place) {
 		return errNoneListed
 	}
 	return ErrDeployKeyGone

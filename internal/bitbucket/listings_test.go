@@ -190,7 +190,7 @@ func TestDeployKey_onePage(t *testing.T) {
 		if keys, err := c.DeployKeys(t.Context(), repository); err != nil || len(keys) != 100 {
 			t.Errorf("got %d keys, %v", len(keys), err)
 		}
-		if _, err := c.DeployKey(t.Context(), Repository{Workspace: "MLEU", Slug: "Test"}, 7); err != nil {
+		if _, err := c.DeployKey(t.Context(), Place{Workspace: "MLEU", Repository: "Test"}, 7); err != nil {
 			t.Error(err)
 		}
 		if lines := s.asked(); len(lines) != 1 {
@@ -243,7 +243,7 @@ func TestDeployKey_listingIsForgotten(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	byUUID := Repository{Workspace: "mleu", Slug: "{85d08b4e-571d-44e9-a507-fa476535aa98}"}
+	byUUID := Place{Workspace: "mleu", Repository: "{85d08b4e-571d-44e9-a507-fa476535aa98}"}
 	for name, tc := range map[string]struct {
 		between func(context.Context, *Client) error
 		again   bool
@@ -271,15 +271,15 @@ func TestDeployKey_listingIsForgotten(t *testing.T) {
 			return err
 		}, true},
 		"a write in capitals": {func(ctx context.Context, c *Client) error {
-			_, err := c.CreateDeployKey(ctx, Repository{Workspace: "MLEU", Slug: "TEST"}, DeployKeyInput{Key: keyLine})
+			_, err := c.CreateDeployKey(ctx, Place{Workspace: "MLEU", Repository: "TEST"}, DeployKeyInput{Key: keyLine})
 			return err
 		}, true},
 		"a write elsewhere": {func(ctx context.Context, c *Client) error {
-			_, err := c.CreateDeployKey(ctx, Repository{Workspace: "mleu", Slug: "other"}, DeployKeyInput{Key: keyLine})
+			_, err := c.CreateDeployKey(ctx, Place{Workspace: "mleu", Repository: "other"}, DeployKeyInput{Key: keyLine})
 			return err
 		}, false},
 		"a write in another workspace": {func(ctx context.Context, c *Client) error {
-			_, err := c.CreateDeployKey(ctx, Repository{Workspace: "other", Slug: "test"}, DeployKeyInput{Key: keyLine})
+			_, err := c.CreateDeployKey(ctx, Place{Workspace: "other", Repository: "test"}, DeployKeyInput{Key: keyLine})
 			return err
 		}, false},
 	} {

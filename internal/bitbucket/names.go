@@ -18,34 +18,42 @@ func IsSlugOrUUID(text string) bool {
 	return slugOrUUID.MatchString(text) && text != "." && text != ".."
 }
 
+// projectKey is what Bitbucket makes of any spelling of a project's key. Its filter
+// finds nothing under another one.
+var projectKey = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,127}$`)
+
+// IsProjectKey tells whether text can be the key of a project.
+func IsProjectKey(text string) bool { return projectKey.MatchString(text) }
+
 // anyWorkspace stands for the workspace of a repository that is asked for by
 // its UUID.
 // https://developer.atlassian.com/cloud/bitbucket/rest/intro/#repository-object-and-uuid
 const anyWorkspace = "{}"
 
-// names remembers which repositories answer under another name than theirs.
+// names remembers which places answer under another name than theirs.
 type names struct {
 	mu  sync.Mutex
-	now map[Repository]Repository
+	now map[Place]Place
 }
 
-// of returns the names to ask for a repository under, in turn: the one that it
-// was found under last, its own, and where its UUID is known that, which
-// survives a rename, in its workspace, which may have another name too.
-func (n *names) of(repository Repository) []Repository {
-	own := []Repository{repository}
-	if repository.UUID != "" {
+// of returns the names to ask for a place under, in turn: the one that it was
+// found under last, its own, and for a repository whose UUID is known that, which
+// survives a rename, in its workspace, which may have another name too. Bitbucket
+// takes no UUID for a project.
+func (n *names) of(place Place) []Place {
+	own := []Place{place}
+	if place.Project == "" && place.UUID != "" {
 		own = append(own,
-			Repository{repository.Workspace, repository.UUID, repository.UUID},
-			Repository{anyWorkspace, repository.UUID, repository.UUID})
+			Place{Workspace: place.Workspace, Repository: place.UUID, UUID: place.UUID},
+			Place{Workspace: anyWorkspace, Repository: place.UUID, UUID: place.UUID})
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if now, found := n.now[repository]; found {
+	if now, found := n.now[place]; found {
 		own = slices.Insert(own, 0, now)
 	}
-	seen := map[Repository]bool{}
-	return slices.DeleteFunc(own, func(name Repository) bool {
+	seen := map[Place]bool{}
+	return slices.DeleteFunc(own, func(name Place) bool {
 		name = name.lower()
 		again := seen[name]
 		seen[name] = true
@@ -53,37 +61,40 @@ func (n *names) of(repository Repository) []Repository {
 	})
 }
 
-// found takes note of the name that a repository answers under.
-func (n *names) found(repository, name Repository) {
-	if name == repository {
+// found takes note of the name that a place answers under.
+func (n *names) found(place, name Place) {
+	if name == place {
 		return
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.now == nil {
-		n.now = map[Repository]Repository{}
+		n.now = map[Place]Place{}
 	}
-	n.now[repository] = name
+	n.now[place] = name
 }
 
-// errNoneListed says that the repository of this name lists no key at all, so
-// that it does not show whether it is the one that is meant.
+// errNoneListed says that the place of this name lists no key at all, so that it
+// does not show whether it is the one that is meant.
 var errNoneListed = fmt.Errorf("%w, and no other", ErrDeployKeyGone)
 
-// underAnyName asks under one name of a repository after the other while
-// Bitbucket knows none of it, or shows an empty one. If so for all, the error is
+// errAnothers says that it is not.
+var errAnothers = errors.New("the name is that of another repository or project now")
+
+// underAnyName asks under one name of a place after the other while Bitbucket
+// knows none of it, or shows an empty one or another. If so for all, the error is
 // that it is empty, else the first refusal.
-func underAnyName[T any](n *names, repository Repository, ask func(Repository) (T, error)) (T, error) {
+func underAnyName[T any](n *names, place Place, ask func(Place) (T, error)) (T, error) {
 	var refused error
-	for _, name := range n.of(repository) {
+	for _, name := range n.of(place) {
 		answer, err := ask(name)
 		if errors.Is(err, errNoneListed) {
 			refused = err
 			continue
 		}
-		if !isElsewhere(err) {
+		if !isElsewhere(err) && !errors.Is(err, errAnothers) {
 			if err == nil || errors.Is(err, ErrDeployKeyGone) {
-				n.found(repository, name)
+				n.found(place, name)
 			}
 			return answer, err
 		}
@@ -108,6 +119,6 @@ func mayBeSame(a, b string) bool {
 }
 
 // lower is the name in the spelling that Bitbucket stores.
-func (r Repository) lower() Repository {
-	return Repository{Workspace: strings.ToLower(r.Workspace), Slug: strings.ToLower(r.Slug)}
+func (p Place) lower() Place {
+	return Place{Workspace: strings.ToLower(p.Workspace), Repository: strings.ToLower(p.Repository), Project: strings.ToLower(p.Project)}
 }

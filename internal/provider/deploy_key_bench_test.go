@@ -36,7 +36,7 @@ func manyDeployKeys(n int) []bitbucket.DeployKey {
 // The models of a plan of 1,000 keys in which nothing changes: each is taken
 // over from Bitbucket and planned.
 func BenchmarkModels(b *testing.B) {
-	keys, repository := manyDeployKeys(1000), bitbucket.Repository{Workspace: "acme", Slug: "website"}
+	keys, repository := manyDeployKeys(1000), bitbucket.Place{Workspace: "acme", Repository: "website"}
 	b.ReportAllocs()
 	for b.Loop() {
 		for i := range keys {
@@ -57,7 +57,7 @@ func BenchmarkModels(b *testing.B) {
 func BenchmarkState(b *testing.B) {
 	var schema resource.SchemaResponse
 	newDeployKeyResource().Schema(b.Context(), resource.SchemaRequest{}, &schema)
-	keys, repository := manyDeployKeys(1000), bitbucket.Repository{Workspace: "acme", Slug: "website"}
+	keys, repository := manyDeployKeys(1000), bitbucket.Place{Workspace: "acme", Repository: "website"}
 	models := make([]deployKeyModel, len(keys))
 	for i := range keys {
 		models[i].flatten(repository, &keys[i])

@@ -169,7 +169,7 @@ func TestAccDeployKeysDataSource_workspace(t *testing.T) {
 	t.Parallel()
 	f := newAudited(t)
 	var shared deployKeyAttributes
-	shared.flatten(bitbucket.Repository{}, &bitbucket.DeployKey{Key: f.DeployKeys("acme", "api")[0].Key})
+	shared.flatten(bitbucket.Place{}, &bitbucket.DeployKey{Key: f.DeployKeys("acme", "api")[0].Key})
 	api, website := func(int) string { return "api" }, func(int) string { return "website" }
 	both := func(i int) string { return map[bool]string{true: "api", false: "website"}[i < 2] }
 	one := func(i int) string { return []string{"api", "website"}[i] }

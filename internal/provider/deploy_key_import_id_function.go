@@ -33,16 +33,16 @@ func (deployKeyImportIDFunction) Definition(_ context.Context, _ function.Defini
 }
 
 func (deployKeyImportIDFunction) Run(ctx context.Context, req function.RunRequest, resp *function.RunResponse) {
-	var repository bitbucket.Repository
+	var repository bitbucket.Place
 	var number *big.Float
-	if resp.Error = req.Arguments.Get(ctx, &repository.Workspace, &repository.Slug, &number); resp.Error != nil {
+	if resp.Error = req.Arguments.Get(ctx, &repository.Workspace, &repository.Repository, &number); resp.Error != nil {
 		return
 	}
 	id, accuracy := number.Int64()
 	switch {
 	case !bitbucket.IsSlugOrUUID(repository.Workspace):
 		resp.Error = function.NewArgumentFuncError(0, expectedSlug)
-	case !bitbucket.IsSlugOrUUID(repository.Slug):
+	case !bitbucket.IsSlugOrUUID(repository.Repository):
 		resp.Error = function.NewArgumentFuncError(1, expectedSlug)
 	case id < 1 || accuracy != big.Exact:
 		resp.Error = function.NewArgumentFuncError(2, "Expected the number of the key, for example 10958984")

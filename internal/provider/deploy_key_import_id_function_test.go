@@ -30,7 +30,7 @@ func TestAccDeployKeyImportIDFunction_roundTrip(t *testing.T) {
 			}
 			for _, keyID := range []string{fmt.Sprint(id), fmt.Sprintf(`"%d"`, id)} {
 				test(t, resource.TestStep{
-					Config:            requiredProviders + output(importID(asHCL(t, repository.Workspace), asHCL(t, repository.Slug), keyID)),
+					Config:            requiredProviders + output(importID(asHCL(t, repository.Workspace), asHCL(t, repository.Repository), keyID)),
 					ConfigStateChecks: []statecheck.StateCheck{statecheck.ExpectKnownOutputValue("test", knownvalue.StringExact(want))},
 				})
 			}

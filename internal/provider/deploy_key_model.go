@@ -36,11 +36,11 @@ type deployKeyModel struct {
 
 // repository names the repository as the configuration or the state spells it,
 // with its UUID if the key was read before.
-func (m *deployKeyModel) repository() bitbucket.Repository {
-	return bitbucket.Repository{
-		Workspace: m.Workspace.ValueString(),
-		Slug:      m.Repository.ValueString(),
-		UUID:      m.RepositoryUUID.ValueString(),
+func (m *deployKeyModel) repository() bitbucket.Place {
+	return bitbucket.Place{
+		Workspace:  m.Workspace.ValueString(),
+		Repository: m.Repository.ValueString(),
+		UUID:       m.RepositoryUUID.ValueString(),
 	}
 }
 
@@ -55,7 +55,7 @@ func (m *deployKeyModel) expand() bitbucket.DeployKeyInput {
 
 // flatten takes over what Bitbucket says. Label and comment are never null,
 // since Bitbucket has "" for none; what it does not say at all is null.
-func (a *deployKeyAttributes) flatten(repository bitbucket.Repository, key *bitbucket.DeployKey) {
+func (a *deployKeyAttributes) flatten(repository bitbucket.Place, key *bitbucket.DeployKey) {
 	a.ID = types.StringValue(deployKeyID(repository, key.ID))
 	a.KeyID = types.Int64Value(key.ID)
 	a.Key = newPublicKeyValue(key.Key)
@@ -142,18 +142,18 @@ func (a *deployKeyAttributes) attachComment() {
 }
 
 // deployKeyID is the id attribute, which is also the import id.
-func deployKeyID(repository bitbucket.Repository, id int64) string {
+func deployKeyID(repository bitbucket.Place, id int64) string {
 	return repository.String() + "/" + strconv.FormatInt(id, 10)
 }
 
 // parseDeployKeyID takes an import id apart. ok is false for anything else, also
 // for another spelling of the number.
-func parseDeployKeyID(text string) (repository bitbucket.Repository, id int64, ok bool) {
+func parseDeployKeyID(text string) (repository bitbucket.Place, id int64, ok bool) {
 	parts := strings.Split(text, "/")
 	if len(parts) != 3 || !bitbucket.IsSlugOrUUID(parts[0]) || !bitbucket.IsSlugOrUUID(parts[1]) {
-		return bitbucket.Repository{}, 0, false
+		return bitbucket.Place{}, 0, false
 	}
-	repository = bitbucket.Repository{Workspace: parts[0], Slug: parts[1]}
+	repository = bitbucket.Place{Workspace: parts[0], Repository: parts[1]}
 	id, err := strconv.ParseInt(parts[2], 10, 64)
 	return repository, id, err == nil && id > 0 && deployKeyID(repository, id) == text
 }

@@ -187,11 +187,11 @@ func (r *deployKeyResource) sameRepository(ctx context.Context, plan, state *dep
 	}
 	planned, prior, uuid := plan.repository(), state.repository(), state.RepositoryUUID.ValueString()
 	sameWorkspace := strings.EqualFold(planned.Workspace, prior.Workspace)
-	if sameWorkspace && strings.EqualFold(planned.Slug, prior.Slug) {
+	if sameWorkspace && strings.EqualFold(planned.Repository, prior.Repository) {
 		return true
 	}
-	if isUUID(planned.Slug) && uuid != "" {
-		if !strings.EqualFold(planned.Slug, uuid) {
+	if isUUID(planned.Repository) && uuid != "" {
+		if !strings.EqualFold(planned.Repository, uuid) {
 			return false
 		}
 		if sameWorkspace {

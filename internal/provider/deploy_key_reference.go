@@ -15,7 +15,7 @@ import (
 // deployKeyReference names a key of a repository in one of the ways that people
 // know it by.
 type deployKeyReference struct {
-	repository bitbucket.Repository
+	repository bitbucket.Place
 	by         referenceKind
 	value      string
 }
@@ -56,7 +56,7 @@ func parseDeployKeyReference(text string) (reference deployKeyReference, ok bool
 	if len(parts) != 3 || !bitbucket.IsSlugOrUUID(parts[0]) || !bitbucket.IsSlugOrUUID(parts[1]) {
 		return deployKeyReference{}, false
 	}
-	repository := bitbucket.Repository{Workspace: parts[0], Slug: parts[1]}
+	repository := bitbucket.Place{Workspace: parts[0], Repository: parts[1]}
 	if label, is := strings.CutPrefix(parts[2], "label:"); is {
 		return deployKeyReference{repository, byLabel, label}, true
 	}

@@ -17,8 +17,8 @@ import (
 
 func TestParseDeployKeyReference(t *testing.T) {
 	t.Parallel()
-	website := bitbucket.Repository{Workspace: "acme", Slug: "website"}
-	byUUID := bitbucket.Repository{Workspace: workspaceUUID, Slug: websiteUUID}
+	website := bitbucket.Place{Workspace: "acme", Repository: "website"}
+	byUUID := bitbucket.Place{Workspace: workspaceUUID, Repository: websiteUUID}
 	const fingerprint = "SHA256:aB+/cdefghijklmnopqrstuvwxyz0123456789ABCDE"
 	for text, want := range map[string]deployKeyReference{
 		"acme/website/7":                         {website, byNumber, "7"},
@@ -59,7 +59,7 @@ func TestAccDeployKey_importForms(t *testing.T) {
 	f.AddDeployKey("acme", "website", newKey(t), "twice")
 	existing := f.AddDeployKey("acme", "website", key, "team/deploy")
 	var attributes deployKeyAttributes
-	attributes.flatten(bitbucket.Repository{}, &bitbucket.DeployKey{Key: key})
+	attributes.flatten(bitbucket.Place{}, &bitbucket.DeployKey{Key: key})
 	for name, id := range map[string]string{
 		"fingerprint": "acme/website/" + attributes.FingerprintSHA256.ValueString(),
 		"label":       "acme/website/label:team/deploy",

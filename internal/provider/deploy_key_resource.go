@@ -306,7 +306,7 @@ func (r *deployKeyResource) ImportState(ctx context.Context, req resource.Import
 			}
 			id = key.ID
 		}
-		identity = deployKeyIdentity{types.StringValue(reference.repository.Workspace), types.StringValue(reference.repository.Slug), types.Int64Value(id)}
+		identity = deployKeyIdentity{types.StringValue(reference.repository.Workspace), types.StringValue(reference.repository.Repository), types.Int64Value(id)}
 	}
 	resp.Diagnostics.Append(resp.Identity.Set(ctx, identity)...)
 	resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("workspace"), identity.Workspace)...)

@@ -70,19 +70,19 @@ func (s *deployKeySearch) keys(ctx context.Context, client *bitbucket.Client, di
 		defer func() { warnHidden(hidden, diags) }()
 		for found, err := range s.repositories(ctx, client) {
 			switch {
-			case err != nil && found.Repository.Slug == "":
-				listRepositories.addError(diags, bitbucket.Repository{Workspace: s.Workspace.ValueString()}, 0, err)
+			case err != nil && found.Place.Repository == "":
+				listRepositories.addError(diags, bitbucket.Place{Workspace: s.Workspace.ValueString()}, 0, err)
 				return
 			case err != nil:
-				listDeployKeys.addError(diags, found.Repository, 0, err)
+				listDeployKeys.addError(diags, found.Place, 0, err)
 				return
 			case found.Hidden:
-				hidden = append(hidden, found.Repository.String())
+				hidden = append(hidden, found.Place.String())
 			}
 			for i := range found.Keys {
 				key := &deployKeyDataSourceModel{LastUsed: nullIfEmpty(found.Keys[i].LastUsed)}
-				key.Workspace, key.Repository = s.Workspace, types.StringValue(found.Repository.Slug)
-				key.flatten(found.Repository, &found.Keys[i])
+				key.Workspace, key.Repository = s.Workspace, types.StringValue(found.Place.Repository)
+				key.flatten(found.Place, &found.Keys[i])
 				wanted := label.MatchString(key.Label.ValueString()) && (s.FingerprintSHA256.IsNull() || s.FingerprintSHA256.Equal(key.FingerprintSHA256))
 				if wanted && !yield(key) {
 					return
@@ -93,13 +93,13 @@ func (s *deployKeySearch) keys(ctx context.Context, client *bitbucket.Client, di
 }
 
 // repositories yields the keys of the one repository that is named, or of all.
-func (s *deployKeySearch) repositories(ctx context.Context, client *bitbucket.Client) iter.Seq2[bitbucket.RepositoryDeployKeys, error] {
+func (s *deployKeySearch) repositories(ctx context.Context, client *bitbucket.Client) iter.Seq2[bitbucket.PlaceDeployKeys, error] {
 	if s.Repository.IsNull() {
 		return client.WorkspaceDeployKeys(ctx, s.Workspace.ValueString(), s.Project.ValueString())
 	}
-	return func(yield func(bitbucket.RepositoryDeployKeys, error) bool) {
-		repository := bitbucket.Repository{Workspace: s.Workspace.ValueString(), Slug: s.Repository.ValueString()}
+	return func(yield func(bitbucket.PlaceDeployKeys, error) bool) {
+		repository := bitbucket.Place{Workspace: s.Workspace.ValueString(), Repository: s.Repository.ValueString()}
 		keys, err := client.DeployKeys(ctx, repository)
-		yield(bitbucket.RepositoryDeployKeys{Repository: repository, Keys: keys}, err)
+		yield(bitbucket.PlaceDeployKeys{Place: repository, Keys: keys}, err)
 	}
 }

@@ -79,7 +79,7 @@ var (
 
 // addError reports that an operation failed on a key, 0 for none: what was asked,
 // what Bitbucket said, and what can be done now.
-func (o operation) addError(diags *diag.Diagnostics, repository bitbucket.Repository, key int64, err error, more ...string) {
+func (o operation) addError(diags *diag.Diagnostics, repository bitbucket.Place, key int64, err error, more ...string) {
 	asked := fmt.Sprintf(o.asked, repository)
 	if key != 0 {
 		asked = fmt.Sprintf(o.asked, key, repository)
@@ -137,7 +137,7 @@ func describe(err error) string {
 }
 
 // adoption tells how to manage a key that is there already.
-func adoption(repository bitbucket.Repository, key *bitbucket.DeployKey) string {
+func adoption(repository bitbucket.Place, key *bitbucket.DeployKey) string {
 	id := deployKeyID(repository, key.ID)
 	return fmt.Sprintf("The repository has this key already: deploy key %d, label %q, added %q. To manage it, import it with this block and apply again:\n\n"+
 		"  import {\n    to = bitbucket_deploy_key.NAME\n    id = %q\n  }\n\nor with this command:\n\n  terraform import bitbucket_deploy_key.NAME %s\n\n"+
@@ -229,10 +229,10 @@ const stateKept = "The key is still in the Terraform state. If the repository or
 
 // warnRenamed says once for each repository that it has another name than the
 // configuration says.
-func (d *providerData) warnRenamed(repository bitbucket.Repository, key *bitbucket.DeployKey, diags *diag.Diagnostics) {
+func (d *providerData) warnRenamed(repository bitbucket.Place, key *bitbucket.DeployKey, diags *diag.Diagnostics) {
 	workspace, slug, ok := strings.Cut(key.Repository.FullName, "/")
 	same := func(configured, now string) bool { return isUUID(configured) || strings.EqualFold(configured, now) }
-	if !ok || same(repository.Workspace, workspace) && same(repository.Slug, slug) {
+	if !ok || same(repository.Workspace, workspace) && same(repository.Repository, slug) {
 		return
 	}
 	if _, warned := d.renamed.LoadOrStore(repository.String(), key.Repository.FullName); !warned {

@@ -58,7 +58,7 @@ func FuzzParseDeployKeyID(f *testing.F) {
 			}
 			segments = append(segments, unescaped)
 		}
-		want := []string{"", "2.0", "repositories", repository.Workspace, repository.Slug, "deploy-keys", strconv.FormatInt(id, 10)}
+		want := []string{"", "2.0", "repositories", repository.Workspace, repository.Repository, "deploy-keys", strconv.FormatInt(id, 10)}
 		if !slices.Equal(segments, want) || path.Clean(transport.target) != transport.target {
 			t.Errorf("%q leads to %q", text, transport.target)
 		}

@@ -89,7 +89,7 @@ func (s *server) ReadResource(ctx context.Context, req *tfprotov6.ReadResourceRe
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.client.FindDeployKey(ctx, bitbucket.Repository{Workspace: workspace, Slug: repository}, id); err != nil {
+	if _, err := s.client.FindDeployKey(ctx, bitbucket.Place{Workspace: workspace, Repository: repository}, id); err != nil {
 		return nil, err
 	}
 	return &tfprotov6.ReadResourceResponse{NewState: req.CurrentState, Private: req.Private, NewIdentity: req.CurrentIdentity}, nil

@@ -83,7 +83,7 @@ func walked(ctx context.Context, c *Client, project string) (found []string, err
 		if err != nil {
 			return found, err
 		}
-		name := one.Repository.Slug
+		name := one.Place.Repository
 		if one.Hidden {
 			name += "!"
 		}
@@ -106,7 +106,7 @@ func TestWorkspaceDeployKeys(t *testing.T) {
 			t.Fatalf("found %v, %v", found, err)
 		}
 		lines := w.asked()
-		query := url.Values{"fields": {"next,values.slug,values.uuid"}, "pagelen": {"100"}}
+		query := url.Values{"fields": {"next,values.slug"}, "pagelen": {"100"}}
 		if len(lines) != 3+250 || lines[0] != "?"+query.Encode() {
 			t.Errorf("asked %d times: %v", len(lines), lines)
 		}
