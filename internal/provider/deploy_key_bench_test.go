@@ -45,7 +45,7 @@ func BenchmarkModels(b *testing.B) {
 			state.flatten(repository, &keys[i])
 			config, plan := state, state
 			plan.planComment(&config)
-			if plan.planUpdate(&config, &state, &diags); len(diags) > 0 {
+			if plan.planUpdate(onRepository, &config, &state, &diags); len(diags) > 0 {
 				b.Fatal(diags)
 			}
 		}

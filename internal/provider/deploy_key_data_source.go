@@ -3,12 +3,14 @@ package provider
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
@@ -32,12 +34,7 @@ func (d *deployKeyDataSource) Metadata(_ context.Context, req datasource.Metadat
 }
 
 func (d *deployKeyDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
-	attributes := deployKeyDataSourceAttributes()
-	attributes["workspace"] = schema.StringAttribute{
-		MarkdownDescription: "Slug of the workspace, or its UUID in braces.",
-		Required:            true,
-		Validators:          []validator.String{slugValidator{}},
-	}
+	attributes := deployKeyChoiceAttributes(onRepository, "id")
 	attributes["repository"] = schema.StringAttribute{
 		MarkdownDescription: "Slug of the repository, or its UUID in braces.",
 		Required:            true,
@@ -49,17 +46,33 @@ func (d *deployKeyDataSource) Schema(_ context.Context, _ datasource.SchemaReque
 		Computed:            true,
 		Validators:          []validator.String{keyNumberValidator{}},
 	}
+	resp.Schema = schema.Schema{
+		MarkdownDescription: "Reads one deploy key of a repository: by number, by label or by fingerprint.\n\n**API token scopes**: `admin:repository:bitbucket`.",
+		Attributes:          attributes,
+	}
+}
+
+// deployKeyChoiceAttributes describe one key, and which one is meant: exactly one
+// of number, label, fingerprint and the other attributes must be set.
+func deployKeyChoiceAttributes(on placeKind, others ...string) map[string]schema.Attribute {
+	choices := path.Expressions{path.MatchRoot("label"), path.MatchRoot("fingerprint_sha256")}
+	for _, other := range others {
+		choices = append(choices, path.MatchRoot(other))
+	}
+	attributes := deployKeyDataSourceAttributes(on)
+	attributes["workspace"] = schema.StringAttribute{
+		MarkdownDescription: "Slug of the workspace, or its UUID in braces.",
+		Required:            true,
+		Validators:          []validator.String{slugValidator{}},
+	}
 	attributes["key_id"] = schema.Int64Attribute{
 		MarkdownDescription: "Number of the key at Bitbucket. Exactly one of `key_id`, `label` and `fingerprint_sha256` must be set.",
 		Optional:            true,
 		Computed:            true,
-		Validators: []validator.Int64{
-			int64validator.AtLeast(1),
-			int64validator.ExactlyOneOf(path.MatchRoot("id"), path.MatchRoot("label"), path.MatchRoot("fingerprint_sha256")),
-		},
+		Validators:          []validator.Int64{int64validator.AtLeast(1), int64validator.ExactlyOneOf(choices...)},
 	}
 	attributes["label"] = schema.StringAttribute{
-		MarkdownDescription: "Name shown for the key in the repository's settings. A label that several keys of the repository have is an error.",
+		MarkdownDescription: fmt.Sprintf("Name shown for the key in the %s's settings. A label that several keys of the %[1]s have is an error.", on),
 		Optional:            true,
 		Computed:            true,
 	}
@@ -69,10 +82,7 @@ func (d *deployKeyDataSource) Schema(_ context.Context, _ datasource.SchemaReque
 		Computed:            true,
 		Validators:          []validator.String{fingerprintValidator()},
 	}
-	resp.Schema = schema.Schema{
-		MarkdownDescription: "Reads one deploy key of a repository: by number, by label or by fingerprint.\n\n**API token scopes**: `admin:repository:bitbucket`.",
-		Attributes:          attributes,
-	}
+	return attributes
 }
 
 func (d *deployKeyDataSource) Configure(_ context.Context, req datasource.ConfigureRequest, resp *datasource.ConfigureResponse) {
@@ -85,47 +95,56 @@ func (d *deployKeyDataSource) Read(ctx context.Context, req datasource.ReadReque
 	if resp.Diagnostics.HasError() || !d.data.configured(&resp.Diagnostics) {
 		return
 	}
-	defer d.data.noteRateLimit(&resp.Diagnostics)
-	reference := model.reference()
+	if model.read(ctx, onRepository, d.data, &resp.Diagnostics) {
+		resp.Diagnostics.Append(resp.State.Set(ctx, &model)...)
+	}
+}
+
+// read completes the model of the key that it asks for. It tells whether there is
+// one.
+func (m *deployKeyDataSourceModel) read(ctx context.Context, on placeKind, data *providerData, diags *diag.Diagnostics) bool {
+	defer data.noteRateLimit(diags)
+	reference := m.reference(on)
 	var found *bitbucket.DeployKey
 	var err error
 	if reference.by == byNumber {
-		found, err = d.data.client.DeployKey(ctx, reference.repository, reference.id())
+		found, err = data.client.DeployKey(ctx, reference.place, reference.id())
 		if err != nil && !errors.Is(err, bitbucket.ErrDeployKeyGone) {
-			readDeployKey.addError(&resp.Diagnostics, reference.repository, reference.id(), err)
-			return
+			readDeployKey.addError(diags, reference.place, reference.id(), err)
+			return false
 		}
 	}
 	if found == nil {
-		keys, err := d.data.client.DeployKeys(ctx, reference.repository)
+		keys, err := data.client.DeployKeys(ctx, reference.place)
 		if err != nil {
-			listDeployKeys.addError(&resp.Diagnostics, reference.repository, 0, err)
-			return
+			listDeployKeys.addError(diags, reference.place, 0, err)
+			return false
 		}
-		if found = reference.find(keys, &resp.Diagnostics); found == nil {
-			return
+		if found = reference.find(keys, diags); found == nil {
+			return false
 		}
 	}
-	asked := model.ID
-	model.flatten(reference.repository, found)
+	asked := m.ID
+	m.flatten(reference.place, found)
 	if !asked.IsNull() {
-		model.ID = asked // What is set stays as it is.
+		m.ID = asked // What is set stays as it is.
 	}
-	model.LastUsed = nullIfEmpty(found.LastUsed)
-	resp.Diagnostics.Append(resp.State.Set(ctx, &model)...)
+	m.LastUsed = nullIfEmpty(found.LastUsed)
+	return true
 }
 
 // reference is the key that is asked for, by the one attribute that is set.
-func (m *deployKeyDataSourceModel) reference() deployKeyReference {
+func (m *deployKeyDataSourceModel) reference(on placeKind) deployKeyReference {
+	place := on.of(&m.deployKeyModel)
 	switch {
 	case !m.KeyID.IsNull():
-		return deployKeyReference{m.repository(), byNumber, strconv.FormatInt(m.KeyID.ValueInt64(), 10)}
+		return deployKeyReference{place, byNumber, strconv.FormatInt(m.KeyID.ValueInt64(), 10)}
 	case !m.ID.IsNull():
-		return deployKeyReference{m.repository(), byNumber, numberIn(m.ID.ValueString())}
+		return deployKeyReference{place, byNumber, numberIn(m.ID.ValueString())}
 	case !m.Label.IsNull():
-		return deployKeyReference{m.repository(), byLabel, m.Label.ValueString()}
+		return deployKeyReference{place, byLabel, m.Label.ValueString()}
 	}
-	return deployKeyReference{m.repository(), byFingerprint, m.FingerprintSHA256.ValueString()}
+	return deployKeyReference{place, byFingerprint, m.FingerprintSHA256.ValueString()}
 }
 
 // numberIn is the number of the key in an id of either form.

@@ -168,7 +168,7 @@ func foundKeys(repository func(i int) string, ids ...int64) statecheck.StateChec
 func TestAccDeployKeysDataSource_workspace(t *testing.T) {
 	t.Parallel()
 	f := newAudited(t)
-	var shared deployKeyAttributes
+	var shared deployKeyModel
 	shared.flatten(bitbucket.Place{}, &bitbucket.DeployKey{Key: f.DeployKeys("acme", "api")[0].Key})
 	api, website := func(int) string { return "api" }, func(int) string { return "website" }
 	both := func(i int) string { return map[bool]string{true: "api", false: "website"}[i < 2] }
@@ -187,7 +187,7 @@ func TestAccDeployKeysDataSource_workspace(t *testing.T) {
 		step(foundKeys(api, 10958987, 10958988), `repository = "api"`, `label_pattern = "^$"`),
 		step(foundKeys(api), `project = "NONE"`),
 		fails(`label_pattern = "["`, "Invalid label_pattern", "missing closing ]"),
-		fails(`project = "web"`, "must be the key of a project"),
+		fails(`project = "web"`, "Expected the key of a project"),
 		fails("project = \"WEB\"\n  repository = \"api\"", "Invalid Attribute Combination"),
 		fails(`repository = "secret"`, "Unable to list deploy keys", "403 Forbidden"),
 		resource.TestStep{

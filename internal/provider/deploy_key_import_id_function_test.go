@@ -24,7 +24,7 @@ func TestAccDeployKeyImportIDFunction_roundTrip(t *testing.T) {
 	for _, want := range []string{"acme/website/10958984", "Acme-1/web_site.git/1", workspaceUUID + "/" + websiteUUID + "/9223372036854775807"} {
 		t.Run(want, func(t *testing.T) {
 			t.Parallel()
-			repository, id, ok := parseDeployKeyID(want)
+			repository, id, ok := parseDeployKeyID(onRepository, want)
 			if !ok {
 				t.Fatal("it is no import id")
 			}

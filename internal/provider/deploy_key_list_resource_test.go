@@ -255,7 +255,7 @@ func TestDeployKeyList_validation(t *testing.T) {
 	f := newAudited(t)
 	l := newKeyList(t, f)
 	for want, attributes := range map[string]map[string]string{
-		"must be the key of a project":  {"project": "web"},
+		"Expected the key of a project": {"project": "web"},
 		"Invalid label_pattern":         {"label_pattern": "("},
 		"must be a fingerprint":         {"fingerprint_sha256": "aa:bb"},
 		"Invalid repository":            {"repository": "../website"},

@@ -25,23 +25,24 @@ type deployKeyAttributes struct {
 	FingerprintSHA256 types.String   `tfsdk:"fingerprint_sha256"`
 	FingerprintMD5    types.String   `tfsdk:"fingerprint_md5"`
 	CreatedOn         types.String   `tfsdk:"created_on"`
-	RepositoryUUID    types.String   `tfsdk:"repository_uuid"`
 }
 
+// deployKeyModel is a deploy key of a repository, and of a project where the two
+// do not differ.
 type deployKeyModel struct {
-	Workspace  types.String `tfsdk:"workspace"`
-	Repository types.String `tfsdk:"repository"`
+	Workspace types.String `tfsdk:"workspace"`
+	Place     types.String `tfsdk:"repository"`
+	PlaceUUID types.String `tfsdk:"repository_uuid"`
 	deployKeyAttributes
 }
 
-// repository names the repository as the configuration or the state spells it,
-// with its UUID if the key was read before.
-func (m *deployKeyModel) repository() bitbucket.Place {
-	return bitbucket.Place{
-		Workspace:  m.Workspace.ValueString(),
-		Repository: m.Repository.ValueString(),
-		UUID:       m.RepositoryUUID.ValueString(),
-	}
+// projectDeployKeyModel is the same with the names of a project's attributes, so
+// that Go converts one into the other.
+type projectDeployKeyModel struct {
+	Workspace types.String `tfsdk:"workspace"`
+	Place     types.String `tfsdk:"project"`
+	PlaceUUID types.String `tfsdk:"project_uuid"`
+	deployKeyAttributes
 }
 
 // expand is what Bitbucket is told about the key.
@@ -55,15 +56,15 @@ func (m *deployKeyModel) expand() bitbucket.DeployKeyInput {
 
 // flatten takes over what Bitbucket says. Label and comment are never null,
 // since Bitbucket has "" for none; what it does not say at all is null.
-func (a *deployKeyAttributes) flatten(repository bitbucket.Place, key *bitbucket.DeployKey) {
-	a.ID = types.StringValue(deployKeyID(repository, key.ID))
-	a.KeyID = types.Int64Value(key.ID)
-	a.Key = newPublicKeyValue(key.Key)
-	a.Label = types.StringValue(key.Label)
-	a.Comment = types.StringValue(cmp.Or(key.Comment, commentIn(a.Key)))
-	a.CreatedOn = nullIfEmpty(key.CreatedOn)
-	a.RepositoryUUID = nullIfEmpty(key.Repository.UUID)
-	a.describeKey()
+func (m *deployKeyModel) flatten(place bitbucket.Place, key *bitbucket.DeployKey) {
+	m.ID = types.StringValue(deployKeyID(place, key.ID))
+	m.KeyID = types.Int64Value(key.ID)
+	m.Key = newPublicKeyValue(key.Key)
+	m.Label = types.StringValue(key.Label)
+	m.Comment = types.StringValue(cmp.Or(key.Comment, commentIn(m.Key)))
+	m.CreatedOn = nullIfEmpty(key.CreatedOn)
+	m.PlaceUUID = nullIfEmpty(key.PlaceUUID())
+	m.describeKey()
 }
 
 // describeKey sets what follows from the key alone. Bitbucket has accepted keys
@@ -107,7 +108,7 @@ func (m *deployKeyModel) keepPlanned(plan *deployKeyModel, diags *diag.Diagnosti
 	keep("fingerprint_sha256", plan.FingerprintSHA256, &m.FingerprintSHA256)
 	keep("fingerprint_md5", plan.FingerprintMD5, &m.FingerprintMD5)
 	keep("created_on", plan.CreatedOn, &m.CreatedOn)
-	keep("repository_uuid", plan.RepositoryUUID, &m.RepositoryUUID)
+	keep("uuid", plan.PlaceUUID, &m.PlaceUUID)
 	if len(differ) > 0 {
 		diags.AddWarning("Bitbucket stored something else", "Bitbucket accepted deploy key "+m.ID.ValueString()+", but answered with another "+
 			strings.Join(differ, ", ")+" than it was sent. The next plan shows the difference.")
@@ -116,8 +117,8 @@ func (m *deployKeyModel) keepPlanned(plan *deployKeyModel, diags *diag.Diagnosti
 
 // keepUnsaid keeps what is known of a key where an answer does not say it.
 func (m *deployKeyModel) keepUnsaid(known *deployKeyModel) {
-	if m.RepositoryUUID.IsNull() && !known.RepositoryUUID.IsUnknown() {
-		m.RepositoryUUID = known.RepositoryUUID
+	if m.PlaceUUID.IsNull() && !known.PlaceUUID.IsUnknown() {
+		m.PlaceUUID = known.PlaceUUID
 	}
 	if m.CreatedOn.IsNull() && !known.CreatedOn.IsUnknown() {
 		m.CreatedOn = known.CreatedOn
@@ -142,18 +143,18 @@ func (a *deployKeyAttributes) attachComment() {
 }
 
 // deployKeyID is the id attribute, which is also the import id.
-func deployKeyID(repository bitbucket.Place, id int64) string {
-	return repository.String() + "/" + strconv.FormatInt(id, 10)
+func deployKeyID(place bitbucket.Place, id int64) string {
+	return place.String() + "/" + strconv.FormatInt(id, 10)
 }
 
 // parseDeployKeyID takes an import id apart. ok is false for anything else, also
 // for another spelling of the number.
-func parseDeployKeyID(text string) (repository bitbucket.Place, id int64, ok bool) {
+func parseDeployKeyID(on placeKind, text string) (place bitbucket.Place, id int64, ok bool) {
 	parts := strings.Split(text, "/")
-	if len(parts) != 3 || !bitbucket.IsSlugOrUUID(parts[0]) || !bitbucket.IsSlugOrUUID(parts[1]) {
+	if len(parts) != 3 || !bitbucket.IsSlugOrUUID(parts[0]) || !on.isName(parts[1]) {
 		return bitbucket.Place{}, 0, false
 	}
-	repository = bitbucket.Place{Workspace: parts[0], Repository: parts[1]}
+	place = on.place(types.StringValue(parts[0]), types.StringValue(parts[1]), types.StringNull())
 	id, err := strconv.ParseInt(parts[2], 10, 64)
-	return repository, id, err == nil && id > 0 && deployKeyID(repository, id) == text
+	return place, id, err == nil && id > 0 && deployKeyID(place, id) == text
 }

@@ -29,19 +29,19 @@ func (r *deployKeyResource) ModifyPlan(ctx context.Context, req resource.ModifyP
 		return
 	}
 	var config, plan deployKeyModel
-	resp.Diagnostics.Append(req.Config.Get(ctx, &config)...)
-	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
+	resp.Diagnostics.Append(req.Config.Get(ctx, r.on.model(&config))...)
+	resp.Diagnostics.Append(req.Plan.Get(ctx, r.on.model(&plan))...)
 	if resp.Diagnostics.HasError() {
 		return
 	}
 	plan.planComment(&config)
 	if req.State.Raw.IsNull() {
 		plan.planCreate(&resp.Diagnostics)
-		resp.Diagnostics.Append(resp.Plan.Set(ctx, &plan)...)
+		resp.Diagnostics.Append(resp.Plan.Set(ctx, r.on.model(&plan))...)
 		return
 	}
 	var state deployKeyModel
-	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+	resp.Diagnostics.Append(req.State.Get(ctx, r.on.model(&state))...)
 	if resp.Diagnostics.HasError() {
 		return
 	}
@@ -51,17 +51,17 @@ func (r *deployKeyResource) ModifyPlan(ctx context.Context, req resource.ModifyP
 		return
 	}
 	if len(resp.RequiresReplace) > 0 {
-		if now, renamed := r.data.renamed.Load(plan.repository().String()); renamed {
+		if now, renamed := r.data.renamedTo(r.on.of(&plan)); renamed {
 			resp.Diagnostics.AddError("Repository has another name now", fmt.Sprintf("The key is to be replaced, and the repository %s is called %q now. Under its old name "+
-				"no key can be added. Change workspace and repository in the configuration to the new name first.", plan.repository(), now))
+				"no key can be added. Change workspace and repository in the configuration to the new name first.", r.on.of(&plan), now))
 			return
 		}
 		// Terraform plans once more, without the state, for the key that comes.
 		plan.planCreate(&resp.Diagnostics)
 	} else {
-		plan.planUpdate(&config, &state, &resp.Diagnostics)
+		plan.planUpdate(r.on, &config, &state, &resp.Diagnostics)
 	}
-	resp.Diagnostics.Append(resp.Plan.Set(ctx, &plan)...)
+	resp.Diagnostics.Append(resp.Plan.Set(ctx, r.on.model(&plan))...)
 }
 
 // nothingChanges tells whether the plan is the state as it stands, which is so
@@ -107,7 +107,7 @@ func commentIn(text publicKeyValue) string {
 // planCreate plans a key that Bitbucket does not have yet.
 func (m *deployKeyModel) planCreate(diags *diag.Diagnostics) {
 	m.ID, m.KeyID = types.StringUnknown(), types.Int64Unknown()
-	m.CreatedOn, m.RepositoryUUID = types.StringUnknown(), types.StringUnknown()
+	m.CreatedOn, m.PlaceUUID = types.StringUnknown(), types.StringUnknown()
 	if m.Key.IsUnknown() {
 		m.KeyType, m.FingerprintSHA256, m.FingerprintMD5 = types.StringUnknown(), types.StringUnknown(), types.StringUnknown()
 		return
@@ -120,15 +120,15 @@ func (m *deployKeyModel) planCreate(diags *diag.Diagnostics) {
 
 // planUpdate plans a key that stays: everything is known, and what only looks
 // different is no difference.
-func (m *deployKeyModel) planUpdate(config, state *deployKeyModel, diags *diag.Diagnostics) {
+func (m *deployKeyModel) planUpdate(on placeKind, config, state *deployKeyModel, diags *diag.Diagnostics) {
 	if !config.Comment.IsNull() || m.Comment.Equal(state.Comment) {
 		m.Key = state.Key // Its text may hold another comment, which does not count.
 	}
 	m.ID, m.KeyID = state.ID, state.KeyID
-	if !m.Workspace.Equal(state.Workspace) || !m.Repository.Equal(state.Repository) {
-		m.ID = types.StringValue(deployKeyID(m.repository(), state.KeyID.ValueInt64()))
+	if !m.Workspace.Equal(state.Workspace) || !m.Place.Equal(state.Place) {
+		m.ID = types.StringValue(deployKeyID(on.of(m), state.KeyID.ValueInt64()))
 	}
-	m.CreatedOn, m.RepositoryUUID = state.CreatedOn, state.RepositoryUUID
+	m.CreatedOn, m.PlaceUUID = state.CreatedOn, state.PlaceUUID
 	m.KeyType, m.FingerprintSHA256, m.FingerprintMD5 = state.KeyType, state.FingerprintSHA256, state.FingerprintMD5
 	if refusal := refusal(m.Key); refusal != "" {
 		diags.AddAttributeWarning(path.Root("key"), "Bitbucket refuses such a key today", refusal+
@@ -163,35 +163,35 @@ func (r *deployKeyResource) replacing(ctx context.Context, plan, state *deployKe
 		differs("key", plan.Key, state.Key)
 	}
 	switch changes := !plan.Label.Equal(state.Label) || !plan.Comment.Equal(state.Comment); {
-	case changes && r.data.updateStrategy.IsUnknown():
+	case changes && r.on == onRepository && r.data.updateStrategy.IsUnknown():
 		diags.AddError("Update strategy is not known yet", "A label or comment changes, and update_strategy in the provider block, which decides whether "+
 			"that updates or replaces the key, is known only after apply. Set it to a value that is known.")
-	case r.data.updateStrategy.ValueString() == updateReplaces:
+	case r.on == onProject || r.data.updateStrategy.ValueString() == updateReplaces: // The API updates no key of a project.
 		differs("label", plan.Label, state.Label)
 		differs("comment", plan.Comment, state.Comment)
 	}
-	if len(paths) == 0 && !r.sameRepository(ctx, plan, state, diags) {
+	if len(paths) == 0 && !r.samePlace(ctx, plan, state, diags) {
 		differs("workspace", plan.Workspace, state.Workspace)
-		differs("repository", plan.Repository, state.Repository)
+		differs(string(r.on), plan.Place, state.Place)
 	}
 	return paths
 }
 
-// sameRepository tells whether the planned workspace and repository are another
-// spelling of the ones in state. Where that does not show, it costs one GET of
-// the key under the new spelling: only a 404 or another uuid means no. Any other
-// answer is an error, since the price of guessing is a live credential.
-func (r *deployKeyResource) sameRepository(ctx context.Context, plan, state *deployKeyModel, diags *diag.Diagnostics) bool {
-	if plan.Workspace.IsUnknown() || plan.Repository.IsUnknown() {
+// samePlace tells whether the planned workspace and repository or project are
+// another spelling of the ones in state. Where that does not show, it costs one
+// GET of the key under the new spelling: only a 404 or another uuid means no. Any
+// other answer is an error, since the price of guessing is a live credential.
+func (r *deployKeyResource) samePlace(ctx context.Context, plan, state *deployKeyModel, diags *diag.Diagnostics) bool {
+	if plan.Workspace.IsUnknown() || plan.Place.IsUnknown() {
 		return false
 	}
-	planned, prior, uuid := plan.repository(), state.repository(), state.RepositoryUUID.ValueString()
+	planned, prior, uuid := r.on.of(plan), r.on.of(state), state.PlaceUUID.ValueString()
 	sameWorkspace := strings.EqualFold(planned.Workspace, prior.Workspace)
-	if sameWorkspace && strings.EqualFold(planned.Repository, prior.Repository) {
+	if sameWorkspace && strings.EqualFold(plan.Place.ValueString(), state.Place.ValueString()) {
 		return true
 	}
-	if isUUID(planned.Repository) && uuid != "" {
-		if !strings.EqualFold(planned.Repository, uuid) {
+	if isUUID(plan.Place.ValueString()) && uuid != "" {
+		if !strings.EqualFold(plan.Place.ValueString(), uuid) {
 			return false
 		}
 		if sameWorkspace {
@@ -207,15 +207,15 @@ func (r *deployKeyResource) sameRepository(ctx context.Context, plan, state *dep
 	}
 	if err != nil {
 		readDeployKey.addError(diags, planned, state.KeyID.ValueInt64(), err, "This was to find out whether "+planned.String()+" is another name of "+prior.String()+
-			", the repository in state: only then is its deploy key kept. Nothing was changed.")
+			", the "+string(r.on)+" in state: only then is its deploy key kept. Nothing was changed.")
 		return false
 	}
-	if uuid != "" && key.Repository.UUID != "" {
-		return strings.EqualFold(key.Repository.UUID, uuid)
+	if uuid != "" && key.PlaceUUID() != "" {
+		return strings.EqualFold(key.PlaceUUID(), uuid)
 	}
 	if !newPublicKeyValue(key.Key).sameMaterial(state.Key) {
-		diags.AddError(readDeployKey.summary, "Bitbucket did not say which repository "+planned.String()+" is, so it is not known whether it is another name of "+
-			prior.String()+", the repository in state: only then is its deploy key kept. Nothing was changed.")
+		diags.AddError(readDeployKey.summary, "Bitbucket did not say which "+string(r.on)+" "+planned.String()+" is, so it is not known whether it is another name of "+
+			prior.String()+", the one in state: only then is its deploy key kept. Nothing was changed.")
 	}
 	return true // The number and the key are the same.
 }

@@ -12,12 +12,11 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 )
 
-// deployKeyReference names a key of a repository in one of the ways that people
-// know it by.
+// deployKeyReference names a key in one of the ways that people know it by.
 type deployKeyReference struct {
-	repository bitbucket.Place
-	by         referenceKind
-	value      string
+	place bitbucket.Place
+	by    referenceKind
+	value string
 }
 
 type referenceKind string
@@ -35,37 +34,46 @@ func (r deployKeyReference) id() int64 {
 }
 
 // importForms shows what terraform import takes.
-const importForms = `one of
-  acme/website/10958984                the number of the key
-  acme/website/SHA256:…                its fingerprint, as ssh-keygen -l prints it
-  acme/website/label:deploy            its label, if no other key has it
-  https://api.bitbucket.org/2.0/repositories/acme/website/deploy-keys/10958984
-  https://bitbucket.org/acme/website/admin/access-keys/10958984
-Workspace and repository may be UUIDs in braces. The bitbucket_deploy_keys data source lists the numbers.`
+func (k placeKind) importForms() string {
+	name, api, page, names, list := "website", "repositories/acme/website", "acme/website/admin", "Workspace and repository may be UUIDs", "bitbucket_deploy_keys"
+	if k == onProject {
+		name, api, page, names, list = "WEB", "workspaces/acme/projects/WEB", "acme/workspace/projects/WEB/settings", "The workspace may be a UUID", "bitbucket_project_deploy_keys"
+	}
+	return fmt.Sprintf(`one of
+  acme/%[1]s/10958984                the number of the key
+  acme/%[1]s/SHA256:…                its fingerprint, as ssh-keygen -l prints it
+  acme/%[1]s/label:deploy            its label, if no other key has it
+  https://api.bitbucket.org/2.0/%s/deploy-keys/10958984
+  https://bitbucket.org/%s/access-keys/10958984
+%s in braces. The %s data source lists the numbers.`, name, api, page, names, list)
+}
 
 // parseDeployKeyReference reads an import id. ok is false for anything that is
 // none of the forms.
-func parseDeployKeyReference(text string) (reference deployKeyReference, ok bool) {
+func parseDeployKeyReference(on placeKind, text string) (reference deployKeyReference, ok bool) {
 	if strings.HasPrefix(text, "https://") || strings.HasPrefix(text, "http://") {
-		return parseDeployKeyURL(text)
+		return parseDeployKeyURL(on, text)
 	}
-	if repository, id, ok := parseDeployKeyID(text); ok {
-		return deployKeyReference{repository, byNumber, strconv.FormatInt(id, 10)}, true
+	if place, id, ok := parseDeployKeyID(on, text); ok {
+		return deployKeyReference{place, byNumber, strconv.FormatInt(id, 10)}, true
 	}
 	parts := strings.SplitN(text, "/", 3)
-	if len(parts) != 3 || !bitbucket.IsSlugOrUUID(parts[0]) || !bitbucket.IsSlugOrUUID(parts[1]) {
+	if len(parts) != 3 {
 		return deployKeyReference{}, false
 	}
-	repository := bitbucket.Place{Workspace: parts[0], Repository: parts[1]}
-	if label, is := strings.CutPrefix(parts[2], "label:"); is {
-		return deployKeyReference{repository, byLabel, label}, true
+	place, _, ok := parseDeployKeyID(on, parts[0]+"/"+parts[1]+"/1")
+	if !ok {
+		return deployKeyReference{}, false
 	}
-	return deployKeyReference{repository, byFingerprint, parts[2]}, fingerprintPattern.MatchString(parts[2])
+	if label, is := strings.CutPrefix(parts[2], "label:"); is {
+		return deployKeyReference{place, byLabel, label}, true
+	}
+	return deployKeyReference{place, byFingerprint, parts[2]}, fingerprintPattern.MatchString(parts[2])
 }
 
 // parseDeployKeyURL reads an address that was copied from a reply of the API or
 // from a browser, on whatever host: nothing is sent there.
-func parseDeployKeyURL(text string) (reference deployKeyReference, ok bool) {
+func parseDeployKeyURL(on placeKind, text string) (reference deployKeyReference, ok bool) {
 	u, err := url.Parse(text)
 	if err != nil {
 		return deployKeyReference{}, false
@@ -79,18 +87,38 @@ func parseDeployKeyURL(text string) (reference deployKeyReference, ok bool) {
 			return deployKeyReference{}, false
 		}
 	}
-	last := len(segments) - 1
-	var names []string
-	switch {
-	case last >= 4 && segments[last-4] == "repositories" && segments[last-1] == "deploy-keys":
-		names = segments[last-3 : last-1]
-	case last == 4 && segments[2] == "admin" && segments[3] == "access-keys":
-		names = segments[:2]
-	default:
-		return deployKeyReference{}, false
+	forms := []string{"repositories/*/*/deploy-keys/*", "^/*/*/admin/access-keys/*"}
+	if on == onProject {
+		forms = []string{"workspaces/*/projects/*/deploy-keys/*", "^/*/workspace/projects/*/settings/access-keys/*"}
 	}
-	repository, id, ok := parseDeployKeyID(strings.Join(append(slices.Clone(names), segments[last]), "/"))
-	return deployKeyReference{repository, byNumber, strconv.FormatInt(id, 10)}, ok
+	for _, form := range forms {
+		if names, ok := matchPath(form, segments); ok {
+			place, id, ok := parseDeployKeyID(on, strings.Join(names, "/"))
+			return deployKeyReference{place, byNumber, strconv.FormatInt(id, 10)}, ok
+		}
+	}
+	return deployKeyReference{}, false
+}
+
+// matchPath returns what stands for the asterisks of a form at the end of a path,
+// or in the whole of it where the form begins with ^.
+func matchPath(form string, segments []string) (names []string, ok bool) {
+	form, whole := strings.CutPrefix(form, "^/")
+	wanted := strings.Split(form, "/")
+	skip := len(segments) - len(wanted)
+	if skip < 0 || whole && skip > 0 {
+		return nil, false
+	}
+	for i, segment := range segments[skip:] {
+		switch wanted[i] {
+		case "*":
+			names = append(names, segment)
+		case segment:
+		default:
+			return nil, false
+		}
+	}
+	return names, true
 }
 
 // find returns the one key that is meant, or reports which there are to choose
@@ -98,8 +126,8 @@ func parseDeployKeyURL(text string) (reference deployKeyReference, ok bool) {
 func (r deployKeyReference) find(keys []bitbucket.DeployKey, diags *diag.Diagnostics) *bitbucket.DeployKey {
 	var matches []bitbucket.DeployKey
 	for _, key := range keys {
-		var attributes deployKeyAttributes
-		attributes.flatten(r.repository, &key)
+		var attributes deployKeyModel
+		attributes.flatten(r.place, &key)
 		if r.value == map[referenceKind]string{
 			byNumber: strconv.FormatInt(key.ID, 10), byLabel: key.Label, byFingerprint: attributes.FingerprintSHA256.ValueString(),
 		}[r.by] {
@@ -119,11 +147,11 @@ func (r deployKeyReference) candidates(matches, all []bitbucket.DeployKey) strin
 	if r.by == byLabel {
 		wanted = fmt.Sprintf("%s %q", r.by, r.value)
 	}
-	detail, shown := fmt.Sprintf("%d deploy keys of %s have the %s. Use the number (key_id) of one of them:", len(matches), r.repository, wanted), matches
+	detail, shown := fmt.Sprintf("%d deploy keys of %s have the %s. Use the number (key_id) of one of them:", len(matches), r.place, wanted), matches
 	if len(matches) == 0 {
-		detail, shown = fmt.Sprintf("No deploy key of %s has the %s. The repository has these:", r.repository, wanted), all
+		detail, shown = fmt.Sprintf("No deploy key of %s has the %s. The %s has these:", r.place, wanted, kindOf(r.place)), all
 		if len(all) == 0 {
-			return fmt.Sprintf("No deploy key of %s has the %s: the repository has none.", r.repository, wanted)
+			return fmt.Sprintf("No deploy key of %s has the %s: the %s has none.", r.place, wanted, kindOf(r.place))
 		}
 	}
 	const most = 25

@@ -35,7 +35,7 @@ func TestParseDeployKeyReference(t *testing.T) {
 		"https://bitbucket.org/acme/website/admin/access-keys/#7":                                                                                          {website, byNumber, "7"},
 		"https://bitbucket.org/acme/website/admin/access-keys#7":                                                                                           {website, byNumber, "7"},
 	} {
-		if got, ok := parseDeployKeyReference(text); !ok || got != want {
+		if got, ok := parseDeployKeyReference(onRepository, text); !ok || got != want {
 			t.Errorf("%s: got %+v, %t", text, got, ok)
 		}
 	}
@@ -44,7 +44,7 @@ func TestParseDeployKeyReference(t *testing.T) {
 		"https://bitbucket.org/acme/website/admin/access-keys/", "https://bitbucket.org/acme/website/admin/access-keys/#x", "https://bitbucket.org/acme/website/src/7",
 		"https://api.bitbucket.org/2.0/repositories/acme%2Fwebsite/x/deploy-keys/7", "https://api.bitbucket.org/2.0/repositories/acme/website/deploy-keys/%zz", "https://bitbucket.org/acme/website/7",
 	} {
-		if got, ok := parseDeployKeyReference(text); ok {
+		if got, ok := parseDeployKeyReference(onRepository, text); ok {
 			t.Errorf("%s is taken for %+v", text, got)
 		}
 	}
@@ -58,7 +58,7 @@ func TestAccDeployKey_importForms(t *testing.T) {
 	f.AddDeployKey("acme", "website", newKey(t), "twice")
 	f.AddDeployKey("acme", "website", newKey(t), "twice")
 	existing := f.AddDeployKey("acme", "website", key, "team/deploy")
-	var attributes deployKeyAttributes
+	var attributes deployKeyModel
 	attributes.flatten(bitbucket.Place{}, &bitbucket.DeployKey{Key: key})
 	for name, id := range map[string]string{
 		"fingerprint": "acme/website/" + attributes.FingerprintSHA256.ValueString(),

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"regexp"
 
@@ -24,7 +25,18 @@ type deployKeySearch struct {
 	FingerprintSHA256 types.String `tfsdk:"fingerprint_sha256"`
 }
 
-const searchScopes = "**API token scopes**: `admin:repository:bitbucket`; without `repository` also `read:repository:bitbucket`."
+// projectDeployKeySearch says which keys of projects are.
+type projectDeployKeySearch struct {
+	Workspace         types.String `tfsdk:"workspace"`
+	Project           types.String `tfsdk:"project"`
+	LabelPattern      types.String `tfsdk:"label_pattern"`
+	FingerprintSHA256 types.String `tfsdk:"fingerprint_sha256"`
+}
+
+// search is the same under the names that the code has.
+func (s *projectDeployKeySearch) search() *deployKeySearch {
+	return &deployKeySearch{Workspace: s.Workspace, Project: s.Project, LabelPattern: s.LabelPattern, FingerprintSHA256: s.FingerprintSHA256}
+}
 
 // searchAttribute is one of its attributes, of which the data source and the list
 // resource make their own.
@@ -34,44 +46,57 @@ type searchAttribute struct {
 	validators  []validator.String
 }
 
-var searchAttributes = map[string]searchAttribute{
-	"workspace": {
-		description: "Slug of the workspace, or its UUID in braces.",
-		required:    true,
-		validators:  []validator.String{slugValidator{}},
-	},
-	"repository": {
-		description: "Slug of the repository, or its UUID in braces. Default: all repositories of the workspace that the account can see.",
-		validators:  []validator.String{slugValidator{}},
-	},
-	"project": {
-		description: "Key of a project, for example `WEB`: only its repositories. Conflicts with `repository`.",
-		validators: []validator.String{
-			stringvalidator.RegexMatches(projectKeyPattern, "must be the key of a project as Bitbucket shows it, in capitals: WEB"),
-			stringvalidator.ConflictsWith(path.MatchRoot("repository")),
+// searchAttributes are those of a search for keys of either kind of place.
+func searchAttributes(on placeKind) map[string]searchAttribute {
+	attributes := map[string]searchAttribute{
+		"workspace": {
+			description: "Slug of the workspace, or its UUID in braces.",
+			required:    true,
+			validators:  []validator.String{slugValidator{}},
 		},
-	},
-	"label_pattern": {
-		description: "Regular expression that the label must match, in the syntax of [RE2](https://github.com/google/re2/wiki/Syntax). It matches anywhere in the label, unless it begins with `^` or ends with `$`.",
-		validators:  []validator.String{patternValidator{}},
-	},
-	"fingerprint_sha256": {
-		description: "SHA-256 fingerprint that the key must have, as `ssh-keygen -l` prints it: `SHA256:…`.",
-		validators:  []validator.String{fingerprintValidator()},
-	},
+		"label_pattern": {
+			description: "Regular expression that the label must match, in the syntax of [RE2](https://github.com/google/re2/wiki/Syntax). It matches anywhere in the label, unless it begins with `^` or ends with `$`.",
+			validators:  []validator.String{patternValidator{}},
+		},
+		"fingerprint_sha256": {
+			description: "SHA-256 fingerprint that the key must have, as `ssh-keygen -l` prints it: `SHA256:…`.",
+			validators:  []validator.String{fingerprintValidator()},
+		},
+		"project": {
+			description: "Key of a project, for example `WEB`. Default: all projects of the workspace that the account can see.",
+			validators:  []validator.String{projectKeyValidator{}},
+		},
+	}
+	if on == onRepository {
+		attributes["repository"] = searchAttribute{
+			description: "Slug of the repository, or its UUID in braces. Default: all repositories of the workspace that the account can see.",
+			validators:  []validator.String{slugValidator{}},
+		}
+		attributes["project"] = searchAttribute{
+			description: "Key of a project, for example `WEB`: only its repositories. Conflicts with `repository`.",
+			validators:  []validator.String{projectKeyValidator{}, stringvalidator.ConflictsWith(path.MatchRoot("repository"))},
+		}
+	}
+	return attributes
 }
 
-// keys yields the keys that are wanted, repository by repository, and asks for no
-// more than are taken. When it has ended, diags has what there is to say.
-func (s *deployKeySearch) keys(ctx context.Context, client *bitbucket.Client, diags *diag.Diagnostics) iter.Seq[*deployKeyDataSourceModel] {
+// searchDescription completes the description of what searches.
+func searchDescription(on placeKind) string {
+	return fmt.Sprintf("A warning names those whose keys the account may not see.\n\n"+
+		"**API token scopes**: `admin:%[1]s:bitbucket`; without `%[1]s` also `read:%[1]s:bitbucket`.", on)
+}
+
+// keys yields the keys that are wanted, place by place, and asks for no more than
+// are taken. When it has ended, diags has what there is to say.
+func (s *deployKeySearch) keys(ctx context.Context, on placeKind, client *bitbucket.Client, diags *diag.Diagnostics) iter.Seq[*deployKeyDataSourceModel] {
 	return func(yield func(*deployKeyDataSourceModel) bool) {
 		label := regexp.MustCompile(s.LabelPattern.ValueString()) // patternValidator lets nothing else through.
 		var hidden []string
-		defer func() { warnHidden(hidden, diags) }()
-		for found, err := range s.repositories(ctx, client) {
+		defer func() { warnHidden(on, hidden, diags) }()
+		for found, err := range s.places(ctx, on, client) {
 			switch {
-			case err != nil && found.Place.Repository == "":
-				listRepositories.addError(diags, bitbucket.Place{Workspace: s.Workspace.ValueString()}, 0, err)
+			case err != nil && nameOf(found.Place) == "":
+				map[placeKind]operation{onRepository: listRepositories, onProject: listProjects}[on].addError(diags, bitbucket.Place{Workspace: s.Workspace.ValueString()}, 0, err)
 				return
 			case err != nil:
 				listDeployKeys.addError(diags, found.Place, 0, err)
@@ -81,7 +106,7 @@ func (s *deployKeySearch) keys(ctx context.Context, client *bitbucket.Client, di
 			}
 			for i := range found.Keys {
 				key := &deployKeyDataSourceModel{LastUsed: nullIfEmpty(found.Keys[i].LastUsed)}
-				key.Workspace, key.Repository = s.Workspace, types.StringValue(found.Place.Repository)
+				key.Workspace, key.Place = s.Workspace, types.StringValue(nameOf(found.Place))
 				key.flatten(found.Place, &found.Keys[i])
 				wanted := label.MatchString(key.Label.ValueString()) && (s.FingerprintSHA256.IsNull() || s.FingerprintSHA256.Equal(key.FingerprintSHA256))
 				if wanted && !yield(key) {
@@ -92,14 +117,18 @@ func (s *deployKeySearch) keys(ctx context.Context, client *bitbucket.Client, di
 	}
 }
 
-// repositories yields the keys of the one repository that is named, or of all.
-func (s *deployKeySearch) repositories(ctx context.Context, client *bitbucket.Client) iter.Seq2[bitbucket.PlaceDeployKeys, error] {
-	if s.Repository.IsNull() {
-		return client.WorkspaceDeployKeys(ctx, s.Workspace.ValueString(), s.Project.ValueString())
+// places yields the keys of the one place that is named, or of all.
+func (s *deployKeySearch) places(ctx context.Context, on placeKind, client *bitbucket.Client) iter.Seq2[bitbucket.PlaceDeployKeys, error] {
+	name := map[placeKind]types.String{onRepository: s.Repository, onProject: s.Project}[on]
+	switch {
+	case !name.IsNull():
+		return func(yield func(bitbucket.PlaceDeployKeys, error) bool) {
+			place := on.place(s.Workspace, name, types.StringNull())
+			keys, err := client.DeployKeys(ctx, place)
+			yield(bitbucket.PlaceDeployKeys{Place: place, Keys: keys}, err)
+		}
+	case on == onProject:
+		return client.WorkspaceProjectDeployKeys(ctx, s.Workspace.ValueString())
 	}
-	return func(yield func(bitbucket.PlaceDeployKeys, error) bool) {
-		repository := bitbucket.Place{Workspace: s.Workspace.ValueString(), Repository: s.Repository.ValueString()}
-		keys, err := client.DeployKeys(ctx, repository)
-		yield(bitbucket.PlaceDeployKeys{Place: repository, Keys: keys}, err)
-	}
+	return client.WorkspaceDeployKeys(ctx, s.Workspace.ValueString(), s.Project.ValueString())
 }

@@ -11,8 +11,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
-
-	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 )
 
 var (
@@ -25,8 +23,8 @@ var (
 func (r *deployKeyResource) UpgradeState(context.Context) map[int64]resource.StateUpgrader {
 	return map[int64]resource.StateUpgrader{0: {
 		StateUpgrader: func(ctx context.Context, req resource.UpgradeStateRequest, resp *resource.UpgradeStateResponse) {
-			if model, ok := foreignStateOf(req.RawState).deployKey(&resp.Diagnostics); ok {
-				resp.Diagnostics.Append(resp.State.Set(ctx, &model)...)
+			if model, ok := foreignStateOf(req.RawState).deployKey(r.on, &resp.Diagnostics); ok {
+				resp.Diagnostics.Append(resp.State.Set(ctx, r.on.model(&model))...)
 			}
 		},
 	}}
@@ -38,16 +36,16 @@ func (r *deployKeyResource) MoveState(context.Context) []resource.StateMover {
 	return []resource.StateMover{{
 		StateMover: func(ctx context.Context, req resource.MoveStateRequest, resp *resource.MoveStateResponse) {
 			source := foreignStateOf(req.SourceRawState)
-			if !source.isDeployKey(req.SourceTypeName) {
+			if !source.isDeployKey(r.on, req.SourceTypeName) {
 				return
 			}
-			model, ok := source.deployKey(&resp.Diagnostics)
+			model, ok := source.deployKey(r.on, &resp.Diagnostics)
 			if !ok {
 				return
 			}
-			resp.Diagnostics.Append(resp.TargetState.Set(ctx, &model)...)
+			resp.Diagnostics.Append(resp.TargetState.Set(ctx, r.on.model(&model))...)
 			if resp.TargetIdentity != nil {
-				resp.Diagnostics.Append(resp.TargetIdentity.Set(ctx, model.identity())...)
+				resp.Diagnostics.Append(resp.TargetIdentity.Set(ctx, r.on.identity(model.identity()))...)
 			}
 		},
 	}}
@@ -88,19 +86,21 @@ func (s foreignState) text(names ...string) string {
 // isDeployKey tells deploy keys of repositories from those of projects and from
 // everything else. The address of the provider says nothing: mirrors and forks
 // have their own.
-func (s foreignState) isDeployKey(typeName string) bool {
-	return strings.HasPrefix(typeName, "bitbucket_") && strings.Contains(typeName, "deploy_key") && s.text("project_key") == ""
+func (s foreignState) isDeployKey(on placeKind, typeName string) bool {
+	ofProject := s.text("project_key", "project") != ""
+	return strings.HasPrefix(typeName, "bitbucket_") && strings.Contains(typeName, "deploy_key") && ofProject == (on == onProject)
 }
 
 // deployKey is the key that the attributes tell of. Read completes it: what is
 // null here, the other provider did not know.
-func (s foreignState) deployKey(diags *diag.Diagnostics) (deployKeyModel, bool) {
-	workspace, repository := s.text("workspace"), s.text("repository", "repo_slug")
+func (s foreignState) deployKey(on placeKind, diags *diag.Diagnostics) (deployKeyModel, bool) {
+	names := map[placeKind][]string{onRepository: {"repository", "repo_slug"}, onProject: {"project", "project_key"}}[on]
+	workspace, place := s.text("workspace"), s.text(names...)
 	number := s.text("key_id", "id")
 	if parts := strings.Split(s.text("id"), "/"); len(parts) == 3 {
 		// The id is what the other provider asked with, so that of it holds
 		// where an attribute holds a display name.
-		workspace, repository = firstSlug(workspace, parts[0]), firstSlug(repository, parts[1])
+		workspace, place = onRepository.firstName(workspace, parts[0]), on.firstName(place, parts[1])
 		number = parts[2]
 	}
 	id, err := strconv.ParseInt(number, 10, 64)
@@ -108,22 +108,22 @@ func (s foreignState) deployKey(diags *diag.Diagnostics) (deployKeyModel, bool) 
 	if !isPathSegment(workspace) {
 		missing = append(missing, "the workspace")
 	}
-	if !isPathSegment(repository) {
-		missing = append(missing, "the repository")
+	if !isPathSegment(place) {
+		missing = append(missing, "the "+string(on))
 	}
 	if err != nil || id <= 0 {
 		missing = append(missing, "the number of the key")
 	}
 	if len(missing) > 0 {
 		diags.AddError("Unable to take over deploy key", "The state that another provider left does not tell "+strings.Join(missing, ", ")+". Nothing was changed. "+
-			"Import the key instead:\n\n  terraform state rm ADDRESS\n  terraform import ADDRESS WORKSPACE/REPOSITORY/KEY_ID\n\n"+
-			"Remove the moved block before that, if there is one. The number KEY_ID is in the list of access keys in the repository's settings, as the end of each key's address.")
+			"Import the key instead:\n\n  terraform state rm ADDRESS\n  terraform import ADDRESS WORKSPACE/"+strings.ToUpper(string(on))+"/KEY_ID\n\n"+
+			"Remove the moved block before that, if there is one. The number KEY_ID is in the list of access keys in the "+string(on)+"'s settings, as the end of each key's address.")
 		return deployKeyModel{}, false
 	}
-	model := deployKeyModel{Workspace: types.StringValue(workspace), Repository: types.StringValue(repository)}
-	model.ID = types.StringValue(deployKeyID(model.repository(), id))
+	model := deployKeyModel{Workspace: types.StringValue(workspace), Place: types.StringValue(place)}
+	model.ID = types.StringValue(deployKeyID(on.of(&model), id))
 	model.KeyID = types.Int64Value(id)
-	model.RepositoryUUID = nullIfEmpty(s.text("repository_uuid"))
+	model.PlaceUUID = nullIfEmpty(s.text(string(on) + "_uuid"))
 	if label, ok := s["label"].(string); ok {
 		model.Label = types.StringValue(label)
 	}
@@ -140,9 +140,9 @@ func (s foreignState) deployKey(diags *diag.Diagnostics) (deployKeyModel, bool) 
 	return model, true
 }
 
-// firstSlug prefers the spelling of the configuration, as long as it may be one.
-func firstSlug(attribute, inID string) string {
-	if bitbucket.IsSlugOrUUID(attribute) || !bitbucket.IsSlugOrUUID(inID) {
+// firstName prefers the spelling of the configuration, as long as it may be one.
+func (k placeKind) firstName(attribute, inID string) string {
+	if k.isName(attribute) || !k.isName(inID) {
 		return attribute
 	}
 	return inID

@@ -207,7 +207,7 @@ func TestAccDeployKey_hostileImports(t *testing.T) {
 	}
 	config := ""
 	for i, id := range ids {
-		if reference, ok := parseDeployKeyReference(id); ok {
+		if reference, ok := parseDeployKeyReference(onRepository, id); ok {
 			t.Errorf("%q is taken for %+v", id, reference)
 		}
 		name := fmt.Sprintf("key_%d", i)

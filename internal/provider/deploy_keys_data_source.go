@@ -7,6 +7,9 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 )
 
 var _ datasource.DataSourceWithConfigure = (*deployKeysDataSource)(nil)
@@ -25,38 +28,42 @@ func (d *deployKeysDataSource) Metadata(_ context.Context, req datasource.Metada
 }
 
 func (d *deployKeysDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
-	key := deployKeyDataSourceAttributes()
+	resp.Schema = deployKeysSchema(onRepository, "Reads all deploy keys of a repository, or of all repositories of a workspace or project, following every page. "+
+		"That costs one request for each repository with up to 100 keys, and to find the repositories one for each 100 of them.")
+}
+
+// deployKeysSchema is that of the data source for all keys of either kind of place.
+func deployKeysSchema(on placeKind, description string) schema.Schema {
+	key := deployKeyDataSourceAttributes(on)
 	key["workspace"] = schema.StringAttribute{
 		MarkdownDescription: "The workspace, as it is spelled above.",
 		Computed:            true,
 	}
-	key["repository"] = schema.StringAttribute{
-		MarkdownDescription: "Slug of the repository that the key is on; a `repository` above, as it is spelled there.",
-		Computed:            true,
+	key[string(on)] = schema.StringAttribute{
+		MarkdownDescription: map[placeKind]string{
+			onRepository: "Slug of the repository that the key is on; a `repository` above, as it is spelled there.",
+			onProject:    "Key of the project that the key is on.",
+		}[on],
+		Computed: true,
 	}
 	attributes := map[string]schema.Attribute{
 		"keys": schema.ListNestedAttribute{
-			MarkdownDescription: "Deploy keys that were found, sorted by `repository` and `key_id`.",
+			MarkdownDescription: "Deploy keys that were found, sorted by `" + string(on) + "` and `key_id`.",
 			Computed:            true,
 			NestedObject:        schema.NestedAttributeObject{Attributes: key},
 		},
 	}
-	for name, a := range searchAttributes {
+	for name, a := range searchAttributes(on) {
 		attributes[name] = schema.StringAttribute{MarkdownDescription: a.description, Required: a.required, Optional: !a.required, Validators: a.validators}
 	}
-	resp.Schema = schema.Schema{
-		MarkdownDescription: "Reads all deploy keys of a repository, or of all repositories of a workspace or project, following every page. " +
-			"That costs one request for each repository with up to 100 keys, and to find the repositories one for each 100 of them. " +
-			"A warning names the repositories whose keys the account may not see.\n\n" + searchScopes,
-		Attributes: attributes,
-	}
+	return schema.Schema{MarkdownDescription: description + " " + searchDescription(on), Attributes: attributes}
 }
 
 // deployKeyDataSourceAttributes describe one key that was read.
-func deployKeyDataSourceAttributes() map[string]schema.Attribute {
+func deployKeyDataSourceAttributes(on placeKind) map[string]schema.Attribute {
 	return map[string]schema.Attribute{
 		"id": schema.StringAttribute{
-			MarkdownDescription: "`workspace/repository/key_id`, as `terraform import` takes it.",
+			MarkdownDescription: "`workspace/" + string(on) + "/key_id`, as `terraform import` takes it.",
 			Computed:            true,
 		},
 		"key_id": schema.Int64Attribute{
@@ -69,7 +76,7 @@ func deployKeyDataSourceAttributes() map[string]schema.Attribute {
 			CustomType:          publicKeyType{},
 		},
 		"label": schema.StringAttribute{
-			MarkdownDescription: "Name shown for the key in the repository's settings.",
+			MarkdownDescription: "Name shown for the key in the " + string(on) + "'s settings.",
 			Computed:            true,
 		},
 		"comment": schema.StringAttribute{
@@ -96,8 +103,8 @@ func deployKeyDataSourceAttributes() map[string]schema.Attribute {
 			MarkdownDescription: "When the key was last used, in ISO 8601; null if never.",
 			Computed:            true,
 		},
-		"repository_uuid": schema.StringAttribute{
-			MarkdownDescription: "UUID of the repository, in braces.",
+		string(on) + "_uuid": schema.StringAttribute{
+			MarkdownDescription: "UUID of the " + string(on) + ", in braces.",
 			Computed:            true,
 		},
 	}
@@ -114,15 +121,20 @@ func (d *deployKeysDataSource) Read(ctx context.Context, req datasource.ReadRequ
 		return
 	}
 	defer d.data.noteRateLimit(&resp.Diagnostics)
-	model.Keys = []*deployKeyDataSourceModel{} // None is not null.
-	for key := range model.keys(ctx, d.data.client, &resp.Diagnostics) {
-		model.Keys = append(model.Keys, key)
+	model.Keys = model.sorted(ctx, onRepository, d.data.client, &resp.Diagnostics)
+	if !resp.Diagnostics.HasError() {
+		resp.Diagnostics.Append(resp.State.Set(ctx, &model)...)
 	}
-	if resp.Diagnostics.HasError() {
-		return
+}
+
+// sorted returns the keys that are wanted, by place and number. None is not null.
+func (s *deployKeySearch) sorted(ctx context.Context, on placeKind, client *bitbucket.Client, diags *diag.Diagnostics) []*deployKeyDataSourceModel {
+	keys := []*deployKeyDataSourceModel{}
+	for key := range s.keys(ctx, on, client, diags) {
+		keys = append(keys, key)
 	}
-	slices.SortFunc(model.Keys, func(a, b *deployKeyDataSourceModel) int {
-		return cmp.Or(cmp.Compare(a.Repository.ValueString(), b.Repository.ValueString()), cmp.Compare(a.KeyID.ValueInt64(), b.KeyID.ValueInt64()))
+	slices.SortFunc(keys, func(a, b *deployKeyDataSourceModel) int {
+		return cmp.Or(cmp.Compare(a.Place.ValueString(), b.Place.ValueString()), cmp.Compare(a.KeyID.ValueInt64(), b.KeyID.ValueInt64()))
 	})
-	resp.Diagnostics.Append(resp.State.Set(ctx, &model)...)
+	return keys
 }

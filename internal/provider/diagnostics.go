@@ -1,7 +1,6 @@
 package provider
 
 import (
-	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -22,37 +21,42 @@ type operation struct {
 	// summary is the same for every error of the operation, to search for it.
 	summary string
 	// asked completes "Bitbucket was asked to …", with the number of the key, if
-	// there is one yet, and the repository to fill in.
+	// there is one yet, and the place to fill in.
 	asked string
-	// scopes are those of an API token, oauth those of an OAuth consumer.
-	scopes, oauth string
-	// account is whose they must be, an administrator's of the repository if "".
-	account string
+	// scopes are those of an API token, oauth those of an OAuth consumer, and
+	// account is whose they must be. For deploy keys, scopes are those besides the
+	// administrator's, and the rest follows from the place.
+	scopes, oauth, account string
 	// writes tells that access tokens are refused.
 	writes bool
 }
-
-const oauthScopes = "repository and repository:admin"
 
 var (
 	createDeployKey = operation{
 		summary: "Unable to create deploy key",
 		asked:   "add a deploy key to %s",
-		scopes:  "admin:repository:bitbucket and write:ssh-key:bitbucket",
-		oauth:   oauthScopes,
+		scopes:  " and write:ssh-key:bitbucket",
 		writes:  true,
 	}
 	readDeployKey = operation{
 		summary: "Unable to read deploy key",
 		asked:   "read deploy key %d of %s",
-		scopes:  "admin:repository:bitbucket",
-		oauth:   oauthScopes,
 	}
 	listDeployKeys = operation{
 		summary: "Unable to list deploy keys",
 		asked:   "list the deploy keys of %s",
-		scopes:  "admin:repository:bitbucket",
-		oauth:   oauthScopes,
+	}
+	updateDeployKey = operation{
+		summary: "Unable to update deploy key",
+		asked:   "update deploy key %d of %s",
+		scopes:  " and write:ssh-key:bitbucket",
+		writes:  true,
+	}
+	deleteDeployKey = operation{
+		summary: "Unable to delete deploy key",
+		asked:   "delete deploy key %d of %s",
+		scopes:  ", write:ssh-key:bitbucket and delete:ssh-key:bitbucket",
+		writes:  true,
 	}
 	listRepositories = operation{
 		summary: "Unable to list repositories",
@@ -61,32 +65,40 @@ var (
 		oauth:   "repository",
 		account: "that can see the workspace",
 	}
-	updateDeployKey = operation{
-		summary: "Unable to update deploy key",
-		asked:   "update deploy key %d of %s",
-		scopes:  "admin:repository:bitbucket and write:ssh-key:bitbucket",
-		oauth:   oauthScopes,
-		writes:  true,
-	}
-	deleteDeployKey = operation{
-		summary: "Unable to delete deploy key",
-		asked:   "delete deploy key %d of %s",
-		scopes:  "admin:repository:bitbucket, write:ssh-key:bitbucket and delete:ssh-key:bitbucket",
-		oauth:   oauthScopes,
-		writes:  true,
+	listProjects = operation{
+		summary: "Unable to list projects",
+		asked:   "list the projects of %s",
+		scopes:  "read:project:bitbucket",
+		oauth:   "project",
+		account: "that can see the workspace",
 	}
 )
 
+// needs tells which credentials may carry it out.
+func (o operation) needs(on placeKind) string {
+	scopes, oauth, account := o.scopes, o.oauth, o.account
+	if account == "" {
+		scopes = fmt.Sprintf("admin:%s:bitbucket%s", on, o.scopes)
+		oauth = fmt.Sprintf("%s and %[1]s:admin", on)
+		account = fmt.Sprintf("that is an administrator of the %s", on)
+	}
+	return fmt.Sprintf("This needs an API token with the scopes %s (OAuth: %s), of an account %s.", scopes, oauth, account)
+}
+
 // addError reports that an operation failed on a key, 0 for none: what was asked,
 // what Bitbucket said, and what can be done now.
-func (o operation) addError(diags *diag.Diagnostics, repository bitbucket.Place, key int64, err error, more ...string) {
-	asked := fmt.Sprintf(o.asked, repository)
-	if key != 0 {
-		asked = fmt.Sprintf(o.asked, key, repository)
+func (o operation) addError(diags *diag.Diagnostics, place bitbucket.Place, key int64, err error, more ...string) {
+	name := place.String()
+	if place.Project != "" {
+		name = "project " + name
 	}
-	done, advice := maybeDone(err), o.advice(err)
+	asked := fmt.Sprintf(o.asked, name)
+	if key != 0 {
+		asked = fmt.Sprintf(o.asked, key, name)
+	}
+	done, advice := maybeDone(err), o.advice(kindOf(place), err)
 	if exists, ok := errors.AsType[*bitbucket.DeployKeyExistsError](err); ok {
-		done, advice = "", adoption(repository, &exists.Existing)
+		done, advice = "", adoption(place, &exists.Existing)
 	}
 	parts := append([]string{"Bitbucket was asked to " + asked + ".", describe(err), done, advice}, more...)
 	diags.AddError(o.summary, strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), "\n\n"))
@@ -137,16 +149,16 @@ func describe(err error) string {
 }
 
 // adoption tells how to manage a key that is there already.
-func adoption(repository bitbucket.Place, key *bitbucket.DeployKey) string {
-	id := deployKeyID(repository, key.ID)
-	return fmt.Sprintf("The repository has this key already: deploy key %d, label %q, added %q. To manage it, import it with this block and apply again:\n\n"+
-		"  import {\n    to = bitbucket_deploy_key.NAME\n    id = %q\n  }\n\nor with this command:\n\n  terraform import bitbucket_deploy_key.NAME %s\n\n"+
-		"If it is in the state already, then it was to be replaced by the same key with create_before_destroy. That cannot work, since Bitbucket takes a key once in a repository: "+
-		"remove create_before_destroy, so that the old one goes first.", key.ID, key.Label, key.CreatedOn, id, id)
+func adoption(place bitbucket.Place, key *bitbucket.DeployKey) string {
+	on, id := kindOf(place), deployKeyID(place, key.ID)
+	return fmt.Sprintf("The %[1]s has this key already: deploy key %[2]d, label %[3]q, added %[4]q. To manage it, import it with this block and apply again:\n\n"+
+		"  import {\n    to = %[5]s.NAME\n    id = %[6]q\n  }\n\nor with this command:\n\n  terraform import %[5]s.NAME %[6]s\n\n"+
+		"If it is in the state already, then it was to be replaced by the same key with create_before_destroy. That cannot work, since Bitbucket takes a key once in a %[1]s: "+
+		"remove create_before_destroy, so that the old one goes first.", on, key.ID, key.Label, key.CreatedOn, on.typeName(), id)
 }
 
 // advice tells what to do about an error.
-func (o operation) advice(err error) string {
+func (o operation) advice(on placeKind, err error) string {
 	refused, ok := errors.AsType[*bitbucket.Error](err)
 	switch {
 	case errors.Is(err, context.Canceled):
@@ -158,7 +170,7 @@ func (o operation) advice(err error) string {
 	case refused.Err != nil:
 		return adviceWithoutAnswer(refused)
 	}
-	scopes := fmt.Sprintf("This needs an API token with the scopes %s (OAuth: %s), of an account %s.", o.scopes, o.oauth, cmp.Or(o.account, "that is an administrator of the repository"))
+	scopes := o.needs(on)
 	adds := refused.Method == http.MethodPost
 	switch status := refused.Status; {
 	case status == http.StatusUnauthorized:
@@ -169,9 +181,9 @@ func (o operation) advice(err error) string {
 	case status == http.StatusForbidden:
 		return scopes
 	case status == http.StatusNotFound:
-		what := "the deploy key or its repository"
+		what := "the deploy key or its " + string(on)
 		if strings.HasSuffix(refused.Path, "/deploy-keys") {
-			what = "the repository"
+			what = "the " + string(on)
 		} else if !strings.Contains(refused.Path, "/deploy-keys/") {
 			what = "the workspace"
 		}
@@ -181,12 +193,12 @@ func (o operation) advice(err error) string {
 	case status >= 500:
 		return "Bitbucket failed. Try again later; https://bitbucket.status.atlassian.com tells of outages."
 	case status == http.StatusBadRequest && adds && refused.Recovery != nil:
-		return "If the repository has the key already, import it: terraform import ADDRESS WORKSPACE/REPOSITORY/KEY_ID."
+		return fmt.Sprintf("If the %s has the key already, import it: terraform import ADDRESS WORKSPACE/%s/KEY_ID.", on, strings.ToUpper(string(on)))
 	case status == http.StatusBadRequest && adds && !refused.Lost && refused.Says("already"):
-		return "This repository does not have the key, so a user account or a workspace does: Bitbucket takes a key there or on repositories, not both. " +
-			"Remove it there, or make another key for the repository."
+		return fmt.Sprintf("This %s does not have the key, so a user account or a workspace does: Bitbucket takes a key there or on repositories and projects, not both. "+
+			"Remove it there, or make another key for the %[1]s.", on)
 	case status >= 300 && status < 400:
-		return "The address has moved: the repository may have another name now, or something other than Bitbucket's API has answered. Check workspace, repository, base_url and the proxy (HTTPS_PROXY) between here and Bitbucket."
+		return "The address has moved: the " + string(on) + " may have another name now, or something other than Bitbucket's API has answered. Check workspace, " + string(on) + ", base_url and the proxy (HTTPS_PROXY) between here and Bitbucket."
 	case status < 300:
 		return elsewhere
 	}
@@ -224,33 +236,44 @@ func maybeDone(err error) string {
 }
 
 // stateKept ends an error about a key that is managed.
-const stateKept = "The key is still in the Terraform state. If the repository or its workspace was renamed, put the new name into the configuration " +
-	"(workspace, repository) and run \"terraform apply -refresh=false\" once. If it is gone for good, remove the key from the state with \"terraform state rm ADDRESS\"."
+func stateKept(place bitbucket.Place) string {
+	return fmt.Sprintf("The key is still in the Terraform state. If the %[1]s or its workspace was renamed, put the new name into the configuration "+
+		"(workspace, %[1]s) and run \"terraform apply -refresh=false\" once. If it is gone for good, remove the key from the state with \"terraform state rm ADDRESS\".", kindOf(place))
+}
 
 // warnRenamed says once for each repository that it has another name than the
-// configuration says.
+// configuration says. A project is not found under another name.
 func (d *providerData) warnRenamed(repository bitbucket.Place, key *bitbucket.DeployKey, diags *diag.Diagnostics) {
 	workspace, slug, ok := strings.Cut(key.Repository.FullName, "/")
 	same := func(configured, now string) bool { return isUUID(configured) || strings.EqualFold(configured, now) }
 	if !ok || same(repository.Workspace, workspace) && same(repository.Repository, slug) {
 		return
 	}
-	if _, warned := d.renamed.LoadOrStore(repository.String(), key.Repository.FullName); !warned {
+	repository.UUID = ""
+	if _, warned := d.renamed.LoadOrStore(repository, key.Repository.FullName); !warned {
 		diags.AddWarning("Repository has another name now", "The repository "+repository.String()+" is called "+strconv.Quote(key.Repository.FullName)+" now. Its deploy keys were found there, "+
 			"and stay what they are. Change workspace and repository in the configuration to the new name: that changes nothing at Bitbucket.")
 	}
 }
 
-// warnHidden says which repositories a search of many could not look into.
-func warnHidden(repositories []string, diags *diag.Diagnostics) {
-	if len(repositories) == 0 {
+// renamedTo is the name that warnRenamed has told.
+func (d *providerData) renamedTo(repository bitbucket.Place) (now any, renamed bool) {
+	repository.UUID = ""
+	return d.renamed.Load(repository)
+}
+
+// warnHidden says which repositories or projects a search of many could not look
+// into.
+func warnHidden(on placeKind, hidden []string, diags *diag.Diagnostics) {
+	if len(hidden) == 0 {
 		return
 	}
+	places := map[placeKind]string{onRepository: "repositories", onProject: "projects"}[on]
 	const most = 100
-	names := strings.Join(repositories[:min(len(repositories), most)], ", ")
-	if more := len(repositories) - most; more > 0 {
+	names := strings.Join(hidden[:min(len(hidden), most)], ", ")
+	if more := len(hidden) - most; more > 0 {
 		names += fmt.Sprintf(" and %d more", more)
 	}
-	diags.AddWarning("Deploy keys of some repositories are not included", fmt.Sprintf("Bitbucket lists these repositories (%d), but answered 403 or 404 when it was asked for their deploy keys: %s. "+
-		"The account must be an administrator of a repository to see its deploy keys.", len(repositories), names))
+	diags.AddWarning("Deploy keys of some "+places+" are not included", fmt.Sprintf("Bitbucket lists these %s (%d), but answered 403 or 404 when it was asked for their deploy keys: %s. "+
+		"The account must be an administrator of a %s to see its deploy keys.", places, len(hidden), names, on))
 }

@@ -39,7 +39,7 @@ func FuzzParseDeployKeyID(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		repository, id, ok := parseDeployKeyID(text)
+		repository, id, ok := parseDeployKeyID(onRepository, text)
 		if !ok {
 			return
 		}

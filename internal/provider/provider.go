@@ -60,7 +60,7 @@ type providerData struct {
 	warnUnconfigured sync.Once
 	// warnNearLimit lets one request of many say that few are left.
 	warnNearLimit sync.Once
-	// renamed has the names of repositories that have another one now, which was
+	// renamed has the new names of repositories, by the old ones, which were
 	// reported.
 	renamed sync.Map
 
@@ -234,11 +234,16 @@ func durationOrDefault(value types.String, otherwise time.Duration) time.Duratio
 }
 
 func (p *bitbucketProvider) Resources(context.Context) []func() resource.Resource {
-	return []func() resource.Resource{newDeployKeyResource}
+	return []func() resource.Resource{newDeployKeyResource, newProjectDeployKeyResource}
 }
 
 func (p *bitbucketProvider) DataSources(context.Context) []func() datasource.DataSource {
-	return []func() datasource.DataSource{newDeployKeyDataSource, newDeployKeysDataSource}
+	return []func() datasource.DataSource{
+		newDeployKeyDataSource,
+		newDeployKeysDataSource,
+		newProjectDeployKeyDataSource,
+		newProjectDeployKeysDataSource,
+	}
 }
 
 // Functions are there without a configuration: they ask nobody.
@@ -248,7 +253,7 @@ func (p *bitbucketProvider) Functions(context.Context) []func() function.Functio
 
 // ListResources returns what "terraform query" finds.
 func (p *bitbucketProvider) ListResources(context.Context) []func() list.ListResource {
-	return []func() list.ListResource{newDeployKeyListResource}
+	return []func() list.ListResource{newDeployKeyListResource, newProjectDeployKeyListResource}
 }
 
 // configuredData is what Configure of a resource or data source was handed, nil

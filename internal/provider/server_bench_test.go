@@ -37,7 +37,7 @@ func BenchmarkPlan(b *testing.B) {
 
 	schema := schemas.ResourceSchemas["bitbucket_deploy_key"]
 	config := map[string]string{"workspace": "acme", "repository": "website", "key": keys[0].Key + " ci@example.com\n", "label": "Deployment"}
-	var model deployKeyAttributes
+	var model deployKeyModel
 	model.flatten(bitbucket.Place{Workspace: "acme", Repository: "website"}, &keys[0])
 	state := map[string]string{
 		"id": model.ID.ValueString(), "key_id": strconv.FormatInt(keys[0].ID, 10), "comment": "ci@example.com", "key_type": model.KeyType.ValueString(),

@@ -217,9 +217,27 @@ func fingerprintValidator() validator.String {
 	return stringvalidator.RegexMatches(fingerprintPattern, "must be a fingerprint as ssh-keygen -l prints it: SHA256:…")
 }
 
-// projectKeyPattern is what Bitbucket makes of any spelling of a project's key.
-// Its filter finds nothing under another one.
-var projectKeyPattern = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
+// projectKeyValidator allows the key of a project.
+type projectKeyValidator struct{}
+
+// Description says what is allowed, in words for logs and documentation.
+func (projectKeyValidator) Description(context.Context) string {
+	return "must be the key of a project as Bitbucket shows it, in capitals"
+}
+
+// MarkdownDescription is the same.
+func (v projectKeyValidator) MarkdownDescription(ctx context.Context) string {
+	return v.Description(ctx)
+}
+
+// ValidateString reports anything else.
+func (projectKeyValidator) ValidateString(_ context.Context, req validator.StringRequest, resp *validator.StringResponse) {
+	if req.ConfigValue.IsNull() || req.ConfigValue.IsUnknown() || bitbucket.IsProjectKey(req.ConfigValue.ValueString()) {
+		return
+	}
+	resp.Diagnostics.AddAttributeError(req.Path, "Invalid "+req.Path.String(), "Expected the key of a project as Bitbucket shows it, in capitals, for example \"WEB\" in "+
+		"bitbucket.org/my-workspace/workspace/projects/WEB.")
+}
 
 // holdsUserInfo tells whether a URL may hold a user name or password.
 func holdsUserInfo(raw string) bool {
