@@ -12,8 +12,11 @@ import (
 // tokenPath is where OAuth consumers get their tokens.
 const tokenPath = "/site/oauth2/access_token"
 
-// oauthScopes is what an issued token may do.
-var oauthScopes = []string{"repository", "repository:admin"}
+// OAuth's scopes for deploy keys, all of which an issued token has.
+var (
+	repositoryScopes = []string{"repository", "repository:admin"}
+	projectScopes    = []string{"project", "project:admin"}
+)
 
 // access is who may use the emulator.
 type access struct {
@@ -29,7 +32,7 @@ type login struct{ name, secret string }
 // credential is what is known about an accepted token.
 type credential struct {
 	scopes      []string  // scopes is empty for all of them.
-	accessToken bool      // accessToken may read deploy keys only.
+	accessToken bool      // accessToken may only read the deploy keys of repositories.
 	expires     time.Time // expires is zero for never.
 }
 
@@ -69,8 +72,8 @@ func (e *Emulator) AllowBearer(token string, scopes ...string) {
 	e.access.bearer[token] = credential{scopes: slices.Clone(scopes)}
 }
 
-// AllowAccessToken accepts a repository access token, which Bitbucket lets read
-// deploy keys but not add, update or delete them.
+// AllowAccessToken accepts an access token, which Bitbucket lets read the deploy
+// keys of repositories, but not add, update or delete them.
 func (e *Emulator) AllowAccessToken(token string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -104,7 +107,7 @@ func (e *Emulator) admit(c call, needed scopes) (reply, bool) {
 	switch {
 	case !ok:
 		return answer, false
-	case granted.accessToken && c.Method != http.MethodGet:
+	case granted.accessToken && c.Method != http.MethodGet && !c.isAboutProjects():
 		return wrongMechanism(), false
 	case len(granted.scopes) == 0:
 		return reply{}, true
@@ -118,11 +121,14 @@ func (e *Emulator) admit(c call, needed scopes) (reply, bool) {
 	return reply{}, true
 }
 
-// authenticate finds the credential that c carries. To somebody anonymous a
-// private repository does not exist.
+// authenticate finds the credential that c carries. To somebody anonymous
+// whatever is private does not exist.
 func (e *Emulator) authenticate(c call) (credential, reply, bool) {
 	authorization := c.Header.Get("Authorization")
-	if authorization == "" {
+	switch {
+	case authorization == "" && c.isAboutProjects():
+		return credential{}, projectNotFound(), false
+	case authorization == "":
 		return credential{}, repositoryNotFound(), false
 	}
 	if e.access.open {
@@ -159,15 +165,18 @@ func (s scopes) among(granted []string) []string {
 
 // keyScopes are the scopes for a method on deploy keys: those of API tokens do
 // not imply one another.
-func keyScopes(method string) scopes {
-	const admin = "admin:repository:bitbucket"
+func (p place) keyScopes(method string) scopes {
+	admin, oauth := "admin:repository:bitbucket", repositoryScopes
+	if p.project != "" {
+		admin, oauth = "admin:project:bitbucket", projectScopes
+	}
 	switch method {
 	case http.MethodPost, http.MethodPut:
-		return scopes{[]string{admin, "write:ssh-key:bitbucket"}, oauthScopes}
+		return scopes{[]string{admin, "write:ssh-key:bitbucket"}, oauth}
 	case http.MethodDelete:
-		return scopes{[]string{admin, "delete:ssh-key:bitbucket"}, oauthScopes}
+		return scopes{[]string{admin, "delete:ssh-key:bitbucket"}, oauth}
 	default:
-		return scopes{[]string{admin}, oauthScopes}
+		return scopes{[]string{admin}, oauth}
 	}
 }
 
@@ -211,7 +220,7 @@ func (e *Emulator) issueToken(c call) reply {
 	e.access.bearer[token] = credential{expires: e.clock().Add(time.Duration(client.expiresIn) * time.Second)}
 	return jsonReply(http.StatusOK, map[string]any{
 		"access_token": token,
-		"scope":        strings.Join(oauthScopes, " "),
+		"scope":        strings.Join(slices.Concat(repositoryScopes, projectScopes), " "),
 		"expires_in":   client.expiresIn,
 		"token_type":   "bearer",
 		"state":        "client_credentials",

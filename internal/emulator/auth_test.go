@@ -137,7 +137,7 @@ func TestConsumer(t *testing.T) {
 	}
 	delete(token, "access_token")
 	if want := map[string]any{
-		"scope": "repository repository:admin", "expires_in": 60.0, "token_type": "bearer", "state": "client_credentials",
+		"scope": "repository repository:admin project project:admin", "expires_in": 60.0, "token_type": "bearer", "state": "client_credentials",
 	}; got.status != 200 || !reflect.DeepEqual(token, want) {
 		t.Errorf("%d %v", got.status, token)
 	}

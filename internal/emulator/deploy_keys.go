@@ -36,73 +36,104 @@ type keyInput struct {
 	Label *string `json:"label"`
 }
 
-// deployKeys answers requests for a repository's keys.
-func (e *Emulator) deployKeys(c call, workspace, slug string) reply {
+// place is where deploy keys are asked for: a repository or a project.
+type place struct{ workspace, repository, project string }
+
+// keyring is the deploy keys of a place, which is embedded in each of them.
+type keyring struct {
+	keys       *[]DeployKey
+	repository *repositoryBody // repository is nil for those of a project.
+	project    *projectBody    // project is nil for those of a repository.
+}
+
+// deployKeys answers requests for all keys of a place.
+func (e *Emulator) deployKeys(c call, at place) reply {
 	if c.Method != http.MethodGet && c.Method != http.MethodPost {
 		return methodNotAllowed(http.MethodGet, http.MethodPost)
 	}
-	if answer, ok := e.admit(c, keyScopes(c.Method)); !ok {
+	if answer, ok := e.admit(c, at.keyScopes(c.Method)); !ok {
 		return answer
 	}
-	at, repository, answer := e.administered(workspace, slug)
+	ring, answer := e.administered(c, at)
 	switch {
-	case repository == nil:
+	case ring == nil:
 		return answer
 	case c.Method == http.MethodPost:
-		return e.addKey(c, at, repository)
+		return e.addKey(c, ring)
 	default:
-		return listKeys(c, at, repository)
+		return ring.list(c)
 	}
 }
 
-// deployKey answers requests for one key.
-func (e *Emulator) deployKey(c call, workspace, slug string, id int64) reply {
-	switch c.Method {
-	case http.MethodGet, http.MethodPut, http.MethodDelete:
-	default:
-		return methodNotAllowed(http.MethodGet, http.MethodPut, http.MethodDelete)
+// deployKey answers requests for one key. Those of projects cannot be changed.
+func (e *Emulator) deployKey(c call, at place, id int64) reply {
+	methods := []string{http.MethodGet, http.MethodPut, http.MethodDelete}
+	if at.project != "" {
+		methods = []string{http.MethodGet, http.MethodDelete}
 	}
-	if answer, ok := e.admit(c, keyScopes(c.Method)); !ok {
+	if !slices.Contains(methods, c.Method) {
+		return methodNotAllowed(methods...)
+	}
+	if answer, ok := e.admit(c, at.keyScopes(c.Method)); !ok {
 		return answer
 	}
-	at, repository, answer := e.administered(workspace, slug)
-	if repository == nil {
+	ring, answer := e.administered(c, at)
+	if ring == nil {
 		return answer
 	}
-	i := repository.index(id)
+	keys := *ring.keys
+	i := index(keys, id)
 	switch {
 	case i < 0:
 		return keyNotFound()
 	case c.Method == http.MethodDelete:
-		repository.DeployKeys = slices.Delete(repository.DeployKeys, i, i+1)
+		*ring.keys = slices.Delete(keys, i, i+1)
 		e.save()
 		return reply{status: http.StatusNoContent}
 	case c.Method == http.MethodPut:
-		if answer, ok := e.updateKey(c, &repository.DeployKeys[i]); !ok {
+		if answer, ok := e.updateKey(c, &keys[i]); !ok {
 			return answer
 		}
 	}
-	return jsonReply(http.StatusOK, represent(c, at, repository, repository.DeployKeys[i]))
+	return jsonReply(http.StatusOK, ring.represent(keys[i]))
 }
 
-// administered looks up a repository whose keys may be seen; without one, the
-// reply is the 403 or 404 to give.
-func (e *Emulator) administered(workspace, slug string) (*Workspace, *Repository, reply) {
-	at, repository := e.held.find(workspace, slug)
-	switch {
-	case repository != nil && repository.Permission != PermissionAdmin:
-		return nil, nil, notAdministrator()
-	case repository != nil:
-		return at, repository, reply{}
-	case at == nil && workspace != anyWorkspace:
-		return nil, nil, workspaceNotFound(workspace)
-	default:
-		return nil, nil, repositoryNotFound()
+// administered looks up the keys of a place if they may be seen; without them,
+// the reply is the 403 or 404 to give.
+func (e *Emulator) administered(c call, at place) (*keyring, reply) {
+	if at.project != "" {
+		return e.administeredProject(c, at)
 	}
+	workspace, repository := e.held.find(at.workspace, at.repository)
+	switch {
+	case workspace == nil && at.workspace != anyWorkspace:
+		return nil, workspaceNotFound(at.workspace)
+	case repository == nil:
+		return nil, repositoryNotFound()
+	case repository.Permission != PermissionAdmin:
+		return nil, notAdministrator()
+	}
+	inside := embed(c, workspace, repository)
+	return &keyring{keys: &repository.DeployKeys, repository: &inside}, reply{}
+}
+
+// administeredProject is administered for projects.
+func (e *Emulator) administeredProject(c call, at place) (*keyring, reply) {
+	workspace, project := e.held.findProject(at.workspace, at.project)
+	switch {
+	case workspace == nil:
+		return nil, workspaceNotFound(at.workspace)
+	case project == nil:
+		return nil, projectNotFound()
+	case project.Permission != PermissionAdmin:
+		return nil, notAdministrator()
+	}
+	inside := embedProject(c, workspace, project)
+	return &keyring{keys: &project.DeployKeys, project: &inside}, reply{}
 }
 
 // addKey carries out a POST.
-func (e *Emulator) addKey(c call, at *Workspace, repository *Repository) reply {
+func (e *Emulator) addKey(c call, ring *keyring) reply {
 	var input keyInput
 	if err := json.Unmarshal(c.body, &input); err != nil {
 		return badRequest()
@@ -114,21 +145,25 @@ func (e *Emulator) addKey(c call, at *Workspace, repository *Repository) reply {
 	if !ok {
 		return e.keyInvalid()
 	}
-	if slices.ContainsFunc(repository.DeployKeys, func(key DeployKey) bool { return key.Key == material }) {
-		return e.keyTaken()
+	if slices.ContainsFunc(*ring.keys, func(key DeployKey) bool { return key.Key == material }) {
+		return e.keyTaken(ring.kind())
 	}
 	key := DeployKey{Key: material, Comment: comment}
 	if input.Label != nil {
 		key.Label = strings.TrimSpace(*input.Label)
 	}
-	return jsonReply(http.StatusOK, represent(c, at, repository, e.add(repository, key)))
+	added := ring.represent(e.add(ring.keys, key))
+	if ring.project != nil {
+		added.Links["self"] = link{added.Links["self"].Href + "/"} // Only here, as documented.
+	}
+	return jsonReply(http.StatusOK, added)
 }
 
-// add gives key its id and date, and keeps it.
-func (e *Emulator) add(repository *Repository, key DeployKey) DeployKey {
+// add gives key its id and date, and keeps it with the others.
+func (e *Emulator) add(keys *[]DeployKey, key DeployKey) DeployKey {
 	key.ID, key.CreatedOn = e.nextID, e.now()
 	e.nextID++
-	repository.DeployKeys = append(repository.DeployKeys, key)
+	*keys = append(*keys, key)
 	e.save()
 	return key
 }
@@ -176,17 +211,18 @@ type link struct {
 	Href string `json:"href"`
 }
 
-// keyBody is a deploy key as the live API sends it.
+// keyBody is a deploy key as the live API sends it, of a repository or a project.
 type keyBody struct {
-	ID         int64          `json:"id"`
-	Key        string         `json:"key"`
-	Label      string         `json:"label"`
-	Type       string         `json:"type"`
-	CreatedOn  string         `json:"created_on"`
-	Repository repositoryBody `json:"repository"`
-	Links      links          `json:"links"`
-	LastUsed   *string        `json:"last_used"`
-	Comment    string         `json:"comment"`
+	ID         int64           `json:"id"`
+	Key        string          `json:"key"`
+	Label      string          `json:"label"`
+	Type       string          `json:"type"`
+	CreatedOn  string          `json:"created_on"`
+	Repository *repositoryBody `json:"repository,omitempty"`
+	Project    *projectBody    `json:"project,omitempty"`
+	Links      links           `json:"links"`
+	LastUsed   *string         `json:"last_used"`
+	Comment    string          `json:"comment"`
 }
 
 // repositoryBody is a repository embedded in a deploy key.
@@ -198,20 +234,35 @@ type repositoryBody struct {
 	UUID     string `json:"uuid"`
 }
 
-// represent is key as c sees it: all links lead to the host that was asked.
-func represent(c call, at *Workspace, repository *Repository, key DeployKey) keyBody {
-	inside := embed(c, at, repository)
-	return keyBody{
+// represent is one of the keys as the client sees it: all links lead to the host
+// that was asked.
+func (k *keyring) represent(key DeployKey) keyBody {
+	body := keyBody{
 		ID:         key.ID,
 		Key:        key.Key,
 		Label:      key.Label,
-		Type:       "deploy_key",
 		CreatedOn:  key.CreatedOn,
-		Repository: inside,
-		Links:      links{"self": {inside.Links["self"].Href + "/deploy-keys/" + strconv.FormatInt(key.ID, 10)}},
+		Repository: k.repository,
+		Project:    k.project,
 		LastUsed:   key.LastUsed,
 		Comment:    key.Comment,
 	}
+	var place links
+	if k.project != nil {
+		body.Type, place = "project_deploy_key", k.project.Links
+	} else {
+		body.Type, place = "deploy_key", k.repository.Links
+	}
+	body.Links = links{"self": {place["self"].Href + "/deploy-keys/" + strconv.FormatInt(key.ID, 10)}}
+	return body
+}
+
+// kind is what the keys are on, in a word.
+func (k *keyring) kind() string {
+	if k.project != nil {
+		return "project"
+	}
+	return "repository"
 }
 
 // embed is repository as c sees it inside of something else.
@@ -239,11 +290,9 @@ func (c call) origin() string {
 	return "http://" + c.Host
 }
 
-// listKeys carries out a GET of a repository's keys.
-func listKeys(c call, at *Workspace, repository *Repository) reply {
-	list, refused := paged(c, len(repository.DeployKeys), func(i int) keyBody {
-		return represent(c, at, repository, repository.DeployKeys[i])
-	})
+// list carries out a GET of all keys.
+func (k *keyring) list(c call) reply {
+	list, refused := paged(c, len(*k.keys), func(i int) keyBody { return k.represent((*k.keys)[i]) })
 	if list == nil {
 		return refused
 	}

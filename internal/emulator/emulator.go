@@ -6,15 +6,20 @@
 // different certainty.
 //
 // Documented by Atlassian:
-//   - the endpoints, the fields of a deploy key, the splitting of a comment;
+//   - the endpoints, the fields of a deploy key, the splitting of a comment; keys
+//     of projects have no PUT;
 //   - POST and PUT answer 200 and DELETE 204;
-//   - the same key on two repositories is allowed, PUT keeps the key and
-//     changes label and comment ([PUTDocumented]);
-//   - workspaces and repositories by slug or {uuid}, %7B%7D as any workspace;
+//   - the same key on two repositories or projects is allowed, PUT keeps the key
+//     and changes label and comment ([PUTDocumented]);
+//   - workspaces and repositories by slug or {uuid}, %7B%7D as any workspace of a
+//     repository; projects by their key;
 //   - the page envelope, pagelen 10 by default and 100 at most;
 //   - the repositories of a workspace, those that may be read; q with
 //     project.key = "…", and fields, which leaves out what is not named;
-//   - the scopes of each operation, access tokens that cannot change keys;
+//   - the projects of a workspace, of which none with repositories is removed;
+//   - self ends in a slash where a POST of a project's key is answered;
+//   - the scopes of each operation, access tokens that cannot change the keys of
+//     repositories;
 //   - key types and RSA keys of at least 2048 bits;
 //   - X-RateLimit-Limit and X-RateLimit-NearLimit, sent when asked to.
 //
@@ -33,7 +38,11 @@
 //   - the answers to an unknown id, a wrong method, a body that is not JSON and
 //     a bad gateway, the HTML of pages, and the text "Invalid SSH key.";
 //   - unescaped braces get the 404 of an unknown route;
-//   - access tokens can read deploy keys;
+//   - access tokens can read deploy keys, and change those of projects;
+//   - projects: the rules and texts of repositories, with "project" for a key that
+//     is there already, ids from the same counter, and slashes as for them;
+//   - "Project not found", which is also what somebody anonymous gets, and that
+//     the case of a project's key counts;
 //   - any Content-Type is taken for JSON;
 //   - the shape of an invalid key's 400 equals that of a duplicate's, the
 //     shape of a modified key's 400 is the standard envelope;
@@ -43,15 +52,16 @@
 //   - pagelen 0 is refused, a page past the end is empty;
 //   - scopes are checked before the repository is looked up;
 //   - the scope for a list of repositories is read:repository:bitbucket, which
-//     admin:repository:bitbucket does not include;
-//   - repositories are listed in the order in which they were made, and the link
-//     to the next page keeps q and fields;
-//   - other filters get a 400; sort, role and fields with + or - do nothing;
-//   - "Forbidden" for the keys of a repository that may only be read
+//     admin:repository:bitbucket does not include, for projects accordingly;
+//   - repositories and projects are listed in the order in which they were made,
+//     and the link to the next page keeps q and fields;
+//   - other filters get a 400; sort, role, fields with + or - and q for projects
+//     do nothing;
+//   - "Forbidden" for the keys of a repository or project that may only be read
 //     ([PermissionRead]);
 //   - the reply to a wrong OAuth client, and that an OAuth consumer's token may
 //     change deploy keys;
-//   - a renamed repository is not redirected;
+//   - a renamed repository or project is not redirected;
 //   - the Date of a reply and created_on are by the same clock;
 //   - a used-up rate limit refuses whatever comes, requests for tokens too;
 //   - [PUTLabelOnly], which nobody has seen, for a PUT without the key.
@@ -160,6 +170,11 @@ type call struct {
 	body []byte
 }
 
+// isAboutProjects tells whether c is for projects or what is on them.
+func (c call) isAboutProjects() bool {
+	return strings.HasPrefix(c.path, "/2.0/workspaces/")
+}
+
 // ServeHTTP answers a request as Bitbucket Cloud would, unless a fault says
 // otherwise.
 func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -238,16 +253,15 @@ func (e *Emulator) decide(c call) reply {
 // carryOut routes c by its path as sent, so that an escaped slash never makes
 // two segments out of one.
 func (e *Emulator) carryOut(c call) reply {
-	const repositories = "/2.0/repositories/"
 	switch {
 	case c.path == tokenPath:
 		return e.issueToken(c)
 	case !strings.HasPrefix(c.path, "/2.0/"):
 		return htmlNotFound()
-	case !strings.HasPrefix(c.path, repositories) || strings.ContainsAny(c.path, "{}"):
+	case strings.ContainsAny(c.path, "{}"):
 		return routeNotFound()
 	}
-	segments := strings.Split(strings.TrimPrefix(c.path, repositories), "/")
+	segments := strings.Split(strings.TrimPrefix(c.path, "/2.0/"), "/")
 	for i, segment := range segments {
 		unescaped, err := url.PathUnescape(segment)
 		if err != nil {
@@ -255,18 +269,51 @@ func (e *Emulator) carryOut(c call) reply {
 		}
 		segments[i] = unescaped
 	}
+	switch collection, below := segments[0], segments[1:]; collection {
+	case "repositories":
+		return e.routeRepositories(c, below)
+	case "workspaces":
+		return e.routeProjects(c, below)
+	}
+	return routeNotFound()
+}
+
+// routeRepositories routes c by what is below /2.0/repositories.
+func (e *Emulator) routeRepositories(c call, segments []string) reply {
 	if len(segments) == 1 || len(segments) == 2 && segments[1] == "" {
 		return e.repositories(c, segments[0])
 	}
-	if len(segments) < 3 || len(segments) > 4 || segments[0] == "" || segments[1] == "" || segments[2] != "deploy-keys" {
+	if len(segments) < 3 || segments[0] == "" || segments[1] == "" || segments[2] != "deploy-keys" {
 		return routeNotFound()
 	}
-	if len(segments) == 3 || segments[3] == "" {
-		return e.deployKeys(c, segments[0], segments[1])
+	return e.routeDeployKeys(c, place{workspace: segments[0], repository: segments[1]}, segments[3:])
+}
+
+// routeProjects routes c by what is below /2.0/workspaces.
+func (e *Emulator) routeProjects(c call, segments []string) reply {
+	if len(segments) < 2 || segments[0] == "" || segments[1] != "projects" {
+		return routeNotFound()
 	}
-	id, err := strconv.ParseUint(segments[3], 10, 63)
+	if len(segments) == 2 || len(segments) == 3 && segments[2] == "" {
+		return e.projects(c, segments[0])
+	}
+	if len(segments) < 4 || segments[2] == "" || segments[3] != "deploy-keys" {
+		return routeNotFound()
+	}
+	return e.routeDeployKeys(c, place{workspace: segments[0], project: segments[2]}, segments[4:])
+}
+
+// routeDeployKeys routes c by what is below the deploy keys of a place.
+func (e *Emulator) routeDeployKeys(c call, at place, segments []string) reply {
+	if len(segments) == 0 || len(segments) == 1 && segments[0] == "" {
+		return e.deployKeys(c, at)
+	}
+	if len(segments) > 1 {
+		return routeNotFound()
+	}
+	id, err := strconv.ParseUint(segments[0], 10, 63)
 	if err != nil {
 		return htmlNotFound()
 	}
-	return e.deployKey(c, segments[0], segments[1], int64(id))
+	return e.deployKey(c, at, int64(id))
 }

@@ -56,7 +56,12 @@ func repositoryNotFound() reply {
 		"If you think this repository exists and you have access, make sure you are authenticated.")
 }
 
-// notAdministrator answers somebody who may read the repository only.
+// projectNotFound is the same for projects.
+func projectNotFound() reply {
+	return refusal(http.StatusNotFound, "Project not found")
+}
+
+// notAdministrator answers somebody who may only read the repository or project.
 func notAdministrator() reply {
 	return refusal(http.StatusForbidden, "Forbidden")
 }
@@ -66,7 +71,7 @@ func workspaceNotFound(workspace string) reply {
 	return refusal(http.StatusNotFound, fmt.Sprintf("No workspace with identifier '%s'.", workspace))
 }
 
-// keyNotFound differs from a missing repository in its message only.
+// keyNotFound differs from a missing repository or project in its message only.
 func keyNotFound() reply {
 	return refusal(http.StatusNotFound, "Deploy key not found")
 }
@@ -154,9 +159,9 @@ func (e *Emulator) keyRefused(message string) reply {
 	return jsonReply(http.StatusBadRequest, map[string][]fieldError{"key": {{Message: message}}})
 }
 
-// keyTaken is the refusal of a key that the repository already has.
-func (e *Emulator) keyTaken() reply {
-	return e.keyRefused("Someone has already added that access key to this repository.")
+// keyTaken is the refusal of a key that the repository or project already has.
+func (e *Emulator) keyTaken(kind string) reply {
+	return e.keyRefused("Someone has already added that access key to this " + kind + ".")
 }
 
 // keyInvalid is the refusal of anything that is no acceptable public key.

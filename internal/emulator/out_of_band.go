@@ -10,43 +10,79 @@ import (
 // access it is not logged, takes slugs and uuids in any case, and panics on an
 // unknown repository, which is a mistake in a test.
 func (e *Emulator) DeployKeys(workspace, repository string) []DeployKey {
+	return e.keysOf(place{workspace: workspace, repository: repository})
+}
+
+// ProjectDeployKeys returns a project's keys. Projects have but one name, their
+// key as it is written.
+func (e *Emulator) ProjectDeployKeys(workspace, project string) []DeployKey {
+	return e.keysOf(place{workspace: workspace, project: project})
+}
+
+func (e *Emulator) keysOf(at place) []DeployKey {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	_, found := e.must(workspace, repository)
-	return cloneKeys(found.DeployKeys)
+	return cloneKeys(*e.mustKeys(at))
 }
 
 // AddDeployKey adds a key as somebody else would, without checking it: a test
 // may want what Bitbucket refuses today and accepted once.
 func (e *Emulator) AddDeployKey(workspace, repository, key, label string) DeployKey {
+	return e.addTo(place{workspace: workspace, repository: repository}, key, label)
+}
+
+// AddProjectDeployKey is AddDeployKey for projects.
+func (e *Emulator) AddProjectDeployKey(workspace, project, key, label string) DeployKey {
+	return e.addTo(place{workspace: workspace, project: project}, key, label)
+}
+
+func (e *Emulator) addTo(at place, key, label string) DeployKey {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	_, found := e.must(workspace, repository)
 	material, comment := splitKey(key)
-	return e.add(found, DeployKey{Key: material, Comment: comment, Label: label})
+	return e.add(e.mustKeys(at), DeployKey{Key: material, Comment: comment, Label: label})
 }
 
 // EditDeployKey changes a key in place, in ways that the API may not offer.
 // The function must not call the emulator; an unknown id panics.
 func (e *Emulator) EditDeployKey(workspace, repository string, id int64, edit func(*DeployKey)) {
+	e.editOf(place{workspace: workspace, repository: repository}, id, edit)
+}
+
+// EditProjectDeployKey is EditDeployKey for projects.
+func (e *Emulator) EditProjectDeployKey(workspace, project string, id int64, edit func(*DeployKey)) {
+	e.editOf(place{workspace: workspace, project: project}, id, edit)
+}
+
+func (e *Emulator) editOf(at place, id int64, edit func(*DeployKey)) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	_, found := e.must(workspace, repository)
-	key := found.DeployKeys[found.mustIndex(id)].clone()
+	keys := *e.mustKeys(at)
+	i := mustIndex(keys, id)
+	key := keys[i].clone()
 	edit(&key)
-	found.DeployKeys[found.mustIndex(id)] = key.clone()
-	sortKeys(found.DeployKeys)
+	keys[i] = key.clone()
+	sortKeys(keys)
 	e.nextID = max(e.nextID, key.ID+1)
 	e.save()
 }
 
 // RemoveDeployKey removes a key as somebody else would; an unknown id panics.
 func (e *Emulator) RemoveDeployKey(workspace, repository string, id int64) {
+	e.removeFrom(place{workspace: workspace, repository: repository}, id)
+}
+
+// RemoveProjectDeployKey is RemoveDeployKey for projects.
+func (e *Emulator) RemoveProjectDeployKey(workspace, project string, id int64) {
+	e.removeFrom(place{workspace: workspace, project: project}, id)
+}
+
+func (e *Emulator) removeFrom(at place, id int64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	_, found := e.must(workspace, repository)
-	i := found.mustIndex(id)
-	found.DeployKeys = slices.Delete(found.DeployKeys, i, i+1)
+	keys := e.mustKeys(at)
+	i := mustIndex(*keys, id)
+	*keys = slices.Delete(*keys, i, i+1)
 	e.save()
 }
 
@@ -87,8 +123,8 @@ func (e *Emulator) RenameWorkspace(workspace, slug string) {
 	e.save()
 }
 
-// MoveRepository transfers a repository to another workspace. It keeps its uuid
-// and its keys.
+// MoveRepository transfers a repository to another workspace, to the project there
+// that has the key of its present one. It keeps its uuid and its keys.
 func (e *Emulator) MoveRepository(workspace, repository, to string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -96,6 +132,7 @@ func (e *Emulator) MoveRepository(workspace, repository, to string) {
 	moved, target := *found, e.mustWorkspace(to)
 	at.Repositories = slices.DeleteFunc(at.Repositories, func(r Repository) bool { return r.UUID == moved.UUID })
 	target.Repositories = append(target.Repositories, moved)
+	e.nextID = e.held.complete(e.nextID, e.now())
 	e.save()
 }
 
@@ -106,6 +143,54 @@ func (e *Emulator) AddRepository(workspace string, repository Repository) {
 	at := e.mustWorkspace(workspace)
 	repository.DeployKeys = cloneKeys(repository.DeployKeys)
 	at.Repositories = append(at.Repositories, repository)
+	e.nextID = e.held.complete(e.nextID, e.now())
+	e.save()
+}
+
+// SetProjectPermission chooses what the credentials may do with a project.
+func (e *Emulator) SetProjectPermission(workspace, project string, permission Permission) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	_, found := e.mustProject(workspace, project)
+	found.Permission = permission
+	e.save()
+}
+
+// RemoveProject removes a project with its keys. One that still has repositories
+// panics: Bitbucket removes none of those.
+func (e *Emulator) RemoveProject(workspace, project string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	at, _ := e.mustProject(workspace, project)
+	if slices.ContainsFunc(at.Repositories, func(r Repository) bool { return r.Project == project }) {
+		panic(fmt.Sprintf("emulator: project %s/%s has repositories", workspace, project))
+	}
+	at.Projects = slices.DeleteFunc(at.Projects, func(p Project) bool { return p.Key == project })
+	e.save()
+}
+
+// RenameProject gives a project another key. It keeps its name, uuid, deploy keys
+// and repositories, and the old key is not redirected: it answers 404.
+func (e *Emulator) RenameProject(workspace, project, key string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	at, found := e.mustProject(workspace, project)
+	found.Key = key
+	for i := range at.Repositories {
+		if repository := &at.Repositories[i]; repository.Project == project {
+			repository.Project = key
+		}
+	}
+	e.save()
+}
+
+// AddProject makes a project.
+func (e *Emulator) AddProject(workspace string, project Project) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	at := e.mustWorkspace(workspace)
+	project.DeployKeys = cloneKeys(project.DeployKeys)
+	at.Projects = append(at.Projects, project)
 	e.nextID = e.held.complete(e.nextID, e.now())
 	e.save()
 }
@@ -128,11 +213,30 @@ func (e *Emulator) must(workspace, repository string) (*Workspace, *Repository) 
 	return at, found
 }
 
+// mustProject looks a project up for a test that knows that it exists.
+func (e *Emulator) mustProject(workspace, project string) (*Workspace, *Project) {
+	at, found := e.held.findProject(workspace, project)
+	if found == nil {
+		panic(fmt.Sprintf("emulator: there is no project %s/%s", workspace, project))
+	}
+	return at, found
+}
+
+// mustKeys are the keys of a place that a test knows to exist.
+func (e *Emulator) mustKeys(at place) *[]DeployKey {
+	if at.project != "" {
+		_, found := e.mustProject(at.workspace, at.project)
+		return &found.DeployKeys
+	}
+	_, found := e.must(at.workspace, at.repository)
+	return &found.DeployKeys
+}
+
 // mustIndex looks a key up for a test that knows that it exists.
-func (r *Repository) mustIndex(id int64) int {
-	i := r.index(id)
+func mustIndex(keys []DeployKey, id int64) int {
+	i := index(keys, id)
 	if i < 0 {
-		panic(fmt.Sprintf("emulator: repository %s has no deploy key %d", r.Slug, id))
+		panic(fmt.Sprintf("emulator: there is no deploy key %d", id))
 	}
 	return i
 }

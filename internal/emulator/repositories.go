@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// Permission is what the credentials may do with a repository.
+// Permission is what the credentials may do with a repository or a project.
 type Permission string
 
-// The permissions by Bitbucket's names. Whoever may not administer a repository
-// sees that it is there, and its deploy keys not.
+// The permissions by Bitbucket's names. Whoever may not administer a repository or
+// project sees that it is there, and its deploy keys not.
 const (
 	PermissionAdmin Permission = "admin"
 	PermissionRead  Permission = "read"
@@ -26,13 +26,6 @@ type listedBody struct {
 	Slug      string      `json:"slug"`
 	IsPrivate bool        `json:"is_private"`
 	Project   projectBody `json:"project"`
-}
-
-// projectBody is a project embedded in a repository.
-type projectBody struct {
-	Type string `json:"type"`
-	Key  string `json:"key"`
-	Name string `json:"name"`
 }
 
 // equation is the one form of a filter that is understood.
@@ -69,7 +62,7 @@ func (e *Emulator) repositories(c call, workspace string) reply {
 	}
 	list, refused := paged(c, len(matching), func(i int) listedBody {
 		found := matching[i]
-		return listedBody{embed(c, at, found), found.Slug, true, projectBody{"project", found.Project, found.Project}}
+		return listedBody{embed(c, at, found), found.Slug, true, embedProject(c, at, at.project(found.Project))}
 	})
 	if list == nil {
 		return refused

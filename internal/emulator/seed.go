@@ -18,11 +18,13 @@ type Seed struct {
 	Workspaces []Workspace `json:"workspaces"`
 }
 
-// Workspace is a workspace with its repositories.
+// Workspace is a workspace with its repositories and projects. Projects that only
+// a repository names are made up.
 type Workspace struct {
 	Slug         string       `json:"slug"`
 	UUID         string       `json:"uuid"` // UUID has braces, and is made up when empty.
 	Repositories []Repository `json:"repositories"`
+	Projects     []Project    `json:"projects"`
 }
 
 // Repository is a repository with its deploy keys, sorted by id.
@@ -31,6 +33,15 @@ type Repository struct {
 	Name       string      `json:"name"`       // Name is the slug when empty.
 	UUID       string      `json:"uuid"`       // UUID has braces, and is made up when empty.
 	Project    string      `json:"project"`    // Project is the key of its project, PROJ when empty.
+	Permission Permission  `json:"permission"` // Permission is PermissionAdmin when empty.
+	DeployKeys []DeployKey `json:"deploy_keys"`
+}
+
+// Project is a project with deploy keys of its own, sorted by id.
+type Project struct {
+	Key        string      `json:"key"`        // Key is case-sensitive.
+	Name       string      `json:"name"`       // Name is the key when empty.
+	UUID       string      `json:"uuid"`       // UUID has braces, and is made up when empty.
 	Permission Permission  `json:"permission"` // Permission is PermissionAdmin when empty.
 	DeployKeys []DeployKey `json:"deploy_keys"`
 }
@@ -129,6 +140,11 @@ func (s Seed) clone() Seed {
 			repositories[j].DeployKeys = cloneKeys(repositories[j].DeployKeys)
 		}
 		workspaces[i].Repositories = repositories
+		projects := slices.Clone(workspaces[i].Projects)
+		for j := range projects {
+			projects[j].DeployKeys = cloneKeys(projects[j].DeployKeys)
+		}
+		workspaces[i].Projects = projects
 	}
 	return Seed{Workspaces: workspaces}
 }
@@ -154,25 +170,24 @@ func (k DeployKey) clone() DeployKey {
 // complete fills in what a seed may leave out, and returns the id for the next
 // key: nextID, or one above every id of the seed.
 func (s Seed) complete(nextID int64, now string) int64 {
-	var unnumbered []*DeployKey
+	var rings [][]DeployKey
 	for i := range s.Workspaces {
 		workspace := &s.Workspaces[i]
-		workspace.Slug = strings.ToLower(workspace.Slug)
-		workspace.UUID = cmp.Or(workspace.UUID, newUUID())
-		for j := range workspace.Repositories {
-			repository := &workspace.Repositories[j]
-			repository.Name = cmp.Or(repository.Name, repository.Slug)
-			repository.Slug = strings.ToLower(repository.Slug)
-			repository.UUID = cmp.Or(repository.UUID, newUUID())
-			repository.Project = cmp.Or(repository.Project, "PROJ")
-			repository.Permission = cmp.Or(repository.Permission, PermissionAdmin)
-			for k := range repository.DeployKeys {
-				key := &repository.DeployKeys[k]
-				key.complete(now)
-				nextID = max(nextID, key.ID+1)
-				if key.ID == 0 {
-					unnumbered = append(unnumbered, key)
-				}
+		workspace.complete()
+		for _, repository := range workspace.Repositories {
+			rings = append(rings, repository.DeployKeys)
+		}
+		for _, project := range workspace.Projects {
+			rings = append(rings, project.DeployKeys)
+		}
+	}
+	var unnumbered []*DeployKey
+	for _, keys := range rings {
+		for i := range keys {
+			keys[i].complete(now)
+			nextID = max(nextID, keys[i].ID+1)
+			if keys[i].ID == 0 {
+				unnumbered = append(unnumbered, &keys[i])
 			}
 		}
 	}
@@ -180,12 +195,33 @@ func (s Seed) complete(nextID int64, now string) int64 {
 		key.ID = nextID
 		nextID++
 	}
-	for _, workspace := range s.Workspaces {
-		for _, repository := range workspace.Repositories {
-			sortKeys(repository.DeployKeys)
-		}
+	for _, keys := range rings {
+		sortKeys(keys)
 	}
 	return nextID
+}
+
+// complete fills in what is left out but for the keys.
+func (w *Workspace) complete() {
+	w.Slug = strings.ToLower(w.Slug)
+	w.UUID = cmp.Or(w.UUID, newUUID())
+	for i := range w.Repositories {
+		repository := &w.Repositories[i]
+		repository.Name = cmp.Or(repository.Name, repository.Slug)
+		repository.Slug = strings.ToLower(repository.Slug)
+		repository.UUID = cmp.Or(repository.UUID, newUUID())
+		repository.Project = cmp.Or(repository.Project, "PROJ")
+		repository.Permission = cmp.Or(repository.Permission, PermissionAdmin)
+		if w.project(repository.Project) == nil {
+			w.Projects = append(w.Projects, Project{Key: repository.Project})
+		}
+	}
+	for i := range w.Projects {
+		project := &w.Projects[i]
+		project.Name = cmp.Or(project.Name, project.Key)
+		project.UUID = cmp.Or(project.UUID, newUUID())
+		project.Permission = cmp.Or(project.Permission, PermissionAdmin)
+	}
 }
 
 // complete splits the comment off and dates the key.
@@ -222,14 +258,33 @@ func (s Seed) find(workspace, repository string) (*Workspace, *Repository) {
 	return found, nil
 }
 
+// findProject looks a project up by its key. The workspace is returned even when
+// it has no such project.
+func (s Seed) findProject(workspace, key string) (*Workspace, *Project) {
+	at, _ := s.find(workspace, "")
+	if at == nil {
+		return nil, nil
+	}
+	return at, at.project(key)
+}
+
+// project is the project with that key, or nil.
+func (w *Workspace) project(key string) *Project {
+	i := slices.IndexFunc(w.Projects, func(project Project) bool { return project.Key == key })
+	if i < 0 {
+		return nil
+	}
+	return &w.Projects[i]
+}
+
 // isNamed reports whether selector is either of an object's names.
 func isNamed(selector, slug, uuid string) bool {
 	return strings.EqualFold(selector, slug) || strings.EqualFold(selector, uuid)
 }
 
-// index is the place of the key with that id, or -1.
-func (r *Repository) index(id int64) int {
-	return slices.IndexFunc(r.DeployKeys, func(key DeployKey) bool { return key.ID == id })
+// index is where the key with that id is, or -1.
+func index(keys []DeployKey, id int64) int {
+	return slices.IndexFunc(keys, func(key DeployKey) bool { return key.ID == id })
 }
 
 // newUUID is a random uuid with braces.
