@@ -18,6 +18,13 @@ func basic(name, secret string) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+secret))
 }
 
+// scopesMissing is the refusal of credentials without the scopes that they need.
+func scopesMissing(required, granted []string) string {
+	list := func(scopes []string) string { return `["` + strings.Join(scopes, `","`) + `"]` }
+	return `{"type":"error","error":{"message":"Your credentials lack one or more required privilege scopes.",
+		"detail":{"required":` + list(required) + `,"granted":` + list(granted) + `}}}`
+}
+
 func TestAnonymous(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -96,9 +103,7 @@ func TestScopes(t *testing.T) {
 				}
 				return
 			}
-			list := func(scopes []string) string { return `["` + strings.Join(scopes, `","`) + `"]` }
-			got.want(t, 403, `{"type":"error","error":{"message":"Your credentials lack one or more required privilege scopes.",
-				"detail":{"required":`+list(test.required)+`,"granted":`+list(test.granted)+`}}}`)
+			got.want(t, 403, scopesMissing(test.required, test.granted))
 		})
 	}
 }

@@ -51,12 +51,18 @@ type answer struct {
 // newServer serves two repositories, acme/sandbox and acme/other.
 func newServer(t *testing.T, deployKeys ...emulator.DeployKey) server {
 	t.Helper()
-	bitbucket := emulator.New(emulator.Seed{Workspaces: []emulator.Workspace{{
+	return serve(t, emulator.Seed{Workspaces: []emulator.Workspace{{
 		Slug: "acme", UUID: workspaceUUID, Repositories: []emulator.Repository{
 			{Slug: "sandbox", Name: "Sandbox", UUID: repositoryUUID, DeployKeys: deployKeys},
 			{Slug: "other"},
 		},
 	}}})
+}
+
+// serve starts a server with a seed.
+func serve(t *testing.T, seed emulator.Seed) server {
+	t.Helper()
+	bitbucket := emulator.New(seed)
 	bitbucket.SetClock(func() time.Time { return time.Date(2026, 9, 30, 13, 7, 33, 924449123, time.UTC) })
 	listening := httptest.NewServer(bitbucket)
 	t.Cleanup(listening.Close)

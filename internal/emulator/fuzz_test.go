@@ -36,6 +36,18 @@ func FuzzServeHTTP(f *testing.F) {
 		add("POST", keys, "", body)
 		add("PUT", keys+"/1", "", body)
 	}
+	for _, path := range []string{
+		projects, projects + "/", projectKeys, projectKeys + "/", projectKeys + "/2", projectKeys + "/2/", projectKeys + "/-1", projects + "/web/deploy-keys",
+		projects + "//deploy-keys", projects + "/%ff/deploy-keys", projects + "%2FWEB/deploy-keys", "/2.0/workspaces/%7B%7D/projects/WEB/deploy-keys",
+		"/2.0/workspaces/" + url.PathEscape(workspaceUUID) + "/projects", "/2.0/workspaces/" + workspaceUUID + "/projects", "/2.0/workspaces//projects", "/2.0/workspaces/acme",
+	} {
+		add("GET", path, "pagelen=1", "")
+		add("POST", path, "", `{"key": "`+publicKey(9)+` me@host", "label": " ci "}`)
+		add("DELETE", path, "", "")
+	}
+	add("GET", projects, "fields=values.key,next&pagelen=1", "")
+	add("PUT", projectKeys+"/2", "", `{"label": "ci"}`)
+	f.Add("GET", projects, "", "", "")
 	add("DELETE", keys+"/1", "", "")
 	add("HEAD", keys, "", "")
 	add("\n", keys, "", "")
@@ -48,6 +60,7 @@ func FuzzServeHTTP(f *testing.F) {
 			Slug: "acme", UUID: workspaceUUID, Repositories: []emulator.Repository{
 				{Slug: "sandbox", UUID: repositoryUUID, DeployKeys: []emulator.DeployKey{{ID: 1, Key: publicKey(1)}, {ID: 3, Key: publicKey(3)}}},
 			},
+			Projects: []emulator.Project{{Key: "WEB", DeployKeys: []emulator.DeployKey{{ID: 2, Key: publicKey(1)}, {ID: 4, Key: publicKey(2)}}}},
 		}}})
 		bitbucket.SetClock(func() time.Time { return time.Date(2026, 9, 30, 13, 7, 33, 924449123, time.UTC) })
 		answer := ask(t, bitbucket, method, &url.URL{Path: path, RawPath: path, RawQuery: query}, authorization, body)
@@ -72,14 +85,17 @@ func FuzzServeHTTP(f *testing.F) {
 			}
 		}
 
-		if answer := ask(t, bitbucket, http.MethodPost, &url.URL{Path: keys}, "Bearer token", `{"key": "`+publicKey(5)+`"}`); answer.Code != http.StatusOK {
-			t.Errorf("a new key is answered %d %s", answer.Code, answer.Body)
+		for _, path := range []string{keys, projectKeys} {
+			if answer := ask(t, bitbucket, http.MethodPost, &url.URL{Path: path}, "Bearer token", `{"key": "`+publicKey(5)+`"}`); answer.Code != http.StatusOK {
+				t.Errorf("a new key is answered %d %s", answer.Code, answer.Body)
+			}
 		}
-		held := bitbucket.DeployKeys("acme", "sandbox")
-		for i, key := range held {
-			others := held[:i]
-			if key.ID <= 0 || key.Key == "" || slices.ContainsFunc(others, func(other emulator.DeployKey) bool { return other.ID >= key.ID || other.Key == key.Key }) {
-				t.Errorf("keys are %+v", held)
+		for _, held := range [][]emulator.DeployKey{bitbucket.DeployKeys("acme", "sandbox"), bitbucket.ProjectDeployKeys("acme", "WEB")} {
+			for i, key := range held {
+				others := held[:i]
+				if key.ID <= 0 || key.Key == "" || slices.ContainsFunc(others, func(other emulator.DeployKey) bool { return other.ID >= key.ID || other.Key == key.Key }) {
+					t.Errorf("keys are %+v", held)
+				}
 			}
 		}
 	})

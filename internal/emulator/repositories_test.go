@@ -89,7 +89,6 @@ func TestRepositories_access(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, emulator.DeployKey{ID: 1, Key: publicKey(1)})
 	s.SetPermission("acme", "sandbox", emulator.PermissionRead)
-	const forbidden = `{"type":"error","error":{"message":"Forbidden"}}`
 	s.send(t, "GET", repositories+"?fields=values.slug", "").want(t, 200, `{"values":[{"slug":"sandbox"},{"slug":"other"}]}`)
 	s.send(t, "GET", keys, "").want(t, 403, forbidden)
 	s.send(t, "POST", keys, input(t, publicKey(2), "")).want(t, 403, forbidden)

@@ -20,7 +20,11 @@ func TestNewCompletesTheSeed(t *testing.T) {
 			{Key: publicKey(2), Comment: "mine", ID: 20000000},
 			{Key: publicKey(3), ID: 5},
 		},
-	}}}}}
+	}, {
+		Slug: "shop", Project: "WEB",
+	}}, Projects: []emulator.Project{{Key: "WEB", UUID: "{w}", Permission: emulator.PermissionRead, DeployKeys: []emulator.DeployKey{
+		{Key: publicKey(1) + " me@host"}, {Key: publicKey(2), ID: 7, CreatedOn: "2013-12-10T14:44:13+00:00"},
+	}}}}}}
 	bitbucket := emulator.New(seed)
 	if seed.Workspaces[0].Slug != "Acme" || seed.Workspaces[0].Repositories[0].DeployKeys[0].ID != 0 {
 		t.Errorf("the caller's seed was changed: %+v", seed)
@@ -38,7 +42,20 @@ func TestNewCompletesTheSeed(t *testing.T) {
 		held[2].CreatedOn != "2013-12-10T14:44:13+00:00" || held[0].CreatedOn == "" {
 		t.Errorf("got %+v", held)
 	}
-	if next := bitbucket.AddDeployKey("acme", repository.UUID, publicKey(4), ""); next.ID != 20000002 {
+	if len(workspace.Projects) != 2 {
+		t.Fatalf("got %+v", workspace.Projects)
+	}
+	project, made := workspace.Projects[0], workspace.Projects[1]
+	held = project.DeployKeys
+	if project.Key != "WEB" || project.Name != "WEB" || project.UUID != "{w}" || project.Permission != emulator.PermissionRead ||
+		held[0].ID != 7 || held[0].CreatedOn != "2013-12-10T14:44:13+00:00" ||
+		held[1].ID != 20000002 || held[1].Key != publicKey(1) || held[1].Comment != "me@host" || held[1].CreatedOn == "" {
+		t.Errorf("got %+v", project)
+	}
+	if made.Key != "PROJ" || made.Name != "PROJ" || !uuid.MatchString(made.UUID) || made.Permission != emulator.PermissionAdmin {
+		t.Errorf("got %+v", made)
+	}
+	if next := bitbucket.AddDeployKey("acme", repository.UUID, publicKey(4), ""); next.ID != 20000003 {
 		t.Errorf("the next id is %d", next.ID)
 	}
 }
@@ -46,18 +63,23 @@ func TestNewCompletesTheSeed(t *testing.T) {
 func TestCopiesAreDeep(t *testing.T) {
 	t.Parallel()
 	used, want := "2026-09-30T13:07:33+00:00", "2026-09-30T13:07:33+00:00"
-	s := newServer(t, emulator.DeployKey{ID: 1, Key: publicKey(1), Label: "ci", LastUsed: &used})
+	key := emulator.DeployKey{ID: 1, Key: publicKey(1), Label: "ci", LastUsed: &used}
+	s := newServer(t, key)
+	s.AddProject("acme", emulator.Project{Key: "WEB", DeployKeys: []emulator.DeployKey{key}})
 	used = "changed"
 	for _, held := range [][]emulator.DeployKey{
 		s.DeployKeys("acme", "sandbox"), s.Seed().Workspaces[0].Repositories[0].DeployKeys,
+		s.ProjectDeployKeys("acme", "WEB"), s.Seed().Workspaces[0].Projects[1].DeployKeys,
 	} {
 		if *held[0].LastUsed != want || held[0].Label != "ci" {
 			t.Errorf("got %+v", held[0])
 		}
 		*held[0].LastUsed, held[0].Label = "changed", "changed"
 	}
-	if got := decode[map[string]any](t, s.send(t, "GET", keys+"/1", "").body); got["last_used"] != want || got["label"] != "ci" {
-		t.Errorf("got %v", got)
+	for _, path := range []string{keys, projectKeys} {
+		if got := decode[map[string]any](t, s.send(t, "GET", path+"/1", "").body); got["last_used"] != want || got["label"] != "ci" {
+			t.Errorf("got %v", got)
+		}
 	}
 }
 
@@ -97,6 +119,8 @@ func TestOutOfBandMistakesPanic(t *testing.T) {
 		"repository": func() { s.DeployKeys("acme", "nothing") },
 		"workspace":  func() { s.RemoveRepository("nobody", "sandbox") },
 		"key":        func() { s.RemoveDeployKey("acme", "sandbox", 1) },
+		"project":    func() { s.ProjectDeployKeys("acme", "proj") },
+		"in use":     func() { s.RemoveProject("acme", "PROJ") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -148,6 +172,16 @@ func TestStateFile(t *testing.T) {
 	check("RemoveDeployKey")
 	s.RemoveRepository("acme", "sandbox")
 	check("RemoveRepository")
+	s.AddProject("acme", emulator.Project{Key: "WEB"})
+	check("AddProject")
+	s.send(t, "POST", projectKeys, input(t, publicKey(1), "ci"))
+	check("POST to a project")
+	s.SetProjectPermission("acme", "WEB", emulator.PermissionRead)
+	check("SetProjectPermission")
+	s.RenameProject("acme", "PROJ", "SITE")
+	check("RenameProject")
+	s.RemoveProject("acme", "WEB")
+	check("RemoveProject")
 	if err := s.Err(); err != nil {
 		t.Error(err)
 	}

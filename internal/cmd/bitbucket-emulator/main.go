@@ -81,7 +81,7 @@ func parse(args []string, output io.Writer) (options, error) {
 	flags.SetOutput(output)
 	flags.StringVar(&o.addr, "addr", "127.0.0.1:8080", "`address` to listen on; port 0 is any free one")
 	flags.BoolVar(&o.allowRemote, "allow-remote", false, "listen on an address that other machines can reach")
-	flags.StringVar(&o.seed, "seed", "", "JSON `file` with workspaces, repositories and deploy keys to start with")
+	flags.StringVar(&o.seed, "seed", "", "JSON `file` with workspaces, repositories, projects and deploy keys to start with")
 	flags.StringVar(&o.state, "state", "", "JSON `file` that is kept up to date, and used instead of the seed when it exists")
 	flags.StringVar(&o.username, "username", "", "`name` to accept with the token, as Basic authentication")
 	flags.StringVar(&o.token, "token", "", "`token` to accept, alone as a Bearer token; without one any credentials will do")
