@@ -39,7 +39,7 @@ type keyInput struct {
 // place is where deploy keys are asked for: a repository or a project.
 type place struct{ workspace, repository, project string }
 
-// keyring is the deploy keys of a place, which is embedded in each of them.
+// keyring is the deploy keys of a place, and the place as each of them embeds it.
 type keyring struct {
 	keys       *[]DeployKey
 	repository *repositoryBody // repository is nil for those of a project.
