@@ -166,11 +166,7 @@ func (r *deployKeyResource) Read(ctx context.Context, req resource.ReadRequest, 
 	if req.Identity == nil || req.Identity.Raw.IsFullyNull() {
 		resp.Diagnostics.Append(resp.Identity.Set(ctx, r.on.identity(state.identity()))...)
 	}
-	if r.data.client == nil {
-		r.data.warnUnconfigured.Do(func() {
-			resp.Diagnostics.AddWarning("Bitbucket was not asked", "The provider configuration is not known yet, so the deploy keys in state "+
-				"were not refreshed. They are, once what the configuration depends on exists.")
-		})
+	if !r.data.refreshes(&resp.Diagnostics) {
 		return
 	}
 	defer r.data.noteRateLimit(&resp.Diagnostics)

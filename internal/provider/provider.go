@@ -234,7 +234,12 @@ func durationOrDefault(value types.String, otherwise time.Duration) time.Duratio
 }
 
 func (p *bitbucketProvider) Resources(context.Context) []func() resource.Resource {
-	return []func() resource.Resource{newDeployKeyResource, newProjectDeployKeyResource}
+	return []func() resource.Resource{
+		newDeployKeyResource,
+		newDeployKeysExclusiveResource,
+		newProjectDeployKeyResource,
+		newProjectDeployKeysExclusiveResource,
+	}
 }
 
 func (p *bitbucketProvider) DataSources(context.Context) []func() datasource.DataSource {
@@ -276,6 +281,19 @@ func (d *providerData) configured(diags *diag.Diagnostics) bool {
 	}
 	diags.AddError("Bitbucket cannot be asked yet", "The provider configuration depends on values that are known only after apply. Create what it "+
 		"depends on first, for example with \"terraform apply -target=ADDRESS\".")
+	return false
+}
+
+// refreshes tells whether Bitbucket can be asked for what is in state, and warns
+// once for all calls if not.
+func (d *providerData) refreshes(diags *diag.Diagnostics) bool {
+	if d.client != nil {
+		return true
+	}
+	d.warnUnconfigured.Do(func() {
+		diags.AddWarning("Bitbucket was not asked", "The provider configuration is not known yet, so the deploy keys in state "+
+			"were not refreshed. They are, once what the configuration depends on exists.")
+	})
 	return false
 }
 

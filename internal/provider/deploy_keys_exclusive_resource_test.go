@@ -1,0 +1,369 @@
+package provider
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
+)
+
+// exclusive is a repository or project whose keys Terraform alone may add.
+type exclusive struct {
+	*fake
+	*cli
+	on   placeKind
+	name string
+	// list is the path of its keys, as sent tells it.
+	list string
+}
+
+// forBoth runs a test for a repository and for a project.
+func forBoth(t *testing.T, run func(t *testing.T, e *exclusive)) {
+	t.Helper()
+	for _, e := range []*exclusive{
+		{on: onRepository, name: "website", list: "acme/website/deploy-keys"},
+		{on: onProject, name: "WEB", list: "/2.0/workspaces/acme/projects/WEB/deploy-keys"},
+	} {
+		t.Run(string(e.on), func(t *testing.T) {
+			t.Parallel()
+			e.fake = startFake(t, []emulator.Repository{{Slug: "website", UUID: websiteUUID, Project: "WEB"}, {Slug: "api"}})
+			e.cli = newCLI(t, attached(t))
+			run(t, e)
+		})
+	}
+}
+
+// configure writes a configuration with the keys that for_each makes of names,
+// each with lines, and what says that there may be no others.
+func (e *exclusive) configure(t *testing.T, keys map[string]string, lines []string, body string) {
+	t.Helper()
+	config := "\nlocals {\n  keys = {\n"
+	for name, key := range keys {
+		config += fmt.Sprintf("    %s = %q\n", name, key)
+	}
+	config += fmt.Sprintf("  }\n}\n\nresource %q \"this\" {\n  for_each  = local.keys\n  workspace = \"acme\"\n  %s = %q\n  key = each.value\n  label = each.key\n  %s\n}\n",
+		e.on.typeName(), e.on, e.name, strings.Join(lines, "\n  "))
+	if body != "" {
+		config += e.only(body)
+	}
+	e.write(t, e.config(config))
+}
+
+// only is the resource that allows these keys.
+func (e *exclusive) only(lines ...string) string {
+	return fmt.Sprintf("\nresource \"%ss_exclusive\" \"this\" {\n  workspace = \"acme\"\n  %s = %q\n  %s\n}\n", e.on.typeName(), e.on, e.name, strings.Join(lines, "\n  "))
+}
+
+// these allows the keys of configure.
+func (e *exclusive) these() string {
+	return fmt.Sprintf("key_ids = [for key in %s.this : key.key_id]", e.on.typeName())
+}
+
+// addByHand adds a key as somebody else would.
+func (e *exclusive) addByHand(t *testing.T, label string) emulator.DeployKey {
+	t.Helper()
+	if e.on == onProject {
+		return e.AddProjectDeployKey("acme", e.name, newKey(t), label)
+	}
+	return e.AddDeployKey("acme", e.name, newKey(t), label)
+}
+
+// labels are those of the keys that there are.
+func (e *exclusive) labels() []string {
+	read := e.DeployKeys
+	if e.on == onProject {
+		read = e.ProjectDeployKeys
+	}
+	labels := []string{}
+	for _, key := range read("acme", e.name) {
+		labels = append(labels, key.Label)
+	}
+	slices.Sort(labels)
+	return labels
+}
+
+func (e *exclusive) holds(t *testing.T, labels ...string) {
+	t.Helper()
+	if got := e.labels(); !slices.Equal(got, labels) {
+		t.Errorf("%s holds %q, want %q", e.name, got, labels)
+	}
+}
+
+// sends expects requests since the last call.
+func (e *exclusive) sends(t *testing.T, want ...string) {
+	t.Helper()
+	if got := e.sent(); !slices.Equal(got, want) {
+		t.Errorf("sent\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
+	}
+}
+
+// isSettled expects an empty plan for the price of one listing.
+func (e *exclusive) isSettled(t *testing.T) {
+	t.Helper()
+	e.sent()
+	e.must(t, "plan", "-detailed-exitcode")
+	e.sends(t, "GET "+e.list+" 200")
+}
+
+// What is there before is named by the plan, with all that helps to judge it, and
+// then removed; what the same apply adds is not.
+func TestAccDeployKeysExclusive_adopt(t *testing.T) {
+	t.Parallel()
+	forBoth(t, func(t *testing.T, e *exclusive) {
+		old, used := e.addByHand(t, "old laptop"), e.addByHand(t, "ci \"2019\"")
+		when := "2021-03-04T05:06:07.000000+00:00"
+		edit := func(key *emulator.DeployKey) { key.LastUsed = &when }
+		if e.on == onProject {
+			e.EditProjectDeployKey("acme", "WEB", used.ID, edit)
+		} else {
+			e.EditDeployKey("acme", "website", used.ID, edit)
+		}
+		e.configure(t, map[string]string{"a": newKey(t), "b": newKey(t)}, nil, e.these())
+		out := e.must(t, "plan")
+		contains(t, out, "+ key_ids = [ + (known after apply), + (known after apply), ]")
+		contains(t, out, "Deploy keys of acme/"+e.name+" will be removed", "Not all of key_ids is known yet.",
+			fmt.Sprint(old.ID), `"old laptop"`, "SHA256:", "never used", fmt.Sprint(used.ID), `"ci \"2019\""`, "SHA256:", "last used "+when)
+		e.sends(t, "GET "+e.list+" 200")
+		e.holds(t, `ci "2019"`, "old laptop")
+
+		contains(t, e.must(t, "apply", "-auto-approve"), "will be removed", `"old laptop"`, "3 added, 0 changed, 0 destroyed")
+		e.holds(t, "a", "b")
+		writes := e.writes()
+		slices.Sort(writes)
+		if want := []string{
+			fmt.Sprintf("DELETE %s/%d 204", e.list, old.ID), fmt.Sprintf("DELETE %s/%d 204", e.list, used.ID),
+			"POST " + e.list + " 200", "POST " + e.list + " 200",
+		}; !slices.Equal(writes, want) {
+			t.Errorf("wrote %q, want %q", writes, want)
+		}
+		e.isSettled(t)
+	})
+}
+
+// A key that somebody adds later is drift.
+func TestAccDeployKeysExclusive_drift(t *testing.T) {
+	t.Parallel()
+	forBoth(t, func(t *testing.T, e *exclusive) {
+		e.configure(t, map[string]string{"a": newKey(t)}, nil, e.these())
+		e.must(t, "apply", "-auto-approve")
+		stranger := e.addByHand(t, "stranger")
+		out, ok := e.run(t, "plan", "-detailed-exitcode")
+		if ok {
+			t.Errorf("the plan is empty: %s", out)
+		}
+		contains(t, out, "~ other_keys = {", fmt.Sprintf(`- "%d" = {`, stranger.ID), "- fingerprint_sha256 =", `- label = "stranger"`, "0 to add, 1 to change, 0 to destroy",
+			"Deploy keys of acme/"+e.name+" will be removed", fmt.Sprint(stranger.ID), `"stranger"`, "never used")
+		contains(t, e.must(t, "plan", "-refresh-only"), "other_keys", fmt.Sprint(stranger.ID))
+		e.sent()
+		e.must(t, "apply", "-auto-approve")
+		e.holds(t, "a")
+		e.sends(t, "GET "+e.list+" 200", "GET "+e.list+" 200", fmt.Sprintf("DELETE %s/%d 204", e.list, stranger.ID))
+		e.isSettled(t)
+	})
+}
+
+// Keys come and go in the same apply as the set that allows them, in whatever order
+// Terraform chooses.
+func TestAccDeployKeysExclusive_noOrder(t *testing.T) {
+	t.Parallel()
+	for name, lines := range map[string][]string{"destroy first": nil, "create first": {"lifecycle {", "  create_before_destroy = true", "}"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			forBoth(t, func(t *testing.T, e *exclusive) {
+				keys := map[string]string{"a": newKey(t), "b": newKey(t), "c": newKey(t)}
+				e.configure(t, keys, lines, e.these())
+				e.must(t, "apply", "-auto-approve")
+				e.isSettled(t)
+				e.addByHand(t, "stranger")
+				// One is replaced, one goes, one comes.
+				delete(keys, "b")
+				keys["a"], keys["d"] = newKey(t), newKey(t)
+				e.configure(t, keys, lines, e.these())
+				e.must(t, "apply", "-auto-approve")
+				e.holds(t, "a", "c", "d")
+				e.isSettled(t)
+			})
+		})
+	}
+}
+
+// A number that is not in the set any more is named, as what is there for long is
+// not in state.
+func TestAccDeployKeysExclusive_smallerSet(t *testing.T) {
+	t.Parallel()
+	forBoth(t, func(t *testing.T, e *exclusive) {
+		first, second := e.addByHand(t, "first"), e.addByHand(t, "second")
+		e.configure(t, nil, nil, fmt.Sprintf("key_ids = [%d, %d]", first.ID, second.ID))
+		if out := e.must(t, "apply", "-auto-approve"); strings.Contains(out, "will be removed") {
+			t.Errorf("it removes something: %s", out)
+		}
+		e.isSettled(t)
+		e.configure(t, nil, nil, fmt.Sprintf("key_ids = [%d]", second.ID))
+		contains(t, e.must(t, "plan"), fmt.Sprintf("- %d,", first.ID), "These deploy keys are not in key_ids", fmt.Sprint(first.ID), `"first"`)
+		e.must(t, "apply", "-auto-approve")
+		e.holds(t, "second")
+		e.isSettled(t)
+	})
+}
+
+// Without the resource any key is allowed again.
+func TestAccDeployKeysExclusive_removed(t *testing.T) {
+	t.Parallel()
+	forBoth(t, func(t *testing.T, e *exclusive) {
+		key := e.addByHand(t, "kept")
+		e.configure(t, nil, nil, fmt.Sprintf("key_ids = [%d]", key.ID))
+		e.must(t, "apply", "-auto-approve")
+		e.addByHand(t, "stranger")
+		e.sent()
+		e.configure(t, nil, nil, "")
+		e.must(t, "apply", "-auto-approve")
+		e.sends(t, "GET "+e.list+" 200")
+		e.holds(t, "kept", "stranger")
+	})
+}
+
+// To remove all keys must be meant, also where the set is not empty, but of
+// another place.
+func TestAccDeployKeysExclusive_empty(t *testing.T) {
+	t.Parallel()
+	forBoth(t, func(t *testing.T, e *exclusive) {
+		e.addByHand(t, "first")
+		e.configure(t, nil, nil, "key_ids = []")
+		e.fails(t, []string{"plan"}, "No deploy key is allowed", "allow_empty = true")
+		e.sends(t)
+		e.configure(t, nil, nil, "key_ids = [5]")
+		e.fails(t, []string{"apply", "-auto-approve"}, "No deploy key would be left", "None of key_ids is a deploy key of the "+string(e.on)+" acme/"+e.name, "Nothing was changed")
+		// Here it shows at apply only.
+		e.write(t, e.config("\nresource \"terraform_data\" \"id\" {\n  input = 5\n}\n"+e.only("key_ids = [terraform_data.id.output]")))
+		e.fails(t, []string{"apply", "-auto-approve"}, "No deploy key would be left")
+		e.write(t, e.config("\nresource \"terraform_data\" \"ids\" {\n  input = []\n}\n"+e.only("key_ids = terraform_data.ids.output")))
+		e.fails(t, []string{"apply", "-auto-approve"}, "No deploy key is allowed")
+		e.holds(t, "first")
+		if writes := e.writes(); len(writes) > 0 {
+			t.Errorf("wrote %q", writes)
+		}
+		e.configure(t, nil, nil, "key_ids = []\n  allow_empty = true")
+		contains(t, e.must(t, "plan"), "will be removed", `"first"`)
+		e.must(t, "apply", "-auto-approve")
+		e.holds(t)
+		e.must(t, "plan", "-detailed-exitcode")
+	})
+}
+
+func TestAccDeployKeysExclusive_import(t *testing.T) {
+	t.Parallel()
+	forBoth(t, func(t *testing.T, e *exclusive) {
+		first, second := e.addByHand(t, "first"), e.addByHand(t, "second")
+		e.configure(t, nil, nil, fmt.Sprintf("key_ids = [%d, %d]", first.ID, second.ID))
+		address := e.on.typeName() + "s_exclusive.this"
+		for _, id := range []string{"acme", "acme/" + e.name + "/5", "acme/../x", ""} {
+			e.fails(t, []string{"import", address, id}, "Expected workspace/"+string(e.on))
+		}
+		e.must(t, "import", address, "acme/"+e.name)
+		e.isSettled(t)
+		e.holds(t, "first", "second")
+	})
+}
+
+func TestAccDeployKeysExclusive_validation(t *testing.T) {
+	t.Parallel()
+	forBoth(t, func(t *testing.T, e *exclusive) {
+		for line, words := range map[string]string{
+			"key_ids = [0]":        "must be at least 1",
+			"key_ids = [-5]":       "must be at least 1",
+			"key_ids = [null]":     "Null",
+			"key_ids = [1.5]":      "",
+			`key_ids = ["label"]`:  "",
+			"":                     `"key_ids" is required`,
+			"key_ids = null":       "Missing Configuration for Required Attribute",
+			"allow_empty = true":   `"key_ids" is required`,
+			"other_keys = {}":      "",
+			"key_ids = [1, \"x\"]": "",
+		} {
+			e.configure(t, nil, nil, line+"\n")
+			e.fails(t, []string{"validate"}, words)
+		}
+		e.sends(t)
+	})
+}
+
+// What cannot be seen is left alone, and stays in the state.
+func TestAccDeployKeysExclusive_hidden(t *testing.T) {
+	t.Parallel()
+	forBoth(t, func(t *testing.T, e *exclusive) {
+		key := e.addByHand(t, "kept")
+		e.configure(t, nil, nil, fmt.Sprintf("key_ids = [%d]", key.ID))
+		e.must(t, "apply", "-auto-approve")
+		e.addByHand(t, "stranger")
+		for status, words := range map[int]string{403: "administrator of the " + string(e.on), 404: "was deleted or renamed", 500: "Bitbucket failed"} {
+			e.Inject(emulator.Fault{Status: status})
+			e.fails(t, []string{"apply", "-auto-approve"}, "Unable to list deploy keys", words)
+			e.ClearFaults()
+		}
+		e.holds(t, "kept", "stranger")
+		e.must(t, "apply", "-auto-approve")
+		e.holds(t, "kept")
+	})
+}
+
+// A removal whose answer is lost is found out, and one that fails is tried by the
+// next apply.
+func TestAccDeployKeysExclusive_faults(t *testing.T) {
+	t.Parallel()
+	forBoth(t, func(t *testing.T, e *exclusive) {
+		key := e.addByHand(t, "kept")
+		e.configure(t, nil, nil, fmt.Sprintf("key_ids = [%d]", key.ID))
+		e.must(t, "apply", "-auto-approve")
+		e.addByHand(t, "stranger")
+		e.Inject(emulator.Fault{Method: "DELETE", CarryOut: true, Cut: true, Times: 1})
+		e.must(t, "apply", "-auto-approve")
+		e.holds(t, "kept")
+
+		e.addByHand(t, "one")
+		e.addByHand(t, "two")
+		e.Inject(emulator.Fault{Method: "DELETE", Status: 403, Skip: 1})
+		e.fails(t, []string{"apply", "-auto-approve"}, "Unable to delete deploy key", "delete:ssh-key:bitbucket")
+		e.holds(t, "kept", "two")
+		e.ClearFaults()
+		e.must(t, "apply", "-auto-approve")
+		e.holds(t, "kept")
+		e.isSettled(t)
+	})
+}
+
+// A renamed repository is found by its UUID, and the one that has its name now
+// keeps its keys.
+func TestAccDeployKeysExclusive_renamed(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	e := &exclusive{fake: f, cli: newCLI(t, attached(t)), on: onRepository, name: "website", list: "acme/website/deploy-keys"}
+	key := e.addByHand(t, "kept")
+	e.configure(t, nil, nil, fmt.Sprintf("key_ids = [%d]\n  allow_empty = true", key.ID))
+	e.must(t, "apply", "-auto-approve")
+	f.RenameRepository("acme", "website", "site")
+	f.AddRepository("acme", emulator.Repository{Slug: "website"})
+	f.AddDeployKey("acme", "website", newKey(t), "theirs")
+	f.AddDeployKey("acme", "site", newKey(t), "stranger")
+	e.must(t, "apply", "-auto-approve")
+	e.holds(t, "theirs")
+	if keys := f.DeployKeys("acme", "site"); len(keys) != 1 || keys[0].ID != key.ID {
+		t.Errorf("acme/site holds %v", keys)
+	}
+}
+
+// The key of a project that is another's now leads to nothing.
+func TestAccDeployKeysExclusive_anothersProject(t *testing.T) {
+	t.Parallel()
+	f := startFake(t, []emulator.Repository{{Slug: "website", Project: "WEB"}})
+	e := &exclusive{fake: f, cli: newCLI(t, attached(t)), on: onProject, name: "WEB"}
+	key := e.addByHand(t, "kept")
+	e.configure(t, nil, nil, fmt.Sprintf("key_ids = [%d]\n  allow_empty = true", key.ID))
+	e.must(t, "apply", "-auto-approve")
+	f.RenameProject("acme", "WEB", "SITE")
+	f.AddProject("acme", emulator.Project{Key: "WEB"})
+	e.addByHand(t, "theirs")
+	e.fails(t, []string{"apply", "-auto-approve"}, "Unable to list deploy keys", "the name is that of another repository or project now")
+	e.holds(t, "theirs")
+}
