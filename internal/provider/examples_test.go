@@ -118,8 +118,13 @@ func applyExamples(t *testing.T, files ...string) {
 			f.AddDeployKey("acme", "website", newKey(t), "CI")
 		case strings.Contains(file, "/2-import.tf"):
 			terraform.writeFile(t, "keys.json", terraform.output(t, "keys"))
+		case strings.Contains(file, "/check-deploy-keys/"):
+			f.AddDeployKey("acme", "website", newKey(t), "new")
 		case strings.Contains(config, "data \"bitbucket_deploy_keys\""):
 			addAudited(t, f)
+		case strings.Contains(file, "keys_exclusive/"):
+			f.AddDeployKey("acme", "website", newKey(t), "stranger")
+			f.AddProjectDeployKey("acme", "WEB", newKey(t), "stranger")
 		case strings.Contains(file, "/import-by-"):
 			config += read(t, filepath.Join(filepath.Dir(file), "resource.tf"))
 			f.AddDeployKey("acme", "website", keyText.FindString(config), "CI")
@@ -212,7 +217,9 @@ func runImport(t *testing.T, directory string) {
 			t.Fatalf("import.sh has another command: %v", command)
 		}
 		terraform.must(t, command[1:]...)
-		terraform.must(t, "plan", "-detailed-exitcode")
+		if !strings.HasSuffix(directory, "_exclusive") { // Its keys are to be imported besides.
+			terraform.must(t, "plan", "-detailed-exitcode")
+		}
 	}
 }
 

@@ -1,0 +1,12 @@
+resource "bitbucket_project_deploy_key" "web" {
+  workspace = "acme"
+  project   = "WEB"
+  key       = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIG9hIdPvHPaAiAm350daMWXBtdYqJXzCxAFhZts03uS9 ci@example.com"
+  label     = "CI"
+}
+
+resource "bitbucket_project_deploy_keys_exclusive" "web" {
+  workspace = "acme"
+  project   = "WEB"
+  key_ids   = [bitbucket_project_deploy_key.web.key_id]
+}
