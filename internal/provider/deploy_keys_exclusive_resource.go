@@ -280,17 +280,17 @@ func (m *deployKeysExclusiveModel) flatten(keys []bitbucket.DeployKey) {
 		})
 	}
 	m.OtherKeys = types.MapValueMust(otherKeyType, others)
-	m.keepUUID(keys)
+	if m.PlaceUUID.IsNull() {
+		m.PlaceUUID = uuidIn(keys)
+	}
 }
 
-// keepUUID takes over which repository or project the keys are on.
-func (m *deployKeysExclusiveModel) keepUUID(keys []bitbucket.DeployKey) {
-	if len(keys) > 0 && m.PlaceUUID.ValueString() == "" {
-		m.PlaceUUID = nullIfEmpty(keys[0].PlaceUUID())
+// uuidIn is the {uuid} of what the keys are on, null if that does not show.
+func uuidIn(keys []bitbucket.DeployKey) types.String {
+	if len(keys) == 0 {
+		return types.StringNull()
 	}
-	if m.PlaceUUID.IsUnknown() {
-		m.PlaceUUID = types.StringNull()
-	}
+	return nullIfEmpty(keys[0].PlaceUUID())
 }
 
 // Create removes the other keys.
@@ -332,7 +332,9 @@ func (r *deployKeysExclusiveResource) removeOthers(ctx context.Context, plan *de
 			deleteDeployKey.addError(diags, place, others[i].ID, err)
 		}
 	}
-	plan.keepUUID(keys)
+	if plan.PlaceUUID.IsUnknown() {
+		plan.PlaceUUID = uuidIn(keys)
+	}
 	return !diags.HasError()
 }
 

@@ -252,6 +252,20 @@ func TestAccDeployKeysExclusive_empty(t *testing.T) {
 	})
 }
 
+// What has no key does not show its UUID, until it has one.
+func TestAccDeployKeysExclusive_firstKey(t *testing.T) {
+	t.Parallel()
+	forBoth(t, func(t *testing.T, e *exclusive) {
+		e.configure(t, nil, nil, "allow_empty = true\n  "+e.these())
+		e.must(t, "apply", "-auto-approve")
+		e.must(t, "plan", "-detailed-exitcode")
+		e.configure(t, map[string]string{"a": newKey(t)}, nil, e.these())
+		e.must(t, "apply", "-auto-approve")
+		e.isSettled(t)
+		e.holds(t, "a")
+	})
+}
+
 func TestAccDeployKeysExclusive_import(t *testing.T) {
 	t.Parallel()
 	forBoth(t, func(t *testing.T, e *exclusive) {
