@@ -107,9 +107,9 @@ func (e *Error) Says(text string) bool {
 }
 
 // newError reads the reply to a request that failed. Bitbucket's own form is
-// {"error": {"message", "fields", "detail", "id"}}, but error has been seen as
-// a string, fields alone as the whole body, plain text, HTML and nothing at
-// all.
+// {"error": {"message", "fields", "detail", "id", "data"}}, but error has been
+// seen as a string, fields alone as the whole body, plain text, HTML and nothing
+// at all.
 // https://developer.atlassian.com/cloud/bitbucket/rest/intro/#standardized-error-responses
 func newError(method string, u *url.URL, response *http.Response, answer *reply) *Error {
 	e := &Error{
@@ -161,6 +161,7 @@ func (e *Error) readWords(body []byte) {
 		Fields  map[string]json.RawMessage `json:"fields"`
 		Detail  json.RawMessage            `json:"detail"`
 		ID      any                        `json:"id"`
+		Data    json.RawMessage            `json:"data"`
 	}
 	if json.Unmarshal(envelope, &inner) != nil {
 		// Not an object: the message itself.
@@ -175,6 +176,7 @@ func (e *Error) readWords(body []byte) {
 	}
 	e.readFields(inner.Fields)
 	e.readDetail(inner.Detail)
+	e.readData(inner.Data)
 }
 
 // readFields reads messages by field: {"key": ["…"]}, {"key": "…"} or
@@ -212,6 +214,34 @@ func (e *Error) readDetail(raw json.RawMessage) {
 		return
 	}
 	e.Detail = cmp.Or(clean(strings.Join(texts(raw), " ")), e.Detail)
+}
+
+// readData reads the key of a message and its arguments, which services behind the
+// API send beside or in place of the words.
+func (e *Error) readData(raw json.RawMessage) {
+	var data struct {
+		Key       json.RawMessage `json:"key"`
+		Arguments json.RawMessage `json:"arguments"`
+	}
+	if e.Message != "" && (e.Detail != "" || e.Required != nil) || json.Unmarshal(raw, &data) != nil {
+		return
+	}
+	said := texts(data.Key)
+	var named map[string]json.RawMessage
+	if json.Unmarshal(data.Arguments, &named) != nil {
+		said = append(said, texts(data.Arguments)...)
+	}
+	for _, name := range slices.Sorted(maps.Keys(named)) {
+		if values := texts(named[name]); len(values) > 0 && len(said) < maxNames {
+			said = append(said, name+": "+strings.Join(values, " "))
+		}
+	}
+	words := clean(strings.Join(said, " "))
+	if e.Message == "" {
+		e.Message = words
+	} else {
+		e.Detail = words
+	}
 }
 
 // texts finds the messages in a text, a {"message"} or a list of either, of which

@@ -169,6 +169,7 @@ func FuzzError(f *testing.F) {
 	f.Add(401, `{"error": ["a", {"message": "b"}, 5]}`, "", "")
 	f.Add(403, `{"error": {"message": "No.", "detail": {"required": ["account", "a\u001bb"], "granted": ["webhook"]}}}`, "", "")
 	f.Add(403, `{"error": {"fields": {"a\u0000": "1", "a\u0001": "2"}, "id": "a\nb"}}`, "", "")
+	f.Add(400, `{"error": {"data": {"key": "deploy-service.request.validation-error", "arguments": {"a\u001b": ["1", {"message": "2"}], "b": 5}}}}`, "", "")
 	f.Add(429, "Rate limit for this resource has been exceeded", "a\xff\u202eb", "3600")
 	f.Add(502, "\r\n<html>\n<head><title>\n 502 \"Bad\\\nGateway </title>", "", "soon\x1b")
 	f.Add(200, "caf\xe9 \ufffd \u0085\u2028\u200b", "", "")
