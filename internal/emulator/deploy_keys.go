@@ -104,12 +104,10 @@ func (e *Emulator) administered(c call, at place) (*keyring, reply) {
 	if at.project != "" {
 		return e.administeredProject(c, at)
 	}
-	workspace, repository := e.held.find(at.workspace, at.repository)
+	workspace, repository, answer := e.readable(at.workspace, at.repository)
 	switch {
-	case workspace == nil && at.workspace != anyWorkspace:
-		return nil, workspaceNotFound(at.workspace)
 	case repository == nil:
-		return nil, repositoryNotFound()
+		return nil, answer
 	case repository.Permission != PermissionAdmin:
 		return nil, notAdministrator()
 	}

@@ -18,6 +18,7 @@
 //     project.key = "…", and fields, which leaves out what is not named;
 //   - the projects of a workspace, of which none with repositories is removed;
 //   - self ends in a slash where a POST of a project's key is answered;
+//   - the deployments of a repository and the names of their fields;
 //   - the scopes of each operation, access tokens that cannot change the keys of
 //     repositories;
 //   - key types and RSA keys of at least 2048 bits;
@@ -32,7 +33,10 @@
 //   - ids and created_on in their present form, last_used null, comment "";
 //   - "Invalid pagelen" and "Invalid page", an HTML 404 for a malformed id;
 //   - the text for a field that does not support filtering, and that the link
-//     to the next page keeps pagelen.
+//     to the next page keeps pagelen;
+//   - other names in deployments, the slash at the end of their list, their filters
+//     environment and state.name, the two values of sort and the refusal of others,
+//     and a 404 where there are none ([DeploymentBehavior]); a status of null.
 //
 // Assumed, for want of any record:
 //   - the answers to an unknown id, a wrong method, a body that is not JSON and
@@ -62,6 +66,8 @@
 //   - the reply to a wrong OAuth client, and that an OAuth consumer's token may
 //     change deploy keys;
 //   - a renamed repository or project is not redirected;
+//   - deployments that have not started are sorted last, and listed as they were
+//     made without a sort; the body of the 404 for one that is unknown;
 //   - the Date of a reply and created_on are by the same clock;
 //   - a used-up rate limit refuses whatever comes, requests for tokens too;
 //   - [PUTLabelOnly], which nobody has seen, for a PUT without the key.
@@ -93,6 +99,7 @@ type Emulator struct {
 	access    access
 	put       PUTBehavior
 	duplicate DuplicateBehavior
+	deployed  DeploymentBehavior
 	statePath string
 	saveErr   error
 }
@@ -283,10 +290,19 @@ func (e *Emulator) routeRepositories(c call, segments []string) reply {
 	if len(segments) == 1 || len(segments) == 2 && segments[1] == "" {
 		return e.repositories(c, segments[0])
 	}
-	if len(segments) < 3 || segments[0] == "" || segments[1] == "" || segments[2] != "deploy-keys" {
+	if segments[0] == "" || segments[1] == "" {
 		return routeNotFound()
 	}
-	return e.routeDeployKeys(c, place{workspace: segments[0], repository: segments[1]}, segments[3:])
+	if len(segments) == 2 {
+		return e.repository(c, segments[0], segments[1])
+	}
+	switch segments[2] {
+	case "deploy-keys":
+		return e.routeDeployKeys(c, place{workspace: segments[0], repository: segments[1]}, segments[3:])
+	case "deployments":
+		return e.routeDeployments(c, segments[0], segments[1], segments[3:])
+	}
+	return routeNotFound()
 }
 
 // routeProjects routes c by what is below /2.0/workspaces.

@@ -12,11 +12,13 @@ type errorBody struct {
 	Error errorDetail `json:"error"`
 }
 
-// errorDetail holds the members seen in use; detail is a text or an object.
+// errorDetail holds the members seen in use; detail is a text or an object, data
+// what services behind the API add.
 type errorDetail struct {
 	Message string              `json:"message"`
 	Fields  map[string][]string `json:"fields,omitempty"`
 	Detail  any                 `json:"detail,omitempty"`
+	Data    any                 `json:"data,omitempty"`
 }
 
 // errorReply is an error in the standard envelope.
@@ -74,6 +76,15 @@ func workspaceNotFound(workspace string) reply {
 // keyNotFound differs from a missing repository or project in its message only.
 func keyNotFound() reply {
 	return refusal(http.StatusNotFound, "Deploy key not found")
+}
+
+// deploymentNotFound is in the form of the service that knows deployments.
+func deploymentNotFound() reply {
+	return errorReply(http.StatusNotFound, errorDetail{
+		Message: "Not found",
+		Detail:  "No account, repository or deployment with the UUID provided exists.",
+		Data:    map[string]any{"key": "deploy-service.deployment.not-found", "arguments": map[string]string{}},
+	})
 }
 
 // methodNotAllowed names the methods that are.

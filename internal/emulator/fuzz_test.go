@@ -22,7 +22,11 @@ func FuzzServeHTTP(f *testing.F) {
 	for _, query := range []string{"", "pagelen=1&page=2", "pagelen=%2B1", "pagelen=101", "page=9223372036854775807&pagelen=100", "page=0", "pagelen=1;page=2", "%zz"} {
 		add("GET", keys, query, "")
 	}
+	for _, query := range []string{"sort=-state.started_on&pagelen=1", "sort=x", "environment=%7B%7D", "state.name=COMPLETED&page=2", "fields=values.state.name,next&pagelen=1"} {
+		add("GET", deployments+"/", query, "")
+	}
 	for _, path := range []string{
+		deployments, deployments + "/%7Bd1%7D", deployments + "/{d1}", deployments + "/x/", deployments + "/%2f", repositories + "/sandbox", repositories + "/%7B%7D",
 		keys + "/", keys + "/1", keys + "/3/", keys + "/-1", keys + "/99999999999999999999", "/2.0/repositories/%7B%7D/" + url.PathEscape(repositoryUUID) + "/deploy-keys",
 		"/2.0/repositories/%61CME/sandbox/deploy-keys", "/2.0/repositories/acme%2Fsandbox/deploy-keys", "/2.0/repositories/\xff/x/deploy-keys", "/2.0/repositories/%ff/x/deploy-keys",
 		"/2.0/repositories/" + workspaceUUID + "/sandbox/deploy-keys", "/2.0//", "/acme/sandbox", "", "*", "acme?x#y",
@@ -58,7 +62,7 @@ func FuzzServeHTTP(f *testing.F) {
 	f.Fuzz(func(t *testing.T, method, path, query, authorization, body string) {
 		bitbucket := emulator.New(emulator.Seed{Workspaces: []emulator.Workspace{{
 			Slug: "acme", UUID: workspaceUUID, Repositories: []emulator.Repository{
-				{Slug: "sandbox", UUID: repositoryUUID, DeployKeys: []emulator.DeployKey{{ID: 1, Key: publicKey(1)}, {ID: 3, Key: publicKey(3)}}},
+				{Slug: "sandbox", UUID: repositoryUUID, DeployKeys: []emulator.DeployKey{{ID: 1, Key: publicKey(1)}, {ID: 3, Key: publicKey(3)}}, Deployments: []emulator.Deployment{{UUID: "{d1}"}, {StartedOn: "2026-09-01T10:00:00Z"}}},
 			},
 			Projects: []emulator.Project{{Key: "WEB", DeployKeys: []emulator.DeployKey{{ID: 2, Key: publicKey(1)}, {ID: 4, Key: publicKey(2)}}}},
 		}}})

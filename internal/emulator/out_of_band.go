@@ -142,6 +142,7 @@ func (e *Emulator) AddRepository(workspace string, repository Repository) {
 	defer e.mu.Unlock()
 	at := e.mustWorkspace(workspace)
 	repository.DeployKeys = cloneKeys(repository.DeployKeys)
+	repository.Deployments = slices.Clone(repository.Deployments)
 	at.Repositories = append(at.Repositories, repository)
 	e.nextID = e.held.complete(e.nextID, e.now())
 	e.save()

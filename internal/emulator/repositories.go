@@ -19,8 +19,11 @@ const (
 	PermissionRead  Permission = "read"
 )
 
-// listedBody is a repository as the list of a workspace has it. The live API
-// sends more.
+// repositoryRead are the scopes to read repositories.
+var repositoryRead = scopes{[]string{"read:repository:bitbucket"}, []string{"repository"}}
+
+// listedBody is a repository by itself or as the list of a workspace has it. The
+// live API sends more.
 type listedBody struct {
 	repositoryBody
 	Slug      string      `json:"slug"`
@@ -36,7 +39,7 @@ func (e *Emulator) repositories(c call, workspace string) reply {
 	if c.Method != http.MethodGet {
 		return methodNotAllowed(http.MethodGet)
 	}
-	if answer, ok := e.admit(c, scopes{[]string{"read:repository:bitbucket"}, []string{"repository"}}); !ok {
+	if answer, ok := e.admit(c, repositoryRead); !ok {
 		return answer
 	}
 	at, _ := e.held.find(workspace, "")
@@ -60,14 +63,43 @@ func (e *Emulator) repositories(c call, workspace string) reply {
 			matching = append(matching, repository)
 		}
 	}
-	list, refused := paged(c, len(matching), func(i int) listedBody {
-		found := matching[i]
-		return listedBody{embed(c, at, found), found.Slug, true, embedProject(c, at, at.project(found.Project))}
-	})
+	list, refused := paged(c, len(matching), func(i int) listedBody { return listed(c, at, matching[i]) })
 	if list == nil {
 		return refused
 	}
 	return partialReply(c, list)
+}
+
+// repository carries out a GET of one repository.
+func (e *Emulator) repository(c call, workspace, slug string) reply {
+	if c.Method != http.MethodGet {
+		return methodNotAllowed(http.MethodGet)
+	}
+	if answer, ok := e.admit(c, repositoryRead); !ok {
+		return answer
+	}
+	at, found, answer := e.readable(workspace, slug)
+	if found == nil {
+		return answer
+	}
+	return partialReply(c, listed(c, at, found))
+}
+
+// readable looks up a repository; without one, the reply is the 404 to give.
+func (e *Emulator) readable(workspace, slug string) (*Workspace, *Repository, reply) {
+	at, found := e.held.find(workspace, slug)
+	switch {
+	case found != nil:
+		return at, found, reply{}
+	case at == nil && workspace != anyWorkspace:
+		return nil, nil, workspaceNotFound(workspace)
+	}
+	return nil, nil, repositoryNotFound()
+}
+
+// listed is a repository as c sees it.
+func listed(c call, at *Workspace, repository *Repository) listedBody {
+	return listedBody{embed(c, at, repository), repository.Slug, true, embedProject(c, at, at.project(repository.Project))}
 }
 
 // partialReply is v with the fields that c asks for, or all if it names none.

@@ -34,7 +34,6 @@ func TestRepositories(t *testing.T) {
 	}
 	s.send(t, "GET", "/2.0/repositories/nobody", "").want(t, 404, `{"type":"error","error":{"message":"No workspace with identifier 'nobody'."}}`)
 	s.send(t, "POST", repositories, "{}").want(t, 405, wrongMethod)
-	s.send(t, "GET", "/2.0/repositories/acme/sandbox", "").want(t, 404, noRoute)
 	s.send(t, "GET", "/2.0/repositories/", "").want(t, 404, `{"type":"error","error":{"message":"No workspace with identifier ''."}}`)
 }
 

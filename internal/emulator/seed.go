@@ -35,6 +35,8 @@ type Repository struct {
 	Project    string      `json:"project"`    // Project is the key of its project, PROJ when empty.
 	Permission Permission  `json:"permission"` // Permission is PermissionAdmin when empty.
 	DeployKeys []DeployKey `json:"deploy_keys"`
+	// Deployments are in the order in which they are listed without a sort.
+	Deployments []Deployment `json:"deployments"`
 }
 
 // Project is a project with deploy keys of its own, sorted by id.
@@ -138,6 +140,7 @@ func (s Seed) clone() Seed {
 		repositories := slices.Clone(workspaces[i].Repositories)
 		for j := range repositories {
 			repositories[j].DeployKeys = cloneKeys(repositories[j].DeployKeys)
+			repositories[j].Deployments = slices.Clone(repositories[j].Deployments)
 		}
 		workspaces[i].Repositories = repositories
 		projects := slices.Clone(workspaces[i].Projects)
@@ -176,6 +179,7 @@ func (s Seed) complete(nextID int64, now string) int64 {
 		workspace.complete()
 		for _, repository := range workspace.Repositories {
 			rings = append(rings, repository.DeployKeys)
+			completeDeployments(repository.Deployments, now)
 		}
 		for _, project := range workspace.Projects {
 			rings = append(rings, project.DeployKeys)

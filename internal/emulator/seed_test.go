@@ -166,6 +166,8 @@ func TestStateFile(t *testing.T) {
 	check("AddDeployKey")
 	s.send(t, "DELETE", keys+"/10958984", "")
 	check("DELETE")
+	s.AddDeployment("acme", "other", emulator.Deployment{State: "UNDEPLOYED"})
+	check("AddDeployment")
 	s.RenameRepository("acme", "other", "another")
 	check("RenameRepository")
 	s.RemoveDeployKey("acme", "another", 10958985)

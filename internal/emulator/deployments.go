@@ -1,0 +1,285 @@
+package emulator
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Deployment is a deployment of a repository. What is empty in a seed is not sent,
+// unless it says otherwise here.
+type Deployment struct {
+	UUID            string `json:"uuid"`   // UUID has braces, and is made up when empty.
+	Number          int64  `json:"number"` // Number is the next one of the repository when 0.
+	Key             string `json:"key"`
+	State           string `json:"state"`  // State is COMPLETED when empty.
+	Status          string `json:"status"` // Status is SUCCESSFUL when empty and completed.
+	EnvironmentUUID string `json:"environment_uuid"`
+	EnvironmentName string `json:"environment_name"`
+	ReleaseName     string `json:"release_name"`
+	ReleaseURL      string `json:"release_url"`
+	Commit          string `json:"commit"`
+	Deployer        string `json:"deployer"`
+	DeployerUUID    string `json:"deployer_uuid"`
+	CreatedOn       string `json:"created_on"` // CreatedOn is now when empty.
+	StartedOn       string `json:"started_on"`
+	CompletedOn     string `json:"completed_on"`
+}
+
+// DeploymentBehavior is how deployments are answered where Atlassian's
+// documentation says nothing, or something else than clients of the live API saw.
+// Its zero value is what is documented, with all that clients ask for.
+type DeploymentBehavior struct {
+	// Observed sends the fields that clients read in place of the documented ones.
+	Observed bool
+	// Slash is whether the path of the list ends in one.
+	Slash SlashRule
+	// NeverDeployed404 answers 404 and no empty list where there are none.
+	NeverDeployed404 bool
+	// Sort is what becomes of a sort.
+	Sort SortRule
+	// IgnoreFilters sends what was not asked for.
+	IgnoreFilters bool
+}
+
+// SlashRule is whether a path may end in a slash.
+type SlashRule int
+
+const (
+	// SlashAllowed takes both.
+	SlashAllowed SlashRule = iota
+	// SlashRequired has no API without one.
+	SlashRequired
+	// SlashRefused has none with one.
+	SlashRefused
+)
+
+// SortRule is what becomes of a sort.
+type SortRule int
+
+const (
+	// SortHonored sorts by the two attributes that clients use, and refuses others.
+	SortHonored SortRule = iota
+	// SortIgnored lists in the order of the seed.
+	SortIgnored
+	// SortRefused refuses every one.
+	SortRefused
+)
+
+// SetDeployments chooses how deployments are answered from now on.
+func (e *Emulator) SetDeployments(behavior DeploymentBehavior) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.deployed = behavior
+}
+
+// AddDeployment adds a deployment behind those of a repository, as a pipeline
+// would, and returns it as it is held.
+func (e *Emulator) AddDeployment(workspace, repository string, deployment Deployment) Deployment {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	_, found := e.must(workspace, repository)
+	found.Deployments = append(found.Deployments, deployment)
+	completeDeployments(found.Deployments, e.now())
+	e.save()
+	return found.Deployments[len(found.Deployments)-1]
+}
+
+// completeDeployments fills in what a seed may leave out.
+func completeDeployments(deployments []Deployment, now string) {
+	var last int64
+	for _, d := range deployments {
+		last = max(last, d.Number)
+	}
+	for i := range deployments {
+		d := &deployments[i]
+		d.UUID = cmp.Or(d.UUID, newUUID())
+		d.State = cmp.Or(d.State, "COMPLETED")
+		d.CreatedOn = cmp.Or(d.CreatedOn, now)
+		if d.Status == "" && d.State == "COMPLETED" {
+			d.Status = "SUCCESSFUL"
+		}
+		if d.Number == 0 {
+			last++
+			d.Number = last
+		}
+	}
+}
+
+// routeDeployments routes c by what is below the deployments of a repository.
+func (e *Emulator) routeDeployments(c call, workspace, slug string, segments []string) reply {
+	switch slash := len(segments) == 1 && segments[0] == ""; {
+	case len(segments) > 1:
+		return routeNotFound()
+	case len(segments) == 1 && !slash:
+		return e.deployments(c, workspace, slug, segments[0])
+	case slash && e.deployed.Slash == SlashRefused, !slash && e.deployed.Slash == SlashRequired:
+		return routeNotFound()
+	}
+	return e.deployments(c, workspace, slug, "")
+}
+
+// deployments answers requests for the deployments of a repository, or for the one
+// with a uuid.
+func (e *Emulator) deployments(c call, workspace, slug, uuid string) reply {
+	if c.Method != http.MethodGet {
+		return methodNotAllowed(http.MethodGet)
+	}
+	if answer, ok := e.admit(c, scopes{[]string{"read:pipeline:bitbucket"}, []string{"pipeline"}}); !ok {
+		return answer
+	}
+	at, repository, answer := e.readable(workspace, slug)
+	switch {
+	case repository == nil:
+		return answer
+	case uuid == "" && len(repository.Deployments) == 0 && e.deployed.NeverDeployed404:
+		return deploymentNotFound()
+	case uuid == "":
+		return e.listDeployments(c, at, repository)
+	}
+	i := slices.IndexFunc(repository.Deployments, func(d Deployment) bool { return strings.EqualFold(d.UUID, uuid) })
+	if i < 0 {
+		return deploymentNotFound()
+	}
+	return partialReply(c, e.representDeployment(c, at, repository, repository.Deployments[i]))
+}
+
+// listDeployments carries out a GET of all.
+func (e *Emulator) listDeployments(c call, at *Workspace, repository *Repository) reply {
+	query := c.URL.Query()
+	listed := slices.Clone(repository.Deployments)
+	if environment, state := query.Get("environment"), query.Get("state.name"); !e.deployed.IgnoreFilters {
+		listed = slices.DeleteFunc(listed, func(d Deployment) bool {
+			return environment != "" && !strings.EqualFold(environment, d.EnvironmentUUID) || state != "" && state != d.State
+		})
+	}
+	by, sortable := map[string]func(Deployment) string{
+		"":                    nil,
+		"-state.started_on":   func(d Deployment) string { return d.StartedOn },
+		"-state.completed_on": func(d Deployment) string { return d.CompletedOn },
+	}[query.Get("sort")]
+	switch rule := e.deployed.Sort; {
+	case rule != SortIgnored && !sortable, rule == SortRefused && query.Has("sort"):
+		return jsonReply(http.StatusBadRequest, map[string]string{"message": "Invalid sort attribute provided"})
+	case rule == SortHonored && by != nil:
+		slices.SortStableFunc(listed, func(a, b Deployment) int { return parsed(by(b)).Compare(parsed(by(a))) })
+	}
+	list, refused := paged(c, len(listed), func(i int) deploymentBody { return e.representDeployment(c, at, repository, listed[i]) })
+	if list == nil {
+		return refused
+	}
+	return partialReply(c, list)
+}
+
+// parsed is a time as it is sent, zero for none.
+func parsed(text string) time.Time {
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}
+	}
+	return at
+}
+
+// deploymentBody is a deployment by its documented and its observed names, of which
+// either are left out.
+type deploymentBody struct {
+	Type           string          `json:"type"`
+	UUID           string          `json:"uuid"`
+	Number         int64           `json:"number,omitempty"`
+	Key            string          `json:"key,omitempty"`
+	State          stateBody       `json:"state"`
+	Environment    environmentBody `json:"environment"`
+	Release        *releaseBody    `json:"release,omitempty"`
+	Deployable     *releaseBody    `json:"deployable,omitempty"`
+	CreatedOn      string          `json:"created_on,omitempty"`
+	LastUpdateTime string          `json:"last_update_time,omitempty"`
+}
+
+// stateBody is how far a deployment is.
+type stateBody struct {
+	Type           string       `json:"type"`
+	Name           string       `json:"name"`
+	URL            string       `json:"url,omitempty"`
+	TriggerURL     string       `json:"trigger_url,omitempty"`
+	Deployer       *accountBody `json:"deployer,omitempty"`
+	Status         *statusBody  `json:"status"`
+	StartDate      string       `json:"start_date,omitempty"`
+	CompletionDate string       `json:"completion_date,omitempty"`
+	StartedOn      string       `json:"started_on,omitempty"`
+	CompletedOn    string       `json:"completed_on,omitempty"`
+}
+
+// statusBody is how a deployment ended.
+type statusBody struct {
+	Type string `json:"type"`
+	Name string `json:"name"`
+}
+
+// accountBody is a person.
+type accountBody struct {
+	Type        string `json:"type"`
+	DisplayName string `json:"display_name"`
+	UUID        string `json:"uuid,omitempty"`
+}
+
+// environmentBody is where a deployment went.
+type environmentBody struct {
+	Type string `json:"type"`
+	UUID string `json:"uuid"`
+	Name string `json:"name,omitempty"`
+}
+
+// releaseBody is what was deployed.
+type releaseBody struct {
+	Type      string      `json:"type"`
+	Name      string      `json:"name,omitempty"`
+	URL       string      `json:"url,omitempty"`
+	Commit    *commitBody `json:"commit,omitempty"`
+	CreatedOn string      `json:"created_on,omitempty"`
+}
+
+// commitBody is a commit embedded in something else.
+type commitBody struct {
+	Type string `json:"type"`
+	Hash string `json:"hash"`
+}
+
+// representDeployment is a deployment as c sees it.
+func (e *Emulator) representDeployment(c call, at *Workspace, repository *Repository, d Deployment) deploymentBody {
+	body := deploymentBody{
+		Type:        "deployment",
+		UUID:        d.UUID,
+		State:       stateBody{Type: "deployment_state_" + strings.ToLower(d.State), Name: d.State},
+		Environment: environmentBody{Type: "deployment_environment", UUID: d.EnvironmentUUID},
+	}
+	release := &releaseBody{Type: "deployment_release", Name: d.ReleaseName}
+	if d.Commit != "" {
+		release.Commit = &commitBody{"commit", d.Commit}
+	}
+	if e.deployed.Observed {
+		release.Type, body.Deployable = "deployment_deployable", release
+		body.Number, body.Key = d.Number, d.Key
+		body.CreatedOn, body.LastUpdateTime = d.CreatedOn, cmp.Or(d.CompletedOn, d.StartedOn, d.CreatedOn)
+		body.State.StartedOn, body.State.CompletedOn = d.StartedOn, d.CompletedOn
+	} else {
+		release.URL, release.CreatedOn, body.Release = d.ReleaseURL, d.CreatedOn, release
+		body.Environment.Name = d.EnvironmentName
+		body.State.StartDate, body.State.CompletionDate = d.StartedOn, d.CompletedOn
+	}
+	result := fmt.Sprintf("%s/%s/%s/pipelines/results/%d", c.origin(), at.Slug, repository.Slug, d.Number)
+	if d.State == "UNDEPLOYED" {
+		body.State.TriggerURL = result
+	} else {
+		body.State.URL = result
+	}
+	if d.Status != "" {
+		body.State.Status = &statusBody{"deployment_state_completed_status_" + strings.ToLower(d.Status), d.Status}
+	}
+	if d.Deployer != "" {
+		body.State.Deployer = &accountBody{"user", d.Deployer, d.DeployerUUID}
+	}
+	return body
+}
