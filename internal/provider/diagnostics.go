@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -29,6 +30,8 @@ type operation struct {
 	scopes, oauth, account string
 	// writes tells that access tokens are refused.
 	writes bool
+	// missing is what a 404 means, "" where its path tells.
+	missing string
 }
 
 var (
@@ -71,6 +74,14 @@ var (
 		scopes:  "read:project:bitbucket",
 		oauth:   "project",
 		account: "that can see the workspace",
+	}
+	listDeployments = operation{
+		summary: "Unable to list deployments",
+		asked:   "list the deployments of %s",
+		scopes:  "read:pipeline:bitbucket and, for a repository that never deployed, read:repository:bitbucket",
+		oauth:   "pipeline and repository",
+		account: "that can read the repository",
+		missing: "the repository",
 	}
 )
 
@@ -187,6 +198,7 @@ func (o operation) advice(on placeKind, err error) string {
 		} else if !strings.Contains(refused.Path, "/deploy-keys/") {
 			what = "the workspace"
 		}
+		what = cmp.Or(o.missing, what)
 		return "Either " + what + " was deleted or renamed, or these credentials cannot see it: Bitbucket answers all of that the same way. " + scopes
 	case status == http.StatusTooManyRequests:
 		return "Bitbucket allows about 1,000 requests an hour for one user, more for some plans. Run again later, or raise max_rate_limit_wait and max_retries to wait longer."
