@@ -178,6 +178,7 @@ func (c *cli) state(t *testing.T) []managedKey {
 	}
 	var state struct {
 		Resources []struct {
+			Mode      string
 			Name      string
 			Instances []struct {
 				Status     string
@@ -195,6 +196,9 @@ func (c *cli) state(t *testing.T) []managedKey {
 	}
 	var keys []managedKey
 	for _, resource := range state.Resources {
+		if resource.Mode != "managed" {
+			continue
+		}
 		for _, instance := range resource.Instances {
 			held := instance.Attributes
 			keys = append(keys, managedKey{resource.Name, held.Key, held.Label, held.Repository, held.RepositoryUUID, held.KeyID, instance.Status == "tainted"})

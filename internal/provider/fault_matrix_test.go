@@ -80,6 +80,8 @@ type faultyRequest struct {
 	args []string
 	// second tells that it cannot be the first.
 	second bool
+	// reads tells that the run has no resource, but reads deployments.
+	reads bool
 }
 
 // is tells whether a request that was sent is this one.
@@ -102,6 +104,7 @@ var faultyRequests = []faultyRequest{
 	{name: "GET one, to compare", method: "GET", path: "/deploy-keys/", before: labeled, after: append([]string{`workspace = "` + workspaceUUID + `"`}, labeled...), args: noRefresh},
 	{name: "PUT", method: "PUT", before: []string{`label = "old"`}, after: labeled, args: noRefresh},
 	{name: "DELETE", method: "DELETE", before: labeled, args: noRefresh},
+	{name: "GET deployments", method: "GET", path: "/deployments/", reads: true},
 }
 
 // Whatever goes wrong with a request, a run either gets there or fails with an
@@ -182,9 +185,10 @@ func (c faultCell) possible() bool {
 }
 
 // quick tells whether the cell is played in every run of the tests. Adding and
-// deleting a key have the most to lose.
+// deleting a key have the most to lose, and deployments are read in a way of
+// their own.
 func (c faultCell) quick() bool {
-	return c.spread == once && (c.request.method == "POST" || c.request.method == "DELETE")
+	return c.spread == once && (c.request.method == "POST" || c.request.method == "DELETE" || c.request.reads)
 }
 
 // The outcomes of a cell.
@@ -271,17 +275,22 @@ func newFaultScene(t *testing.T, c faultCell) *faultScene {
 	for range max(1, c.request.others) {
 		s.others = append(s.others, s.AddDeployKey("acme", "website", newKey(t), "ci"))
 	}
+	if c.request.reads {
+		s.AddDeployment("acme", "website", emulator.Deployment{UUID: "{d1}"})
+	}
 	return s
 }
 
 // configure writes the configuration with the key's resource, or without.
 func (s *faultScene) configure(t *testing.T, target *fake, lines []string) {
 	t.Helper()
-	resource := ""
+	body := ""
 	if lines != nil {
-		resource = deployKey(append([]string{keyLine(s.key)}, lines...)...)
+		body = deployKey(append([]string{keyLine(s.key)}, lines...)...)
+	} else if s.request.reads {
+		body = dataDeployments()
 	}
-	s.terraform.write(t, target.config(resource, s.lines...))
+	s.terraform.write(t, target.config(body, s.lines...))
 }
 
 // held are the keys that Bitbucket holds, those with our material apart.
@@ -339,7 +348,7 @@ func (s *faultScene) sound(t *testing.T) {
 }
 
 // converged checks that Bitbucket and the state hold what the configuration
-// wants, and that there is nothing left to do.
+// wants or reads, and that there is nothing left to do.
 func (s *faultScene) converged(t *testing.T) {
 	t.Helper()
 	s.sound(t)
@@ -353,6 +362,9 @@ func (s *faultScene) converged(t *testing.T) {
 	}
 	if state := s.state(t); !maps.Equal(held, want) || !maps.Equal(state, want) {
 		t.Fatalf("Bitbucket holds %v, the state %v, want %v", held, state, want)
+	}
+	if s.request.reads {
+		s.terraform.found(t, "{d1}")
 	}
 	s.terraform.must(t, "plan", "-detailed-exitcode")
 }

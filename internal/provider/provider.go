@@ -248,6 +248,7 @@ func (p *bitbucketProvider) DataSources(context.Context) []func() datasource.Dat
 		newDeployKeysDataSource,
 		newProjectDeployKeyDataSource,
 		newProjectDeployKeysDataSource,
+		newDeploymentsDataSource,
 	}
 }
 

@@ -1,0 +1,168 @@
+package provider
+
+import (
+	"context"
+
+	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
+	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
+)
+
+var _ datasource.DataSourceWithConfigure = (*deploymentsDataSource)(nil)
+
+type deploymentsDataSource struct{ data *providerData }
+
+func newDeploymentsDataSource() datasource.DataSource { return &deploymentsDataSource{} }
+
+type deploymentsDataSourceModel struct {
+	Workspace       types.String      `tfsdk:"workspace"`
+	Repository      types.String      `tfsdk:"repository"`
+	EnvironmentUUID types.String      `tfsdk:"environment_uuid"`
+	State           types.String      `tfsdk:"state"`
+	Limit           types.Int64       `tfsdk:"limit"`
+	Deployments     []deploymentModel `tfsdk:"deployments"`
+}
+
+type deploymentModel struct {
+	UUID            types.String `tfsdk:"uuid"`
+	Number          types.Int64  `tfsdk:"number"`
+	Key             types.String `tfsdk:"key"`
+	State           types.String `tfsdk:"state"`
+	Status          types.String `tfsdk:"status"`
+	EnvironmentUUID types.String `tfsdk:"environment_uuid"`
+	EnvironmentName types.String `tfsdk:"environment_name"`
+	ReleaseName     types.String `tfsdk:"release_name"`
+	ReleaseURL      types.String `tfsdk:"release_url"`
+	Commit          types.String `tfsdk:"commit"`
+	Deployer        types.String `tfsdk:"deployer"`
+	DeployerUUID    types.String `tfsdk:"deployer_uuid"`
+	StartedOn       types.String `tfsdk:"started_on"`
+	CompletedOn     types.String `tfsdk:"completed_on"`
+}
+
+func (d *deploymentsDataSource) Metadata(_ context.Context, req datasource.MetadataRequest, resp *datasource.MetadataResponse) {
+	resp.TypeName = req.ProviderTypeName + "_deployments"
+}
+
+func (d *deploymentsDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
+	resp.Schema = schema.Schema{
+		MarkdownDescription: "Reads the deployments of a repository, which are the runs of its pipelines that deploy to an environment. " +
+			"A repository that has never deployed has none. What Bitbucket does not say is null.\n\n" +
+			"**API token scopes**: `read:pipeline:bitbucket`; for a repository that has never deployed also `read:repository:bitbucket`, since Bitbucket may answer for it as for one that does not exist.",
+		Attributes: map[string]schema.Attribute{
+			"workspace": schema.StringAttribute{
+				MarkdownDescription: "Slug of the workspace, or its UUID in braces.",
+				Required:            true,
+				Validators:          []validator.String{slugValidator{}},
+			},
+			"repository": schema.StringAttribute{
+				MarkdownDescription: "Slug of the repository, or its UUID in braces.",
+				Required:            true,
+				Validators:          []validator.String{slugValidator{}},
+			},
+			"environment_uuid": schema.StringAttribute{
+				MarkdownDescription: "UUID of an environment, in braces: only the deployments to it.",
+				Optional:            true,
+				Validators:          []validator.String{uuidValidator()},
+			},
+			"state": schema.StringAttribute{
+				MarkdownDescription: "`UNDEPLOYED`, `IN_PROGRESS` or `COMPLETED`: only the deployments in this state.",
+				Optional:            true,
+				Validators:          []validator.String{stringvalidator.OneOf("UNDEPLOYED", "IN_PROGRESS", "COMPLETED")},
+			},
+			"limit": schema.Int64Attribute{
+				MarkdownDescription: "Number of deployments to read, the newest of those that match. `1` to `1000`. Default: all of them, which costs one request for each 100. " +
+					"With a limit, pages are read until there are as many, so that deployments that have not started may be missing: Bitbucket is asked to sort by the start.",
+				Optional:   true,
+				Validators: []validator.Int64{int64validator.Between(1, 1000)},
+			},
+			"deployments": schema.ListNestedAttribute{
+				MarkdownDescription: "Deployments that were found, the newest first: by `started_on`, or by when they were made for those that have not started.",
+				Computed:            true,
+				NestedObject:        schema.NestedAttributeObject{Attributes: deploymentAttributes()},
+			},
+		},
+	}
+}
+
+// deploymentAttributes describe one deployment.
+func deploymentAttributes() map[string]schema.Attribute {
+	attributes := map[string]schema.Attribute{
+		"number": schema.Int64Attribute{
+			MarkdownDescription: "Number of the deployment in its repository.",
+			Computed:            true,
+		},
+	}
+	for name, description := range map[string]string{
+		"uuid":             "UUID of the deployment, in braces.",
+		"key":              "Key of the deployment.",
+		"state":            "`UNDEPLOYED`, `IN_PROGRESS` or `COMPLETED`.",
+		"status":           "`SUCCESSFUL`, `FAILED` or `STOPPED`; null until the deployment is completed.",
+		"environment_uuid": "UUID of the environment, in braces.",
+		"environment_name": "Name of the environment.",
+		"release_name":     "Name of what was deployed, for example `#7` for a pipeline.",
+		"release_url":      "Address of the pipeline that made the release.",
+		"commit":           "Hash of the commit that was deployed.",
+		"deployer":         "Name of who deployed it.",
+		"deployer_uuid":    "UUID of the deployer's account, in braces.",
+		"started_on":       "When the deployment was started, in ISO 8601.",
+		"completed_on":     "When the deployment was completed, in ISO 8601.",
+	} {
+		attributes[name] = schema.StringAttribute{MarkdownDescription: description, Computed: true}
+	}
+	return attributes
+}
+
+func (d *deploymentsDataSource) Configure(_ context.Context, req datasource.ConfigureRequest, resp *datasource.ConfigureResponse) {
+	d.data = configuredData(req.ProviderData, &resp.Diagnostics)
+}
+
+func (d *deploymentsDataSource) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
+	var model deploymentsDataSourceModel
+	resp.Diagnostics.Append(req.Config.Get(ctx, &model)...)
+	if resp.Diagnostics.HasError() || !d.data.configured(&resp.Diagnostics) {
+		return
+	}
+	defer d.data.noteRateLimit(&resp.Diagnostics)
+	repository := bitbucket.Place{Workspace: model.Workspace.ValueString(), Repository: model.Repository.ValueString()}
+	deployments, err := d.data.client.Deployments(ctx, repository, bitbucket.DeploymentFilter{
+		EnvironmentUUID: model.EnvironmentUUID.ValueString(),
+		State:           model.State.ValueString(),
+		Limit:           int(model.Limit.ValueInt64()),
+	})
+	if err != nil {
+		listDeployments.addError(&resp.Diagnostics, repository, 0, err)
+		return
+	}
+	model.Deployments = make([]deploymentModel, len(deployments)) // None is not null.
+	for i := range deployments {
+		model.Deployments[i].flatten(&deployments[i])
+	}
+	resp.Diagnostics.Append(resp.State.Set(ctx, &model)...)
+}
+
+// flatten takes over what Bitbucket says. What it does not say is null.
+func (m *deploymentModel) flatten(deployment *bitbucket.Deployment) {
+	m.UUID = types.StringValue(deployment.UUID)
+	m.Number = types.Int64Null()
+	if deployment.Number != 0 {
+		m.Number = types.Int64Value(deployment.Number)
+	}
+	m.Key = nullIfEmpty(deployment.Key)
+	m.State = nullIfEmpty(deployment.State)
+	m.Status = nullIfEmpty(deployment.Status)
+	m.EnvironmentUUID = nullIfEmpty(deployment.EnvironmentUUID)
+	m.EnvironmentName = nullIfEmpty(deployment.EnvironmentName)
+	m.ReleaseName = nullIfEmpty(deployment.ReleaseName)
+	m.ReleaseURL = nullIfEmpty(deployment.ReleaseURL)
+	m.Commit = nullIfEmpty(deployment.Commit)
+	m.Deployer = nullIfEmpty(deployment.Deployer)
+	m.DeployerUUID = nullIfEmpty(deployment.DeployerUUID)
+	m.StartedOn = nullIfEmpty(deployment.StartedOn)
+	m.CompletedOn = nullIfEmpty(deployment.CompletedOn)
+}
