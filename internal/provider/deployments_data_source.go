@@ -53,7 +53,8 @@ func (d *deploymentsDataSource) Schema(_ context.Context, _ datasource.SchemaReq
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "Reads the deployments of a repository, which are the runs of its pipelines that deploy to an environment. " +
 			"A repository that has never deployed has none. What Bitbucket does not say is null.\n\n" +
-			"**API token scopes**: `read:pipeline:bitbucket`; for a repository that has never deployed also `read:repository:bitbucket`, since Bitbucket may answer for it as for one that does not exist.",
+			"**API token scopes**: `read:pipeline:bitbucket`; for a repository that has never deployed also `read:repository:bitbucket` (OAuth: `pipeline`, `repository`). " +
+			"Bitbucket may answer 404 for such a repository, as for one that does not exist, so the repository itself is asked for too.",
 		Attributes: map[string]schema.Attribute{
 			"workspace": schema.StringAttribute{
 				MarkdownDescription: "Slug of the workspace, or its UUID in braces.",
@@ -77,7 +78,7 @@ func (d *deploymentsDataSource) Schema(_ context.Context, _ datasource.SchemaReq
 			},
 			"limit": schema.Int64Attribute{
 				MarkdownDescription: "Number of deployments to read, the newest of those that match. `1` to `1000`. Default: all of them, which costs one request for each 100. " +
-					"With a limit, pages are read until there are as many, so that deployments that have not started may be missing: Bitbucket is asked to sort by the start.",
+					"With a limit, no more pages are read than needed where Bitbucket sorts by start, as it is asked to. Deployments that have not started may then be missing.",
 				Optional:   true,
 				Validators: []validator.Int64{int64validator.Between(1, 1000)},
 			},

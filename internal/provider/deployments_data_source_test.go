@@ -143,12 +143,16 @@ func TestAccDeployments_requests(t *testing.T) {
 		"environment in case": {emulator.DeploymentBehavior{IgnoreFilters: true}, []string{`environment_uuid = "` + strings.ToUpper(stagingUUID) + `"`}, []string{"website/deployments/?environment=%7B8A1EA3A4-6A09-4AE3-BA0C-9AB2D8A2B0DD%7D&" + query[1:] + " 200"}, "{d4} {d2}"},
 		"state":               {emulator.DeploymentBehavior{}, []string{`state = "COMPLETED"`}, []string{"website/deployments/" + query + "&state.name=COMPLETED 200"}, "{d2} {d1}"},
 		"both, limit": {
-			emulator.DeploymentBehavior{}, []string{`state = "COMPLETED"`, `environment_uuid = "` + productionUUID + `"`, "limit = 1"},
-			[]string{"website/deployments/?" + production + query[1:] + "&state.name=COMPLETED 200"}, "{d1}",
+			emulator.DeploymentBehavior{},
+			[]string{`state = "COMPLETED"`, `environment_uuid = "` + productionUUID + `"`, "limit = 1"},
+			[]string{"website/deployments/?" + production + query[1:] + "&state.name=COMPLETED 200"},
+			"{d1}",
 		},
 		"filters ignored": {
-			emulator.DeploymentBehavior{IgnoreFilters: true, Observed: true}, []string{`state = "COMPLETED"`, `environment_uuid = "` + productionUUID + `"`, "limit = 1"},
-			[]string{"website/deployments/?" + production + query[1:] + "&state.name=COMPLETED 200"}, "{d1}",
+			emulator.DeploymentBehavior{IgnoreFilters: true, Observed: true},
+			[]string{`state = "COMPLETED"`, `environment_uuid = "` + productionUUID + `"`, "limit = 1"},
+			[]string{"website/deployments/?" + production + query[1:] + "&state.name=COMPLETED 200"},
+			"{d1}",
 		},
 		"none match":     {emulator.DeploymentBehavior{}, []string{`state = "UNDEPLOYED"`, `environment_uuid = "` + productionUUID + `"`}, []string{"website/deployments/?" + production + query[1:] + "&state.name=UNDEPLOYED 200"}, ""},
 		"sort ignored":   {emulator.DeploymentBehavior{Sort: emulator.SortIgnored}, []string{"limit = 3"}, []string{list}, "{d4} {d3} {d2}"},
@@ -156,14 +160,18 @@ func TestAccDeployments_requests(t *testing.T) {
 		"slash required": {emulator.DeploymentBehavior{Slash: emulator.SlashRequired}, nil, []string{list}, all},
 		"slash refused":  {emulator.DeploymentBehavior{Slash: emulator.SlashRefused}, nil, []string{"website/deployments/" + query + " 404", "website/deployments" + query + " 200"}, all},
 		"slash and sort refused": {
-			emulator.DeploymentBehavior{Slash: emulator.SlashRefused, Sort: emulator.SortRefused}, nil,
-			[]string{"website/deployments/" + query + " 404", "website/deployments" + query + " 400", "website/deployments?pagelen=100 200"}, all,
+			emulator.DeploymentBehavior{Slash: emulator.SlashRefused, Sort: emulator.SortRefused},
+			nil,
+			[]string{"website/deployments/" + query + " 404", "website/deployments" + query + " 400", "website/deployments?pagelen=100 200"},
+			all,
 		},
 		"never, 200": {emulator.DeploymentBehavior{}, []string{`repository = "api"`}, []string{"api/deployments/" + query + " 200"}, ""},
 		"never, 404": {emulator.DeploymentBehavior{NeverDeployed404: true}, []string{`repository = "api"`}, []string{"api/deployments/" + query + " 404", "api?fields=uuid 200"}, ""},
 		"by uuid": {
-			emulator.DeploymentBehavior{}, []string{"repository = \"" + websiteUUID + "\""},
-			[]string{"%7B85d08b4e-571d-44e9-a507-fa476535aa98%7D/deployments/" + query + " 200"}, all,
+			emulator.DeploymentBehavior{},
+			[]string{"repository = \"" + websiteUUID + "\""},
+			[]string{"%7B85d08b4e-571d-44e9-a507-fa476535aa98%7D/deployments/" + query + " 200"},
+			all,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -114,6 +114,10 @@ func applyExamples(t *testing.T, files ...string) {
 		case strings.Contains(file, "/provider/"):
 			f.AddDeployKey("acme", "website", newKey(t), "CI")
 			config += dataDeployKey(`label = "CI"`)
+		case strings.Contains(file, "/bitbucket_deployments/"):
+			for _, status := range []string{"SUCCESSFUL", "FAILED"} {
+				f.AddDeployment("acme", "website", emulator.Deployment{EnvironmentUUID: productionUUID, Status: status, Commit: "commit that " + status})
+			}
 		case strings.Contains(file, "/data-sources/"):
 			f.AddDeployKey("acme", "website", newKey(t), "CI")
 		case strings.Contains(file, "/2-import.tf"):
@@ -181,6 +185,7 @@ func addAudited(t *testing.T, f *fake) {
 var exampleOutputs = map[string][]string{
 	"unused_for_180_days":     {`["acme/api/10958985 CI, last used: 20`, `","acme/worker/10958986 CI, last used: never"]`},
 	"on_several_repositories": {`{"SHA256:L7RaJ9z1fhgcsFNlyZKT0BcV1Pl9SBfp3vUurVqhRWU":["api","website"]}`},
+	"in_production":           {"commit that SUCCESSFUL"},
 	"found_on":                {`["acme/api/10958985","acme/website/10958984"]`},
 }
 

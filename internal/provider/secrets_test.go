@@ -65,6 +65,7 @@ func TestAccProvider_secretsStaySecret(t *testing.T) {
 			run(true, created, "apply", "saved.tfplan")
 			run(false, changed+everyTrouble(`resource "bitbucket_deploy_key"`, key), "apply", "-auto-approve")
 			run(false, changed+everyTrouble(`data "bitbucket_deploy_keys"`), "plan")
+			run(false, changed+everyTrouble(`data "bitbucket_deployments"`), "plan")
 			f.Inject(emulator.Fault{Method: "DELETE", Status: 403, Times: 1})
 			run(false, changed, "destroy", "-auto-approve")
 			f.tokens.Store(true)
