@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -122,14 +123,12 @@ func (c *Client) checkRepository(ctx context.Context, repository Place) error {
 	if err != nil {
 		return err
 	}
-	var found struct {
-		UUID string `json:"uuid"`
-	}
+	var found map[string]json.RawMessage
 	if err := decode(http.MethodGet, u, answer, &found); err != nil {
 		return err
 	}
-	if found.UUID == "" {
-		return unusable(http.MethodGet, u, "it has no repository with a uuid")
+	if found == nil {
+		return unusable(http.MethodGet, u, "it has no repository")
 	}
 	return nil
 }
@@ -189,9 +188,9 @@ func (l *deploymentList) newest() []Deployment {
 // deploymentBody is a deployment by its documented names and by those that clients
 // of the live API read.
 type deploymentBody struct {
-	UUID   string `json:"uuid"`
-	Number int64  `json:"number"`
-	Key    string `json:"key"`
+	UUID   string      `json:"uuid"`
+	Number json.Number `json:"number"`
+	Key    any         `json:"key"`
 	State  struct {
 		Name   string `json:"name"`
 		Status struct {
@@ -227,18 +226,28 @@ type released struct {
 	CreatedOn string `json:"created_on"`
 }
 
-// decodeDeployment reads one deployment of a list.
+// decodeDeployment reads one deployment of a list. What has another type than it
+// should is left out: little of all this is documented.
 func decodeDeployment(u *url.URL, value json.RawMessage) (Deployment, error) {
 	var body deploymentBody
-	if json.Unmarshal(value, &body) != nil || body.UUID == "" {
+	err := json.Unmarshal(value, &body)
+	if _, otherType := errors.AsType[*json.UnmarshalTypeError](err); err != nil && !otherType || body.UUID == "" {
 		return Deployment{}, unusable(http.MethodGet, u, "one of its values is no deployment with a uuid")
+	}
+	number, err := body.Number.Int64()
+	if err != nil {
+		number = 0 // Not the largest one.
+	}
+	key, _ := body.Key.(string)
+	if numbered, ok := body.Key.(float64); ok {
+		key = strconv.FormatFloat(numbered, 'f', -1, 64)
 	}
 	state := body.State
 	started := cmp.Or(state.StartedOn, state.StartDate)
 	return Deployment{
 		UUID:            body.UUID,
-		Number:          body.Number,
-		Key:             body.Key,
+		Number:          number,
+		Key:             key,
 		State:           state.Name,
 		Status:          state.Status.Name,
 		EnvironmentUUID: body.Environment.UUID,

@@ -284,14 +284,12 @@ func TestDeployments_neverDeployed(t *testing.T) {
 		repository http.HandlerFunc
 		check      func(error) bool
 	}{
-		"it answers":     {answer(200, `{"uuid": "{85d08b4e-571d-44e9-a507-fa476535aa98}"}`), func(err error) bool { return err == nil }},
-		"gone":           {answer(404, `{"error": {"message": "You may not have access to this repository"}}`), func(err error) bool { return IsNotFound(err) && strings.HasSuffix(asError(t, err).Path, "/mleu/test") }},
-		"scope":          {answer(403, `{"error": {"message": "No.", "detail": {"required": ["repository"]}}}`), func(err error) bool { return HasStatus(err, 403) }},
-		"failing":        {answer(500, ""), func(err error) bool { return HasStatus(err, 500) }},
-		"a log-in page":  {answer(200, "<html><title>Log in</title>"), isUnusable},
-		"no repository":  {answer(200, "{}"), isUnusable},
-		"another object": {answer(200, `{"uuid": 5}`), isUnusable},
-		"breaks off":     {broken(200), func(err error) bool { return asError(t, err).Status == 0 }},
+		"it answers":    {answer(200, `{"uuid": "{85d08b4e-571d-44e9-a507-fa476535aa98}"}`), func(err error) bool { return err == nil }},
+		"gone":          {answer(404, `{"error": {"message": "You may not have access to this repository"}}`), func(err error) bool { return IsNotFound(err) && strings.HasSuffix(asError(t, err).Path, "/mleu/test") }},
+		"scope":         {answer(403, `{"error": {"message": "No.", "detail": {"required": ["repository"]}}}`), func(err error) bool { return HasStatus(err, 403) }},
+		"failing":       {answer(500, ""), func(err error) bool { return HasStatus(err, 500) }},
+		"a log-in page": {answer(200, "<html><title>Log in</title>"), isUnusable},
+		"breaks off":    {broken(200), func(err error) bool { return asError(t, err).Status == 0 }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -339,49 +337,28 @@ func TestDeployments_hostileReplies(t *testing.T) {
 		return `{"values": [` + deployed("{1}", "01") + `, {"uuid": "{2}"` + members + `}]}`
 	}
 	for name, body := range map[string]string{
-		"empty":                   "",
-		"null":                    "null",
-		"a list":                  "[]",
-		"no list":                 "{}",
-		"list null":               `{"values": null}`,
-		"list an object":          `{"values": {}}`,
-		"an error":                noDeployments,
-		"breaks off":              `{"values": [` + deployed("{1}", "01"),
-		"HTML":                    "<html><title>Log in</title></html>",
-		"over 10 MB":              value(`, "other": "` + strings.Repeat("x", maxBody) + `"`),
-		"nested too deeply":       value(`, "other": ` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000)),
-		"value null":              `{"values": [null]}`,
-		"value a number":          `{"values": [5]}`,
-		"value a list":            `{"values": [[` + deployed("{1}", "01") + `]]}`,
-		"no uuid":                 `{"values": [{"number": 5}]}`,
-		"uuid empty":              `{"values": [{"uuid": ""}]}`,
-		"uuid null":               `{"values": [{"uuid": null}]}`,
-		"uuid a number":           `{"values": [{"uuid": 5}]}`,
-		"number a text":           value(`, "number": "7"`),
-		"number a fraction":       value(`, "number": 7.5`),
-		"number too large":        value(`, "number": 9223372036854775808`),
-		"key a number":            value(`, "key": 7`),
-		"state a text":            value(`, "state": "COMPLETED"`),
-		"state a list":            value(`, "state": []`),
-		"state name an object":    value(`, "state": {"name": {}}`),
-		"status a text":           value(`, "state": {"status": "SUCCESSFUL"}`),
-		"status name a list":      value(`, "state": {"status": {"name": []}}`),
-		"deployer a text":         value(`, "state": {"deployer": "ada"}`),
-		"deployer name a number":  value(`, "state": {"deployer": {"display_name": 5}}`),
-		"started a number":        value(`, "state": {"started_on": 1790000000}`),
-		"start date a number":     value(`, "state": {"started_on": "2026-09-01T10:00:00Z", "start_date": 5}`),
-		"completed a truth":       value(`, "state": {"completed_on": true}`),
-		"environment a text":      value(`, "environment": "{e}"`),
-		"environment name a list": value(`, "environment": {"name": []}`),
-		"release a list":          value(`, "release": []`),
-		"release url an object":   value(`, "release": {"url": {}}`),
-		"commit a text":           value(`, "release": {"commit": "deadbeef"}`),
-		"hash a number":           value(`, "deployable": {"commit": {"hash": 5}}`),
-		"created a number":        value(`, "created_on": 5`),
-		"next a number":           `{"values": [], "next": 2}`,
-		"next elsewhere":          `{"values": [], "next": "https://example.com/?page=2"}`,
-		"next with a password":    `{"values": [], "next": "http://ada:s3cret@HOST/"}`,
-		"next to itself":          `{"values": [], "next": "` + strings.TrimPrefix(deployments1, "GET ") + `"}`,
+		"empty":                "",
+		"null":                 "null",
+		"a list":               "[]",
+		"no list":              "{}",
+		"list null":            `{"values": null}`,
+		"list an object":       `{"values": {}}`,
+		"an error":             noDeployments,
+		"breaks off":           `{"values": [` + deployed("{1}", "01"),
+		"HTML":                 "<html><title>Log in</title></html>",
+		"over 10 MB":           value(`, "other": "` + strings.Repeat("x", maxBody) + `"`),
+		"nested too deeply":    value(`, "other": ` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000)),
+		"value null":           `{"values": [null]}`,
+		"value a number":       `{"values": [5]}`,
+		"value a list":         `{"values": [[` + deployed("{1}", "01") + `]]}`,
+		"no uuid":              `{"values": [{"number": 5}]}`,
+		"uuid empty":           `{"values": [{"uuid": ""}]}`,
+		"uuid null":            `{"values": [{"uuid": null}]}`,
+		"uuid a number":        `{"values": [{"uuid": 5}]}`,
+		"next a number":        `{"values": [], "next": 2}`,
+		"next elsewhere":       `{"values": [], "next": "https://example.com/?page=2"}`,
+		"next with a password": `{"values": [], "next": "http://ada:s3cret@HOST/"}`,
+		"next to itself":       `{"values": [], "next": "` + strings.TrimPrefix(deployments1, "GET ") + `"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -392,6 +369,49 @@ func TestDeployments_hostileReplies(t *testing.T) {
 			}
 			expectShowable(t, asError(t, err))
 			api.expect(deployments1)
+		})
+	}
+}
+
+// What has another type than it should says nothing, and keeps nothing else from
+// being read.
+func TestDeployments_otherTypes(t *testing.T) {
+	t.Parallel()
+	for members, want := range map[string]Deployment{
+		`"number": "7"`:                              {Number: 7},
+		`"number": 7.5`:                              {},
+		`"number": 9223372036854775808`:              {},
+		`"key": 7`:                                   {Key: "7"},
+		`"state": "COMPLETED"`:                       {},
+		`"state": []`:                                {},
+		`"state": {"name": {}}`:                      {},
+		`"state": {"status": "SUCCESSFUL"}`:          {},
+		`"state": {"status": {"name": []}}`:          {},
+		`"state": {"deployer": "ada"}`:               {},
+		`"state": {"deployer": {"display_name": 5}}`: {},
+		`"state": {"started_on": 1790000000}`:        {},
+		`"state": {"started_on": "2026-09-01T10:00:00Z", "start_date": 5}`: {StartedOn: "2026-09-01T10:00:00Z"},
+		`"state": {"completed_on": true}`:                                  {},
+		`"environment": "{e}"`:                                             {},
+		`"environment": {"name": []}`:                                      {},
+		`"release": []`:                                                    {},
+		`"release": {"url": {}}`:                                           {},
+		`"release": {"commit": "deadbeef"}`:                                {},
+		`"deployable": {"commit": {"hash": 5}}`:                            {},
+		`"created_on": 5`:                                                  {},
+	} {
+		t.Run(members, func(t *testing.T) {
+			t.Parallel()
+			api := answers(t, answer(200, `{"values": [`+deployed("{1}", "01")+`, {"uuid": "{2}", "name": "x", `+members+`}]}`))
+			got, err := newTestClient(t, api, withRetries(0)).Deployments(t.Context(), repository, DeploymentFilter{})
+			if err != nil || len(got) != 2 {
+				t.Fatalf("got %v, %v", got, err)
+			}
+			i := slices.IndexFunc(got, func(d Deployment) bool { return d.UUID == "{2}" })
+			want.UUID, got[i].at = "{2}", time.Time{}
+			if got[i] != want {
+				t.Errorf("got %+v, want %+v", got[i], want)
+			}
 		})
 	}
 }

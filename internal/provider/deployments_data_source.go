@@ -77,10 +77,10 @@ func (d *deploymentsDataSource) Schema(_ context.Context, _ datasource.SchemaReq
 				Validators:          []validator.String{stringvalidator.OneOf("UNDEPLOYED", "IN_PROGRESS", "COMPLETED")},
 			},
 			"limit": schema.Int64Attribute{
-				MarkdownDescription: "Number of deployments to read, the newest of those that match. `1` to `1000`. Default: all of them, which costs one request for each 100. " +
+				MarkdownDescription: "Number of deployments to read, the newest of those that match. Default: all of them, which costs one request for each 100. " +
 					"With a limit, no more pages are read than needed where Bitbucket sorts by start, as it is asked to. Deployments that have not started may then be missing.",
 				Optional:   true,
-				Validators: []validator.Int64{int64validator.Between(1, 1000)},
+				Validators: []validator.Int64{int64validator.AtLeast(1)},
 			},
 			"deployments": schema.ListNestedAttribute{
 				MarkdownDescription: "Deployments that were found, the newest first: by `started_on`, or by when they were made for those that have not started.",

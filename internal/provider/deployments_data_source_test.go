@@ -332,8 +332,7 @@ func TestAccDeployments_validation(t *testing.T) {
 		`environment_uuid = ""`:                                           "environment_uuid must be a UUID in braces",
 		`state = "DONE"`:                                                  `state value must be one of: ["UNDEPLOYED" "IN_PROGRESS" "COMPLETED"]`,
 		`state = "completed"`:                                             "state value must be one of",
-		"limit = 0":                                                       "limit value must be between 1 and 1000",
-		"limit = 1001":                                                    "limit value must be between 1 and 1000",
+		"limit = 0":                                                       "limit value must be at least 1",
 		`repository = "a/b"`:                                              "Invalid repository",
 		"deployments = []":                                                "deployments",
 	} {

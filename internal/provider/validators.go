@@ -217,8 +217,8 @@ func fingerprintValidator() validator.String {
 	return stringvalidator.RegexMatches(fingerprintPattern, "must be a fingerprint as ssh-keygen -l prints it: SHA256:…")
 }
 
-// uuidPattern is a UUID as Bitbucket writes it.
-var uuidPattern = regexp.MustCompile(`^\{[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\}$`)
+// uuidPattern is a UUID in braces, as Bitbucket writes it.
+var uuidPattern = regexp.MustCompile(`^\{[0-9A-Za-z-]{1,64}\}$`)
 
 // uuidValidator allows what names an environment.
 func uuidValidator() validator.String {
