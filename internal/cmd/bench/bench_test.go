@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -31,6 +32,7 @@ func TestParseShapes(t *testing.T) {
 func measured() results {
 	return results{
 		Date: time.Date(2026, 11, 22, 16, 0, 0, 0, time.UTC), CLI: "Terraform 1.14.0", Go: "go1.26.0", OS: "linux/amd64", Cores: 2,
+		Startup: &startup{Seconds: 0.0412, CPUSeconds: 0.03, SchemaBytes: 21079, BinaryBytes: 19_317_001, Modules: 28},
 		Rows: []row{
 			{
 				Repositories: 10, KeysInEach: 100, LatencyMS: 80,
@@ -56,9 +58,46 @@ func TestTable(t *testing.T) {
 		"| 10,000 |             100×100 |              - | 100 / 20.0 s |                   - |           - |              - |               - |     95 MB |\n",
 		"|  Keys | Repositories × keys |        Plan | Plan, one GET a key |\n",
 		"| 1,000 |              10×100 | 10 / 2.00 s |      1,000 / 3.00 s |\n",
+		"## Start", "| 41 ms |  21 kB | 19.3 MB |      28 |\n",
 	} {
 		if !strings.Contains(table, want) {
 			t.Errorf("there is no %q in\n%s", want, table)
+		}
+	}
+}
+
+// The bounds are generous. What passes one of them is a dependency or a schema
+// that somebody should have a look at, and if it is worth it raise the bound.
+func TestStartup(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	stored, before := filepath.Join(dir, "results.json"), measured()
+	before.Startup = nil
+	if err := before.write(stored); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(t.Context(), []string{"-startup", "-out", dir}); err != nil {
+		t.Fatal(err)
+	}
+	after, err := readResults(stored)
+	if err != nil || after.Startup == nil {
+		t.Fatalf("got %+v, %v", after, err)
+	}
+	s := *after.Startup
+	after.Startup = nil
+	if !reflect.DeepEqual(after, before) {
+		t.Errorf("what was stored of all else became %+v", after)
+	}
+	if s.Seconds <= 0 || s.CPUSeconds <= 0 {
+		t.Errorf("started in no time: %+v", s)
+	}
+	for what, size := range map[string]struct{ got, least, most int64 }{
+		"modules":           {int64(s.Modules), 20, 32},
+		"bytes of schema":   {int64(s.SchemaBytes), 10_000, 50_000},
+		"bytes of provider": {s.BinaryBytes, 10_000_000, 24_000_000},
+	} {
+		if size.got < size.least || size.got > size.most {
+			t.Errorf("%d %s, expected were %d to %d", size.got, what, size.least, size.most)
 		}
 	}
 }

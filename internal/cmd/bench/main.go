@@ -3,6 +3,7 @@
 // Terraform or OpenTofu command create, plan, update and destroy keys in many
 // shapes. The same plan is made with one GET for each key (see the folder
 // unshared), and with as many resources of Terraform's own, which is the floor.
+// Before that it starts the provider as Terraform does, and looks how large it is.
 //
 // It writes results.json, table.md and plan.svg, and removes all else.
 package main
@@ -36,6 +37,7 @@ type options struct {
 	large   []shape // large are only planned.
 	repeat  int
 	out     string
+	startup bool
 	draw    bool
 }
 
@@ -47,6 +49,7 @@ func parse(args []string) (options, error) {
 	flags.DurationVar(&o.latency, "latency", 80*time.Millisecond, "`time` that Bitbucket takes to answer; each shape is measured at 0 too")
 	flags.IntVar(&o.repeat, "repeat", 1, "how `often` each plan is made, for the fastest of them")
 	flags.StringVar(&o.out, "out", filepath.Join("internal", "cmd", "bench", "results"), "`folder` for the results")
+	flags.BoolVar(&o.startup, "startup", false, "measure only the start, and keep what is stored of all else, with its date")
 	flags.BoolVar(&o.draw, "draw", false, "measure nothing: remake table and chart from the stored results")
 	err := flags.Parse(args)
 	if err != nil {
@@ -57,6 +60,9 @@ func parse(args []string) (options, error) {
 	}
 	if o.latency < 0 || o.repeat < 1 {
 		return o, errors.New("-latency is at least 0 and -repeat at least 1")
+	}
+	if o.startup && o.draw {
+		return o, errors.New("-startup measures, -draw does not")
 	}
 	if o.shapes, err = parseShapes(*shapes); err != nil {
 		return o, err
@@ -72,7 +78,14 @@ func run(ctx context.Context, args []string) error {
 	}
 	stored := filepath.Join(o.out, "results.json")
 	if !o.draw {
-		measured, err := measure(ctx, o)
+		var measured results
+		if o.startup {
+			if measured, err = readResults(stored); err == nil {
+				measured.Startup, err = measureStartup(ctx)
+			}
+		} else {
+			measured, err = measure(ctx, o)
+		}
 		if err != nil {
 			return err
 		}

@@ -69,6 +69,9 @@ func measure(ctx context.Context, o options) (results, error) {
 		Cores: runtime.NumCPU(),
 	}
 	say("%s, %s, %s, %d cores", r.CLI, r.Go, r.OS, r.Cores)
+	if r.Startup, err = measureStartup(ctx); err != nil {
+		return r, err
+	}
 	for _, s := range o.shapes {
 		rows, err := b.measureAll(ctx, s, o.latency)
 		if err != nil {

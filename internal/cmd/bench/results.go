@@ -15,7 +15,9 @@ type results struct {
 	Go    string    `json:"go"`
 	OS    string    `json:"os"`
 	Cores int       `json:"cores"`
-	Rows  []row     `json:"rows"`
+	// Startup is absent where it was not measured.
+	Startup *startup `json:"startup,omitempty"`
+	Rows    []row    `json:"rows"`
 }
 
 // row is one shape at one latency. What was not measured is absent.

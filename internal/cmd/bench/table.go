@@ -26,6 +26,17 @@ the label of one key. "One GET a key" is the same plan by this provider with sha
 plan of as many ` + "`terraform_data`" + ` resources, which is the floor. Memory is the peak of the provider's process, in the
 plan and in the heaviest of the other commands.
 `)
+	if r.Startup != nil {
+		b.WriteString("\n## Start\n\n")
+		b.WriteString(markdown([][]string{{"Start", "Schema", "Binary", "Modules"}, {
+			fmt.Sprintf("%.0f ms", 1000*r.Startup.Seconds), fmt.Sprintf("%.0f kB", float64(r.Startup.SchemaBytes)/1000),
+			fmt.Sprintf("%.1f MB", float64(r.Startup.BinaryBytes)/1e6), strconv.Itoa(r.Startup.Modules),
+		}}))
+		b.WriteString(`
+"Start" is the median time from starting the provider to its answer with all schemas. Terraform does that in each command,
+and starts it twice more for a plan. "Binary" is built as for a release. "Modules" are those of others that are linked in.
+`)
+	}
 	return b.String()
 }
 
