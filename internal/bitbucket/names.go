@@ -11,19 +11,25 @@ import (
 
 // slugOrUUID is what Bitbucket takes for a workspace or a repository. Whatever
 // could lead to another path of the API is no slug.
-var slugOrUUID = regexp.MustCompile(`^(?:[A-Za-z0-9_.-]{1,128}|\{[A-Za-z0-9-]{1,64}\})$`)
+var slugOrUUID = regexp.MustCompile(`^(?:[A-Za-z0-9_.-]+|\{[A-Za-z0-9-]+\})$`)
+
+// maxName bounds a name. In a pattern it would cost each start more than all other
+// patterns together.
+const maxName = 128
 
 // IsSlugOrUUID tells whether text can name a workspace or a repository.
 func IsSlugOrUUID(text string) bool {
-	return slugOrUUID.MatchString(text) && text != "." && text != ".."
+	return len(text) <= maxName && slugOrUUID.MatchString(text) && text != "." && text != ".."
 }
 
 // projectKey is what Bitbucket makes of any spelling of a project's key. Its filter
 // finds nothing under another one.
-var projectKey = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,127}$`)
+var projectKey = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
 
 // IsProjectKey tells whether text can be the key of a project.
-func IsProjectKey(text string) bool { return projectKey.MatchString(text) }
+func IsProjectKey(text string) bool {
+	return len(text) <= maxName && projectKey.MatchString(text)
+}
 
 // anyWorkspace stands for the workspace of a repository that is asked for by
 // its UUID.

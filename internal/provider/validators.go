@@ -218,7 +218,7 @@ func fingerprintValidator() validator.String {
 }
 
 // uuidPattern is a UUID in braces, as Bitbucket writes it.
-var uuidPattern = regexp.MustCompile(`^\{[0-9A-Za-z-]{1,64}\}$`)
+var uuidPattern = regexp.MustCompile(`^\{[0-9A-Za-z-]+\}$`)
 
 // uuidValidator allows what names an environment.
 func uuidValidator() validator.String {
