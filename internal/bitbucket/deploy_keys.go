@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -78,7 +77,11 @@ var ErrDeployKeyGone = errors.New("it has no such deploy key")
 // https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-workspaces-workspace-projects-project-key-deploy-keys-key-id-get
 func (c *Client) DeployKey(ctx context.Context, place Place, id int64) (*DeployKey, error) {
 	return underAnyName(&c.names, place, func(name Place) (*DeployKey, error) {
-		return c.listings.key(ctx, name, id)
+		key, err := c.listings.key(ctx, name, id)
+		if err == nil {
+			err = name.checkIsOf(key)
+		}
+		return key, err
 	})
 }
 
@@ -113,14 +116,12 @@ func (c *Client) DeployKeys(ctx context.Context, place Place) ([]DeployKey, erro
 	keys, err := underAnyName(&c.names, place, func(name Place) ([]DeployKey, error) {
 		keys, err := c.listings.all(ctx, name)
 		switch {
-		case err != nil:
-			return nil, err
-		case isAnybodys(keys, name):
-			return nil, errNoneListed
-		case slices.ContainsFunc(keys, name.isNotOf):
-			return nil, errAnothers
+		case err == nil && isAnybodys(keys, name):
+			err = errNoneListed
+		case err == nil && len(keys) > 0:
+			err = name.checkIsOf(&keys[0])
 		}
-		return keys, nil
+		return keys, err
 	})
 	if errors.Is(err, errNoneListed) {
 		return nil, nil
@@ -128,8 +129,17 @@ func (c *Client) DeployKeys(ctx context.Context, place Place) ([]DeployKey, erro
 	return keys, err
 }
 
+// checkIsOf is the error for a key which shows that the name of the place is
+// another's now.
+func (p Place) checkIsOf(key *DeployKey) error {
+	if !p.isNotOf(key) {
+		return nil
+	}
+	return fmt.Errorf("%w: the deploy keys under this name are on %s, and not on %s", errAnothers, clean(key.PlaceUUID()), p.UUID)
+}
+
 // isNotOf tells whether a key shows that the name of the place is another's now.
-func (p Place) isNotOf(key DeployKey) bool {
+func (p Place) isNotOf(key *DeployKey) bool {
 	return p.UUID != "" && key.PlaceUUID() != "" && !strings.EqualFold(key.PlaceUUID(), p.UUID)
 }
 

@@ -261,7 +261,7 @@ func (l *listings) confirmGone(ctx context.Context, place Place, id int64, refus
 // nothing, if it is among them or they are another repository's.
 func gone(listed []DeployKey, place Place, id int64, refusal error) error {
 	for _, key := range listed {
-		if key.ID == id || place.isNotOf(key) {
+		if key.ID == id || place.isNotOf(&key) {
 			return refusal
 		}
 	}

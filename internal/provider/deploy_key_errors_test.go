@@ -321,3 +321,17 @@ func TestAccDeployKey_deleteRefusesListedKey(t *testing.T) {
 		},
 	)
 }
+
+// A server that knows no PUT refuses in words of its own.
+func TestAccDeployKey_updateNotAllowed(t *testing.T) {
+	t.Parallel()
+	f, terraform, key := newFake(t), newCLI(t, attached(t)), newKey(t)
+	terraform.write(t, f.config(deployKey(keyLine(key), `label = "one"`)))
+	terraform.must(t, "apply", "-auto-approve")
+	terraform.write(t, f.config(deployKey(keyLine(key), `label = "two"`)))
+	f.Inject(emulator.Fault{Method: "PUT", Status: 405, Body: "Method Not Allowed"})
+	terraform.fails(t, []string{"apply", "-auto-approve"}, "Unable to update deploy key", "405 Method Not Allowed", "-replace=ADDRESS", `update_strategy = "replace"`)
+	if label := f.onlyKey(t).Label; label != "one" {
+		t.Errorf("the label is %q", label)
+	}
+}

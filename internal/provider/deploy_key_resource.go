@@ -203,7 +203,7 @@ func (m *deployKeyModel) keptAfter(place bitbucket.Place, err error) string {
 	if m.ID.IsNull() || !bitbucket.IsNotFound(err) { // Without an id, it was just imported.
 		return ""
 	}
-	return stateKept(place)
+	return stateKept("The key", place)
 }
 
 // Update changes label and comment, or nothing at all at Bitbucket where only the
@@ -254,7 +254,7 @@ func (r *deployKeyResource) updateKey(ctx context.Context, plan, state *deployKe
 		if err == nil {
 			return key, nil
 		}
-		if !bitbucket.HasStatus(err, http.StatusBadRequest) {
+		if !bitbucket.HasStatus(err, http.StatusBadRequest) && !bitbucket.HasStatus(err, http.StatusMethodNotAllowed) {
 			updateDeployKey.addError(diags, place, id, err)
 			return nil, err
 		}
@@ -269,7 +269,7 @@ func (r *deployKeyResource) updateKey(ctx context.Context, plan, state *deployKe
 // requests. Both wordings that have been seen speak of modifying.
 func isImmutable(err error) bool {
 	refused, ok := errors.AsType[*bitbucket.Error](err)
-	return ok && bitbucket.HasStatus(err, http.StatusBadRequest) && refused.Says("modif")
+	return ok && bitbucket.HasStatus(err, http.StatusBadRequest) && refused.Says("modif") || bitbucket.HasStatus(err, http.StatusMethodNotAllowed)
 }
 
 // Delete removes the key. One that is gone already is as good as removed.

@@ -16,11 +16,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/booldefault"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/mapdefault"
-	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
-	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringplanmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
-	"github.com/hashicorp/terraform-plugin-log/tflog"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 )
@@ -91,7 +88,6 @@ func (r *deployKeysExclusiveResource) Schema(_ context.Context, _ resource.Schem
 		MarkdownDescription: "Slug of the repository, or its UUID in braces.",
 		Required:            true,
 		Validators:          []validator.String{slugValidator{}},
-		PlanModifiers:       []planmodifier.String{stringplanmodifier.RequiresReplace()},
 	}
 	if r.on == onProject {
 		place.MarkdownDescription = "Key of the project, for example `WEB`."
@@ -99,8 +95,8 @@ func (r *deployKeysExclusiveResource) Schema(_ context.Context, _ resource.Schem
 	}
 	resp.Schema = schema.Schema{
 		MarkdownDescription: fmt.Sprintf("Removes every deploy key of a %[1]s that is not in `key_ids`: keys that somebody has added by hand, or that Terraform has lost. "+
-			"A plan names the keys that it will remove. Keys in `key_ids` are never touched, and removing this resource removes no key.\n\n"+
-			"Use it once for a %[1]s. It needs no `depends_on`, and may change in the same apply as the keys.\n\n"+
+			"A plan names the keys that an apply will remove; one that is added before the apply goes with them. Keys in `key_ids` are never touched, and removing this resource removes no key.\n\n"+
+			"Use it once for a %[1]s, and list all keys that Terraform manages there. It needs no `depends_on`, and may change in the same apply as the keys.\n\n"+
 			"~> Bitbucket cannot bring a removed key back. Whoever holds its private half loses access at once: read the plan before the first apply.\n\n"+
 			"**API token scopes**: `admin:%[1]s:bitbucket`, `write:ssh-key:bitbucket` and `delete:ssh-key:bitbucket`.", r.on),
 		Attributes: map[string]schema.Attribute{
@@ -108,7 +104,6 @@ func (r *deployKeysExclusiveResource) Schema(_ context.Context, _ resource.Schem
 				MarkdownDescription: "Slug of the workspace, or its UUID in braces.",
 				Required:            true,
 				Validators:          []validator.String{slugValidator{}},
-				PlanModifiers:       []planmodifier.String{stringplanmodifier.RequiresReplace()},
 			},
 			string(r.on): place,
 			"key_ids": schema.SetAttribute{
@@ -145,7 +140,6 @@ func (r *deployKeysExclusiveResource) Schema(_ context.Context, _ resource.Schem
 			string(r.on) + "_uuid": schema.StringAttribute{
 				MarkdownDescription: fmt.Sprintf("UUID of the %s, in braces; null as long as it had no key.", r.on),
 				Computed:            true,
-				PlanModifiers:       []planmodifier.String{stringplanmodifier.UseStateForUnknown()},
 			},
 		},
 	}
@@ -171,51 +165,72 @@ func (r *deployKeysExclusiveResource) ValidateConfig(ctx context.Context, req re
 // ModifyPlan names the keys that an apply removes. What it finds is no planned
 // value: Terraform plans again at apply, and Bitbucket may have changed by then.
 func (r *deployKeysExclusiveResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
-	if req.Plan.Raw.IsNull() || req.Plan.Raw.Equal(req.State.Raw) || r.data == nil || r.data.client == nil {
+	if req.Plan.Raw.IsNull() || req.Plan.Raw.Equal(req.State.Raw) {
 		return
 	}
-	var plan deployKeysExclusiveModel
+	var plan, state deployKeysExclusiveModel
 	resp.Diagnostics.Append(req.Plan.Get(ctx, r.model(&plan))...)
-	if resp.Diagnostics.HasError() || plan.Workspace.IsUnknown() || plan.Place.IsUnknown() {
+	if !req.State.Raw.IsNull() {
+		resp.Diagnostics.Append(req.State.Get(ctx, r.model(&state))...)
+	}
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	// Another place has another UUID, and what the other keys of the one before were
+	// says nothing of it.
+	stays := strings.EqualFold(plan.Workspace.ValueString(), state.Workspace.ValueString()) && strings.EqualFold(plan.Place.ValueString(), state.Place.ValueString())
+	plan.PlaceUUID = types.StringUnknown()
+	if stays && !state.PlaceUUID.IsNull() {
+		plan.PlaceUUID = state.PlaceUUID
+	}
+	resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root(string(r.on)+"_uuid"), plan.PlaceUUID)...)
+	r.warnOthers(ctx, &plan, stays, &resp.Diagnostics)
+}
+
+// warnOthers names the keys that are to be removed, as far as that is known. What
+// Terraform has not seen before may come to be in the same apply.
+func (r *deployKeysExclusiveResource) warnOthers(ctx context.Context, plan *deployKeysExclusiveModel, seen bool, diags *diag.Diagnostics) {
+	if plan.Workspace.IsUnknown() || plan.Place.IsUnknown() || r.data == nil || r.data.client == nil {
+		diags.AddWarning("Deploy keys may be removed", fmt.Sprintf("The %s or the provider configuration is not known yet, so that the deploy keys that are not in key_ids cannot be named. Apply removes them.", r.on))
 		return
 	}
 	place := plan.place(r.on)
 	keys, err := r.data.client.DeployKeys(ctx, place)
-	if req.State.Raw.IsNull() && bitbucket.IsNotFound(err) {
-		return // It may come to be in the same apply.
+	if !seen && bitbucket.IsNotFound(err) {
+		return
 	}
 	if err != nil {
-		listDeployKeys.addError(&resp.Diagnostics, place, 0, err, "This was to find out which deploy keys are to be removed. Nothing was changed.")
+		listDeployKeys.addError(diags, place, 0, err, "This was to find out which deploy keys are to be removed. Nothing was changed.")
 		return
 	}
 	others := plan.others(keys)
 	if plan.allKnown() {
-		plan.checkAnyListed(r.on, keys, others, &resp.Diagnostics)
+		plan.checkAnyListed(r.on, keys, others, diags)
 	}
-	if len(others) == 0 || resp.Diagnostics.HasError() {
+	if len(others) == 0 || diags.HasError() {
 		return
 	}
 	detail := "These deploy keys are not in key_ids, so that apply removes them:"
 	if !plan.allKnown() {
 		detail = "Not all of key_ids is known yet. Apply removes these deploy keys, unless key_ids comes to hold them:"
 	}
-	lines := []string{detail, ""}
-	for i := range others {
-		lines = append(lines, "  "+describeKey(&others[i]))
-	}
 	// Terraform shows only one of several warnings with the same summary.
-	resp.Diagnostics.AddWarning("Deploy keys of "+place.String()+" will be removed", strings.Join(lines, "\n"))
+	diags.AddWarning("Deploy keys of "+describePlace(place)+" will be removed", detail+describeKeys(others))
 }
 
-// describeKey tells people which key it is, in one line.
-func describeKey(key *bitbucket.DeployKey) string {
-	var model deployKeyModel
-	model.flatten(bitbucket.Place{}, key)
-	used := "never used"
-	if key.LastUsed != "" {
-		used = "last used " + key.LastUsed
+// describeKeys tells people which keys they are, each in a line of its own.
+func describeKeys(keys []bitbucket.DeployKey) string {
+	text := "\n"
+	for _, key := range keys {
+		var model deployKeyModel
+		model.flatten(bitbucket.Place{}, &key)
+		used := "never used"
+		if key.LastUsed != "" {
+			used = fmt.Sprintf("last used %q", key.LastUsed)
+		}
+		text += fmt.Sprintf("\n  %d  %q  %s  %s", key.ID, key.Label, cmp.Or(model.FingerprintSHA256.ValueString(), "no SSH key"), used)
 	}
-	return fmt.Sprintf("%d  %q  %s  %s", key.ID, key.Label, cmp.Or(model.FingerprintSHA256.ValueString(), "no SSH key"), used)
+	return text
 }
 
 // place is what the keys are on.
@@ -326,11 +341,16 @@ func (r *deployKeysExclusiveResource) removeOthers(ctx context.Context, plan *de
 	}
 	others := plan.others(keys)
 	plan.checkAnyListed(r.on, keys, others, diags)
-	for i := 0; i < len(others) && !diags.HasError(); i++ {
-		tflog.Info(ctx, "removing a deploy key that is not in key_ids", map[string]any{"place": place.String(), "key": describeKey(&others[i])})
-		if err := r.data.client.DeleteDeployKey(ctx, place, others[i].ID); err != nil {
-			deleteDeployKey.addError(diags, place, others[i].ID, err)
+	removed := 0
+	for removed < len(others) && !diags.HasError() {
+		if err := r.data.client.DeleteDeployKey(ctx, place, others[removed].ID); err != nil {
+			deleteDeployKey.addError(diags, place, others[removed].ID, err)
+			break
 		}
+		removed++
+	}
+	if removed > 0 {
+		diags.AddWarning("Deploy keys of "+describePlace(place)+" were removed", "These deploy keys were not in key_ids:"+describeKeys(others[:removed]))
 	}
 	if plan.PlaceUUID.IsUnknown() {
 		plan.PlaceUUID = uuidIn(keys)
@@ -349,7 +369,7 @@ func (r *deployKeysExclusiveResource) Read(ctx context.Context, req resource.Rea
 	place := state.place(r.on)
 	keys, err := r.data.client.DeployKeys(ctx, place)
 	if err != nil {
-		listDeployKeys.addError(&resp.Diagnostics, place, 0, err, fmt.Sprintf("If the %[1]s is gone for good, remove %[2]ss_exclusive from the state with \"terraform state rm ADDRESS\".", r.on, r.on.typeName()))
+		listDeployKeys.addError(&resp.Diagnostics, place, 0, err, stateKept("This resource", place))
 		return
 	}
 	state.flatten(keys)

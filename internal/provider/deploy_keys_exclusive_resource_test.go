@@ -61,6 +61,14 @@ func (e *exclusive) these() string {
 	return fmt.Sprintf("key_ids = [for key in %s.this : key.key_id]", e.on.typeName())
 }
 
+// place is what errors and warnings call it.
+func (e *exclusive) place() string {
+	if e.on == onProject {
+		return "project acme/" + e.name
+	}
+	return "acme/" + e.name
+}
+
 // addByHand adds a key as somebody else would.
 func (e *exclusive) addByHand(t *testing.T, label string) emulator.DeployKey {
 	t.Helper()
@@ -123,12 +131,12 @@ func TestAccDeployKeysExclusive_adopt(t *testing.T) {
 		e.configure(t, map[string]string{"a": newKey(t), "b": newKey(t)}, nil, e.these())
 		out := e.must(t, "plan")
 		contains(t, out, "+ key_ids = [ + (known after apply), + (known after apply), ]")
-		contains(t, out, "Deploy keys of acme/"+e.name+" will be removed", "Not all of key_ids is known yet.",
-			fmt.Sprint(old.ID), `"old laptop"`, "SHA256:", "never used", fmt.Sprint(used.ID), `"ci \"2019\""`, "SHA256:", "last used "+when)
+		contains(t, out, "Deploy keys of "+e.place()+" will be removed", "Not all of key_ids is known yet.",
+			fmt.Sprint(old.ID), `"old laptop"`, "SHA256:", "never used", fmt.Sprint(used.ID), `"ci \"2019\""`, "SHA256:", `last used "`+when)
 		e.sends(t, "GET "+e.list+" 200")
 		e.holds(t, `ci "2019"`, "old laptop")
 
-		contains(t, e.must(t, "apply", "-auto-approve"), "will be removed", `"old laptop"`, "3 added, 0 changed, 0 destroyed")
+		contains(t, e.must(t, "apply", "-auto-approve"), "will be removed", "were removed", "These deploy keys were not in key_ids", `"old laptop"`)
 		e.holds(t, "a", "b")
 		writes := e.writes()
 		slices.Sort(writes)
@@ -154,7 +162,7 @@ func TestAccDeployKeysExclusive_drift(t *testing.T) {
 			t.Errorf("the plan is empty: %s", out)
 		}
 		contains(t, out, "~ other_keys = {", fmt.Sprintf(`- "%d" = {`, stranger.ID), "- fingerprint_sha256 =", `- label = "stranger"`, "0 to add, 1 to change, 0 to destroy",
-			"Deploy keys of acme/"+e.name+" will be removed", fmt.Sprint(stranger.ID), `"stranger"`, "never used")
+			"Deploy keys of "+e.place()+" will be removed", fmt.Sprint(stranger.ID), `"stranger"`, "never used")
 		contains(t, e.must(t, "plan", "-refresh-only"), "other_keys", fmt.Sprint(stranger.ID))
 		e.sent()
 		e.must(t, "apply", "-auto-approve")
@@ -303,6 +311,50 @@ func TestAccDeployKeysExclusive_validation(t *testing.T) {
 	})
 }
 
+// Another place is another set: its keys are named, not those of the one before,
+// which keep theirs.
+func TestAccDeployKeysExclusive_moved(t *testing.T) {
+	t.Parallel()
+	forBoth(t, func(t *testing.T, e *exclusive) {
+		before := e.addByHand(t, "before")
+		e.configure(t, nil, nil, fmt.Sprintf("key_ids = [%d]", before.ID))
+		e.must(t, "apply", "-auto-approve")
+		e.name, e.list = map[placeKind]string{onRepository: "api", onProject: "PROJ"}[e.on], map[placeKind]string{onRepository: "acme/api/deploy-keys", onProject: "/2.0/workspaces/acme/projects/PROJ/deploy-keys"}[e.on]
+		after := e.addByHand(t, "after")
+		stranger := e.addByHand(t, "stranger")
+		e.configure(t, nil, nil, fmt.Sprintf("key_ids = [%d]", after.ID))
+		out := e.must(t, "plan")
+		contains(t, out, "1 to change", "Deploy keys of "+e.place()+" will be removed", fmt.Sprint(stranger.ID), `"stranger"`)
+		if strings.Contains(out, `"before"`) {
+			t.Errorf("it names another's key: %s", out)
+		}
+		e.must(t, "apply", "-auto-approve")
+		e.holds(t, "after")
+		e.isSettled(t)
+		e.name = map[placeKind]string{onRepository: "website", onProject: "WEB"}[e.on]
+		e.holds(t, "before")
+	})
+}
+
+// Where the keys cannot be known, the plan says so.
+func TestAccDeployKeysExclusive_unknown(t *testing.T) {
+	t.Parallel()
+	forBoth(t, func(t *testing.T, e *exclusive) {
+		key := e.addByHand(t, "kept")
+		e.addByHand(t, "stranger")
+		keyIDs := fmt.Sprintf("key_ids = [%d]", key.ID)
+		name := strings.Replace(e.only(keyIDs), fmt.Sprintf("%q", e.name), "terraform_data.name.output", 1)
+		e.write(t, e.config(fmt.Sprintf("\nresource \"terraform_data\" \"name\" {\n  input = %q\n}\n", e.name)+name))
+		contains(t, e.must(t, "plan"), "Deploy keys may be removed", "The "+string(e.on)+" or the provider configuration is not known yet")
+		e.sends(t)
+		e.write(t, e.configWith("\nresource \"terraform_data\" \"token\" {\n  input = \"api-token\"\n}\n"+e.only(keyIDs), `username = "ci@example.com"`, "token = terraform_data.token.output"))
+		contains(t, e.must(t, "plan"), "Deploy keys may be removed")
+		e.sends(t)
+		e.must(t, "apply", "-auto-approve")
+		e.holds(t, "kept")
+	})
+}
+
 // What cannot be seen is left alone, and stays in the state.
 func TestAccDeployKeysExclusive_hidden(t *testing.T) {
 	t.Parallel()
@@ -378,6 +430,6 @@ func TestAccDeployKeysExclusive_anothersProject(t *testing.T) {
 	f.RenameProject("acme", "WEB", "SITE")
 	f.AddProject("acme", emulator.Project{Key: "WEB"})
 	e.addByHand(t, "theirs")
-	e.fails(t, []string{"apply", "-auto-approve"}, "Unable to list deploy keys", "the name is that of another repository or project now")
+	e.fails(t, []string{"apply", "-auto-approve"}, "Unable to list deploy keys", "the name is that of another repository or project now", "another one has its name, run \"terraform state rm ADDRESS\"")
 	e.holds(t, "theirs")
 }

@@ -99,13 +99,9 @@ func (o operation) needs(on placeKind) string {
 // addError reports that an operation failed on a key, 0 for none: what was asked,
 // what Bitbucket said, and what can be done now.
 func (o operation) addError(diags *diag.Diagnostics, place bitbucket.Place, key int64, err error, more ...string) {
-	name := place.String()
-	if place.Project != "" {
-		name = "project " + name
-	}
-	asked := fmt.Sprintf(o.asked, name)
+	asked := fmt.Sprintf(o.asked, describePlace(place))
 	if key != 0 {
-		asked = fmt.Sprintf(o.asked, key, name)
+		asked = fmt.Sprintf(o.asked, key, describePlace(place))
 	}
 	done, advice := maybeDone(err), o.advice(kindOf(place), err)
 	if exists, ok := errors.AsType[*bitbucket.DeployKeyExistsError](err); ok {
@@ -113,6 +109,14 @@ func (o operation) addError(diags *diag.Diagnostics, place bitbucket.Place, key 
 	}
 	parts := append([]string{"Bitbucket was asked to " + asked + ".", describe(err), done, advice}, more...)
 	diags.AddError(o.summary, strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), "\n\n"))
+}
+
+// describePlace is the name of a place, and says of a project that it is one.
+func describePlace(place bitbucket.Place) string {
+	if place.Project != "" {
+		return "project " + place.String()
+	}
+	return place.String()
 }
 
 // describe tells what Bitbucket said, one fact a line.
@@ -247,10 +251,10 @@ func maybeDone(err error) string {
 	return text + "If it comes to be there, the next apply says that the key exists and how to import it."
 }
 
-// stateKept ends an error about a key that is managed.
-func stateKept(place bitbucket.Place) string {
-	return fmt.Sprintf("The key is still in the Terraform state. If the %[1]s or its workspace was renamed, put the new name into the configuration "+
-		"(workspace, %[1]s) and run \"terraform apply -refresh=false\" once. If it is gone for good, remove the key from the state with \"terraform state rm ADDRESS\".", kindOf(place))
+// stateKept ends an error about what is in the state.
+func stateKept(what string, place bitbucket.Place) string {
+	return fmt.Sprintf("%[2]s is still in the Terraform state. If the %[1]s or its workspace was renamed, put the new name into the configuration "+
+		"(workspace, %[1]s) and run \"terraform apply -refresh=false\" once. If the %[1]s is gone for good, or another one has its name, run \"terraform state rm ADDRESS\".", kindOf(place), what)
 }
 
 // warnRenamed says once for each repository that it has another name than the
