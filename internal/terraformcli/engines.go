@@ -25,10 +25,11 @@ type Feature struct {
 var (
 	Checks    = Feature{"check blocks", "1.5.0", "1.6.0"}
 	Functions = Feature{"provider functions", "1.8.0", "1.7.0"}
+	WriteOnly = Feature{"write-only attributes", "1.11.0", "1.11.0"}
 	Identity  = Feature{"resource identity", "1.12.0", "1.12.0"}
 	Query     = Feature{"terraform query", "1.14.0", ""}
 
-	features = []Feature{Checks, Functions, Identity, Query}
+	features = []Feature{Checks, Functions, WriteOnly, Identity, Query}
 )
 
 // String names the feature and what it needs.

@@ -37,14 +37,14 @@ func TestFindAll(t *testing.T) {
 func TestLacks(t *testing.T) {
 	t.Parallel()
 	for cli, want := range map[CLI]int{
-		{Version: "1.0.0"}:                       3,
-		{Version: "1.8.0"}:                       2,
+		{Version: "1.0.0"}:                       5,
+		{Version: "1.8.0"}:                       3,
 		{Version: "1.12.0-rc1"}:                  1,
 		{Version: "1.14.0"}:                      0,
 		{Version: "1.17.0-dev"}:                  0,
 		{Version: "1.12.6", OpenTofu: true}:      1,
-		{Version: "1.6.0", OpenTofu: true}:       3,
-		{Version: "unreadable", OpenTofu: false}: 3,
+		{Version: "1.6.0", OpenTofu: true}:       4,
+		{Version: "unreadable", OpenTofu: false}: 5,
 	} {
 		if got := cli.Lacks(); len(got) != want {
 			t.Errorf("%s lacks %v", cli, got)
