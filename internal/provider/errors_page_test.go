@@ -1,0 +1,674 @@
+package provider
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"go/ast"
+	"go/constant"
+	"go/parser"
+	"go/token"
+	"go/types"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
+)
+
+const errorsPage = "../../templates/guides/errors.md.tmpl"
+
+var (
+	codeSpan = regexp.MustCompile("`([^`]+)`")
+	linked   = regexp.MustCompile(`\[([^]]*)\]\([^)]*\)`)
+)
+
+// errorRows are the messages of the page, which stand as code in the first cell
+// of a row, with what the other cells say of them.
+func errorRows(t *testing.T) map[string]string {
+	t.Helper()
+	rows := map[string]string{}
+	for line := range strings.Lines(read(t, errorsPage)) {
+		cells := strings.SplitN(strings.Trim(line, "| \n"), " | ", 2)
+		if !strings.HasPrefix(line, "| `") || len(cells) != 2 {
+			continue
+		}
+		for _, message := range codeSpan.FindAllStringSubmatch(cells[0], -1) {
+			if rows[message[1]] != "" {
+				t.Errorf("%s has two rows for %q", errorsPage, message[1])
+			}
+			rows[message[1]] = linked.ReplaceAllString(strings.ReplaceAll(cells[1], "`", ""), "$1")
+		}
+	}
+	return rows
+}
+
+// Every summary that the code can report has a row, wherever it is written.
+func TestErrorsPage_complete(t *testing.T) {
+	t.Parallel()
+	rows := errorRows(t)
+	for summary, where := range reportedSummaries(t) {
+		wanted := regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(summary), "…", ".+") + "$")
+		found := false
+		for row := range rows {
+			found = found || wanted.MatchString(row)
+		}
+		if !found {
+			t.Errorf("%s reports %q: add a row for it to %s, and to causes in errors_page_test.go what makes it", where, summary, errorsPage)
+		}
+	}
+}
+
+// Whatever a row says is printed like that: each is made to appear, and shares
+// the words of its advice with the row.
+func TestAccErrorsPage_made(t *testing.T) {
+	t.Parallel()
+	rows, all := errorRows(t), causes(t)
+	for message := range rows {
+		if _, found := all[message]; !found {
+			t.Errorf("%s has a row for %q: add to causes in errors_page_test.go what makes it", errorsPage, message)
+		}
+	}
+	reported := reportedSummaries(t)
+	validated := validateCauses(t, all)
+	for message, cause := range all {
+		t.Run(message, func(t *testing.T) {
+			t.Parallel()
+			row, found := rows[message]
+			if !found {
+				t.Fatalf("no row is for it: add one to %s, or remove it from causes", errorsPage)
+			}
+			if cause.never != "" {
+				if _, found := reported[message]; !found {
+					t.Error("no code reports it: remove it from causes and from the page")
+				}
+				return
+			}
+			out := validated[message]
+			if cause.run != nil {
+				out = cause.run(t, stage{newFake(t), newCLI(t, attached(t))})
+			}
+			printed := message
+			if _, found := reported[message]; found { // Then it is a summary, and no part of the text.
+				printed = ": " + message
+			}
+			if !strings.Contains(out, printed) {
+				t.Errorf("%q is not in what is printed: %s", printed, out)
+			}
+			for _, words := range cause.advice {
+				if !strings.Contains(out, words) {
+					t.Errorf("%q is not in what is printed: %s", words, out)
+				}
+				if !strings.Contains(row, words) {
+					t.Errorf("%q is not in its row: %s", words, row)
+				}
+			}
+		})
+	}
+}
+
+// cause is what makes a message appear.
+type cause struct {
+	// advice are words of the message that its row repeats.
+	advice []string
+	// validate is a block named "test" that the command of this name reports.
+	validate string
+	// run returns what was printed.
+	run func(*testing.T, stage) string
+	// never tells why nothing makes it.
+	never string
+}
+
+// stage is a Bitbucket and a directory to make trouble with.
+type stage struct {
+	*fake
+	*cli
+}
+
+// plan returns what a plan prints, good or bad.
+func (s stage) plan(t *testing.T, config string, args ...string) string {
+	t.Helper()
+	s.write(t, config)
+	out, _ := s.run(t, append([]string{"plan"}, args...)...)
+	return out
+}
+
+// apply returns what an apply prints, good or bad.
+func (s stage) apply(t *testing.T, config string) string {
+	t.Helper()
+	s.write(t, config)
+	out, _ := s.run(t, "apply", "-auto-approve")
+	return out
+}
+
+const atOnce, noWait = "max_retries = 0", `max_rate_limit_wait = "0s"`
+
+// causes make each message of the page.
+func causes(t *testing.T) map[string]cause {
+	t.Helper()
+	key := newKey(t)
+	blob := strings.Fields(key)[1]
+	managed := deployKey(keyLine(key))
+	one := dataDeployKey("key_id = 10958984")
+	workspaceKeys := func(kind string) string {
+		return fmt.Sprintf("\ndata %q \"all\" {\n  workspace = \"acme\"\n}\n", kind)
+	}
+	exclusive := func(ids string) string {
+		return "\nresource \"bitbucket_deploy_keys_exclusive\" \"test\" {\n  workspace = \"acme\"\n  repository = \"website\"\n  key_ids = " + ids + "\n}\n"
+	}
+	// configured is a plan with these lines in the provider block.
+	configured := func(lines ...string) func(*testing.T, stage) string {
+		return func(t *testing.T, s stage) string { return s.plan(t, s.configWith(one, lines...)) }
+	}
+	// reads and adds ask for a key and add one, while this is the answer.
+	reads := func(fault emulator.Fault) func(*testing.T, stage) string {
+		return func(t *testing.T, s stage) string {
+			s.Inject(fault)
+			return s.plan(t, s.config(one, atOnce, noWait))
+		}
+	}
+	adds := func(faults ...emulator.Fault) func(*testing.T, stage) string {
+		return func(t *testing.T, s stage) string {
+			s.Inject(faults...)
+			return s.apply(t, s.config(managed, atOnce))
+		}
+	}
+	// then applies a configuration, lets something happen, and applies another.
+	then := func(first string, happen func(stage), second string, lines ...string) func(*testing.T, stage) string {
+		return func(t *testing.T, s stage) string {
+			if out := s.apply(t, s.config(first, lines...)); !strings.Contains(out, "Apply complete") {
+				t.Fatal(out)
+			}
+			happen(s)
+			return s.apply(t, s.config(second, append(lines, atOnce)...))
+		}
+	}
+	const unknownToken = "\nresource \"terraform_data\" \"token\" {\n  input = \"api-token\"\n  triggers_replace = %d\n}\n"
+	unknown := func(s stage, generation int, body string) string {
+		return fmt.Sprintf(unknownToken, generation) + s.configWith(body, `username = "ci@example.com"`, "token = terraform_data.token.output")
+	}
+	// taken is the state of another provider.
+	taken := func(state string, args ...string) func(*testing.T, stage) string {
+		return func(t *testing.T, _ stage) string {
+			f, terraform := switching(t, state, "")
+			terraform.write(t, f.config(deployKey(keyLine(bareKey), `label = "ci"`)))
+			terraform.replaceProvider(t, "drfaust92/bitbucket")
+			out, _ := terraform.run(t, append([]string{"plan"}, args...)...)
+			return out
+		}
+	}
+	const oneLine = "Give the one line of the .pub file"
+	public := func(text string, advice ...string) cause {
+		return cause{advice: advice, validate: deployKey("key = " + asHCL(t, text))}
+	}
+
+	all := map[string]cause{
+		"Unable to create deploy key": {advice: []string{"add a deploy key to"}, run: adds(emulator.ServerError())},
+		"Unable to read deploy key":   {advice: []string{"read deploy key 10958984 of"}, run: reads(emulator.ServerError())},
+		"Unable to list deploy keys": {advice: []string{"list the deploy keys of"}, run: func(t *testing.T, s stage) string {
+			s.Inject(emulator.ServerError())
+			return s.plan(t, s.config(dataDeployKey(`label = "CI"`), atOnce))
+		}},
+		"Unable to update deploy key": {advice: []string{"update deploy key 10958984 of"}, run: then(managed, func(s stage) {
+			s.Inject(emulator.Fault{Method: "PUT"})
+		}, deployKey(keyLine(key), `label = "x"`))},
+		"Unable to delete deploy key": {advice: []string{"delete deploy key 10958984 of"}, run: then(managed, func(s stage) {
+			s.Inject(emulator.Fault{Method: "DELETE"})
+		}, "")},
+		"Unable to list repositories": {advice: []string{"list the repositories of", "read:repository:bitbucket"}, run: func(t *testing.T, s stage) string {
+			s.Inject(emulator.Fault{Status: http.StatusForbidden})
+			return s.plan(t, s.config(workspaceKeys("bitbucket_deploy_keys")))
+		}},
+		"Unable to list projects": {advice: []string{"list the projects of", "read:project:bitbucket"}, run: func(t *testing.T, s stage) string {
+			s.Inject(emulator.Fault{Status: http.StatusForbidden})
+			return s.plan(t, s.config(workspaceKeys("bitbucket_project_deploy_keys")))
+		}},
+
+		"401 Unauthorized": {
+			advice: []string{"wrong or expired", "the e-mail address of the account", "an access token goes without username"},
+			run:    configured(`token = "wrong"`),
+		},
+		"403 Forbidden": {advice: []string{"an administrator of the repository"}, run: func(t *testing.T, s stage) string {
+			s.SetPermission("acme", "website", emulator.PermissionRead)
+			return s.plan(t, s.config(one))
+		}},
+		"Your credentials lack one or more required privilege scopes": {advice: []string{"Required scopes"}, run: func(t *testing.T, s stage) string {
+			s.AllowBasic("ci@example.com", "weak", "read:repository:bitbucket")
+			return s.plan(t, s.configWith(one, `username = "ci@example.com"`, `token = "weak"`))
+		}},
+		"This API is not accessible by this authentication mechanism": {
+			advice: []string{"Set username and token to an Atlassian account and its API token"},
+			run: func(t *testing.T, s stage) string {
+				s.AllowAccessToken("access-token")
+				return s.apply(t, s.configWith(managed, `token = "access-token"`))
+			},
+		},
+		"No access token could be had for the OAuth consumer": {
+			advice: []string{"Check oauth_client_id and oauth_client_secret; the consumer must be marked as private"},
+			run:    configured(`oauth_client_id = "id"`, `oauth_client_secret = "wrong"`),
+		},
+		"Missing Bitbucket credentials":     {advice: []string{"BITBUCKET_USERNAME", "BITBUCKET_TOKEN"}, run: configured()},
+		"Incomplete Bitbucket credentials":  {advice: []string{"here is a username but no token beside it"}, run: configured(`username = "ci"`)},
+		"Conflicting Bitbucket credentials": {advice: []string{"Keep one of them"}, run: configured(`token = "t"`, `oauth_client_id = "id"`)},
+		"Empty Bitbucket credentials":       {advice: []string{"Give a value, or null to use the environment"}, run: configured(`token = ""`)},
+		"Write token, not oauth_token":      {advice: []string{"without a username", "BITBUCKET_OAUTH_TOKEN works as it is"}, run: configured(`oauth_token = "t"`)},
+		"Bitbucket cannot be asked yet": {advice: []string{"terraform apply -target=ADDRESS"}, run: func(t *testing.T, s stage) string {
+			return s.plan(t, unknown(s, 1, one))
+		}},
+		"Bitbucket was not asked": {advice: []string{"were not refreshed", "once what the configuration depends on exists"}, run: func(t *testing.T, s stage) string {
+			s.apply(t, unknown(s, 1, managed))
+			return s.plan(t, unknown(s, 2, managed))
+		}},
+		"Deploy key depends on the OAuth consumer": {advice: []string{"any change to the consumer invalidates the key", "API token of an account"}, run: func(t *testing.T, s stage) string {
+			s.AllowConsumer("id", "secret", 7200)
+			return s.apply(t, s.configWith(managed, `oauth_client_id = "id"`, `oauth_client_secret = "secret"`))
+		}},
+
+		"404 Not Found": {
+			advice: []string{"was deleted or renamed, or these credentials cannot see it: Bitbucket answers all of that the same way", "put the new name into the configuration",
+				"terraform apply -refresh=false", "terraform state rm ADDRESS"},
+			run: then(managed, func(s stage) { s.RemoveRepository("acme", "website") }, managed),
+		},
+		"Repository has another name now": {
+			advice: []string{"Change workspace and repository in the configuration to the new name"},
+			run:    then(managed, func(s stage) { s.RenameRepository("acme", "website", "site") }, deployKey(keyLine(newKey(t)))),
+		},
+		"the name is that of another repository or project now": {advice: []string{"terraform state rm ADDRESS"}, run: func(t *testing.T, s stage) string {
+			s.AddProject("acme", emulator.Project{Key: "WEB"})
+			theirs := s.AddProjectDeployKey("acme", "WEB", key, "")
+			only := strings.NewReplacer("bitbucket_deploy", "bitbucket_project_deploy", "repository", "project", "website", "WEB").Replace(exclusive(fmt.Sprintf("[%d]", theirs.ID)))
+			s.apply(t, s.config(only))
+			s.RenameProject("acme", "WEB", "SITE")
+			s.AddProject("acme", emulator.Project{Key: "WEB"})
+			s.AddProjectDeployKey("acme", "WEB", key, "")
+			return s.plan(t, s.config(only))
+		}},
+		"only then is its deploy key kept": {advice: []string{"Nothing was changed"}, run: then(managed, func(s stage) {
+			s.Inject(emulator.Fault{Path: "/api/"})
+		}, deployKey(keyLine(key), `repository = "api"`))},
+		"Deploy keys of some repositories are not included": {advice: []string{"Bitbucket", "403 or 404", "must be an administrator of"}, run: func(t *testing.T, s stage) string {
+			s.SetPermission("acme", "website", emulator.PermissionRead)
+			return s.plan(t, s.config(workspaceKeys("bitbucket_deploy_keys")))
+		}},
+		"Deploy keys of some projects are not included": {advice: []string{"Bitbucket", "403 or 404", "must be an administrator of"}, run: func(t *testing.T, s stage) string {
+			s.SetProjectPermission("acme", "PROJ", emulator.PermissionRead)
+			return s.plan(t, s.config(workspaceKeys("bitbucket_project_deploy_keys")))
+		}},
+
+		"429 Too Many Requests": {advice: []string{"1,000 requests an hour", "Run again later, or raise max_rate_limit_wait and max_retries"}, run: reads(emulator.RateLimited())},
+		"Bitbucket's rate limit is near": {advice: []string{"When none is left, this run waits, and fails after max_rate_limit_wait"}, run: func(t *testing.T, s stage) string {
+			s.SetNearLimit(true)
+			return s.apply(t, s.config(managed))
+		}},
+
+		"No answer came that could be used": {advice: []string{"Check base_url, the network and the proxy (HTTPS_PROXY)"}, run: reads(emulator.Fault{Cut: true})},
+		"failed to verify certificate": {
+			advice: []string{"Either a proxy", "base_url leads to another server", "set SSL_CERT_FILE to a PEM file with the authority", "add the authority to the system's certificates"},
+			run: func(t *testing.T, s stage) string {
+				s.fake, _, _ = startTLS(t)
+				return s.plan(t, s.config(one, atOnce))
+			},
+		},
+		"refuses the connection: 407 Proxy Authentication Required": {advice: []string{"HTTPS_PROXY"}, run: func(t *testing.T, s stage) string {
+			proxy := httptest.NewServer(&connecting{})
+			t.Cleanup(proxy.Close)
+			s.url = "https://bitbucket.example.com"
+			s.cli = newCLI(t, "HTTPS_PROXY="+proxy.URL, "https_proxy=", "NO_PROXY=", "no_proxy=")
+			return s.plan(t, s.config(one, atOnce))
+		}},
+		"Something other than Bitbucket's API has answered": {advice: []string{"base_url and the proxy (HTTPS_PROXY)"}, run: reads(emulator.LoginPage())},
+		"The address has moved":                             {advice: []string{"Check workspace, repository, base_url and the proxy (HTTPS_PROXY)"}, run: reads(emulator.Redirect("https://login.example.com/"))},
+		"Bitbucket failed":                                  {advice: []string{"Try again later; ", "bitbucket.status.atlassian.com", " tells of outages"}, run: reads(emulator.BadGateway())},
+		"Bitbucket may have added the key all the same":     {advice: []string{"the next apply says that", "exists and how to import it"}, run: adds(emulator.ServerError())},
+		"Bitbucket may have done it all the same": {advice: []string{"The next plan shows what there is"}, run: then(managed, func(s stage) {
+			s.Inject(emulator.Fault{Method: "PUT"})
+		}, deployKey(keyLine(key), `label = "x"`))},
+		"is in the state as tainted": {
+			advice: []string{"the next apply replaces it. To keep it, run", "terraform untaint ADDRESS"},
+			run:    adds(emulator.Fault{Method: "POST", CarryOut: true, Status: http.StatusOK, Body: `{"id":10958984}`}, emulator.Fault{Method: "GET", Status: http.StatusForbidden}),
+		},
+		"The run was stopped": {run: reports(func(diags *diag.Diagnostics) {
+			createDeployKey.addError(diags, bitbucket.Place{Workspace: "acme", Repository: "website"}, 0, context.Canceled)
+		})},
+		"Invalid Bitbucket base URL": {advice: []string{"base_url", "not an absolute URL"}, run: func(t *testing.T, s stage) string {
+			s.url = "api.bitbucket.org"
+			return s.plan(t, s.config(one))
+		}},
+
+		"Private key given":                public("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA", "committed or shared, consider it leaked: make a new pair"),
+		"Empty public key":                 public("", oneLine),
+		"Not a public key":                 public("hello", oneLine),
+		"Incomplete public key":            public("ssh-ed25519", oneLine),
+		"Damaged public key":               public(key+"AAAA", oneLine),
+		"Public key on several lines":      public("ssh-ed25519\n"+blob, oneLine),
+		"Control characters in public key": public(key+" a\u0007b", oneLine),
+		"Invalid base64 in public key":     public("ssh-ed25519 "+blob[:20]+"!", oneLine),
+		"Key type does not match the key":  public("ssh-rsa "+blob, oneLine),
+		"Several public keys":              public(key+"\n"+key, "for_each for several"),
+		"Public key with options":          public("no-pty "+key, "authorized_keys options before", "Remove them."),
+		"Public key in RFC 4716 format":    public("---- BEGIN SSH2 PUBLIC KEY ----\nAAAA", "Convert it with", "ssh-keygen -i -f FILE"),
+		"Public key in PEM format":         public("-----BEGIN PUBLIC KEY-----\nAAAA", "Convert it with", "ssh-keygen -i -m PKCS8 -f FILE"),
+		"Certificate given":                public(strings.Replace(key, "ed25519", "ed25519-cert-v01@openssh.com", 1), "is an OpenSSH certificate. ", "Give the public key that it certifies: the"),
+		"Bitbucket may refuse this key":    public(dsaKey(t), "DSA", "an Ed25519 key."),
+		"Bitbucket refuses this key": {advice: []string{"RSA", "2048 bits", "Use an Ed25519 key, or a longer RSA key."}, run: func(t *testing.T, s stage) string {
+			return s.plan(t, s.config(deployKey(keyLine(shortRSA(t)))))
+		}},
+		"Bitbucket refuses such a key today": {advice: []string{"keeps working, but could not be added again"}, run: func(t *testing.T, s stage) string {
+			old := shortRSA(t)
+			s.write(t, s.config(deployKey(keyLine(old))))
+			s.must(t, "import", address, fmt.Sprintf("acme/website/%d", s.AddDeployKey("acme", "website", old, "").ID))
+			return s.plan(t, s.config(deployKey(keyLine(old))))
+		}},
+		"has this key already": {advice: []string{"To manage it, import it"}, run: func(t *testing.T, s stage) string {
+			s.AddDeployKey("acme", "website", key, "")
+			return s.apply(t, s.config(managed))
+		}},
+		"If the repository has the key already, import it": {advice: []string{"terraform import ADDRESS WORKSPACE/REPOSITORY/KEY_ID"}, run: func(t *testing.T, s stage) string {
+			s.AddDeployKey("acme", "website", key, "")
+			s.Inject(emulator.Fault{Method: "GET"})
+			return s.apply(t, s.config(managed, atOnce))
+		}},
+		"so a user account or a workspace does": {
+			advice: []string{"Bitbucket takes a key there or on repositories and projects, not both.", "Remove it there, or make another key"},
+			run:    adds(emulator.Fault{Method: "POST", Status: http.StatusBadRequest, Body: `{"error":{"message":"Someone has already registered that SSH key."}}`}),
+		},
+
+		"Bitbucket does not let this key be changed in place": {
+			advice: []string{"othing was changed", "terraform apply -replace=ADDRESS", `update_strategy = "replace" in the provider block`},
+			run:    then(managed, func(s stage) { s.SetPUT(emulator.PUTRefused) }, deployKey(keyLine(key), `label = "x"`)),
+		},
+		"Update strategy is not known yet": {advice: []string{"Set it to a value that is known."}, run: func(t *testing.T, s stage) string {
+			s.apply(t, s.config(managed))
+			return s.plan(t, "\nresource \"terraform_data\" \"strategy\" {\n  input = \"replace\"\n}\n"+
+				s.config(deployKey(keyLine(key), `label = "x"`), "update_strategy = terraform_data.strategy.output"))
+		}},
+		"Bitbucket stored something else": {
+			advice: []string{"another label", "The next plan shows the difference."},
+			run:    adds(emulator.Fault{Method: "POST", Status: http.StatusOK, Body: fmt.Sprintf(`{"id":10958984,"key":%q,"label":"theirs","comment":""}`, key)}),
+		},
+
+		"Invalid workspace":       {advice: []string{"slug as it stands in the address of the page", "or a UUID in braces"}, validate: deployKey(keyLine(key), `workspace = "a/b"`)},
+		"Invalid repository":      {advice: []string{"slug as it stands in the address of the page", "or a UUID in braces"}, validate: deployKey(keyLine(key), `repository = "a/b"`)},
+		"Invalid project":         {advice: []string{"as Bitbucket shows it, in capitals"}, validate: "\ndata \"bitbucket_deploy_keys\" \"test\" {\n  workspace = \"acme\"\n  project = \"web\"\n}\n"},
+		"Invalid label":           {advice: []string{"begins or ends with white space", "Use trimspace(), or remove it."}, validate: deployKey(keyLine(key), `label = " x"`)},
+		"Invalid comment":         {advice: []string{"begins or ends with white space", "Use trimspace(), or remove it."}, validate: deployKey(keyLine(key), `comment = " x"`)},
+		"Invalid label_pattern":   {advice: []string{"in the syntax of RE2, as in Terraform's regex()"}, validate: "\ndata \"bitbucket_deploy_keys\" \"test\" {\n  workspace = \"acme\"\n  label_pattern = \"(\"\n}\n"},
+		"Invalid duration":        {advice: []string{"positive duration", `with its unit, for example "30s"`}, run: configured(`request_timeout = "30"`)},
+		"Invalid id":              {advice: []string{"workspace/repository/key_id"}, validate: dataDeployKey(`id = "x"`)},
+		"Invalid Attribute Value": {advice: []string{"must be"}, validate: dataDeployKey("key_id = 0")},
+		"Missing Configuration for Required Attribute":            {advice: []string{"required"}, validate: exclusive("null")},
+		"Invalid Attribute Value Match":                           {advice: []string{"must be"}, run: configured(`token = "t"`, `update_strategy = "x"`)},
+		"Invalid Attribute Combination":                           {advice: []string{"label", "fingerprint_sha256"}, validate: dataDeployKey("")},
+		"Invalid function argument":                               called(parsed(`"hello"`)),
+		"Expected a slug as it stands in the address of the page": called(importID(`"a/b"`, `"website"`, "1"), "or a UUID in braces"),
+		"Expected the number of the key":                          called(importID(`"acme"`, `"website"`, "1.5"), "key_id"),
+
+		"Invalid import ID": {advice: []string{"The bitbucket_deploy_keys data source lists the numbers."}, run: func(t *testing.T, s stage) string {
+			s.write(t, s.config(managed))
+			return s.fails(t, []string{"import", address, "acme"})
+		}},
+		"Invalid import identity": {advice: []string{"workspace", "repository", "key_id"}, run: func(t *testing.T, s stage) string { return importIdentity(t, s.fake) }},
+		"No single deploy key found": {advice: []string{"Use the number (key_id) of one of them"}, run: func(t *testing.T, s stage) string {
+			s.AddDeployKey("acme", "website", newKey(t), "CI")
+			s.AddDeployKey("acme", "website", newKey(t), "CI")
+			return s.plan(t, s.config(dataDeployKey(`label = "CI"`)))
+		}},
+
+		"Unable to take over deploy key": {advice: []string{"Nothing was changed.", "terraform state rm ADDRESS", "terraform import ADDRESS WORKSPACE/REPOSITORY/KEY_ID"}, run: taken("unknown-shape")},
+		"Deploy key was not read yet":    {advice: []string{"Plan without -refresh=false"}, run: taken("drfaust92-imported", "-refresh=false")},
+		"Setting id is deprecated":       {advice: []string{"another provider", "Write key_id with the number of the key."}, validate: dataDeployKey(`id = "1"`)},
+
+		"Deploy keys of acme/website will be removed": {advice: []string{"not in key_ids"}, run: func(t *testing.T, s stage) string {
+			s.AddDeployKey("acme", "website", newKey(t), "stranger")
+			return s.plan(t, s.config(exclusive(fmt.Sprintf("[%d]", s.AddDeployKey("acme", "website", key, "").ID))))
+		}},
+		"No deploy key is allowed": {advice: []string{"If that is meant", "allow_empty = true"}, validate: exclusive("[]")},
+		"No deploy key would be left": {advice: []string{"None of key_ids is", "allow_empty = true"}, run: func(t *testing.T, s stage) string {
+			s.AddDeployKey("acme", "website", key, "")
+			return s.plan(t, s.config(exclusive("[5]")))
+		}},
+
+		"Unexpected provider data":                 {advice: []string{"This is a bug in the provider. Please report it"}, run: reports(func(diags *diag.Diagnostics) { configuredData("another", diags) })},
+		"Unable to configure the Bitbucket client": {never: "NewClient refuses nothing but the base URL, and that is checked before"},
+	}
+	for words, of := range map[string]string{ // What Bitbucket says to it.
+		"Token is invalid, expired, or not supported for this endpoint":                       "401 Unauthorized",
+		"You may not have access to this repository or it no longer exists in this workspace": "404 Not Found",
+		"Rate limit for this resource has been exceeded":                                      "429 Too Many Requests",
+		"Someone has already added that access key to this repository":                        "has this key already",
+		"Someone has already registered that SSH key":                                         "so a user account or a workspace does",
+		"For security reasons, you can't modify the contents of an access key":                "Bitbucket does not let this key be changed in place",
+	} {
+		all[words] = all[of]
+	}
+	return all
+}
+
+// reports is what a diagnostic looks like that no command can be brought to.
+func reports(add func(*diag.Diagnostics)) func(*testing.T, stage) string {
+	return func(*testing.T, stage) string {
+		var diags diag.Diagnostics
+		add(&diags)
+		return diagnosed(diags[0].Summary(), diags[0].Detail())
+	}
+}
+
+// diagnosed is a diagnostic on one line, as run returns it.
+func diagnosed(summary, detail string) string {
+	return "Error: " + summary + " " + strings.Join(strings.Fields(detail), " ")
+}
+
+// called is a call of a function that fails.
+func called(call string, advice ...string) cause {
+	return cause{advice: advice, run: func(t *testing.T, s stage) string {
+		needs(t, terraformcli.Functions)
+		s.write(t, requiredProviders+output(call))
+		return s.fails(t, []string{"validate"})
+	}}
+}
+
+// importIdentity imports by an identity that names no repository, which takes a
+// newer CLI than most.
+func importIdentity(t *testing.T, f *fake) string {
+	t.Helper()
+	kind := tftypes.Object{AttributeTypes: map[string]tftypes.Type{"workspace": tftypes.String, "repository": tftypes.String, "key_id": tftypes.Number}}
+	identity, err := tfprotov6.NewDynamicValue(kind, tftypes.NewValue(kind, map[string]tftypes.Value{
+		"workspace": tftypes.NewValue(tftypes.String, "acme"), "repository": tftypes.NewValue(tftypes.String, ""), "key_id": tftypes.NewValue(tftypes.Number, 1),
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := newKeyList(t, f).ImportResourceState(t.Context(), &tfprotov6.ImportResourceStateRequest{
+		TypeName: "bitbucket_deploy_key", Identity: &tfprotov6.ResourceIdentityData{IdentityData: &identity},
+	})
+	if err != nil || len(resp.Diagnostics) == 0 {
+		t.Fatal(err, resp)
+	}
+	return diagnosed(resp.Diagnostics[0].Summary, resp.Diagnostics[0].Detail)
+}
+
+// validateTroubles returns what one run of validate says of each block.
+func validateCauses(t *testing.T, all map[string]cause) map[string]string {
+	t.Helper()
+	config, messages := requiredProviders, []string{}
+	for message, cause := range all {
+		if cause.validate != "" {
+			config += strings.Replace(cause.validate, `"test"`, fmt.Sprintf(`"cause_%d"`, len(messages)), 1)
+			messages = append(messages, message)
+		}
+	}
+	terraform := newCLI(t, attached(t))
+	terraform.write(t, config)
+	out, _ := terraform.run(t, "validate", "-json")
+	var result struct {
+		Diagnostics []struct{ Summary, Detail, Address string }
+	}
+	if err := json.Unmarshal([]byte(out), &result); err != nil {
+		t.Fatalf("%v in %s", err, out)
+	}
+	said := map[string]string{}
+	for _, d := range result.Diagnostics {
+		for i, message := range messages {
+			if strings.HasSuffix(d.Address, fmt.Sprintf(".cause_%d", i)) {
+				said[message] += diagnosed(d.Summary, d.Detail)
+			}
+		}
+	}
+	return said
+}
+
+// reportedSummaries are the summaries of all errors and warnings in the code, and
+// what its validators make of wrong values, with the place of each. What varies in
+// one is an ellipsis.
+func reportedSummaries(t *testing.T) map[string]string {
+	t.Helper()
+	summaries := map[string]string{}
+	for _, pattern := range []string{"*.go", "../sshkey/*.go"} {
+		fset := token.NewFileSet()
+		var files []*ast.File
+		paths, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range paths {
+			if strings.HasSuffix(path, "_test.go") {
+				continue
+			}
+			file, err := parser.ParseFile(fset, path, nil, parser.SkipObjectResolution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files = append(files, file)
+		}
+		// Constants are known although nothing is imported.
+		info := &types.Info{Types: map[ast.Expr]types.TypeAndValue{}}
+		_, _ = (&types.Config{Error: func(error) {}}).Check("", fset, files, info)
+		for _, file := range files {
+			ast.Inspect(file, func(node ast.Node) bool {
+				if summary := summaryIn(node); summary != nil {
+					text, ok := textOf(info, summary)
+					if !ok {
+						t.Errorf("%s: the summary cannot be read: write it as a text there, or teach textOf", fset.Position(summary.Pos()))
+					} else if text, _, _ = strings.Cut(text, ", for example"); text != "" {
+						summaries[text] = fset.Position(summary.Pos()).String()
+					}
+				}
+				return true
+			})
+		}
+	}
+	for summary, where := range validatorSummaries(t) {
+		summaries[summary] = where
+	}
+	delete(summaries, "Invalid …") // validatorSummaries has those that there are.
+	return summaries
+}
+
+// summaryIn is the summary that a call reports, or a literal brings along.
+func summaryIn(node ast.Node) ast.Expr {
+	switch node := node.(type) {
+	case *ast.CallExpr:
+		called, ok := node.Fun.(*ast.SelectorExpr)
+		if !ok {
+			return nil
+		}
+		switch called.Sel.Name {
+		case "AddError", "AddWarning", "NewErrorDiagnostic", "NewWarningDiagnostic":
+			return node.Args[0]
+		case "AddAttributeError", "AddAttributeWarning", "NewAttributeErrorDiagnostic", "NewAttributeWarningDiagnostic":
+			return node.Args[1]
+		case "NewArgumentFuncError": // It has no summary, so its text stands for it, unless it repeats another error.
+			if _, repeats := node.Args[1].(*ast.CallExpr); !repeats {
+				return node.Args[1]
+			}
+		}
+	case *ast.CompositeLit:
+		if kind, ok := node.Type.(*ast.Ident); !ok || kind.Name != "operation" && kind.Name != "Problem" {
+			return nil
+		}
+		for _, element := range node.Elts {
+			if pair, ok := element.(*ast.KeyValueExpr); ok && strings.EqualFold(types.ExprString(pair.Key), "summary") {
+				return pair.Value
+			}
+		}
+	}
+	return nil
+}
+
+// textOf is the text of an expression, "" for one that repeats another.
+func textOf(info *types.Info, expression ast.Expr) (text string, ok bool) {
+	if value := info.Types[expression].Value; value != nil && value.Kind() == constant.String {
+		return constant.StringVal(value), true
+	}
+	switch expression := expression.(type) {
+	case *ast.BinaryExpr:
+		left, ok := textOf(info, expression.X)
+		if !ok || left == "" {
+			left = "…"
+		}
+		right, ok := textOf(info, expression.Y)
+		if !ok || right == "" {
+			right = "…"
+		}
+		return left + right, true
+	case *ast.SelectorExpr:
+		return "", strings.EqualFold(expression.Sel.Name, "summary")
+	}
+	return "", false
+}
+
+// validatorSummaries are what the provider says when each attribute that may be
+// set holds nonsense.
+func validatorSummaries(t *testing.T) map[string]string {
+	t.Helper()
+	server, ok := NewServer("test")().(frameworkServer)
+	if !ok {
+		t.Fatal("the server cannot list")
+	}
+	schemas, err := server.GetProviderSchema(t.Context(), &tfprotov6.GetProviderSchemaRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	summaries := map[string]string{}
+	note := func(where string, diagnostics []*tfprotov6.Diagnostic, err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range diagnostics {
+			summaries[d.Summary] = "validating " + where
+		}
+	}
+	nonsense := func(schema *tfprotov6.Schema) *tfprotov6.DynamicValue {
+		values := map[string]string{}
+		for _, attribute := range schema.Block.Attributes {
+			if (attribute.Required || attribute.Optional) && (attribute.Type.Is(tftypes.String) || attribute.Type.Is(tftypes.Number)) {
+				values[attribute.Name] = "-5 ("
+			}
+		}
+		return protocolObject(t, schema, values)
+	}
+	provider, err := server.ValidateProviderConfig(t.Context(), &tfprotov6.ValidateProviderConfigRequest{Config: nonsense(schemas.Provider)})
+	note("the provider block", provider.Diagnostics, err)
+	for name, schema := range schemas.ResourceSchemas {
+		resp, err := server.ValidateResourceConfig(t.Context(), &tfprotov6.ValidateResourceConfigRequest{TypeName: name, Config: nonsense(schema)})
+		note("the resource "+name, resp.Diagnostics, err)
+	}
+	for name, schema := range schemas.DataSourceSchemas {
+		resp, err := server.ValidateDataResourceConfig(t.Context(), &tfprotov6.ValidateDataResourceConfigRequest{TypeName: name, Config: nonsense(schema)})
+		note("the data source "+name, resp.Diagnostics, err)
+	}
+	for name, schema := range schemas.ListResourceSchemas {
+		resp, err := server.ValidateListResourceConfig(t.Context(), &tfprotov6.ValidateListResourceConfigRequest{TypeName: name, Config: nonsense(schema)})
+		note("the list resource "+name, resp.Diagnostics, err)
+	}
+	return summaries
+}
