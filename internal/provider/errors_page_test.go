@@ -32,21 +32,23 @@ var (
 	linked   = regexp.MustCompile(`\[([^]]*)\]\([^)]*\)`)
 )
 
-// errorRows are the messages of the page, which stand as code in the first cell
-// of a row, with what the other cells say of them.
-func errorRows(t *testing.T) map[string]string {
+// errorRow is a row of the page: its messages, and what it says of them.
+type errorRow struct{ messages, advice string }
+
+// errorRows are the rows by message. Messages stand as code in the first cell.
+func errorRows(t *testing.T) map[string]errorRow {
 	t.Helper()
-	rows := map[string]string{}
+	rows := map[string]errorRow{}
 	for line := range strings.Lines(read(t, errorsPage)) {
 		cells := strings.SplitN(strings.Trim(line, "| \n"), " | ", 2)
 		if !strings.HasPrefix(line, "| `") || len(cells) != 2 {
 			continue
 		}
 		for _, message := range codeSpan.FindAllStringSubmatch(cells[0], -1) {
-			if rows[message[1]] != "" {
+			if _, twice := rows[message[1]]; twice {
 				t.Errorf("%s has two rows for %q", errorsPage, message[1])
 			}
-			rows[message[1]] = linked.ReplaceAllString(strings.ReplaceAll(cells[1], "`", ""), "$1")
+			rows[message[1]] = errorRow{cells[0], linked.ReplaceAllString(strings.ReplaceAll(cells[1], "`", ""), "$1")}
 		}
 	}
 	return rows
@@ -68,8 +70,8 @@ func TestErrorsPage_complete(t *testing.T) {
 	}
 }
 
-// Whatever a row says is printed like that: each is made to appear, and shares
-// the words of its advice with the row.
+// Each message is made to appear, as the error or warning that the page calls it,
+// and the words of its advice stand in its row.
 func TestAccErrorsPage_made(t *testing.T) {
 	t.Parallel()
 	rows, all := errorRows(t), causes(t)
@@ -108,9 +110,12 @@ func TestAccErrorsPage_made(t *testing.T) {
 				if !strings.Contains(out, words) {
 					t.Errorf("%q is not in what is printed: %s", words, out)
 				}
-				if !strings.Contains(row, words) {
-					t.Errorf("%q is not in its row: %s", words, row)
+				if !strings.Contains(row.advice, words) {
+					t.Errorf("%q is not in its row: %s", words, row.advice)
 				}
+			}
+			if warns := strings.Contains(out, "Warning: "+message); warns != strings.Contains(row.messages, "(warning") {
+				t.Errorf("it is a warning: %t, but its row begins with %s", warns, row.messages)
 			}
 		})
 	}
@@ -135,10 +140,10 @@ type stage struct {
 }
 
 // plan returns what a plan prints, good or bad.
-func (s stage) plan(t *testing.T, config string, args ...string) string {
+func (s stage) plan(t *testing.T, config string) string {
 	t.Helper()
 	s.write(t, config)
-	out, _ := s.run(t, append([]string{"plan"}, args...)...)
+	out, _ := s.run(t, "plan")
 	return out
 }
 
@@ -183,13 +188,13 @@ func causes(t *testing.T) map[string]cause {
 		}
 	}
 	// then applies a configuration, lets something happen, and applies another.
-	then := func(first string, happen func(stage), second string, lines ...string) func(*testing.T, stage) string {
+	then := func(first string, happen func(stage), second string) func(*testing.T, stage) string {
 		return func(t *testing.T, s stage) string {
-			if out := s.apply(t, s.config(first, lines...)); !strings.Contains(out, "Apply complete") {
+			if out := s.apply(t, s.config(first)); !strings.Contains(out, "Apply complete") {
 				t.Fatal(out)
 			}
 			happen(s)
-			return s.apply(t, s.config(second, append(lines, atOnce)...))
+			return s.apply(t, s.config(second, atOnce))
 		}
 	}
 	const unknownToken = "\nresource \"terraform_data\" \"token\" {\n  input = \"api-token\"\n  triggers_replace = %d\n}\n"
@@ -274,8 +279,10 @@ func causes(t *testing.T) map[string]cause {
 		}},
 
 		"404 Not Found": {
-			advice: []string{"was deleted or renamed, or these credentials cannot see it: Bitbucket answers all of that the same way", "put the new name into the configuration",
-				"terraform apply -refresh=false", "terraform state rm ADDRESS"},
+			advice: []string{
+				"was deleted or renamed, or these credentials cannot see it: Bitbucket answers all of that the same way", "put the new name into the configuration",
+				"terraform apply -refresh=false", "terraform state rm ADDRESS",
+			},
 			run: then(managed, func(s stage) { s.RemoveRepository("acme", "website") }, managed),
 		},
 		"Repository has another name now": {
@@ -458,13 +465,13 @@ func reports(add func(*diag.Diagnostics)) func(*testing.T, stage) string {
 	return func(*testing.T, stage) string {
 		var diags diag.Diagnostics
 		add(&diags)
-		return diagnosed(diags[0].Summary(), diags[0].Detail())
+		return diagnosed("error", diags[0].Summary(), diags[0].Detail())
 	}
 }
 
 // diagnosed is a diagnostic on one line, as run returns it.
-func diagnosed(summary, detail string) string {
-	return "Error: " + summary + " " + strings.Join(strings.Fields(detail), " ")
+func diagnosed(severity, summary, detail string) string {
+	return strings.ToUpper(severity[:1]) + severity[1:] + ": " + summary + " " + strings.Join(strings.Fields(detail), " ")
 }
 
 // called is a call of a function that fails.
@@ -493,10 +500,10 @@ func importIdentity(t *testing.T, f *fake) string {
 	if err != nil || len(resp.Diagnostics) == 0 {
 		t.Fatal(err, resp)
 	}
-	return diagnosed(resp.Diagnostics[0].Summary, resp.Diagnostics[0].Detail)
+	return diagnosed("error", resp.Diagnostics[0].Summary, resp.Diagnostics[0].Detail)
 }
 
-// validateTroubles returns what one run of validate says of each block.
+// validateCauses returns what one run of validate says of each block.
 func validateCauses(t *testing.T, all map[string]cause) map[string]string {
 	t.Helper()
 	config, messages := requiredProviders, []string{}
@@ -510,7 +517,7 @@ func validateCauses(t *testing.T, all map[string]cause) map[string]string {
 	terraform.write(t, config)
 	out, _ := terraform.run(t, "validate", "-json")
 	var result struct {
-		Diagnostics []struct{ Summary, Detail, Address string }
+		Diagnostics []struct{ Severity, Summary, Detail, Address string }
 	}
 	if err := json.Unmarshal([]byte(out), &result); err != nil {
 		t.Fatalf("%v in %s", err, out)
@@ -519,7 +526,7 @@ func validateCauses(t *testing.T, all map[string]cause) map[string]string {
 	for _, d := range result.Diagnostics {
 		for i, message := range messages {
 			if strings.HasSuffix(d.Address, fmt.Sprintf(".cause_%d", i)) {
-				said[message] += diagnosed(d.Summary, d.Detail)
+				said[message] += diagnosed(d.Severity, d.Summary, d.Detail)
 			}
 		}
 	}
@@ -651,7 +658,7 @@ func validatorSummaries(t *testing.T) map[string]string {
 		values := map[string]string{}
 		for _, attribute := range schema.Block.Attributes {
 			if (attribute.Required || attribute.Optional) && (attribute.Type.Is(tftypes.String) || attribute.Type.Is(tftypes.Number)) {
-				values[attribute.Name] = "-5 ("
+				values[attribute.Name] = " (" // As a number, 0.
 			}
 		}
 		return protocolObject(t, schema, values)

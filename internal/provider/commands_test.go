@@ -1,0 +1,428 @@
+//go:build unix
+
+package provider
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/provider"
+	"github.com/hashicorp/terraform-plugin-framework/providerserver"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
+)
+
+// notRun are the commands of README and guides that no test runs.
+var notRun = map[string]string{
+	"make test":     "it runs this test",
+	"make check":    "it runs this test, and make docs-check",
+	"make generate": "it writes into the repository; make docs-check does the same beside it, and compares",
+	"make demo":     "it takes the command, the build and the time of many tests; it checks what it shows by itself",
+	"make bench":    "it takes minutes",
+	"make faults":   "it takes minutes; TestAccDeployKey_faultMatrix plays a part of it",
+	"make soak":     "it takes an hour; TestAccDeployKey_sequences plays a part of it",
+	"make fuzz":     "it takes minutes; the seeds are tests",
+
+	"ssh-keygen -t ed25519 -f ci-2026-07 -C ci@example.com": "it asks for a passphrase, at the terminal",
+	"ssh-keygen -l":                  "the same as ssh-keygen -lf key.pub",
+	"ssh-keygen -lf key.pub":         "not every machine has it; internal/sshkey compares fingerprints with it where it is",
+	"ssh-keygen -i -f FILE":          "not every machine has it",
+	"ssh-keygen -i -m PKCS8 -f FILE": "not every machine has it",
+
+	// The transcript of README.
+	"terraform apply -auto-approve":                                       "make demo runs it",
+	"terraform plan -detailed-exitcode":                                   "make demo runs it",
+	"terraform destroy -auto-approve":                                     "make demo runs it",
+	"terraform import bitbucket_deploy_key.by_hand acme/website/10958987": "make demo runs it",
+}
+
+// walk is what a guide tells to do, from a state of things on.
+type walk struct {
+	name  string
+	start func(*testing.T) stage
+	steps []step
+	// end looks at Bitbucket afterwards.
+	end func(*testing.T, stage)
+}
+
+// step is a command as the guide has it, with placeholders in capitals.
+type step struct {
+	command string
+	// prints are words that the guide promises, or that show that it worked, with
+	// an ellipsis for others between them.
+	prints string
+	// before is what the guide tells to do first.
+	before func(*testing.T, stage)
+}
+
+// placeholders are what stands for those of the guides.
+var placeholders = strings.NewReplacer("ADDRESS", address, "WORKSPACE/REPOSITORY/KEY_ID", "acme/website/10958985", " ID", " acme/website/10958985")
+
+// walks are the commands that are run as they are written.
+func walks() []walk {
+	const switching = "switch-from-another-provider"
+	return []walk{
+		{name: "unused keys", start: func(t *testing.T) stage {
+			f := exampleFake(t)
+			addAudited(t, f)
+			return f.staged(t, f.config(read(t, examples+"/guides/unused-deploy-keys/unused.tf")))
+		}, steps: []step{
+			{command: "terraform plan", prints: "acme/worker/10958986 CI, last used: never"},
+		}},
+
+		{name: "from drfaust92 and back", start: left("drfaust92-created-with-comment", "drfaust92"), steps: []step{
+			{command: "terraform state pull > before.tfstate"},
+			{command: "terraform state replace-provider drfaust92/bitbucket bitbucket-deploy-keys/bitbucket", prints: "Successfully replaced provider for 1 resources.", before: func(t *testing.T, s stage) {
+				s.write(t, guideBlock(t, switching, "From drfaust92/bitbucket")+strings.TrimPrefix(s.config(oldExample), requiredProviders))
+			}},
+			{command: "terraform init", prints: "successfully initialized"},
+			{command: "terraform plan", prints: "No changes."},
+			{command: "terraform state push -force before.tfstate", before: func(t *testing.T, s stage) {
+				s.write(t, strings.Replace(requiredProviders, "bitbucket-deploy-keys/", "drfaust92/", 1)+oldExample)
+			}},
+			{command: "terraform init", prints: "successfully initialized"},
+			{command: "terraform plan", prints: "No changes."},
+		}},
+		{name: "from a fork", start: left("gilesgamon-created", "gilesgamon"), steps: []step{
+			{command: "terraform state replace-provider gilesgamon/bitbucket bitbucket-deploy-keys/bitbucket", prints: "Successfully replaced provider for 1 resources."},
+		}},
+		{name: "from zahiar", start: left("zahiar-created-with-comment", "zahiar"), steps: []step{
+			{command: "terraform state replace-provider zahiar/bitbucket bitbucket-deploy-keys/bitbucket", prints: "Successfully replaced provider for 1 resources."},
+			{command: "terraform init", prints: "successfully initialized"},
+			{command: "terraform apply", prints: "0 to add, 1 to change, 0 to destroy"},
+			{command: "terraform plan", prints: "No changes."},
+		}},
+		{name: "from fabianschurig", start: func(t *testing.T) stage {
+			s := left("fabianschurig-created", "fabianschurig")(t)
+			s.EditDeployKey("acme", "website", firstID, func(key *emulator.DeployKey) { key.Label = "CI" })
+			s.writeFile(t, "deploy.pub", bareKey+" deploy@example.com\n")
+			s.write(t, s.config(guideBlock(t, switching, "From fabianschurig/bitbucket")))
+			return s
+		}, steps: []step{
+			{command: "terraform init", prints: "successfully initialized"},
+			{command: "terraform apply", prints: "bitbucket_repo_deploy_keys.example has moved to bitbucket_deploy_key.example … 0 to add, 0 to change, 0 to destroy."},
+		}},
+		{name: "both providers", start: func(t *testing.T) stage {
+			s := left("drfaust92-created-with-comment", "drfaust92")(t)
+			block := strings.TrimPrefix(s.config(""), requiredProviders)
+			s.write(t, strings.NewReplacer(
+				`provider "deploykeys" {}`, strings.Replace(block, `"bitbucket"`, `"deploykeys"`, 1),
+				"  # …", strings.Join(strings.Split(oldExample, "\n")[2:6], "\n"),
+			).Replace(guideBlock(t, switching, "Keep both providers")))
+			return s
+		}, steps: []step{
+			{command: "terraform init", prints: "successfully initialized"},
+			{command: "terraform plan", prints: "No changes."},
+		}},
+		{name: "state that cannot be read", start: func(t *testing.T) stage {
+			s := left("unknown-shape", "drfaust92")(t)
+			s.replaceProvider(t, "drfaust92/bitbucket")
+			return s
+		}, steps: []step{
+			{command: "terraform state rm bitbucket_deploy_key.example", prints: "Successfully removed 1 resource instance(s)."},
+			{command: "terraform import bitbucket_deploy_key.example acme/website/10958984", prints: "Import successful!"},
+		}},
+
+		{name: "query", start: func(t *testing.T) stage {
+			needs(t, terraformcli.Query)
+			s := workspaceToTake(t, "")
+			s.writeFile(t, "deploy_keys.tfquery.hcl", read(t, examples+"/guides/query-workspace/deploy_keys.tfquery.hcl"))
+			return s
+		}, steps: []step{
+			{command: "terraform query", prints: "acme/website: ci website"},
+			{command: "terraform query -generate-config-out=deploy_keys.tf"},
+			{command: "terraform apply", prints: "0 to add, 0 to change, 0 to destroy"},
+			{command: "terraform plan", prints: "No changes."},
+		}},
+		{name: "workspace without query", start: func(t *testing.T) stage {
+			return workspaceToTake(t, read(t, examples+"/guides/take-over-workspace/1-find.tf"))
+		}, steps: []step{
+			{command: "terraform apply", prints: "Apply complete!"},
+			{command: "terraform output -json keys > keys.json"},
+			{command: "terraform apply", prints: "0 to add, 0 to change, 0 to destroy", before: func(t *testing.T, s stage) {
+				s.write(t, s.config(read(t, examples+"/guides/take-over-workspace/2-import.tf")))
+			}},
+			{command: "terraform plan", prints: "No changes."},
+		}},
+
+		{name: "generated key", start: func(t *testing.T) stage {
+			f := newFake(t)
+			s := f.staged(t, f.config(guideBlock(t, "rotate-a-deploy-key", "With a generated key")), attachedAs(t, map[string]func() tfprotov6.ProviderServer{
+				"bitbucket-deploy-keys/bitbucket": NewServer("test"), "hashicorp/tls": providerserver.NewProtocol6(pairProvider{}),
+			}))
+			s.must(t, "apply", "-auto-approve")
+			return s
+		}, steps: []step{
+			{command: "terraform apply -replace=tls_private_key.ci", prints: "2 added, 0 changed, 2 destroyed"},
+		}, end: func(t *testing.T, s stage) {
+			s.expectWrites(t, "POST "+collection+" 200", "POST "+collection+" 200", "DELETE "+firstKey+" 204")()
+		}},
+		{name: "one key", start: func(t *testing.T) stage {
+			f := newFake(t)
+			s := f.staged(t, f.config(deployKey(keyLine(newKey(t)))))
+			s.must(t, "apply", "-auto-approve")
+			return s
+		}, steps: []step{
+			{command: "terraform apply -refresh=false", prints: "0 added, 0 changed, 0 destroyed"},
+			{command: "terraform apply -replace=ADDRESS", prints: "1 added, 0 changed, 1 destroyed"},
+			{command: "terraform apply -target=ADDRESS", prints: "0 added, 0 changed, 0 destroyed"},
+			{command: "terraform untaint ADDRESS", prints: "has been successfully untainted", before: func(t *testing.T, s stage) { s.must(t, "taint", address) }},
+			{command: "terraform state rm ADDRESS", prints: "Successfully removed 1 resource instance(s)."},
+			{command: "terraform import ADDRESS WORKSPACE/REPOSITORY/KEY_ID", prints: "Import successful!"},
+			{command: "terraform import ADDRESS ID", prints: "Import successful!", before: func(t *testing.T, s stage) { s.must(t, "state", "rm", address) }},
+			{command: "terraform plan", prints: "No changes."},
+		}, end: func(t *testing.T, s stage) {
+			s.expectWrites(t, "POST "+collection+" 200", "DELETE "+firstKey+" 204", "POST "+collection+" 200")()
+		}},
+	}
+}
+
+// The commands of the guides do what these say, typed as they stand there.
+func TestAccCommands(t *testing.T) {
+	t.Parallel()
+	for _, walk := range walks() {
+		t.Run(walk.name, func(t *testing.T) {
+			t.Parallel()
+			s := walk.start(t)
+			for _, step := range walk.steps {
+				if step.before != nil {
+					step.before(t, s)
+				}
+				contains(t, s.types(t, placeholders.Replace(step.command)), strings.Split(step.prints, " … ")...)
+			}
+			if walk.end != nil {
+				walk.end(t, s)
+			}
+		})
+	}
+}
+
+// No page has a command that nothing runs, but for those that say why. Blocks are
+// run as a whole, in their order.
+func TestCommands_accounted(t *testing.T) {
+	t.Parallel()
+	var all []string
+	for _, walk := range walks() {
+		var commands []string
+		for _, step := range walk.steps {
+			commands = append(commands, step.command)
+		}
+		all = append(all, "\n"+strings.Join(commands, "\n")+"\n")
+	}
+	ran := func(commands string) bool {
+		return slices.ContainsFunc(all, func(walk string) bool { return strings.Contains(walk, "\n"+commands) })
+	}
+	pages := ""
+	for _, page := range pagesWithCommands(t) {
+		blocks, single := commandsIn(read(t, page))
+		for _, block := range blocks {
+			if !ran(block + "\n") {
+				t.Errorf("%s has this block, which no walk has: add its commands to walks in commands_test.go\n%s", page, block)
+			}
+		}
+		for _, command := range single {
+			// The name of a command that is run with more words is a mention.
+			if _, named := notRun[command]; !named && !ran(command+"\n") && !ran(command+" ") {
+				t.Errorf("%s has %q, which nothing runs: add it to walks in commands_test.go, or to notRun with the reason", page, command)
+			}
+		}
+		pages += "\n" + strings.Join(blocks, "\n") + "\n" + strings.Join(single, "\n") + "\n"
+	}
+	makefile := read(t, "../../GNUmakefile")
+	for command := range notRun {
+		if target, is := strings.CutPrefix(command, "make "); is && !strings.Contains(makefile, "\n"+target+":") {
+			t.Errorf("the makefile has no %s", target)
+		}
+		if !strings.Contains(pages, "\n"+command+"\n") {
+			t.Errorf("no page has %q any more: remove it from notRun", command)
+		}
+	}
+	for command := range strings.FieldsFuncSeq(strings.Join(all, ""), func(r rune) bool { return r == '\n' }) {
+		if !strings.Contains(pages, "\n"+command+"\n") {
+			t.Errorf("no page has %q any more: remove it from walks", command)
+		}
+	}
+}
+
+func pagesWithCommands(t *testing.T) []string {
+	t.Helper()
+	guides, err := filepath.Glob("../../templates/guides/*.md.tmpl")
+	if err != nil || len(guides) == 0 {
+		t.Fatalf("no guides: %v", err)
+	}
+	return append(guides, "../../README.md", "../../templates/index.md.tmpl")
+}
+
+var (
+	fencedBlock = regexp.MustCompile("(?ms)^```(\\w*)\n(.*?)^```\n")
+	commandLine = regexp.MustCompile(`(?m)^\s*\$ (.*)$`)
+	commandSpan = regexp.MustCompile("`((?:terraform|tofu|make|ssh-keygen|go|git) [^`]+)`")
+	lineComment = regexp.MustCompile(`(?m)\s+#.*$`)
+)
+
+// commandsIn returns the blocks of commands, without their comments, and the
+// single commands of transcripts and text.
+func commandsIn(page string) (blocks, single []string) {
+	for _, fenced := range fencedBlock.FindAllStringSubmatch(page, -1) {
+		if fenced[1] == "shell" || fenced[1] == "console" {
+			blocks = append(blocks, strings.TrimSpace(lineComment.ReplaceAllString(fenced[2], "")))
+		}
+		for _, line := range commandLine.FindAllStringSubmatch(fenced[2], -1) {
+			single = append(single, line[1])
+		}
+	}
+	for _, span := range commandSpan.FindAllStringSubmatch(fencedBlock.ReplaceAllString(page, ""), -1) {
+		single = append(single, span[1])
+	}
+	return blocks, single
+}
+
+// guideBlock is the first block of configuration in a section of a guide.
+func guideBlock(t *testing.T, guide, section string) string {
+	t.Helper()
+	_, rest, found := strings.Cut(read(t, "../../templates/guides/"+guide+".md.tmpl"), "\n## "+section+"\n")
+	for _, fenced := range fencedBlock.FindAllStringSubmatch(rest, -1) {
+		if found && fenced[1] == "terraform" {
+			return fenced[2]
+		}
+	}
+	t.Fatalf("%s has no block of configuration in %q", guide, section)
+	return ""
+}
+
+// staged is a directory with a configuration, and the provider in this process
+// unless env says otherwise.
+func (f *fake) staged(t *testing.T, config string, env ...string) stage {
+	t.Helper()
+	if len(env) == 0 {
+		env = []string{attached(t)}
+	}
+	s := stage{f, newCLI(t, env...)}
+	s.write(t, config)
+	return s
+}
+
+// types types a command into a shell, and yes where it asks.
+func (s stage) types(t *testing.T, line string) string {
+	t.Helper()
+	bin := t.TempDir()
+	if err := os.Symlink(engine.Path, filepath.Join(bin, "terraform")); err != nil {
+		t.Fatal(err)
+	}
+	shell := exec.CommandContext(t.Context(), "sh", "-c", line)
+	shell.Dir, shell.Env, shell.Stdin = s.dir, append(s.env, "PATH="+bin+":"+os.Getenv("PATH")), strings.NewReader("yes\n")
+	out, err := shell.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", line, err, out)
+	}
+	text := regexp.MustCompile("\x1b\\[[0-9;]*m").ReplaceAllString(string(out), "")
+	return strings.Join(strings.Fields(text), " ")
+}
+
+// oldExample is the key of testdata/states, as it is configured.
+const oldExample = `
+resource "bitbucket_deploy_key" "example" {
+  workspace  = "acme"
+  repository = "website"
+  key        = "` + bareKey + ` deploy@example.com"
+  label      = "ci"
+}
+`
+
+// left starts with the state that another provider left.
+func left(state, namespace string) func(*testing.T) stage {
+	return func(t *testing.T) stage {
+		t.Helper()
+		f, terraform := switching(t, state, "deploy@example.com", attachedAs(t, map[string]func() tfprotov6.ProviderServer{
+			"bitbucket-deploy-keys/bitbucket": NewServer("test"), namespace + "/bitbucket": providerserver.NewProtocol6(oldProvider{}),
+		}))
+		held := read(t, filepath.Join(terraform.dir, "terraform.tfstate"))
+		terraform.writeFile(t, "terraform.tfstate", regexp.MustCompile(`"name": "\w+"`).ReplaceAllString(held, `"name": "example"`))
+		terraform.write(t, f.config(oldExample))
+		return stage{f, terraform}
+	}
+}
+
+// workspaceToTake starts with keys that nobody manages.
+func workspaceToTake(t *testing.T, config string) stage {
+	t.Helper()
+	f := exampleFake(t)
+	f.AddDeployKey("acme", "website", newKey(t), "ci website")
+	f.AddDeployKey("acme", "api", newKey(t)+" ci@example.com", "CI")
+	return f.staged(t, f.config(config))
+}
+
+// oldProvider is another provider that still works.
+type oldProvider struct{ movedProvider }
+
+func (oldProvider) Resources(context.Context) []func() resource.Resource {
+	return []func() resource.Resource{
+		func() resource.Resource { return oldResource{movedResource{typeName: "bitbucket_deploy_key"}} },
+		func() resource.Resource { return movedResource{typeName: "bitbucket_repo_deploy_keys"} },
+	}
+}
+
+type oldResource struct{ movedResource }
+
+func (oldResource) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
+	resp.Schema.Attributes = map[string]schema.Attribute{}
+	for _, name := range []string{"workspace", "repository", "key", "label"} {
+		resp.Schema.Attributes[name] = schema.StringAttribute{Required: true}
+	}
+	for _, name := range []string{"id", "key_id", "comment"} {
+		resp.Schema.Attributes[name] = schema.StringAttribute{Computed: true}
+	}
+}
+
+func (oldResource) Read(context.Context, resource.ReadRequest, *resource.ReadResponse) {}
+
+// pairProvider stands for hashicorp/tls, as far as a guide uses it.
+type pairProvider struct{ movedProvider }
+
+func (pairProvider) Metadata(_ context.Context, _ provider.MetadataRequest, resp *provider.MetadataResponse) {
+	resp.TypeName = "tls"
+}
+
+func (pairProvider) Resources(context.Context) []func() resource.Resource {
+	return []func() resource.Resource{func() resource.Resource { return pairResource{movedResource{typeName: "tls_private_key"}} }}
+}
+
+type pairResource struct{ movedResource }
+
+func (pairResource) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
+	resp.Schema.Attributes = map[string]schema.Attribute{
+		"algorithm":          schema.StringAttribute{Required: true},
+		"public_key_openssh": schema.StringAttribute{Computed: true},
+	}
+}
+
+func (pairResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
+	public, _, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	key, err := ssh.NewPublicKey(public)
+	if err != nil {
+		panic(err)
+	}
+	resp.State.Raw = req.Plan.Raw
+	resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("public_key_openssh"), string(ssh.MarshalAuthorizedKey(key)))...)
+}
+
+func (pairResource) Read(context.Context, resource.ReadRequest, *resource.ReadResponse) {}
+
+func (pairResource) Delete(context.Context, resource.DeleteRequest, *resource.DeleteResponse) {}
