@@ -237,6 +237,13 @@ func causes(t *testing.T) map[string]cause {
 			s.Inject(emulator.Fault{Status: http.StatusForbidden})
 			return s.plan(t, s.config(workspaceKeys("bitbucket_project_deploy_keys")))
 		}},
+		"Unable to list deployments": {
+			advice: []string{"list the deployments of", "read:pipeline:bitbucket and, for a repository that never deployed, read:repository:bitbucket"},
+			run: func(t *testing.T, s stage) string {
+				s.Inject(emulator.Fault{Status: http.StatusForbidden})
+				return s.plan(t, s.config(dataDeployments()))
+			},
+		},
 
 		"401 Unauthorized": {
 			advice: []string{"wrong or expired", "the e-mail address of the account", "an access token goes without username"},
@@ -437,6 +444,13 @@ func causes(t *testing.T) map[string]cause {
 		"Deploy keys of acme/website will be removed": {advice: []string{"not in key_ids"}, run: func(t *testing.T, s stage) string {
 			s.AddDeployKey("acme", "website", newKey(t), "stranger")
 			return s.plan(t, s.config(exclusive(fmt.Sprintf("[%d]", s.AddDeployKey("acme", "website", key, "").ID))))
+		}},
+		"Deploy keys may be removed": {advice: []string{"not known yet", "cannot be named"}, run: func(t *testing.T, s stage) string {
+			return s.plan(t, unknown(s, 1, exclusive("[5]")))
+		}},
+		"Deploy keys of acme/website were removed": {advice: []string{"were not in key_ids"}, run: func(t *testing.T, s stage) string {
+			s.AddDeployKey("acme", "website", newKey(t), "stranger")
+			return s.apply(t, s.config(exclusive(fmt.Sprintf("[%d]", s.AddDeployKey("acme", "website", key, "").ID))))
 		}},
 		"No deploy key is allowed": {advice: []string{"If that is meant", "allow_empty = true"}, validate: exclusive("[]")},
 		"No deploy key would be left": {advice: []string{"None of key_ids is", "allow_empty = true"}, run: func(t *testing.T, s stage) string {
