@@ -1,0 +1,250 @@
+package main
+
+import (
+	"archive/zip"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"flag"
+	"fmt"
+	"io"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"text/template"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
+)
+
+var dist = flag.String("dist", "", "test the release that goreleaser made in this folder, for all platforms")
+
+const (
+	project  = "terraform-provider-bitbucket"
+	manifest = "terraform-registry-manifest.json"
+)
+
+// platforms are those that a release has archives for.
+var platforms = []string{
+	"darwin_amd64", "darwin_arm64",
+	"freebsd_386", "freebsd_amd64", "freebsd_arm", "freebsd_arm64",
+	"linux_386", "linux_amd64", "linux_arm", "linux_arm64",
+	"windows_386", "windows_amd64", "windows_arm64",
+}
+
+// TestAccRelease takes a release the way that a user's gets: the files that the
+// registry asks for, by the names that it asks for, a mirror, and no setting
+// that is for developers. Without -dist it makes the part for this platform.
+func TestAccRelease(t *testing.T) {
+	t.Parallel()
+
+	folder, wanted := *dist, platforms
+	if folder == "" {
+		folder, wanted = t.TempDir(), []string{runtime.GOOS + "_" + runtime.GOARCH}
+		makeRelease(t, folder, terraformcli.Version)
+	}
+	sums, err := filepath.Glob(filepath.Join(folder, project+"_*_SHA256SUMS"))
+	if err != nil || len(sums) != 1 {
+		t.Fatalf("got %v, %v; want one file of checksums", sums, err)
+	}
+	version := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(sums[0]), project+"_"), "_SHA256SUMS")
+	checkSums(t, sums[0], version, wanted)
+
+	cli, err := terraformcli.Find(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	_, environment, err := cli.Install(t.Context(), dir, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mirror := filepath.Join(dir, "mirror")
+	packages := filepath.Join(mirror, cli.RegistryHost(), filepath.FromSlash(terraformcli.Source))
+	if err := os.MkdirAll(packages, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	lock := []string{"providers", "lock", "-fs-mirror=" + mirror}
+	for _, platform := range wanted {
+		name := project + "_" + version + "_" + platform + ".zip"
+		archive := read(t, filepath.Join(folder, name))
+		if !hasProvider(t, archive, version) {
+			t.Errorf("%s has no executable provider", name)
+		}
+		if err := os.WriteFile(filepath.Join(packages, name), archive, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		lock = append(lock, "-platform="+platform)
+	}
+
+	bitbucket := emulator.New(emulator.Seed{Workspaces: []emulator.Workspace{
+		{Slug: "acme", Repositories: []emulator.Repository{{Slug: "website"}}},
+	}})
+	server := httptest.NewServer(bitbucket)
+	defer server.Close()
+
+	work := filepath.Join(dir, "work")
+	if err := os.Mkdir(work, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	configuration := fmt.Sprintf(`terraform {
+  required_providers {
+    bitbucket = {
+      source  = %q
+      version = %q
+    }
+  }
+}
+
+provider "bitbucket" {
+  base_url = %q
+  token    = "secret"
+}
+
+resource "bitbucket_deploy_key" "ci" {
+  workspace  = "acme"
+  repository = "website"
+  key        = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDikcEnmpPo+/PNuXzAHc94cmZQU5An7OdteAr9i4iKD"
+  label      = "CI"
+}
+`, terraformcli.Source, version, server.URL+"/2.0")
+	if err := os.WriteFile(filepath.Join(work, "main.tf"), []byte(configuration), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run := func(wants string, args ...string) {
+		t.Helper()
+		out, _, err := cli.Run(t.Context(), work, environment, args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(out, wants) {
+			t.Errorf("%v printed no %q:\n%s", args, wants, out)
+		}
+	}
+	address := cli.RegistryHost() + "/" + terraformcli.Source
+	run("Installed "+terraformcli.Source+" v"+version, "init")
+	run("provider "+address+" v"+version, "version")
+	run("", lock...)
+	locked := string(read(t, filepath.Join(work, ".terraform.lock.hcl")))
+	if hashes := strings.Count(locked, `"h1:`); !strings.Contains(locked, fmt.Sprintf("provider %q", address)) || hashes != len(wanted) {
+		t.Errorf("got %d hashes of packages, want %d:\n%s", hashes, len(wanted), locked)
+	}
+	run("from the dependency lock file", "init")
+	run("1 to add", "plan")
+	run("1 added", "apply", "-auto-approve")
+	run("No changes", "plan", "-detailed-exitcode")
+
+	if keys := bitbucket.DeployKeys("acme", "website"); len(keys) != 1 || keys[0].Label != "CI" {
+		t.Errorf("Bitbucket has %v", keys)
+	}
+	for _, request := range bitbucket.Requests() {
+		if want := project + "/" + version; request.UserAgent != want {
+			t.Errorf("%s %s came from %q, want %q", request.Method, request.Path, request.UserAgent, want)
+		}
+	}
+}
+
+// checkSums checks the checksums of the archives and of the manifest.
+func checkSums(t *testing.T, path, version string, wanted []string) {
+	t.Helper()
+	manifestName := project + "_" + version + "_manifest.json"
+	var summed []string
+	for line := range strings.Lines(string(read(t, path))) {
+		sum, name, _ := strings.Cut(strings.TrimSpace(line), "  ")
+		file := filepath.Join(filepath.Dir(path), name)
+		if name == manifestName {
+			file = manifest // goreleaser renames it on the way to the release only.
+		}
+		if got := sha256.Sum256(read(t, file)); hex.EncodeToString(got[:]) != sum {
+			t.Errorf("%s is not what %s says", name, filepath.Base(path))
+		}
+		summed = append(summed, name)
+	}
+	for _, platform := range wanted {
+		if name := project + "_" + version + "_" + platform + ".zip"; !slices.Contains(summed, name) {
+			t.Errorf("there is no %s in %v", name, summed)
+		}
+	}
+	if !slices.Contains(summed, manifestName) {
+		t.Errorf("there is no %s in %v", manifestName, summed)
+	}
+}
+
+// hasProvider tells whether the provider is in an archive, and executable.
+func hasProvider(t *testing.T, archive []byte, version string) bool {
+	t.Helper()
+	reader, err := zip.NewReader(bytes.NewReader(archive), int64(len(archive)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.ContainsFunc(reader.File, func(file *zip.File) bool {
+		return strings.TrimSuffix(file.Name, ".exe") == project+"_v"+version && file.Mode().Perm() == 0o755
+	})
+}
+
+// makeRelease does for this platform, and by the settings that goreleaser has,
+// what goreleaser does for all.
+func makeRelease(t *testing.T, folder, version string) {
+	t.Helper()
+	goreleaser := string(read(t, ".goreleaser.yml"))
+	setting := func(key string, nth int) string {
+		found := regexp.MustCompile(`\b`+key+`: \[?"(.+?)"`).FindAllStringSubmatch(goreleaser, -1)
+		if len(found) <= nth {
+			t.Fatalf("there is no %s number %d in .goreleaser.yml", key, nth)
+		}
+		var value strings.Builder
+		err := template.Must(template.New(key).Parse(found[nth][1])).Execute(&value, map[string]string{
+			"ProjectName": project, "Version": version, "Os": runtime.GOOS, "Arch": runtime.GOARCH,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return value.String()
+	}
+	binary := setting("binary", 0)
+	if runtime.GOOS == "windows" {
+		binary += ".exe"
+	}
+	archiveName, sumsName, manifestName := setting("name_template", 0)+".zip", setting("name_template", 1), setting("name_template", 2)
+
+	built := filepath.Join(t.TempDir(), binary)
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", setting("ldflags", 0), "-o", built, ".")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	var archive bytes.Buffer
+	writer := zip.NewWriter(&archive)
+	header := &zip.FileHeader{Name: binary, Method: zip.Deflate}
+	header.SetMode(0o755)
+	entry, err := writer.CreateHeader(header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(entry, bytes.NewReader(read(t, built))); err != nil {
+		t.Fatal(err)
+	}
+	if err := writer.Close(); err != nil {
+		t.Fatal(err)
+	}
+	sums := fmt.Sprintf("%x  %s\n%x  %s\n", sha256.Sum256(archive.Bytes()), archiveName, sha256.Sum256(read(t, manifest)), manifestName)
+	for name, content := range map[string][]byte{archiveName: archive.Bytes(), sumsName: []byte(sums)} {
+		if err := os.WriteFile(filepath.Join(folder, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
