@@ -62,6 +62,7 @@ func (c *cli) write(t *testing.T, config string) {
 // writeFile replaces another file of it.
 func (c *cli) writeFile(t *testing.T, name, content string) {
 	t.Helper()
+	understands(t, content)
 	if err := os.WriteFile(filepath.Join(c.dir, name), []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
 // started runs a command until Bitbucket has got a request of this method, and
@@ -56,6 +57,9 @@ func TestAccDeployKey_interruptedCreate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if tc.signal == syscall.SIGTERM {
+				needs(t, terraformcli.GroupSignals)
+			}
 			f, terraform := newFake(t), newCLI(t)
 			terraform.write(t, f.config(deployKey(keyLine(newKey(t)))))
 			f.Inject(tc.fault)
@@ -70,6 +74,24 @@ func TestAccDeployKey_interruptedCreate(t *testing.T) {
 			f.ClearFaults()
 			terraform.must(t, "plan", "-detailed-exitcode")
 		})
+	}
+}
+
+// Ctrl-C does not wait for the rate limit, nor does it start anything new.
+func TestAccDeployKey_interruptedWait(t *testing.T) {
+	t.Parallel()
+	m := newMany(t, 5, 1)
+	m.exist(t)
+	limited := emulator.RateLimited()
+	limited.Header = limited.Header.Clone()
+	limited.Header.Set("Retry-After", "300")
+	m.Inject(limited)
+	begun := time.Now()
+	if out, err := m.terraform.started(t, m.fake, "GET", syscall.SIGINT, "plan"); err == nil || time.Since(begun) > 5*time.Minute {
+		t.Errorf("the plan ended with %v after %s: want an error at once: %s", err, time.Since(begun), out)
+	}
+	if sent := m.sent(); len(sent) > 5 {
+		t.Errorf("requests went on: %v", sent)
 	}
 }
 

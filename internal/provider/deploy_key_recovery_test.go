@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
 // An answer that holds little more than the id is completed from the list.
@@ -97,10 +98,14 @@ func TestAccDeployKey_duplicate(t *testing.T) {
 			terraform.write(t, config)
 			out := terraform.fails(t, []string{"apply", "-auto-approve"}, "Unable to create deploy key", "400 Bad Request", "Someone has already added that access key to this repository",
 				"deploy key 10958984", `label "old one"`, existing.CreatedOn, "import {", "terraform import bitbucket_deploy_key.NAME acme/website/10958984", "create_before_destroy")
-			block := regexp.MustCompile(`import \{.*?\}`).FindString(out)
-			block = strings.NewReplacer("NAME", "test", " id", "\nid", "{", "{\n", "}", "\n}").Replace(block)
-			terraform.write(t, config+block)
-			contains(t, terraform.must(t, "apply", "-auto-approve"), "1 imported, 0 added, 0 changed, 0 destroyed")
+			if engine.Has(terraformcli.ImportBlocks) {
+				block := regexp.MustCompile(`import \{.*?\}`).FindString(out)
+				block = strings.NewReplacer("NAME", "test", " id", "\nid", "{", "{\n", "}", "\n}").Replace(block)
+				terraform.write(t, config+block)
+				contains(t, terraform.must(t, "apply", "-auto-approve"), "1 imported, 0 added, 0 changed, 0 destroyed")
+			} else {
+				terraform.must(t, "import", address, "acme/website/10958984")
+			}
 			terraform.must(t, "plan", "-detailed-exitcode")
 		})
 	}

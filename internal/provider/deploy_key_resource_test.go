@@ -445,6 +445,11 @@ func newFakeWith(t *testing.T, repositories ...emulator.Repository) *fake {
 	return startFake(t, append([]emulator.Repository{{Slug: "website", UUID: websiteUUID}, {Slug: "api"}}, repositories...))
 }
 
+// importing imports a key as the command does, for the steps after it to plan.
+func importing(config, id string) resource.TestStep {
+	return resource.TestStep{Config: config, ResourceName: address, ImportState: true, ImportStateId: id, ImportStatePersist: true}
+}
+
 func TestAccDeployKey_import(t *testing.T) {
 	t.Parallel()
 	for name, id := range map[string]string{
@@ -456,13 +461,11 @@ func TestAccDeployKey_import(t *testing.T) {
 			f, key := newFake(t), newKey(t)
 			existing := f.AddDeployKey("acme", "website", key+" added by hand", "old")
 			parts := strings.Split(id, "/")
-			test(t, resource.TestStep{
-				Config: f.config(fmt.Sprintf("\nimport {\n  to = %s\n  id = %q\n}\n", address, fmt.Sprintf(id, existing.ID)) +
-					deployKey(keyLine(key+" added by hand\n"), `label = "old"`,
-						fmt.Sprintf("workspace = %q", parts[0]), fmt.Sprintf("repository = %q", parts[1]))),
-				ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
-					plancheck.ExpectResourceAction(address, plancheck.ResourceActionNoop),
-				}},
+			config := f.config(deployKey(keyLine(key+" added by hand\n"), `label = "old"`,
+				fmt.Sprintf("workspace = %q", parts[0]), fmt.Sprintf("repository = %q", parts[1])))
+			test(t, importing(config, fmt.Sprintf(id, existing.ID)), resource.TestStep{
+				Config:            config,
+				ConfigPlanChecks:  planned(plancheck.ResourceActionNoop),
 				ConfigStateChecks: has(map[string]string{"id": fmt.Sprintf(id, existing.ID), "comment": "added by hand", "label": "old"}),
 				PostApplyFunc:     f.expectWrites(t),
 			})
@@ -475,12 +478,10 @@ func TestAccDeployKey_importIgnoringKey(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
 	existing := f.AddDeployKey("acme", "website", newKey(t)+" me@host", "")
-	test(t, resource.TestStep{
-		Config: f.config(fmt.Sprintf("\nimport {\n  to = %s\n  id = \"acme/website/%d\"\n}\n", address, existing.ID) +
-			deployKey(keyLine(newKey(t)), "lifecycle { ignore_changes = [key] }")),
-		ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
-			plancheck.ExpectResourceAction(address, plancheck.ResourceActionNoop),
-		}},
+	config := f.config(deployKey(keyLine(newKey(t)), "lifecycle { ignore_changes = [key] }"))
+	test(t, importing(config, fmt.Sprintf("acme/website/%d", existing.ID)), resource.TestStep{
+		Config:            config,
+		ConfigPlanChecks:  planned(plancheck.ResourceActionNoop),
 		ConfigStateChecks: has(map[string]string{"key": existing.Key + " me@host", "comment": "me@host"}),
 		PostApplyFunc:     f.expectWrites(t),
 	})
@@ -491,13 +492,11 @@ func TestAccDeployKey_importOtherSpacing(t *testing.T) {
 	t.Parallel()
 	f, key := newFake(t), newKey(t)
 	existing := f.AddDeployKey("acme", "website", key+" a b", "")
-	test(t, resource.TestStep{
-		Config: f.config(fmt.Sprintf("\nimport {\n  to = %s\n  id = \"acme/website/%d\"\n}\n", address, existing.ID) +
-			deployKey(keyLine(key+" a   b"))),
-		ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
-			plancheck.ExpectResourceAction(address, plancheck.ResourceActionNoop),
-		}},
-		PostApplyFunc: f.expectWrites(t),
+	config := f.config(deployKey(keyLine(key + " a   b")))
+	test(t, importing(config, fmt.Sprintf("acme/website/%d", existing.ID)), resource.TestStep{
+		Config:           config,
+		ConfigPlanChecks: planned(plancheck.ResourceActionNoop),
+		PostApplyFunc:    f.expectWrites(t),
 	})
 }
 

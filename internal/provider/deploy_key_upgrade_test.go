@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
 // bareKey is the key in the states of testdata/states, which are made by hand
@@ -188,6 +189,7 @@ func (movedResource) Schema(_ context.Context, _ resource.SchemaRequest, resp *r
 // tells it.
 func TestAccDeployKey_movedFromOtherProvider(t *testing.T) {
 	t.Parallel()
+	needs(t, terraformcli.MovedTypes)
 	old := providerserver.NewProtocol6(movedProvider{})
 	f, terraform := switching(t, "fabianschurig-created", "deploy@example.com", attachedAs(t, map[string]func() tfprotov6.ProviderServer{
 		"bitbucket-deploy-keys/bitbucket": NewServer("test"), "fabianschurig/bitbucket": old,

@@ -261,10 +261,11 @@ func TestAccDeployKey_importsOldKey(t *testing.T) {
 	t.Parallel()
 	f, old := newFake(t), shortRSA(t)
 	existing := f.AddDeployKey("acme", "website", old, "old")
-	importing := fmt.Sprintf("\nimport {\n  to = %s\n  id = \"acme/website/%d\"\n}\n", address, existing.ID)
+	config := f.config(deployKey(keyLine(old), `label = "old"`))
 	test(t,
+		importing(config, fmt.Sprintf("acme/website/%d", existing.ID)),
 		resource.TestStep{
-			Config:           f.config(importing + deployKey(keyLine(old), `label = "old"`)),
+			Config:           config,
 			ConfigPlanChecks: planned(plancheck.ResourceActionNoop),
 		},
 		resource.TestStep{

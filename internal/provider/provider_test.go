@@ -31,6 +31,30 @@ func needs(t *testing.T, feature terraformcli.Feature) {
 	}
 }
 
+// features are what a CLI needs for a configuration with this text.
+var features = map[string]terraformcli.Feature{
+	"moved {":                      terraformcli.Moved,
+	"resource \"terraform_data\" ": terraformcli.TerraformData,
+	"\ncheck \"":                   terraformcli.Checks,
+	"plantimestamp(":               terraformcli.PlanTimestamp,
+	"import {":                     terraformcli.ImportBlocks,
+	"import {\n  for_each":         terraformcli.ImportForEach,
+	"provider::":                   terraformcli.Functions,
+	"ephemeral = true":             terraformcli.EphemeralVariables,
+	"identity =":                   terraformcli.Identity,
+}
+
+// understands skips the rest of a test where the CLI is too old for a
+// configuration.
+func understands(t *testing.T, config string) {
+	t.Helper()
+	for text, feature := range features {
+		if strings.Contains(config, text) {
+			needs(t, feature)
+		}
+	}
+}
+
 // TestMain finds the CLI that the tests run, and keeps the environment of the
 // person who runs them out of the tests.
 func TestMain(m *testing.M) {
@@ -169,6 +193,9 @@ func authorizedKey(t *testing.T, public any) string {
 // nothing outside this process to be careful with.
 func test(t *testing.T, steps ...resource.TestStep) {
 	t.Helper()
+	for _, step := range steps {
+		understands(t, step.Config)
+	}
 	resource.UnitTest(t, resource.TestCase{
 		ProtoV6ProviderFactories: map[string]func() (tfprotov6.ProviderServer, error){
 			"bitbucket": func() (tfprotov6.ProviderServer, error) { return NewServer("test")(), nil },

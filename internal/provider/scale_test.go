@@ -1,17 +1,14 @@
 package provider
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/sshkey"
@@ -228,37 +225,5 @@ func TestAccDeployKey_rateLimit(t *testing.T) {
 	contains(t, m.terraform.fails(t, []string{"plan"}), "429 Too Many Requests", "Retry after (seconds or a date): 3600", "Limit: 1000", "Requests made by this run:", "Requests may go on at:", "max_rate_limit_wait")
 	if sent := len(m.sent()); sent > 13 {
 		t.Errorf("%d requests although the limit was reached after 3", sent)
-	}
-}
-
-// Ctrl-C does not wait for the rate limit, nor does it start anything new.
-func TestAccDeployKey_interruptedWait(t *testing.T) {
-	t.Parallel()
-	m := newMany(t, 5, 1)
-	m.exist(t)
-	limited := emulator.RateLimited()
-	limited.Header = limited.Header.Clone()
-	limited.Header.Set("Retry-After", "300")
-	m.Inject(limited)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	plan := exec.CommandContext(ctx, os.Getenv("TF_ACC_TERRAFORM_PATH"), "plan", "-no-color")
-	plan.Dir, plan.Env = m.terraform.dir, m.terraform.env
-	if err := plan.Start(); err != nil {
-		t.Fatal(err)
-	}
-	for range time.Tick(10 * time.Millisecond) {
-		if len(m.Requests()) > 0 || ctx.Err() != nil {
-			break
-		}
-	}
-	if err := plan.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	if err := plan.Wait(); err == nil || ctx.Err() != nil {
-		t.Errorf("the plan ended with %v, %v: want an error at once", err, ctx.Err())
-	}
-	if sent := m.sent(); len(sent) > 5 {
-		t.Errorf("requests went on: %v", sent)
 	}
 }

@@ -28,7 +28,7 @@ const (
 // variables, since Terraform puts the configuration and others into a plan.
 func TestAccProvider_secretsStaySecret(t *testing.T) {
 	t.Parallel()
-	const variables = "\nvariable \"secret\" {\n  type      = string\n  ephemeral = true\n  default   = null\n}\n"
+	const variables = "\nvariable \"secret\" {\n  type      = string\n  ephemeral = true\n}\n"
 	variable := func(value string) []string { return []string{"TF_VAR_secret=" + value, "TF_LOG_PATH=trace.log"} }
 	for name, tc := range map[string]struct {
 		lines []string
@@ -44,16 +44,19 @@ func TestAccProvider_secretsStaySecret(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			more := ""
+			if len(tc.lines) > 0 {
+				more = variables
+			}
 			f, terraform := newRepeating(t), newCLI(t, append(tc.env, "TF_LOG=TRACE")...)
-			key, imported := keyLine(newKey(t)), f.AddDeployKey("acme", "website", newKey(t), "imported")
-			importing := fmt.Sprintf("\nimport {\n  to = bitbucket_deploy_key.imported\n  id = \"acme/website/%d\"\n}\n", imported.ID) +
-				strings.Replace(deployKey(keyLine(imported.Key), `label = "imported"`), `"test"`, `"imported"`, 1)
-			created, changed := importing+deployKey(key), importing+deployKey(key, `label = "changed"`)
+			key, existing := keyLine(newKey(t)), f.AddDeployKey("acme", "website", newKey(t), "imported")
+			more += strings.Replace(deployKey(keyLine(existing.Key), `label = "imported"`), `"test"`, `"imported"`, 1)
+			created, changed := more+deployKey(key), more+deployKey(key, `label = "changed"`)
 
 			var printed strings.Builder
 			run := func(succeeds bool, config string, args ...string) {
 				t.Helper()
-				terraform.write(t, f.configWith(variables+config, append(tc.lines, "max_retries = 0")...))
+				terraform.write(t, f.configWith(config, append(tc.lines, "max_retries = 0")...))
 				out, ok := terraform.run(t, args...)
 				printed.WriteString(out)
 				if ok != succeeds {
@@ -61,6 +64,7 @@ func TestAccProvider_secretsStaySecret(t *testing.T) {
 				}
 			}
 			run(true, created, "validate")
+			run(true, created, "import", "bitbucket_deploy_key.imported", fmt.Sprintf("acme/website/%d", existing.ID))
 			run(true, created, "plan", "-out=saved.tfplan")
 			run(true, created, "apply", "saved.tfplan")
 			run(false, changed+everyTrouble(`resource "bitbucket_deploy_key"`, key), "apply", "-auto-approve")

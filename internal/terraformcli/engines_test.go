@@ -37,14 +37,15 @@ func TestFindAll(t *testing.T) {
 func TestLacks(t *testing.T) {
 	t.Parallel()
 	for cli, want := range map[CLI]int{
-		{Version: "1.0.0"}:                       5,
-		{Version: "1.8.0"}:                       3,
+		{Version: "0.15.5"}:                      13,
+		{Version: "1.0.0"}:                       12,
+		{Version: "1.8.0"}:                       4,
 		{Version: "1.12.0-rc1"}:                  1,
 		{Version: "1.14.0"}:                      0,
 		{Version: "1.17.0-dev"}:                  0,
 		{Version: "1.12.6", OpenTofu: true}:      1,
-		{Version: "1.6.0", OpenTofu: true}:       4,
-		{Version: "unreadable", OpenTofu: false}: 5,
+		{Version: "1.6.0", OpenTofu: true}:       8,
+		{Version: "unreadable", OpenTofu: false}: 13,
 	} {
 		if got := cli.Lacks(); len(got) != want {
 			t.Errorf("%s lacks %v", cli, got)
