@@ -20,7 +20,7 @@ func importID(workspace, repository, keyID string) string {
 // The function puts together what an import takes apart.
 func TestAccDeployKeyImportIDFunction_roundTrip(t *testing.T) {
 	t.Parallel()
-	needs(t, terraformcli.Functions)
+	needs(t, terraformcli.LoneFunctions)
 	for _, want := range []string{"acme/website/10958984", "Acme-1/web_site.git/1", workspaceUUID + "/" + websiteUUID + "/9223372036854775807"} {
 		t.Run(want, func(t *testing.T) {
 			t.Parallel()
@@ -40,7 +40,7 @@ func TestAccDeployKeyImportIDFunction_roundTrip(t *testing.T) {
 
 func TestAccDeployKeyImportIDFunction_unknown(t *testing.T) {
 	t.Parallel()
-	needs(t, terraformcli.Functions)
+	needs(t, terraformcli.LoneFunctions)
 	test(t, resource.TestStep{
 		Config: requiredProviders + "\nresource \"terraform_data\" \"number\" {\n  input = 7\n}\n" +
 			output(importID(`"acme"`, `"website"`, "terraform_data.number.output")),

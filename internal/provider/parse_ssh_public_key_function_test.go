@@ -29,7 +29,7 @@ func parsed(argument string) string {
 
 func TestAccParseSSHPublicKeyFunction_keys(t *testing.T) {
 	t.Parallel()
-	needs(t, terraformcli.Functions)
+	needs(t, terraformcli.LoneFunctions)
 	private, err := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +76,7 @@ func TestAccParseSSHPublicKeyFunction_keys(t *testing.T) {
 
 func TestAccParseSSHPublicKeyFunction_unknown(t *testing.T) {
 	t.Parallel()
-	needs(t, terraformcli.Functions)
+	needs(t, terraformcli.LoneFunctions)
 	key := newKey(t)
 	made := func(text string) string {
 		return requiredProviders + fmt.Sprintf("\nresource \"terraform_data\" \"key\" {\n  input = %q\n}\n", text)
@@ -116,7 +116,7 @@ func TestAccParseSSHPublicKeyFunction_precondition(t *testing.T) {
 // repeat.
 func TestAccParseSSHPublicKeyFunction_errors(t *testing.T) {
 	t.Parallel()
-	needs(t, terraformcli.Functions)
+	needs(t, terraformcli.LoneFunctions)
 	const secret = "c2VjcmV0LXByaXZhdGUta2V5LWJ5dGVz"
 	key := newKey(t)
 	for name, tc := range map[string]struct{ text, want string }{
