@@ -18,7 +18,7 @@ var made = []struct {
 	text  func([]result) string
 }{
 	{"README.md", regexp.MustCompile(`To use it: .* To develop it:`), requirement},
-	{"templates/index.md.tmpl", regexp.MustCompile(`(?s)\{\{/\* make test-engines \*/ -\}\}\n.*\{\{/\* end \*/ -\}\}\n`), tables},
+	{"templates/index.md.tmpl", regexp.MustCompile(`(?s)\{\{/\* make test-engines \*/ -\}\}\n.*\{\{- /\* end \*/\}\}\n`), tables},
 }
 
 // pages are the pages as they should be, by name.
@@ -75,6 +75,6 @@ func tables(all []result) string {
 	for _, feature := range terraformcli.Features {
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", feature.Name, minor(feature.Terraform), cmp.Or(minor(feature.OpenTofu), "—"))
 	}
-	b.WriteString("{{/* end */ -}}\n")
+	b.WriteString("{{- /* end */}}\n")
 	return b.String()
 }
