@@ -195,6 +195,26 @@ func TestServerCancelsRunningCalls(t *testing.T) {
 	}
 }
 
+// A call that Terraform was about to make when it was interrupted is over at once.
+// A debugger keeps the process for the next run.
+func TestServerCancelsCallsAfterStop(t *testing.T) {
+	t.Parallel()
+	var reads []error
+	server := forgetContexts(providerserver.NewProtocol6(readProvider(func(ctx context.Context) { reads = append(reads, ctx.Err()) }))())
+	readThing(t.Context(), t, server)
+	if _, err := server.StopProvider(t.Context(), &tfprotov6.StopProviderRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	readThing(t.Context(), t, server)
+	if _, err := server.ConfigureProvider(t.Context(), &tfprotov6.ConfigureProviderRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	readThing(t.Context(), t, server)
+	if want := []error{nil, context.Canceled, nil}; !reflect.DeepEqual(reads, want) {
+		t.Errorf("the calls before a stop, after it and of the next run had %v", reads)
+	}
+}
+
 // protocolObject is an object of a schema as it comes over the protocol, with
 // these attributes and null for the others.
 func protocolObject(t testing.TB, schema *tfprotov6.Schema, values map[string]string) *tfprotov6.DynamicValue {
