@@ -34,10 +34,11 @@ func (r result) cli() terraformcli.CLI {
 	return terraformcli.CLI{OpenTofu: r.OpenTofu, Version: r.Version}
 }
 
-// acceptance runs the acceptance tests with a command. The error has what those
+// acceptance runs the acceptance tests with a command, the installation of a release
+// and the walk of a new user among them. The error has what those
 // printed that failed.
 func acceptance(ctx context.Context, engine terraformcli.CLI) (result, error) {
-	tests := exec.CommandContext(ctx, "go", "test", "-json", "-count=1", "-timeout=40m", "./internal/provider")
+	tests := exec.CommandContext(ctx, "go", "test", "-json", "-count=1", "-timeout=40m", "./internal/provider", ".")
 	tests.Env = append(os.Environ(), "TF_ACC_TERRAFORM_PATH="+engine.Path)
 	tests.Stderr = os.Stderr
 	out, err := tests.Output()
