@@ -1,9 +1,11 @@
 package provider
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
@@ -20,306 +22,324 @@ const (
 // What somebody changes at Bitbucket shows in the plan, and apply repairs it.
 func TestAccDeployKey_drift(t *testing.T) {
 	t.Parallel()
-	other := newKey(t)
-	for name, tc := range map[string]struct {
-		edit   func(*emulator.DeployKey)
-		action plancheck.ResourceActionType
-		writes []string
-	}{
-		"label":        {func(k *emulator.DeployKey) { k.Label = "theirs" }, plancheck.ResourceActionUpdate, []string{"PUT " + firstKey + " 200"}},
-		"comment":      {func(k *emulator.DeployKey) { k.Comment = "theirs" }, plancheck.ResourceActionUpdate, []string{"PUT " + firstKey + " 200"}},
-		"lost comment": {func(k *emulator.DeployKey) { k.Comment = "" }, plancheck.ResourceActionUpdate, []string{"PUT " + firstKey + " 200"}},
-		"key": {
-			func(k *emulator.DeployKey) { k.Key = other },
-			plancheck.ResourceActionReplace,
-			[]string{"DELETE " + firstKey + " 204", "POST " + collection + " 200"},
-		},
-		"broken key": {
-			func(k *emulator.DeployKey) { k.Key = "ssh-ed25519 not*base64" },
-			plancheck.ResourceActionReplace,
-			[]string{"DELETE " + firstKey + " 204", "POST " + collection + " 200"},
-		},
-		"last used": {func(k *emulator.DeployKey) { k.LastUsed = new("2026-11-01T10:00:00+00:00") }, plancheck.ResourceActionNoop, nil},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFake(t)
-			config := f.config(deployKey(keyLine(newKey(t)+" our own\n"), `label = "ours"`))
-			test(t,
-				resource.TestStep{Config: config},
-				resource.TestStep{
-					PreConfig: func() {
-						f.EditDeployKey("acme", "website", firstID, tc.edit)
-						f.ForgetRequests()
+	forEachPlace(t, func(t *testing.T, at testPlace) {
+		other := newKey(t)
+		replaced := at.planned(plancheck.ResourceActionReplace, at.unknown()...)
+		for name, tc := range map[string]struct {
+			edit   func(*emulator.DeployKey)
+			plan   resource.ConfigPlanChecks
+			writes []string
+		}{
+			"label":        {func(k *emulator.DeployKey) { k.Label = "theirs" }, at.plannedChange(), at.sentChange()},
+			"comment":      {func(k *emulator.DeployKey) { k.Comment = "theirs" }, at.plannedChange(), at.sentChange()},
+			"lost comment": {func(k *emulator.DeployKey) { k.Comment = "" }, at.plannedChange(), at.sentChange()},
+			"key":          {func(k *emulator.DeployKey) { k.Key = other }, replaced, at.sentReplacement()},
+			"broken key":   {func(k *emulator.DeployKey) { k.Key = "ssh-ed25519 not*base64" }, replaced, at.sentReplacement()},
+			"last used":    {func(k *emulator.DeployKey) { k.LastUsed = new("2026-11-01T10:00:00+00:00") }, at.planned(plancheck.ResourceActionNoop), nil},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				f := newFake(t)
+				config := f.config(at.deployKey(keyLine(newKey(t)+" our own\n"), `label = "ours"`))
+				test(t,
+					resource.TestStep{Config: config},
+					resource.TestStep{
+						PreConfig: func() {
+							f.edit(at, firstID, tc.edit)
+							f.ForgetRequests()
+						},
+						Config:           config,
+						ConfigPlanChecks: tc.plan,
+						PostApplyFunc:    f.expectWrites(t, tc.writes...),
 					},
-					Config: config,
-					ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
-						plancheck.ExpectResourceAction(address, tc.action),
-					}},
-					PostApplyFunc: f.expectWrites(t, tc.writes...),
-				},
-			)
-		})
-	}
+				)
+			})
+		}
+	})
 }
 
 func TestAccDeployKey_gone(t *testing.T) {
 	t.Parallel()
-	f := newFake(t)
-	config := f.config(deployKey(keyLine(newKey(t))))
-	test(t,
-		resource.TestStep{Config: config},
-		resource.TestStep{
-			PreConfig:        func() { f.RemoveDeployKey("acme", "website", firstID); f.ForgetRequests() },
-			Config:           config,
-			ConfigPlanChecks: planned(plancheck.ResourceActionCreate, createdUnknown...),
-			PostApplyFunc:    f.expectWrites(t, "POST "+collection+" 200"),
-		},
-		// One that disappears between refresh and delete is as good as deleted.
-		resource.TestStep{
-			PreConfig: func() {
-				f.Inject(emulator.Fault{Method: "DELETE", CarryOut: true, Status: 404, Times: 1})
+	forEachPlace(t, func(t *testing.T, at testPlace) {
+		f := newFake(t)
+		config := f.config(at.deployKey(keyLine(newKey(t))))
+		deletes := []string{"DELETE " + at.second() + " 404"}
+		if at.placeKind == onRepository { // An empty one may be another of the same name.
+			deletes = append(deletes, "DELETE acme/"+url.PathEscape(at.uuid)+"/deploy-keys/10958985 404")
+		}
+		test(t,
+			resource.TestStep{Config: config},
+			resource.TestStep{
+				PreConfig:        func() { f.remove(at, firstID); f.ForgetRequests() },
+				Config:           config,
+				ConfigPlanChecks: at.planned(plancheck.ResourceActionCreate, at.unknown()...),
+				PostApplyFunc:    f.expectWrites(t, "POST "+at.collection()+" 200"),
 			},
-			Config:        config,
-			Destroy:       true,
-			PostApplyFunc: f.expectWrites(t, "DELETE "+secondKey+" 404", "DELETE acme/"+url.PathEscape(websiteUUID)+"/deploy-keys/10958985 404"),
-		},
-	)
+			// One that disappears between refresh and delete is as good as deleted.
+			resource.TestStep{
+				PreConfig: func() {
+					f.Inject(emulator.Fault{Method: "DELETE", CarryOut: true, Status: 404, Times: 1})
+				},
+				Config:        config,
+				Destroy:       true,
+				PostApplyFunc: f.expectWrites(t, deletes...),
+			},
+		)
+	})
 }
 
-// A repository that answers 404 may be out of sight for these credentials: the
-// state is kept until somebody decides.
-func TestAccDeployKey_repositoryOutOfSight(t *testing.T) {
+// A repository or project that answers 404 may be out of sight for these
+// credentials: the state is kept until somebody decides.
+func TestAccDeployKey_placeOutOfSight(t *testing.T) {
 	t.Parallel()
-	f := newFake(t)
-	config := f.config(deployKey(keyLine(newKey(t))))
-	outOfSight := emulator.Fault{Status: 404, Body: `{"type":"error","error":{"message":"You may not have access to this repository or it no longer exists in this workspace. If you think this repository exists and you have access, make sure you are authenticated."}}`}
-	want := []string{"404 Not Found", "You may not have access", "deleted or renamed, or these credentials cannot see it", "still in the Terraform state", "terraform state rm"}
-	test(t,
-		resource.TestStep{Config: config},
-		resource.TestStep{
-			PreConfig:   func() { f.ForgetRequests(); f.Inject(outOfSight) },
-			Config:      config,
-			ExpectError: message(append([]string{"Unable to read deploy key"}, want...)...),
-		},
-		// Also while deleting, where only the write is refused and then the list.
-		resource.TestStep{
-			PreConfig: func() {
-				f.expectWrites(t)()
-				f.ClearFaults()
-				f.Inject(emulator.Fault{Method: "DELETE", Status: 404}, emulator.Fault{Method: "GET", Path: "deploy-keys", Skip: 1, Status: 404})
+	forEachPlace(t, func(t *testing.T, at testPlace) {
+		f := newFake(t)
+		config := f.config(at.deployKey(keyLine(newKey(t))))
+		outOfSight := emulator.Fault{Status: 404, Body: `{"type":"error","error":{"message":"You may not have access to this repository or it no longer exists in this workspace. If you think this repository exists and you have access, make sure you are authenticated."}}`}
+		want := []string{"404 Not Found", "You may not have access", "deleted or renamed, or these credentials cannot see it", "still in the Terraform state", fmt.Sprintf(`If the %s or its workspace was renamed.*\(workspace, %[1]s\)`, at.placeKind), "terraform state rm"}
+		test(t,
+			resource.TestStep{Config: config},
+			resource.TestStep{
+				PreConfig:   func() { f.ForgetRequests(); f.Inject(outOfSight) },
+				Config:      config,
+				ExpectError: message(append([]string{"Unable to read deploy key"}, want...)...),
 			},
-			Config: config, Destroy: true,
-			ExpectError: message(append([]string{"Unable to delete deploy key"}, want[2:]...)...),
-		},
-		resource.TestStep{
-			PreConfig:        f.ClearFaults,
-			Config:           config,
-			ConfigPlanChecks: planned(plancheck.ResourceActionNoop),
-		},
-	)
+			// Also while deleting, where only the write is refused and then the list.
+			resource.TestStep{
+				PreConfig: func() {
+					f.expectWrites(t)()
+					f.ClearFaults()
+					f.Inject(emulator.Fault{Method: "DELETE", Status: 404}, emulator.Fault{Method: "GET", Path: "deploy-keys", Skip: 1, Status: 404})
+				},
+				Config: config, Destroy: true,
+				ExpectError: message(append([]string{"Unable to delete deploy key"}, want[2:]...)...),
+			},
+			resource.TestStep{
+				PreConfig:        f.ClearFaults,
+				Config:           config,
+				ConfigPlanChecks: at.planned(plancheck.ResourceActionNoop),
+			},
+		)
+	})
 }
 
 // Whatever Bitbucket answers to a read, the state is kept and the next plan,
 // when it answers again, is empty.
 func TestAccDeployKey_readErrors(t *testing.T) {
 	t.Parallel()
-	const single = "/10958984"
-	for name, tc := range map[string]struct {
-		// The path of a fault is "" for the list.
-		fault emulator.Fault
-		want  []string
-	}{
-		"401": {emulator.Unauthorized(), []string{"401 Unauthorized", "Token is invalid, expired", "username"}},
-		"403 scope": {
-			emulator.MissingScope([]string{"admin:repository:bitbucket"}, []string{"read:repository:bitbucket"}),
-			[]string{"403 Forbidden", "privilege scopes", "Required scopes: admin:repository:bitbucket", "Granted scopes: read:repository:bitbucket"},
-		},
-		"429":        {emulator.RateLimited(), []string{"429 Too Many Requests", "Rate limit for this resource has been exceeded", "1,000 requests an hour"}},
-		"500":        {emulator.ServerError(), []string{"500 Internal Server Error", "Temporary lookup failure", "Request ID: 5c99b0118d884499b54591e0293a90ed"}},
-		"502":        {emulator.BadGateway(), []string{"502 Bad Gateway", `an HTML page with the title "502 Bad Gateway"`}},
-		"html":       {emulator.Fault{Status: 200, Body: "<!doctype html><title>Sign in</title>"}, []string{"the reply cannot be used", "Sign in", "proxy"}},
-		"empty":      {emulator.Fault{Status: 200}, []string{"the reply cannot be used", "an empty reply"}},
-		"no list":    {emulator.Fault{Status: 200, Body: `{"id":7,"key":"ssh-ed25519 AAAA"}`}, []string{"the reply cannot be used", "no usable list of values"}},
-		"other key":  {emulator.Fault{Status: 200, Path: single, Body: `{"id":7,"key":"ssh-ed25519 AAAA"}`}, []string{"the reply cannot be used", "about deploy key 7"}},
-		"no id":      {emulator.Fault{Status: 200, Path: single, Body: `{"key":"ssh-ed25519 AAAA"}`}, []string{"the reply cannot be used", "no deploy key with an id"}},
-		"single 403": {emulator.Fault{Status: 403, Path: single}, []string{"403 Forbidden"}},
-		"single 500": {emulator.Fault{Status: 500, Path: single}, []string{"500 Internal Server Error"}},
-		"redirect":   {emulator.Fault{Status: 302, Header: http.Header{"Location": {"https://login.example.com/"}}}, []string{"302 Found", "The address has moved"}},
-		"cut":        {emulator.Fault{Cut: true}, []string{"EOF", "the network and the proxy"}},
-		"truncated":  {emulator.Fault{Truncate: true}, []string{"unexpected EOF"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFake(t)
-			config := f.config(deployKey(keyLine(newKey(t))), "max_retries = 0")
-			faults := []emulator.Fault{tc.fault}
-			if tc.fault.Path == single { // Asked for what the list does not show.
-				faults = append(faults, emulator.Fault{Status: 200, Body: `{"values":[]}`})
-			}
-			test(t,
-				resource.TestStep{Config: config},
-				resource.TestStep{
-					PreConfig:   func() { f.ForgetRequests(); f.Inject(faults...) },
-					Config:      config,
-					ExpectError: message(append([]string{"Unable to read deploy key", "Bitbucket was asked to read deploy key 10958984 of acme/website", "GET /2.0/repositories/acme/.*/deploy-keys" + tc.fault.Path + ":"}, tc.want...)...),
-				},
-				resource.TestStep{
-					PreConfig:        func() { f.ClearFaults(); f.expectWrites(t)() },
-					Config:           config,
-					ConfigPlanChecks: planned(plancheck.ResourceActionNoop),
-				},
-			)
-		})
-	}
+	forEachPlace(t, func(t *testing.T, at testPlace) {
+		const single = "/10958984"
+		admin := fmt.Sprintf("admin:%s:bitbucket", at.placeKind)
+		for name, tc := range map[string]struct {
+			// The path of a fault is "" for the list.
+			fault emulator.Fault
+			want  []string
+		}{
+			"401": {emulator.Unauthorized(), []string{"401 Unauthorized", "Token is invalid, expired", "username"}},
+			"403 scope": {
+				emulator.MissingScope([]string{admin}, []string{"read:repository:bitbucket"}),
+				[]string{"403 Forbidden", "privilege scopes", "Required scopes: " + admin, "Granted scopes: read:repository:bitbucket", "the scopes " + admin, "an administrator of the " + string(at.placeKind)},
+			},
+			"429":        {emulator.RateLimited(), []string{"429 Too Many Requests", "Rate limit for this resource has been exceeded", "1,000 requests an hour"}},
+			"500":        {emulator.ServerError(), []string{"500 Internal Server Error", "Temporary lookup failure", "Request ID: 5c99b0118d884499b54591e0293a90ed"}},
+			"502":        {emulator.BadGateway(), []string{"502 Bad Gateway", `an HTML page with the title "502 Bad Gateway"`}},
+			"html":       {emulator.Fault{Status: 200, Body: "<!doctype html><title>Sign in</title>"}, []string{"the reply cannot be used", "Sign in", "proxy"}},
+			"empty":      {emulator.Fault{Status: 200}, []string{"the reply cannot be used", "an empty reply"}},
+			"no list":    {emulator.Fault{Status: 200, Body: `{"id":7,"key":"ssh-ed25519 AAAA"}`}, []string{"the reply cannot be used", "no usable list of values"}},
+			"other key":  {emulator.Fault{Status: 200, Path: single, Body: `{"id":7,"key":"ssh-ed25519 AAAA"}`}, []string{"the reply cannot be used", "about deploy key 7"}},
+			"no id":      {emulator.Fault{Status: 200, Path: single, Body: `{"key":"ssh-ed25519 AAAA"}`}, []string{"the reply cannot be used", "no deploy key with an id"}},
+			"single 403": {emulator.Fault{Status: 403, Path: single}, []string{"403 Forbidden"}},
+			"single 500": {emulator.Fault{Status: 500, Path: single}, []string{"500 Internal Server Error"}},
+			"redirect":   {emulator.Fault{Status: 302, Header: http.Header{"Location": {"https://login.example.com/"}}}, []string{"302 Found", "The address has moved"}},
+			"cut":        {emulator.Fault{Cut: true}, []string{"EOF", "the network and the proxy"}},
+			"truncated":  {emulator.Fault{Truncate: true}, []string{"unexpected EOF"}},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				f := newFake(t)
+				config := f.config(at.deployKey(keyLine(newKey(t))), "max_retries = 0")
+				faults := []emulator.Fault{tc.fault}
+				if tc.fault.Path == single { // Asked for what the list does not show.
+					faults = append(faults, emulator.Fault{Status: 200, Body: `{"values":[]}`})
+				}
+				test(t,
+					resource.TestStep{Config: config},
+					resource.TestStep{
+						PreConfig:   func() { f.ForgetRequests(); f.Inject(faults...) },
+						Config:      config,
+						ExpectError: message(append([]string{"Unable to read deploy key", "Bitbucket was asked to read deploy key 10958984 of " + at.String(), "GET " + strings.Replace(at.path, at.name, ".*", 1) + "/deploy-keys" + tc.fault.Path + ":"}, tc.want...)...),
+					},
+					resource.TestStep{
+						PreConfig:        func() { f.ClearFaults(); f.expectWrites(t)() },
+						Config:           config,
+						ConfigPlanChecks: at.planned(plancheck.ResourceActionNoop),
+					},
+				)
+			})
+		}
+	})
 }
 
 func TestAccDeployKey_createErrors(t *testing.T) {
 	t.Parallel()
-	for name, tc := range map[string]struct {
-		setUp func(*fake)
-		want  []string
-		// posts is how often the key was to be added.
-		posts int
-	}{
-		"401 wrong token": {func(f *fake) { f.Revoke() }, []string{"401 Unauthorized", "username"}, 1},
-		"403 scope": {
-			func(f *fake) { f.Revoke(); f.AllowBasic("ci@example.com", "api-token", "admin:repository:bitbucket") },
-			[]string{"403 Forbidden", "Required scopes: .*write:ssh-key:bitbucket", "Granted scopes: admin:repository:bitbucket", "write:ssh-key:bitbucket"},
-			1,
-		},
-		"404": {func(f *fake) { f.RemoveRepository("acme", "website") }, []string{"404 Not Found", "deleted or renamed, or these credentials cannot see it"}, 1},
-		"500": {
-			func(f *fake) { f.Inject(emulator.ServerError()) },
-			[]string{"500 Internal Server Error", "To look for it failed as well: GET /2.0/repositories/acme/website/deploy-keys: 500", "may have added the key all the same"},
-			1,
-		},
-		"502, list works": {
-			func(f *fake) { f.Inject(emulator.Fault{Method: "POST", Status: 502, Body: "<html>"}) },
-			[]string{"502 Bad Gateway", "HTML page", "may have added the key all the same", "It was not there when it was looked for"},
-			2,
-		},
-		"cut after it was carried out": {
-			func(f *fake) {
-				f.Inject(emulator.Fault{Method: "POST", Cut: true, CarryOut: true}, emulator.Fault{Method: "GET", Status: 403})
+	forEachPlace(t, func(t *testing.T, at testPlace) {
+		admin := fmt.Sprintf("admin:%s:bitbucket", at.placeKind)
+		for name, tc := range map[string]struct {
+			setUp func(*fake)
+			want  []string
+			// posts is how often the key was to be added.
+			posts int
+		}{
+			"401 wrong token": {func(f *fake) { f.Revoke() }, []string{"401 Unauthorized", "username"}, 1},
+			"403 scope": {
+				func(f *fake) { f.Revoke(); f.AllowBasic("ci@example.com", "api-token", admin) },
+				[]string{"403 Forbidden", "Required scopes: .*write:ssh-key:bitbucket", "Granted scopes: " + admin, admin + " and write:ssh-key:bitbucket"},
+				1,
 			},
-			[]string{"EOF", "To look for it failed as well: .* 403", "may have added the key"},
-			1,
-		},
-		"202 is not what the API documents": {
-			func(f *fake) { f.Inject(emulator.Fault{Method: "POST", Status: 202, Body: "<html>"}) },
-			[]string{"202 Accepted"},
-			2,
-		},
-		"not ours": {
-			func(f *fake) {
-				f.Inject(emulator.Fault{Method: "POST", Status: 200, Body: `{"id":7,"key":"ssh-ed25519 AAAA"}`})
+			"404": {func(f *fake) { f.removePlace(at) }, []string{"404 Not Found", "Either the " + string(at.placeKind) + " was deleted or renamed, or these credentials cannot see it"}, 1},
+			"500": {
+				func(f *fake) { f.Inject(emulator.ServerError()) },
+				[]string{"500 Internal Server Error", "To look for it failed as well: GET " + at.path + "/deploy-keys: 500", "may have added the key all the same"},
+				1,
 			},
-			[]string{"the reply cannot be used: it is about another public key"},
-			1,
-		},
-		"taken by an account": {
-			func(f *fake) {
-				f.Inject(emulator.Fault{Method: "POST", Status: 400, Body: `{"error":{"message":"Someone has already registered that SSH key."}}`})
+			"502, list works": {
+				func(f *fake) { f.Inject(emulator.Fault{Method: "POST", Status: 502, Body: "<html>"}) },
+				[]string{"502 Bad Gateway", "HTML page", "may have added the key all the same", "It was not there when it was looked for"},
+				2,
 			},
-			[]string{"400 Bad Request", "so a user account or a workspace does"},
-			1,
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFake(t)
-			tc.setUp(f)
-			test(t, resource.TestStep{
-				Config: f.config(deployKey(keyLine(newKey(t))), "max_retries = 1"),
-				ExpectError: message(append([]string{
-					"Unable to create deploy key", "Bitbucket was asked to add a deploy key to acme/website",
-					"POST /2.0/repositories/acme/website/deploy-keys",
-				}, tc.want...)...),
+			"cut after it was carried out": {
+				func(f *fake) {
+					f.Inject(emulator.Fault{Method: "POST", Cut: true, CarryOut: true}, emulator.Fault{Method: "GET", Status: 403})
+				},
+				[]string{"EOF", "To look for it failed as well: .* 403", "may have added the key"},
+				1,
+			},
+			"202 is not what the API documents": {
+				func(f *fake) { f.Inject(emulator.Fault{Method: "POST", Status: 202, Body: "<html>"}) },
+				[]string{"202 Accepted"},
+				2,
+			},
+			"not ours": {
+				func(f *fake) {
+					f.Inject(emulator.Fault{Method: "POST", Status: 200, Body: `{"id":7,"key":"ssh-ed25519 AAAA"}`})
+				},
+				[]string{"the reply cannot be used: it is about another public key"},
+				1,
+			},
+			"taken by an account": {
+				func(f *fake) {
+					f.Inject(emulator.Fault{Method: "POST", Status: 400, Body: `{"error":{"message":"Someone has already registered that SSH key."}}`})
+				},
+				[]string{"400 Bad Request", "so a user account or a workspace does"},
+				1,
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				f := newFake(t)
+				tc.setUp(f)
+				test(t, resource.TestStep{
+					Config: f.config(at.deployKey(keyLine(newKey(t))), "max_retries = 1"),
+					ExpectError: message(append([]string{
+						"Unable to create deploy key", "Bitbucket was asked to add a deploy key to " + at.String(),
+						"POST " + at.path + "/deploy-keys",
+					}, tc.want...)...),
+				})
+				if posts := len(f.writes()); posts != tc.posts {
+					t.Errorf("%d requests to add the key, want %d", posts, tc.posts)
+				}
 			})
-			if posts := len(f.writes()); posts != tc.posts {
-				t.Errorf("%d requests to add the key, want %d", posts, tc.posts)
-			}
-		})
-	}
+		}
+	})
 }
 
 // A 429 carried nothing out, so even a POST is tried again.
 func TestAccDeployKey_retries(t *testing.T) {
 	t.Parallel()
-	f := newFake(t)
-	wait := emulator.RateLimited()
-	wait.Times, wait.Header = 1, wait.Header.Clone()
-	wait.Header.Set("Retry-After", "0")
-	once := func(method string, fault emulator.Fault) emulator.Fault {
-		fault.Method, fault.Times = method, 1
-		return fault
-	}
-	key := keyLine(newKey(t))
-	test(t,
-		resource.TestStep{
-			PreConfig:     func() { f.Inject(once("POST", wait)) },
-			Config:        f.config(deployKey(key)),
-			PostApplyFunc: f.expectWrites(t, "POST "+collection+" 429", "POST "+collection+" 200"),
-		},
-		resource.TestStep{
-			PreConfig: func() {
-				f.Inject(once("GET", wait), once("GET", emulator.BadGateway()), once("PUT", emulator.ServerError()))
+	forEachPlace(t, func(t *testing.T, at testPlace) {
+		f := newFake(t)
+		wait := emulator.RateLimited()
+		wait.Times, wait.Header = 1, wait.Header.Clone()
+		wait.Header.Set("Retry-After", "0")
+		once := func(method string, fault emulator.Fault) emulator.Fault {
+			fault.Method, fault.Times = method, 1
+			return fault
+		}
+		key, writes, last := keyLine(newKey(t)), at.sentChange(), at.first()
+		if len(writes) > 1 {
+			last = at.second() // It is another key.
+		}
+		method, rest, _ := strings.Cut(writes[0], " ")
+		path, _, _ := strings.Cut(rest, " ")
+		test(t,
+			resource.TestStep{
+				PreConfig:     func() { f.Inject(once("POST", wait)) },
+				Config:        f.config(at.deployKey(key)),
+				PostApplyFunc: f.expectWrites(t, "POST "+at.collection()+" 429", "POST "+at.collection()+" 200"),
 			},
-			Config:        f.config(deployKey(key, `label = "x"`)),
-			PostApplyFunc: f.expectWrites(t, "PUT "+firstKey+" 500", "PUT "+firstKey+" 200"),
-		},
-		// The answer to a DELETE that was carried out is lost.
-		resource.TestStep{
-			PreConfig:   func() { f.Inject(emulator.Fault{Method: "DELETE", Cut: true, CarryOut: true, Times: 1}) },
-			Config:      f.config(deployKey(key, `label = "x"`)),
-			Destroy:     true,
-			ExpectError: nil,
-		},
-	)
-	if got, want := f.sent(), []string{"DELETE " + firstKey + " 0", "DELETE " + firstKey + " 404", "GET " + collection + " 200"}; !slices.Equal(got[len(got)-3:], want) {
-		t.Errorf("the last requests are %v, want %v", got, want)
-	}
+			resource.TestStep{
+				PreConfig: func() {
+					f.Inject(once("GET", wait), once("GET", emulator.BadGateway()), once(method, emulator.ServerError()))
+				},
+				Config:        f.config(at.deployKey(key, `label = "x"`)),
+				PostApplyFunc: f.expectWrites(t, append([]string{method + " " + path + " 500"}, writes...)...),
+			},
+			// The answer to a DELETE that was carried out is lost.
+			resource.TestStep{
+				PreConfig:   func() { f.Inject(emulator.Fault{Method: "DELETE", Cut: true, CarryOut: true, Times: 1}) },
+				Config:      f.config(at.deployKey(key, `label = "x"`)),
+				Destroy:     true,
+				ExpectError: nil,
+			},
+		)
+		if got, want := f.sent(), []string{"DELETE " + last + " 0", "DELETE " + last + " 404", "GET " + at.collection() + " 200"}; !slices.Equal(got[len(got)-3:], want) {
+			t.Errorf("the last requests are %v, want %v", got, want)
+		}
+	})
 }
 
 // Only 204 means deleted: a proxy's page does not.
 func TestAccDeployKey_deleteAnsweredByProxy(t *testing.T) {
 	t.Parallel()
-	f := newFake(t)
-	config := f.config(deployKey(keyLine(newKey(t))))
-	test(t,
-		resource.TestStep{Config: config},
-		resource.TestStep{
-			PreConfig: func() {
-				f.Inject(emulator.Fault{Method: "DELETE", Status: 200, Body: "<html><title>Log in</title></html>"})
+	forEachPlace(t, func(t *testing.T, at testPlace) {
+		f := newFake(t)
+		config := f.config(at.deployKey(keyLine(newKey(t))))
+		test(t,
+			resource.TestStep{Config: config},
+			resource.TestStep{
+				PreConfig: func() {
+					f.Inject(emulator.Fault{Method: "DELETE", Status: 200, Body: "<html><title>Log in</title></html>"})
+				},
+				Config: config, Destroy: true,
+				ExpectError: message("Unable to delete deploy key", "200 OK", `HTML page with the title "Log in"`),
 			},
-			Config: config, Destroy: true,
-			ExpectError: message("Unable to delete deploy key", "200 OK", `HTML page with the title "Log in"`),
-		},
-		resource.TestStep{
-			PreConfig: f.ClearFaults, Config: config,
-			ConfigPlanChecks: planned(plancheck.ResourceActionNoop),
-		},
-	)
+			resource.TestStep{
+				PreConfig: f.ClearFaults, Config: config,
+				ConfigPlanChecks: at.planned(plancheck.ResourceActionNoop),
+			},
+		)
+	})
 }
 
 // A 404 on a key that is listed all the same says nothing: the key is kept.
 func TestAccDeployKey_deleteRefusesListedKey(t *testing.T) {
 	t.Parallel()
-	f := newFake(t)
-	config := f.config(deployKey(keyLine(newKey(t))))
-	test(t,
-		resource.TestStep{Config: config},
-		resource.TestStep{
-			PreConfig: func() { f.Inject(emulator.Fault{Method: "DELETE", Status: 404}) },
-			Config:    config, Destroy: true,
-			ExpectError: message("Unable to delete deploy key", "delete deploy key 10958984 of acme/website", "404 Not Found", "still in the Terraform state"),
-		},
-		resource.TestStep{
-			PreConfig: f.ClearFaults, Config: config,
-			ConfigPlanChecks: planned(plancheck.ResourceActionNoop),
-		},
-	)
+	forEachPlace(t, func(t *testing.T, at testPlace) {
+		f := newFake(t)
+		config := f.config(at.deployKey(keyLine(newKey(t))))
+		test(t,
+			resource.TestStep{Config: config},
+			resource.TestStep{
+				PreConfig: func() { f.Inject(emulator.Fault{Method: "DELETE", Status: 404}) },
+				Config:    config, Destroy: true,
+				ExpectError: message("Unable to delete deploy key", "delete deploy key 10958984 of "+at.String(), "404 Not Found", "still in the Terraform state"),
+			},
+			resource.TestStep{
+				PreConfig: f.ClearFaults, Config: config,
+				ConfigPlanChecks: at.planned(plancheck.ResourceActionNoop),
+			},
+		)
+	})
 }
 
 // A server that knows no PUT refuses in words of its own.

@@ -18,136 +18,161 @@ import (
 // An answer that holds little more than the id is completed from the list.
 func TestAccDeployKey_answerWithIDOnly(t *testing.T) {
 	t.Parallel()
-	for name, fault := range map[string]emulator.Fault{
-		"id alone":     {Body: `{"id":10958984}`},
-		"wrong types":  {Body: `{"id":10958984,"key":"ssh-ed25519 AAAA","label":5,"last_used":17,"repository":"x"}`},
-		"created, 201": {Body: `{"id":10958984}`, Status: http.StatusCreated},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFake(t)
-			fault.Method, fault.CarryOut = "POST", true
-			if fault.Status == 0 {
-				fault.Status = http.StatusOK
-			}
-			config := f.config(deployKey(keyLine(newKey(t)+" me"), `label = "ci"`))
-			test(t,
-				resource.TestStep{
-					PreConfig:         func() { f.Inject(fault) },
-					Config:            config,
-					ConfigStateChecks: has(map[string]string{"id": "acme/website/10958984", "label": "ci", "comment": "me", "repository_uuid": websiteUUID}),
-				},
-				resource.TestStep{Config: config, ConfigPlanChecks: planned(plancheck.ResourceActionNoop)},
-			)
-		})
-	}
+	forEachPlace(t, func(t *testing.T, at testPlace) {
+		for name, fault := range map[string]emulator.Fault{
+			"id alone":     {Body: `{"id":10958984}`},
+			"wrong types":  {Body: `{"id":10958984,"key":"ssh-ed25519 AAAA","label":5,"last_used":17,"` + string(at.placeKind) + `":"x"}`},
+			"created, 201": {Body: `{"id":10958984}`, Status: http.StatusCreated},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				f := newFake(t)
+				fault.Method, fault.CarryOut = "POST", true
+				if fault.Status == 0 {
+					fault.Status = http.StatusOK
+				}
+				config := f.config(at.deployKey(keyLine(newKey(t)+" me"), `label = "ci"`))
+				test(t,
+					resource.TestStep{
+						PreConfig:         func() { f.Inject(fault) },
+						Config:            config,
+						ConfigStateChecks: at.has(map[string]string{"id": at.id(firstID), "label": "ci", "comment": "me", string(at.placeKind) + "_uuid": at.uuid}),
+					},
+					resource.TestStep{Config: config, ConfigPlanChecks: at.planned(plancheck.ResourceActionNoop)},
+				)
+			})
+		}
+	})
 }
 
 // Bitbucket answers with something else than it was sent: the run does not
 // fail, since the key exists, and the next plan shows the difference.
 func TestAccDeployKey_answerDiffers(t *testing.T) {
 	t.Parallel()
-	f, key := newFake(t), newKey(t)
-	config := f.config(deployKey(keyLine(key+" asked"), `label = "asked"`))
-	test(t,
-		resource.TestStep{
-			PreConfig: func() {
-				f.Inject(emulator.Fault{Method: "POST", CarryOut: true, Status: 200, Times: 1, Body: fmt.Sprintf(
-					`{"id":%d,"key":%q,"label":"answered","comment":"answered","last_used":null,"owner":null,"added_on":null}`, firstID, key)})
+	forEachPlace(t, func(t *testing.T, at testPlace) {
+		f, key := newFake(t), newKey(t)
+		config := f.config(at.deployKey(keyLine(key+" asked"), `label = "asked"`))
+		test(t,
+			resource.TestStep{
+				PreConfig: func() {
+					f.Inject(emulator.Fault{Method: "POST", CarryOut: true, Status: 200, Times: 1, Body: fmt.Sprintf(
+						`{"id":%d,"key":%q,"label":"answered","comment":"answered","last_used":null,"owner":null,"added_on":null}`, firstID, key)})
+				},
+				Config:            config,
+				ConfigStateChecks: at.has(map[string]string{"label": "asked", "comment": "asked"}),
 			},
-			Config:            config,
-			ConfigStateChecks: has(map[string]string{"label": "asked", "comment": "asked"}),
-		},
-		resource.TestStep{
-			PreConfig: func() {
-				f.EditDeployKey("acme", "website", firstID, func(k *emulator.DeployKey) { k.Label, k.Comment = "answered", "answered" })
+			resource.TestStep{
+				PreConfig: func() {
+					f.edit(at, firstID, func(k *emulator.DeployKey) { k.Label, k.Comment = "answered", "answered" })
+				},
+				Config:           config,
+				ConfigPlanChecks: at.plannedChange(),
 			},
-			Config:           config,
-			ConfigPlanChecks: planned(plancheck.ResourceActionUpdate),
-		},
-	)
+		)
+	})
 }
 
 // A key that was added stays in the state, whatever fails after that.
 func TestAccDeployKey_createdAndUnreadable(t *testing.T) {
 	t.Parallel()
-	f, terraform := newFake(t), newCLI(t)
-	terraform.write(t, f.config(deployKey(keyLine(newKey(t)), `label = "ci"`)))
-	f.Inject(emulator.Fault{Method: "POST", CarryOut: true, Status: 200, Body: `{"id":10958984}`}, emulator.Fault{Method: "GET", Status: 403})
-	terraform.fails(t, []string{"apply", "-auto-approve"}, "Unable to create deploy key", "the reply cannot be used", "To look for it failed as well", "403 Forbidden")
-	f.ClearFaults()
-	contains(t, terraform.must(t, "state", "show", address), "(tainted)", `label = "ci"`)
-	terraform.must(t, "apply", "-auto-approve")
-	terraform.must(t, "plan", "-detailed-exitcode")
-	if keys := f.DeployKeys("acme", "website"); len(keys) != 1 {
-		t.Errorf("there are %v", keys)
-	}
+	forEachPlace(t, func(t *testing.T, at testPlace) {
+		f, terraform := newFake(t), newCLI(t)
+		terraform.write(t, f.config(at.deployKey(keyLine(newKey(t)), `label = "ci"`)))
+		f.Inject(emulator.Fault{Method: "POST", CarryOut: true, Status: 200, Body: `{"id":10958984}`}, emulator.Fault{Method: "GET", Status: 403})
+		terraform.fails(t, []string{"apply", "-auto-approve"}, "Unable to create deploy key", "the reply cannot be used", "To look for it failed as well", "403 Forbidden")
+		f.ClearFaults()
+		contains(t, terraform.must(t, "state", "show", at.address()), "(tainted)", `label = "ci"`)
+		terraform.must(t, "apply", "-auto-approve")
+		terraform.must(t, "plan", "-detailed-exitcode")
+		if keys := f.keys(at); len(keys) != 1 {
+			t.Errorf("there are %v", keys)
+		}
+	})
 }
 
 // The error about a key that is there already holds all that it takes to adopt
 // it.
 func TestAccDeployKey_duplicate(t *testing.T) {
 	t.Parallel()
-	for name, shape := range map[string]emulator.DuplicateBehavior{"fields": emulator.DuplicateFieldErrors, "envelope": emulator.DuplicateEnvelope} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f, key, terraform := newFake(t), newKey(t), newCLI(t)
-			f.SetDuplicate(shape)
-			existing := f.AddDeployKey("acme", "website", key, "old one")
-			config := f.config(deployKey(keyLine(key), `label = "old one"`))
-			terraform.write(t, config)
-			out := terraform.fails(t, []string{"apply", "-auto-approve"}, "Unable to create deploy key", "400 Bad Request", "Someone has already added that access key to this repository",
-				"deploy key 10958984", `label "old one"`, existing.CreatedOn, "import {", "terraform import bitbucket_deploy_key.NAME acme/website/10958984", "create_before_destroy")
-			if engine.Has(terraformcli.ImportBlocks) {
-				block := regexp.MustCompile(`import \{.*?\}`).FindString(out)
-				block = strings.NewReplacer("NAME", "test", " id", "\nid", "{", "{\n", "}", "\n}").Replace(block)
-				terraform.write(t, config+block)
-				contains(t, terraform.must(t, "apply", "-auto-approve"), "1 imported, 0 added, 0 changed, 0 destroyed")
-			} else {
-				terraform.must(t, "import", address, "acme/website/10958984")
-			}
-			terraform.must(t, "plan", "-detailed-exitcode")
-		})
-	}
+	forEachPlace(t, func(t *testing.T, at testPlace) {
+		for name, shape := range map[string]emulator.DuplicateBehavior{"fields": emulator.DuplicateFieldErrors, "envelope": emulator.DuplicateEnvelope} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				f, key, terraform := newFake(t), newKey(t), newCLI(t)
+				f.SetDuplicate(shape)
+				existing := f.add(at, key, "old one")
+				config := f.config(at.deployKey(keyLine(key), `label = "old one"`))
+				terraform.write(t, config)
+				out := terraform.fails(t, []string{"apply", "-auto-approve"}, "Unable to create deploy key", "400 Bad Request", "Someone has already added that access key to this "+string(at.placeKind),
+					"The "+string(at.placeKind)+" has this key already:",
+					"deploy key 10958984", `label "old one"`, existing.CreatedOn, "import {", "terraform import "+at.typeName()+".NAME "+at.id(firstID), "create_before_destroy")
+				if engine.Has(terraformcli.ImportBlocks) {
+					block := regexp.MustCompile(`import \{.*?\}`).FindString(out)
+					block = strings.NewReplacer("NAME", "test", " id", "\nid", "{", "{\n", "}", "\n}").Replace(block)
+					terraform.write(t, config+block)
+					contains(t, terraform.must(t, "apply", "-auto-approve"), "1 imported, 0 added, 0 changed, 0 destroyed")
+				} else {
+					terraform.must(t, "import", at.address(), at.id(firstID))
+				}
+				terraform.must(t, "plan", "-detailed-exitcode")
+			})
+		}
+	})
 }
 
 // A replacement by the same key cannot come before the old one goes. That is
 // said, and nothing is lost.
 func TestAccDeployKey_createBeforeDestroy(t *testing.T) {
 	t.Parallel()
-	f, terraform, key := newFake(t), newCLI(t), newKey(t)
-	config := func(label string) string {
-		return f.config(deployKey(keyLine(key), fmt.Sprintf("label = %q", label), "lifecycle {\n create_before_destroy = true\n }"), `update_strategy = "replace"`)
-	}
-	terraform.write(t, config("a"))
-	terraform.must(t, "apply", "-auto-approve")
-	terraform.write(t, config("b"))
-	terraform.fails(t, []string{"apply", "-auto-approve"}, "Unable to create deploy key", `deploy key 10958984, label "a"`, "replaced by the same key with create_before_destroy")
-	terraform.write(t, config("a"))
-	terraform.must(t, "plan", "-detailed-exitcode")
+	forEachPlace(t, func(t *testing.T, at testPlace) {
+		f, terraform, key := newFake(t), newCLI(t), newKey(t)
+		strategy := `update_strategy = "replace"`
+		if at.placeKind == onProject {
+			strategy = "" // There is no other one.
+		}
+		config := func(label string) string {
+			return f.config(at.deployKey(keyLine(key), fmt.Sprintf("label = %q", label), "lifecycle {\n create_before_destroy = true\n }"), strategy)
+		}
+		terraform.write(t, config("a"))
+		terraform.must(t, "apply", "-auto-approve")
+		terraform.write(t, config("b"))
+		terraform.fails(t, []string{"apply", "-auto-approve"}, "Unable to create deploy key", `deploy key 10958984, label "a"`, "replaced by the same key with create_before_destroy")
+		terraform.write(t, config("a"))
+		terraform.must(t, "plan", "-detailed-exitcode")
+	})
 }
 
 // The run ends well although the answer to each write was lost.
 func TestAccDeployKey_lostAnswers(t *testing.T) {
 	t.Parallel()
-	f, key := newFake(t), newKey(t)
-	lost := func(method string) func() {
-		return func() { f.Inject(emulator.Fault{Method: method, Times: 1, CarryOut: true, Cut: true}) }
-	}
-	test(t,
-		resource.TestStep{
-			PreConfig:         lost("POST"),
-			Config:            f.config(deployKey(keyLine(key), `label = "a"`)),
-			ConfigStateChecks: has(map[string]string{"id": "acme/website/10958984", "label": "a"}),
-			PostApplyFunc:     f.expectWrites(t, "POST "+collection+" 0"),
-		},
-		resource.TestStep{
-			PreConfig:         lost("PUT"),
-			Config:            f.config(deployKey(keyLine(key), `label = "b"`)),
-			ConfigStateChecks: has(map[string]string{"id": "acme/website/10958984", "label": "b"}),
-			PostApplyFunc:     f.expectWrites(t, "PUT "+firstKey+" 0"),
-		},
-	)
+	forEachPlace(t, func(t *testing.T, at testPlace) {
+		f, key := newFake(t), newKey(t)
+		second := map[placeKind]struct {
+			method string
+			id     int64
+			writes []string
+		}{
+			onRepository: {"PUT", firstID, []string{"PUT " + at.first() + " 0"}},
+			onProject:    {"DELETE", firstID + 1, []string{"DELETE " + at.first() + " 0", "DELETE " + at.first() + " 404", "POST " + at.collection() + " 200"}},
+		}[at.placeKind]
+		lost := func(method string) func() {
+			return func() { f.Inject(emulator.Fault{Method: method, Times: 1, CarryOut: true, Cut: true}) }
+		}
+		test(t,
+			resource.TestStep{
+				PreConfig:         lost("POST"),
+				Config:            f.config(at.deployKey(keyLine(key), `label = "a"`)),
+				ConfigStateChecks: at.has(map[string]string{"id": at.id(firstID), "label": "a"}),
+				PostApplyFunc:     f.expectWrites(t, "POST "+at.collection()+" 0"),
+			},
+			resource.TestStep{
+				PreConfig:         lost(second.method),
+				Config:            f.config(at.deployKey(keyLine(key), `label = "b"`)),
+				ConfigStateChecks: at.has(map[string]string{"id": at.id(second.id), "label": "b"}),
+				PostApplyFunc:     f.expectWrites(t, second.writes...),
+			},
+		)
+	})
 }
 
 // A repository that was renamed outside of Terraform keeps its keys, under its

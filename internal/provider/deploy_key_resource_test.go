@@ -20,30 +20,63 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/sshkey"
 )
 
-const address = "bitbucket_deploy_key.test"
+const address = "bitbucket_deploy_key.test" // That of website.
 
 // keyLine is the line of a configuration that sets a key.
 func keyLine(key string) string { return fmt.Sprintf("key = %q", key) }
 
 // planned expects an action, and that exactly these attributes are known only
 // after apply.
-func planned(action plancheck.ResourceActionType, unknown ...string) resource.ConfigPlanChecks {
+func (p testPlace) planned(action plancheck.ResourceActionType, unknown ...string) resource.ConfigPlanChecks {
 	return resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
-		plancheck.ExpectResourceAction(address, action),
-		exactlyUnknown(unknown),
+		plancheck.ExpectResourceAction(p.address(), action),
+		exactlyUnknown{p.address(), unknown},
 	}}
 }
 
-// createdUnknown are the attributes that nobody can know before a key exists.
-var createdUnknown = []string{"created_on", "id", "key_id", "repository_uuid"}
+func planned(action plancheck.ResourceActionType, unknown ...string) resource.ConfigPlanChecks {
+	return website.planned(action, unknown...)
+}
 
-type exactlyUnknown []string
+// unknown are the attributes that nobody can know before a key exists, and more.
+func (p testPlace) unknown(more ...string) []string {
+	return append(more, "created_on", "id", "key_id", string(p.placeKind)+"_uuid")
+}
+
+var createdUnknown = website.unknown()
+
+// plannedChange expects what a change of label or comment is planned as: Bitbucket
+// updates no key of a project.
+func (p testPlace) plannedChange(unknown ...string) resource.ConfigPlanChecks {
+	if p.placeKind == onProject {
+		return p.planned(plancheck.ResourceActionReplace, p.unknown(unknown...)...)
+	}
+	return p.planned(plancheck.ResourceActionUpdate, unknown...)
+}
+
+// sentChange are the requests of such a change of the first key.
+func (p testPlace) sentChange() []string {
+	if p.placeKind == onProject {
+		return p.sentReplacement()
+	}
+	return []string{"PUT " + p.first() + " 200"}
+}
+
+// sentReplacement are those of its replacement.
+func (p testPlace) sentReplacement() []string {
+	return []string{"DELETE " + p.first() + " 204", "POST " + p.collection() + " 200"}
+}
+
+type exactlyUnknown struct {
+	address string
+	want    []string
+}
 
 // CheckPlan compares with what the plan leaves open.
-func (want exactlyUnknown) CheckPlan(_ context.Context, req plancheck.CheckPlanRequest, resp *plancheck.CheckPlanResponse) {
-	i := slices.IndexFunc(req.Plan.ResourceChanges, func(c *tfjson.ResourceChange) bool { return c.Address == address })
+func (e exactlyUnknown) CheckPlan(_ context.Context, req plancheck.CheckPlanRequest, resp *plancheck.CheckPlanResponse) {
+	i := slices.IndexFunc(req.Plan.ResourceChanges, func(c *tfjson.ResourceChange) bool { return c.Address == e.address })
 	if i < 0 {
-		resp.Error = fmt.Errorf("the plan has no %s", address)
+		resp.Error = fmt.Errorf("the plan has no %s", e.address)
 		return
 	}
 	var got []string
@@ -55,19 +88,21 @@ func (want exactlyUnknown) CheckPlan(_ context.Context, req plancheck.CheckPlanR
 		}
 	}
 	slices.Sort(got)
-	if !slices.Equal(got, slices.Sorted(slices.Values(want))) {
-		resp.Error = fmt.Errorf("known after apply: %v, want %v", got, []string(want))
+	if !slices.Equal(got, slices.Sorted(slices.Values(e.want))) {
+		resp.Error = fmt.Errorf("known after apply: %v, want %v", got, e.want)
 	}
 }
 
 // has expects values of attributes in state.
-func has(values map[string]string) []statecheck.StateCheck {
+func (p testPlace) has(values map[string]string) []statecheck.StateCheck {
 	var checks []statecheck.StateCheck
 	for name, value := range values {
-		checks = append(checks, statecheck.ExpectKnownValue(address, tfjsonpath.New(name), knownvalue.StringExact(value)))
+		checks = append(checks, statecheck.ExpectKnownValue(p.address(), tfjsonpath.New(name), knownvalue.StringExact(value)))
 	}
 	return checks
 }
+
+func has(values map[string]string) []statecheck.StateCheck { return website.has(values) }
 
 // expectWrites compares the requests that change something, since the last call.
 func (f *fake) expectWrites(t *testing.T, want ...string) func() {
@@ -91,12 +126,17 @@ func (f *fake) lastWrite(t *testing.T) emulator.Request {
 	return emulator.Request{}
 }
 
-// onlyKey is the one key of acme/website.
+// onlyKey is the one key of acme/website, onlyKeyOf that of a place.
 func (f *fake) onlyKey(t *testing.T) emulator.DeployKey {
 	t.Helper()
-	keys := f.DeployKeys("acme", "website")
+	return f.onlyKeyOf(t, website)
+}
+
+func (f *fake) onlyKeyOf(t *testing.T, at testPlace) emulator.DeployKey {
+	t.Helper()
+	keys := f.keys(at)
 	if len(keys) != 1 {
-		t.Fatalf("acme/website has %d keys, want 1", len(keys))
+		t.Fatalf("%s has %d keys, want 1", at, len(keys))
 	}
 	return keys[0]
 }
@@ -108,102 +148,108 @@ const (
 
 func TestAccDeployKey_basic(t *testing.T) {
 	t.Parallel()
-	f, key := newFake(t), newKey(t)
-	parsed, err := sshkey.Split(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	test(t,
-		resource.TestStep{
-			Config:           f.config(deployKey(keyLine(key+" ci@host"), `label = "ci"`)),
-			ConfigPlanChecks: planned(plancheck.ResourceActionCreate, createdUnknown...),
-			PostApplyFunc:    f.expectWrites(t, "POST acme/website/deploy-keys 200"),
-			ConfigStateChecks: append(has(map[string]string{
-				"id":                 "acme/website/10958984",
-				"workspace":          "acme",
-				"repository":         "website",
-				"key":                key + " ci@host",
-				"label":              "ci",
-				"comment":            "ci@host",
-				"key_type":           "ssh-ed25519",
-				"fingerprint_sha256": parsed.FingerprintSHA256(),
-				"fingerprint_md5":    parsed.FingerprintMD5(),
-				"repository_uuid":    websiteUUID,
-			}),
-				statecheck.ExpectKnownValue(address, tfjsonpath.New("key_id"), knownvalue.Int64Exact(10958984)),
-				statecheck.ExpectKnownValue(address, tfjsonpath.New("created_on"), knownvalue.NotNull()),
-			),
-		},
-		resource.TestStep{
-			ResourceName: address,
-			ImportState:  true, ImportStateVerify: true,
-			// Bitbucket does not keep the text that was configured.
-			ImportStateVerifyIgnore: []string{"key"},
-			ImportStateCheck:        nil,
-		},
-		resource.TestStep{
-			Config:        f.config(deployKey(keyLine(key+" ci@host"), `label = "ci"`)),
-			Destroy:       true,
-			PostApplyFunc: f.expectWrites(t, "DELETE "+firstKey+" 204"),
-		},
-	)
+	forEachPlace(t, func(t *testing.T, at testPlace) {
+		f, key := newFake(t), newKey(t)
+		parsed, err := sshkey.Split(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		test(t,
+			resource.TestStep{
+				Config:           f.config(at.deployKey(keyLine(key+" ci@host"), `label = "ci"`)),
+				ConfigPlanChecks: at.planned(plancheck.ResourceActionCreate, at.unknown()...),
+				PostApplyFunc:    f.expectWrites(t, "POST "+at.collection()+" 200"),
+				ConfigStateChecks: append(at.has(map[string]string{
+					"id":                           at.id(firstID),
+					"workspace":                    "acme",
+					string(at.placeKind):           at.name,
+					"key":                          key + " ci@host",
+					"label":                        "ci",
+					"comment":                      "ci@host",
+					"key_type":                     "ssh-ed25519",
+					"fingerprint_sha256":           parsed.FingerprintSHA256(),
+					"fingerprint_md5":              parsed.FingerprintMD5(),
+					string(at.placeKind) + "_uuid": at.uuid,
+				}),
+					statecheck.ExpectKnownValue(at.address(), tfjsonpath.New("key_id"), knownvalue.Int64Exact(10958984)),
+					statecheck.ExpectKnownValue(at.address(), tfjsonpath.New("created_on"), knownvalue.NotNull()),
+				),
+			},
+			resource.TestStep{
+				ResourceName: at.address(),
+				ImportState:  true, ImportStateVerify: true,
+				// Bitbucket does not keep the text that was configured.
+				ImportStateVerifyIgnore: []string{"key"},
+				ImportStateCheck:        nil,
+			},
+			resource.TestStep{
+				Config:        f.config(at.deployKey(keyLine(key+" ci@host"), `label = "ci"`)),
+				Destroy:       true,
+				PostApplyFunc: f.expectWrites(t, "DELETE "+at.first()+" 204"),
+			},
+		)
+	})
 }
 
 func TestAccDeployKey_withoutLabelAndComment(t *testing.T) {
 	t.Parallel()
-	f, key := newFake(t), newKey(t)
-	test(t, resource.TestStep{
-		Config:            f.config(deployKey(keyLine(key))),
-		ConfigPlanChecks:  planned(plancheck.ResourceActionCreate, createdUnknown...),
-		ConfigStateChecks: has(map[string]string{"label": "", "comment": "", "key": key}),
-		PostApplyFunc: func() {
-			if body := f.lastWrite(t).Body; !strings.Contains(body, `"label":""`) {
-				t.Errorf("the label is not in %s", body)
-			}
-			if got := f.onlyKey(t); got.Key != key || got.Comment != "" || got.Label != "" {
-				t.Errorf("Bitbucket has %+v", got)
-			}
-		},
+	forEachPlace(t, func(t *testing.T, at testPlace) {
+		f, key := newFake(t), newKey(t)
+		test(t, resource.TestStep{
+			Config:            f.config(at.deployKey(keyLine(key))),
+			ConfigPlanChecks:  at.planned(plancheck.ResourceActionCreate, at.unknown()...),
+			ConfigStateChecks: at.has(map[string]string{"label": "", "comment": "", "key": key}),
+			PostApplyFunc: func() {
+				if body := f.lastWrite(t).Body; !strings.Contains(body, `"label":""`) {
+					t.Errorf("the label is not in %s", body)
+				}
+				if got := f.onlyKeyOf(t, at); got.Key != key || got.Comment != "" || got.Label != "" {
+					t.Errorf("Bitbucket has %+v", got)
+				}
+			},
+		})
 	})
 }
 
 // However the same key is written, the plan after apply is empty.
 func TestAccDeployKey_spelling(t *testing.T) {
 	t.Parallel()
-	key := newKey(t)
-	for name, text := range map[string]string{
-		"newline":      key + "\n",
-		"crlf":         key + " me@host\r\n",
-		"spaces":       "  " + strings.Replace(key, " ", "   ", 1) + "  two  words here \n\n",
-		"tab":          strings.Replace(key, " ", "\t", 1),
-		"hash comment": key + " # not a comment",
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFake(t)
-			parsed, err := sshkey.Split(text)
-			if err != nil {
-				t.Fatal(err)
-			}
-			test(t,
-				resource.TestStep{
-					Config:            f.config(deployKey(keyLine(text))),
-					ConfigStateChecks: has(map[string]string{"key": text, "comment": parsed.Comment}),
-				},
-				// Another spelling with the same comment is no change either.
-				resource.TestStep{
-					Config:           f.config(deployKey(keyLine(strings.TrimSpace(key + " " + parsed.Comment)))),
-					ConfigPlanChecks: planned(plancheck.ResourceActionNoop),
-				},
-				// A comment that is set explicitly makes the one inside the key meaningless.
-				resource.TestStep{
-					Config:           f.config(deployKey(keyLine(key+" something else"), fmt.Sprintf("comment = %q", parsed.Comment))),
-					ConfigPlanChecks: planned(plancheck.ResourceActionNoop),
-					PostApplyFunc:    f.expectWrites(t, "POST acme/website/deploy-keys 200"),
-				},
-			)
-		})
-	}
+	forEachPlace(t, func(t *testing.T, at testPlace) {
+		key := newKey(t)
+		for name, text := range map[string]string{
+			"newline":      key + "\n",
+			"crlf":         key + " me@host\r\n",
+			"spaces":       "  " + strings.Replace(key, " ", "   ", 1) + "  two  words here \n\n",
+			"tab":          strings.Replace(key, " ", "\t", 1),
+			"hash comment": key + " # not a comment",
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				f := newFake(t)
+				parsed, err := sshkey.Split(text)
+				if err != nil {
+					t.Fatal(err)
+				}
+				test(t,
+					resource.TestStep{
+						Config:            f.config(at.deployKey(keyLine(text))),
+						ConfigStateChecks: at.has(map[string]string{"key": text, "comment": parsed.Comment}),
+					},
+					// Another spelling with the same comment is no change either.
+					resource.TestStep{
+						Config:           f.config(at.deployKey(keyLine(strings.TrimSpace(key + " " + parsed.Comment)))),
+						ConfigPlanChecks: at.planned(plancheck.ResourceActionNoop),
+					},
+					// A comment that is set explicitly makes the one inside the key meaningless.
+					resource.TestStep{
+						Config:           f.config(at.deployKey(keyLine(key+" something else"), fmt.Sprintf("comment = %q", parsed.Comment))),
+						ConfigPlanChecks: at.planned(plancheck.ResourceActionNoop),
+						PostApplyFunc:    f.expectWrites(t, "POST "+at.collection()+" 200"),
+					},
+				)
+			})
+		}
+	})
 }
 
 func TestAccDeployKey_updateInPlace(t *testing.T) {
@@ -252,121 +298,134 @@ func TestAccDeployKey_updateInPlace(t *testing.T) {
 
 func TestAccDeployKey_unknownLabelAndComment(t *testing.T) {
 	t.Parallel()
-	f, key := newFake(t), newKey(t)
-	later := func(value string) string {
-		return fmt.Sprintf("\nresource \"terraform_data\" \"later\" {\n  input = %q\n  triggers_replace = %q\n}\n", value, value)
-	}
-	test(t,
-		resource.TestStep{
-			Config:            f.config(later("a") + deployKey(keyLine(key+" in key"), `label = terraform_data.later.output`, `comment = terraform_data.later.output`)),
-			ConfigPlanChecks:  planned(plancheck.ResourceActionCreate, append([]string{"label", "comment"}, createdUnknown...)...),
-			ConfigStateChecks: has(map[string]string{"label": "a", "comment": "a"}),
-		},
-		resource.TestStep{
-			Config:            f.config(later("b") + deployKey(keyLine(key+" another in key\n"), `label = terraform_data.later.output`, `comment = terraform_data.later.output`)),
-			ConfigPlanChecks:  planned(plancheck.ResourceActionUpdate, "label", "comment"),
-			ConfigStateChecks: has(map[string]string{"label": "b", "comment": "b"}),
-		},
-	)
+	forEachPlace(t, func(t *testing.T, at testPlace) {
+		f, key := newFake(t), newKey(t)
+		later := func(value string) string {
+			return fmt.Sprintf("\nresource \"terraform_data\" \"later\" {\n  input = %q\n  triggers_replace = %q\n}\n", value, value)
+		}
+		test(t,
+			resource.TestStep{
+				Config:            f.config(later("a") + at.deployKey(keyLine(key+" in key"), `label = terraform_data.later.output`, `comment = terraform_data.later.output`)),
+				ConfigPlanChecks:  at.planned(plancheck.ResourceActionCreate, at.unknown("label", "comment")...),
+				ConfigStateChecks: at.has(map[string]string{"label": "a", "comment": "a"}),
+			},
+			resource.TestStep{
+				Config:            f.config(later("b") + at.deployKey(keyLine(key+" another in key\n"), `label = terraform_data.later.output`, `comment = terraform_data.later.output`)),
+				ConfigPlanChecks:  at.plannedChange("label", "comment"),
+				ConfigStateChecks: at.has(map[string]string{"label": "b", "comment": "b"}),
+			},
+		)
+	})
 }
 
 func TestAccDeployKey_otherKeyReplaces(t *testing.T) {
 	t.Parallel()
-	f, one, two := newFake(t), newKey(t), newKey(t)
-	parsed, err := sshkey.Split(two)
-	if err != nil {
-		t.Fatal(err)
-	}
-	id := statecheck.CompareValue(compare.ValuesDiffer())
-	check := planned(plancheck.ResourceActionReplace, createdUnknown...)
-	check.PreApply = append(check.PreApply,
-		plancheck.ExpectKnownValue(address, tfjsonpath.New("fingerprint_sha256"), knownvalue.StringExact(parsed.FingerprintSHA256())))
-	test(t,
-		resource.TestStep{
-			Config:            f.config(deployKey(keyLine(one + " same"))),
-			ConfigStateChecks: []statecheck.StateCheck{id.AddStateValue(address, tfjsonpath.New("id"))},
-			PostApplyFunc:     f.expectWrites(t, "POST acme/website/deploy-keys 200"),
-		},
-		resource.TestStep{
-			Config:            f.config(deployKey(keyLine(two + " same"))),
-			ConfigPlanChecks:  check,
-			ConfigStateChecks: append(has(map[string]string{"key": two + " same"}), id.AddStateValue(address, tfjsonpath.New("id"))),
-			PostApplyFunc:     f.expectWrites(t, "DELETE "+firstKey+" 204", "POST acme/website/deploy-keys 200"),
-		},
-		resource.TestStep{
-			Config:           f.config(deployKey(keyLine(one), `lifecycle { create_before_destroy = true }`)),
-			ConfigPlanChecks: planned(plancheck.ResourceActionCreateBeforeDestroy, createdUnknown...),
-			PostApplyFunc:    f.expectWrites(t, "POST acme/website/deploy-keys 200", "DELETE "+secondKey+" 204"),
-		},
-	)
+	forEachPlace(t, func(t *testing.T, at testPlace) {
+		f, one, two := newFake(t), newKey(t), newKey(t)
+		parsed, err := sshkey.Split(two)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := statecheck.CompareValue(compare.ValuesDiffer())
+		check := at.planned(plancheck.ResourceActionReplace, at.unknown()...)
+		check.PreApply = append(check.PreApply,
+			plancheck.ExpectKnownValue(at.address(), tfjsonpath.New("fingerprint_sha256"), knownvalue.StringExact(parsed.FingerprintSHA256())))
+		test(t,
+			resource.TestStep{
+				Config:            f.config(at.deployKey(keyLine(one + " same"))),
+				ConfigStateChecks: []statecheck.StateCheck{id.AddStateValue(at.address(), tfjsonpath.New("id"))},
+				PostApplyFunc:     f.expectWrites(t, "POST "+at.collection()+" 200"),
+			},
+			resource.TestStep{
+				Config:            f.config(at.deployKey(keyLine(two + " same"))),
+				ConfigPlanChecks:  check,
+				ConfigStateChecks: append(at.has(map[string]string{"key": two + " same"}), id.AddStateValue(at.address(), tfjsonpath.New("id"))),
+				PostApplyFunc:     f.expectWrites(t, "DELETE "+at.first()+" 204", "POST "+at.collection()+" 200"),
+			},
+			resource.TestStep{
+				Config:           f.config(at.deployKey(keyLine(one), `lifecycle { create_before_destroy = true }`)),
+				ConfigPlanChecks: at.planned(plancheck.ResourceActionCreateBeforeDestroy, at.unknown()...),
+				PostApplyFunc:    f.expectWrites(t, "POST "+at.collection()+" 200", "DELETE "+at.second()+" 204"),
+			},
+		)
+	})
 }
 
 // A key that is known only after apply, as that of a tls_private_key which is
 // being replaced, might be another one.
 func TestAccDeployKey_unknownKey(t *testing.T) {
 	t.Parallel()
-	f, one, two := newFake(t), newKey(t), newKey(t)
-	later := func(key string) string {
-		return fmt.Sprintf("\nresource \"terraform_data\" \"pair\" {\n  input = %q\n  triggers_replace = %q\n}\n", key+"\n", key) +
-			deployKey("key = terraform_data.pair.output", `label = "ci"`)
-	}
-	unknown := append([]string{"key", "comment", "key_type", "fingerprint_sha256", "fingerprint_md5"}, createdUnknown...)
-	test(t,
-		resource.TestStep{
-			Config:            f.config(later(one + " me")),
-			ConfigPlanChecks:  planned(plancheck.ResourceActionCreate, unknown...),
-			ConfigStateChecks: has(map[string]string{"key": one + " me\n", "comment": "me"}),
-		},
-		resource.TestStep{
-			Config:            f.config(later(two)),
-			ConfigPlanChecks:  planned(plancheck.ResourceActionReplace, unknown...),
-			ConfigStateChecks: has(map[string]string{"key": two + "\n", "comment": ""}),
-			PostApplyFunc: f.expectWrites(t, "POST acme/website/deploy-keys 200",
-				"DELETE "+firstKey+" 204", "POST acme/website/deploy-keys 200"),
-		},
-	)
+	forEachPlace(t, func(t *testing.T, at testPlace) {
+		f, one, two := newFake(t), newKey(t), newKey(t)
+		later := func(key string) string {
+			return fmt.Sprintf("\nresource \"terraform_data\" \"pair\" {\n  input = %q\n  triggers_replace = %q\n}\n", key+"\n", key) +
+				at.deployKey("key = terraform_data.pair.output", `label = "ci"`)
+		}
+		unknown := at.unknown("key", "comment", "key_type", "fingerprint_sha256", "fingerprint_md5")
+		test(t,
+			resource.TestStep{
+				Config:            f.config(later(one + " me")),
+				ConfigPlanChecks:  at.planned(plancheck.ResourceActionCreate, unknown...),
+				ConfigStateChecks: at.has(map[string]string{"key": one + " me\n", "comment": "me"}),
+			},
+			resource.TestStep{
+				Config:            f.config(later(two)),
+				ConfigPlanChecks:  at.planned(plancheck.ResourceActionReplace, unknown...),
+				ConfigStateChecks: at.has(map[string]string{"key": two + "\n", "comment": ""}),
+				PostApplyFunc: f.expectWrites(t, "POST "+at.collection()+" 200",
+					"DELETE "+at.first()+" 204", "POST "+at.collection()+" 200"),
+			},
+		)
+	})
 }
 
-func TestAccDeployKey_otherRepositoryReplaces(t *testing.T) {
+func TestAccDeployKey_otherPlaceReplaces(t *testing.T) {
 	t.Parallel()
-	for name, tc := range map[string]struct {
-		line string
-		post string
-	}{
-		"repository":      {`repository = "api"`, "acme/api"},
-		"workspace":       {`workspace = "other"`, "other/website"},
-		"repository uuid": {`repository = "{00000000-0000-4000-8000-00000000beef}"`, "acme/%7B00000000-0000-4000-8000-00000000beef%7D"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFakeWith(t, emulator.Repository{Slug: "tools", UUID: "{00000000-0000-4000-8000-00000000beef}"})
-			key := keyLine(newKey(t))
-			test(t,
-				resource.TestStep{
-					Config:        f.config(deployKey(key)),
-					PostApplyFunc: f.expectWrites(t, "POST acme/website/deploy-keys 200"),
-				},
-				resource.TestStep{
-					Config:           f.config(deployKey(key, tc.line)),
-					ConfigPlanChecks: planned(plancheck.ResourceActionReplace, createdUnknown...),
-					PostApplyFunc:    f.expectWrites(t, "DELETE "+firstKey+" 204", "POST "+tc.post+"/deploy-keys 200"),
-				},
-			)
-		})
-	}
+	forEachPlace(t, func(t *testing.T, at testPlace) {
+		for name, tc := range map[string]struct {
+			line string
+			post string
+		}{
+			"name":      {at.in(at.other), strings.Replace(at.collection(), at.name, at.other, 1)},
+			"workspace": {`workspace = "other"`, strings.Replace(at.collection(), "acme", "other", 1)},
+			"uuid":      {`repository = "{00000000-0000-4000-8000-00000000beef}"`, "acme/%7B00000000-0000-4000-8000-00000000beef%7D/deploy-keys"},
+		} {
+			if name == "uuid" && at.placeKind == onProject {
+				continue // Bitbucket takes none.
+			}
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				f := newFakeWith(t, emulator.Repository{Slug: "tools", UUID: "{00000000-0000-4000-8000-00000000beef}"})
+				key := keyLine(newKey(t))
+				test(t,
+					resource.TestStep{
+						Config:        f.config(at.deployKey(key)),
+						PostApplyFunc: f.expectWrites(t, "POST "+at.collection()+" 200"),
+					},
+					resource.TestStep{
+						Config:           f.config(at.deployKey(key, tc.line)),
+						ConfigPlanChecks: at.planned(plancheck.ResourceActionReplace, at.unknown()...),
+						PostApplyFunc:    f.expectWrites(t, "DELETE "+at.first()+" 204", "POST "+tc.post+" 200"),
+					},
+				)
+			})
+		}
+	})
 }
 
-func TestAccDeployKey_unknownRepositoryReplaces(t *testing.T) {
+func TestAccDeployKey_unknownPlaceReplaces(t *testing.T) {
 	t.Parallel()
-	f, key := newFake(t), keyLine(newKey(t))
-	test(t,
-		resource.TestStep{Config: f.config(deployKey(key))},
-		resource.TestStep{
-			Config: f.config("\nresource \"terraform_data\" \"later\" {\n  input = \"api\"\n}\n" +
-				deployKey(key, "repository = terraform_data.later.output")),
-			ConfigPlanChecks: planned(plancheck.ResourceActionReplace, append([]string{"repository"}, createdUnknown...)...),
-		},
-	)
+	forEachPlace(t, func(t *testing.T, at testPlace) {
+		f, key := newFake(t), keyLine(newKey(t))
+		test(t,
+			resource.TestStep{Config: f.config(at.deployKey(key))},
+			resource.TestStep{
+				Config: f.config(fmt.Sprintf("\nresource \"terraform_data\" \"later\" {\n  input = %q\n}\n", at.other) +
+					at.deployKey(key, string(at.placeKind)+" = terraform_data.later.output")),
+				ConfigPlanChecks: at.planned(plancheck.ResourceActionReplace, at.unknown(string(at.placeKind))...),
+			},
+		)
+	})
 }
 
 // Another spelling of the same repository is an update that sends nothing.
@@ -401,42 +460,44 @@ func TestAccDeployKey_sameRepository(t *testing.T) {
 // What cannot be looked up is an error, never the replacement of a live key.
 func TestAccDeployKey_lookUpFails(t *testing.T) {
 	t.Parallel()
-	for name, tc := range map[string]struct {
-		fault emulator.Fault
-		want  string
-	}{
-		"forbidden":     {emulator.Forbidden(), "403 Forbidden"},
-		"unauthorized":  {emulator.Unauthorized(), "401 Unauthorized"},
-		"rate limit":    {emulator.RateLimited(), "429 Too Many Requests"},
-		"server error":  {emulator.ServerError(), "500 Internal Server Error"},
-		"no connection": {emulator.Fault{Cut: true}, "EOF"},
-		"html":          {emulator.Fault{Status: 200, Body: "<html><title>Log in</title></html>"}, `an HTML page with\s+the title "Log in"`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f, key := newFake(t), keyLine(newKey(t))
-			test(t,
-				resource.TestStep{
-					Config:        f.config(deployKey(key)),
-					PostApplyFunc: f.expectWrites(t, "POST acme/website/deploy-keys 200"),
-				},
-				resource.TestStep{
-					PreConfig: func() {
-						fault := tc.fault
-						fault.Path = "/acme/api/"
-						f.Inject(fault)
+	forEachPlace(t, func(t *testing.T, at testPlace) {
+		for name, tc := range map[string]struct {
+			fault emulator.Fault
+			want  string
+		}{
+			"forbidden":     {emulator.Forbidden(), "403 Forbidden"},
+			"unauthorized":  {emulator.Unauthorized(), "401 Unauthorized"},
+			"rate limit":    {emulator.RateLimited(), "429 Too Many Requests"},
+			"server error":  {emulator.ServerError(), "500 Internal Server Error"},
+			"no connection": {emulator.Fault{Cut: true}, "EOF"},
+			"html":          {emulator.Fault{Status: 200, Body: "<html><title>Log in</title></html>"}, `an HTML page with\s+the title "Log in"`},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				f, key := newFake(t), keyLine(newKey(t))
+				test(t,
+					resource.TestStep{
+						Config:        f.config(at.deployKey(key)),
+						PostApplyFunc: f.expectWrites(t, "POST "+at.collection()+" 200"),
 					},
-					Config:      f.config(deployKey(key, `repository = "api"`), "max_retries = 0"),
-					ExpectError: message("Unable to read deploy key", tc.want, "is another name of acme/website"),
-				},
-				resource.TestStep{
-					PreConfig:        func() { f.ClearFaults(); f.expectWrites(t)() },
-					Config:           f.config(deployKey(key)),
-					ConfigPlanChecks: planned(plancheck.ResourceActionNoop),
-				},
-			)
-		})
-	}
+					resource.TestStep{
+						PreConfig: func() {
+							fault := tc.fault
+							fault.Path = "/" + at.other + "/"
+							f.Inject(fault)
+						},
+						Config:      f.config(at.deployKey(key, at.in(at.other)), "max_retries = 0"),
+						ExpectError: message("Unable to read deploy key", tc.want, "is another name of acme/"+at.name+", the "+string(at.placeKind)+" in state"),
+					},
+					resource.TestStep{
+						PreConfig:        func() { f.ClearFaults(); f.expectWrites(t)() },
+						Config:           f.config(at.deployKey(key)),
+						ConfigPlanChecks: at.planned(plancheck.ResourceActionNoop),
+					},
+				)
+			})
+		}
+	})
 }
 
 // newFakeWith starts an emulator whose workspace acme has more repositories.
@@ -446,57 +507,68 @@ func newFakeWith(t *testing.T, repositories ...emulator.Repository) *fake {
 }
 
 // importing imports a key as the command does, for the steps after it to plan.
-func importing(config, id string) resource.TestStep {
-	return resource.TestStep{Config: config, ResourceName: address, ImportState: true, ImportStateId: id, ImportStatePersist: true}
+func (p testPlace) importing(config, id string) resource.TestStep {
+	return resource.TestStep{Config: config, ResourceName: p.address(), ImportState: true, ImportStateId: id, ImportStatePersist: true}
 }
+
+func importing(config, id string) resource.TestStep { return website.importing(config, id) }
 
 func TestAccDeployKey_import(t *testing.T) {
 	t.Parallel()
-	for name, id := range map[string]string{
-		"slugs": "acme/website/%d",
-		"uuids": workspaceUUID + "/" + websiteUUID + "/%d",
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f, key := newFake(t), newKey(t)
-			existing := f.AddDeployKey("acme", "website", key+" added by hand", "old")
-			parts := strings.Split(id, "/")
-			config := f.config(deployKey(keyLine(key+" added by hand\n"), `label = "old"`,
-				fmt.Sprintf("workspace = %q", parts[0]), fmt.Sprintf("repository = %q", parts[1])))
-			test(t, importing(config, fmt.Sprintf(id, existing.ID)), resource.TestStep{
-				Config:            config,
-				ConfigPlanChecks:  planned(plancheck.ResourceActionNoop),
-				ConfigStateChecks: has(map[string]string{"id": fmt.Sprintf(id, existing.ID), "comment": "added by hand", "label": "old"}),
-				PostApplyFunc:     f.expectWrites(t),
+	forEachPlace(t, func(t *testing.T, at testPlace) {
+		for name, id := range map[string]string{
+			"names":          "acme/" + at.name + "/%d",
+			"workspace uuid": workspaceUUID + "/" + at.name + "/%d",
+			"uuids":          workspaceUUID + "/" + at.uuid + "/%d",
+		} {
+			if name == "uuids" && at.placeKind == onProject {
+				continue // Bitbucket takes none.
+			}
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				f, key := newFake(t), newKey(t)
+				existing := f.add(at, key+" added by hand", "old")
+				parts := strings.Split(id, "/")
+				config := f.config(at.deployKey(keyLine(key+" added by hand\n"), `label = "old"`, fmt.Sprintf("workspace = %q", parts[0]), at.in(parts[1])))
+				test(t, at.importing(config, fmt.Sprintf(id, existing.ID)), resource.TestStep{
+					Config:            config,
+					ConfigPlanChecks:  at.planned(plancheck.ResourceActionNoop),
+					ConfigStateChecks: at.has(map[string]string{"id": fmt.Sprintf(id, existing.ID), "comment": "added by hand", "label": "old"}),
+					PostApplyFunc:     f.expectWrites(t),
+				})
 			})
-		})
-	}
+		}
+	})
 }
 
 // With the key ignored, as it is by many who import, the comment is not lost.
 func TestAccDeployKey_importIgnoringKey(t *testing.T) {
 	t.Parallel()
-	f := newFake(t)
-	existing := f.AddDeployKey("acme", "website", newKey(t)+" me@host", "")
-	config := f.config(deployKey(keyLine(newKey(t)), "lifecycle { ignore_changes = [key] }"))
-	test(t, importing(config, fmt.Sprintf("acme/website/%d", existing.ID)), resource.TestStep{
-		Config:            config,
-		ConfigPlanChecks:  planned(plancheck.ResourceActionNoop),
-		ConfigStateChecks: has(map[string]string{"key": existing.Key + " me@host", "comment": "me@host"}),
-		PostApplyFunc:     f.expectWrites(t),
+	forEachPlace(t, func(t *testing.T, at testPlace) {
+		f := newFake(t)
+		existing := f.add(at, newKey(t)+" me@host", "")
+		config := f.config(at.deployKey(keyLine(newKey(t)), "lifecycle { ignore_changes = [key] }"))
+		test(t, at.importing(config, at.id(existing.ID)), resource.TestStep{
+			Config:            config,
+			ConfigPlanChecks:  at.planned(plancheck.ResourceActionNoop),
+			ConfigStateChecks: at.has(map[string]string{"key": existing.Key + " me@host", "comment": "me@host"}),
+			PostApplyFunc:     f.expectWrites(t),
+		})
 	})
 }
 
 // Bitbucket has other white space in the comment than the file has.
 func TestAccDeployKey_importOtherSpacing(t *testing.T) {
 	t.Parallel()
-	f, key := newFake(t), newKey(t)
-	existing := f.AddDeployKey("acme", "website", key+" a b", "")
-	config := f.config(deployKey(keyLine(key + " a   b")))
-	test(t, importing(config, fmt.Sprintf("acme/website/%d", existing.ID)), resource.TestStep{
-		Config:           config,
-		ConfigPlanChecks: planned(plancheck.ResourceActionNoop),
-		PostApplyFunc:    f.expectWrites(t),
+	forEachPlace(t, func(t *testing.T, at testPlace) {
+		f, key := newFake(t), newKey(t)
+		existing := f.add(at, key+" a b", "")
+		config := f.config(at.deployKey(keyLine(key + " a   b")))
+		test(t, at.importing(config, at.id(existing.ID)), resource.TestStep{
+			Config:           config,
+			ConfigPlanChecks: at.planned(plancheck.ResourceActionNoop),
+			PostApplyFunc:    f.expectWrites(t),
+		})
 	})
 }
 
@@ -504,53 +576,61 @@ func TestAccDeployKey_importOtherSpacing(t *testing.T) {
 // key is the same, and an error if it is not.
 func TestAccDeployKey_lookUpWithoutUUID(t *testing.T) {
 	t.Parallel()
-	f, key := newFake(t), newKey(t)
-	other := fmt.Sprintf("workspace = %q", workspaceUUID)
-	answer := func(key string) func() {
-		return func() {
-			f.ClearFaults()
-			f.Inject(emulator.Fault{Method: "GET", Path: "%7D/website/deploy-keys/10958984", Status: 200, Body: fmt.Sprintf(`{"id":10958984,"key":%q}`, key)})
+	forEachPlace(t, func(t *testing.T, at testPlace) {
+		f, key := newFake(t), newKey(t)
+		other := fmt.Sprintf("workspace = %q", workspaceUUID)
+		_, below, _ := strings.Cut(at.first(), "acme")
+		answer := func(key string) func() {
+			return func() {
+				f.ClearFaults()
+				f.Inject(emulator.Fault{Method: "GET", Path: "%7D" + below, Status: 200, Body: fmt.Sprintf(`{"id":10958984,"key":%q}`, key)})
+			}
 		}
-	}
-	test(t,
-		resource.TestStep{Config: f.config(deployKey(keyLine(key)))},
-		resource.TestStep{
-			PreConfig:   answer(newKey(t)),
-			Config:      f.config(deployKey(keyLine(key), other)),
-			ExpectError: message("Unable to read deploy key", "did not say which repository"),
-		},
-		resource.TestStep{
-			PreConfig:        answer(key),
-			Config:           f.config(deployKey(keyLine(key), other)),
-			ConfigPlanChecks: planned(plancheck.ResourceActionUpdate),
-		},
-	)
+		test(t,
+			resource.TestStep{Config: f.config(at.deployKey(keyLine(key)))},
+			resource.TestStep{
+				PreConfig:   answer(newKey(t)),
+				Config:      f.config(at.deployKey(keyLine(key), other)),
+				ExpectError: message("Unable to read deploy key", "did not say which "+string(at.placeKind)),
+			},
+			resource.TestStep{
+				PreConfig:        answer(key),
+				Config:           f.config(at.deployKey(keyLine(key), other)),
+				ConfigPlanChecks: at.planned(plancheck.ResourceActionUpdate),
+			},
+		)
+	})
 }
 
 func TestAccDeployKey_importErrors(t *testing.T) {
 	t.Parallel()
-	f, key := newFake(t), newKey(t)
-	existing := f.AddDeployKey("acme", "website", key, "old")
-	step := func(id string, want ...string) resource.TestStep {
-		return resource.TestStep{
-			Config:       f.config(deployKey(keyLine(key))),
-			ResourceName: address, ImportState: true, ImportStateId: id,
-			ExpectError: message(want...),
+	forEachPlace(t, func(t *testing.T, at testPlace) {
+		f, key := newFake(t), newKey(t)
+		existing := f.add(at, key, "old")
+		step := func(id string, want ...string) resource.TestStep {
+			return resource.TestStep{
+				Config:       f.config(at.deployKey(keyLine(key))),
+				ResourceName: at.address(), ImportState: true, ImportStateId: id,
+				ExpectError: message(want...),
+			}
 		}
-	}
-	var steps []resource.TestStep
-	for _, id := range []string{
-		"x", "website/1", "acme/website/", "acme/website/x", "acme/website/-1", "acme/website/+1", "acme/website/01", "acme/website/0", "acme/website/1/2", "acme//1",
-		"acme/web site/1", "acme/../1", "acme/website/1.5", "acme/website/99999999999999999999", "acme/{%2f}/1",
-	} {
-		steps = append(steps, step(id, "Invalid import ID", "Expected one of acme/website/10958984"))
-	}
-	steps = append(
-		steps,
-		step("acme/website/1", "Cannot import non-existent remote object"),
-		step("acme/nothing/"+strconv.FormatInt(existing.ID, 10), "Unable to read deploy key", "404 Not Found"),
-	)
-	test(t, steps...)
+		var steps []resource.TestStep
+		for _, id := range []string{
+			"x", "NAME/1", "acme/NAME/", "acme/NAME/x", "acme/NAME/-1", "acme/NAME/+1", "acme/NAME/01", "acme/NAME/0", "acme/NAME/1/2", "acme//1",
+			"acme/WEB SITE/1", "acme/../1", "acme/NAME/1.5", "acme/NAME/99999999999999999999", "acme/{%2f}/1",
+		} {
+			steps = append(steps, step(strings.Replace(id, "NAME", at.name, 1), "Invalid import ID", "Expected one of "+at.id(firstID)))
+		}
+		if at.placeKind == onProject {
+			steps = append(steps, step("acme/web/1", "Invalid import ID"), step("acme/"+webUUID+"/1", "Invalid import ID"))
+		}
+		steps = append(
+			steps,
+			step(at.id(1), "Cannot import non-existent remote object"),
+			step("acme/NOTHING/"+strconv.FormatInt(existing.ID, 10), "Unable to read deploy key", "404 Not Found"),
+		)
+		test(t, steps...)
+	})
 }
 
 // Bitbucket has been seen to refuse what it documents.

@@ -297,7 +297,6 @@ func causes(t *testing.T) map[string]cause {
 			run:    then(managed, func(s stage) { s.RenameRepository("acme", "website", "site") }, deployKey(keyLine(newKey(t)))),
 		},
 		"the name is that of another repository or project now": {advice: []string{"terraform state rm ADDRESS"}, run: func(t *testing.T, s stage) string {
-			s.AddProject("acme", emulator.Project{Key: "WEB"})
 			theirs := s.AddProjectDeployKey("acme", "WEB", key, "")
 			only := strings.NewReplacer("bitbucket_deploy", "bitbucket_project_deploy", "repository", "project", "website", "WEB").Replace(exclusive(fmt.Sprintf("[%d]", theirs.ID)))
 			s.apply(t, s.config(only))

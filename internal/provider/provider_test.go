@@ -103,7 +103,7 @@ type fake struct {
 }
 
 // newFake starts an emulator that holds acme/website, acme/api and
-// other/website.
+// other/website, and the projects WEB and API of acme and WEB of other.
 func newFake(t *testing.T) *fake {
 	t.Helper()
 	return startFake(t, []emulator.Repository{{Slug: "website", UUID: websiteUUID}, {Slug: "api"}})
@@ -112,8 +112,8 @@ func newFake(t *testing.T) *fake {
 func startFake(t *testing.T, repositories []emulator.Repository) *fake {
 	t.Helper()
 	e := emulator.New(emulator.Seed{Workspaces: []emulator.Workspace{
-		{Slug: "acme", UUID: workspaceUUID, Repositories: repositories},
-		{Slug: "other", Repositories: []emulator.Repository{{Slug: "website"}}},
+		{Slug: "acme", UUID: workspaceUUID, Repositories: repositories, Projects: []emulator.Project{{Key: "WEB", UUID: webUUID}, {Key: "API"}}},
+		{Slug: "other", Repositories: []emulator.Repository{{Slug: "website"}}, Projects: []emulator.Project{{Key: "WEB"}}},
 	}})
 	e.AllowBasic("ci@example.com", "api-token")
 	server := httptest.NewServer(e)
@@ -124,7 +124,108 @@ func startFake(t *testing.T, repositories []emulator.Repository) *fake {
 const (
 	workspaceUUID = "{2f5a9b2e-0000-4000-8000-0000000000ac}"
 	websiteUUID   = "{85d08b4e-571d-44e9-a507-fa476535aa98}"
+	webUUID       = "{6f1a7a0c-0000-4000-8000-00000000003b}"
 )
+
+// testPlace is where the keys of a test are. Most tests are the same for both.
+type testPlace struct {
+	placeKind
+	name, uuid string
+	// other is the name of another place of acme.
+	other string
+	// path is its path in the API.
+	path string
+}
+
+var (
+	website = testPlace{onRepository, "website", websiteUUID, "api", "/2.0/repositories/acme/website"}
+	web     = testPlace{onProject, "WEB", webUUID, "API", "/2.0/workspaces/acme/projects/WEB"}
+)
+
+// forEachPlace runs a test for keys of repositories and for those of projects.
+func forEachPlace(t *testing.T, test func(t *testing.T, at testPlace)) {
+	t.Helper()
+	for _, at := range []testPlace{website, web} {
+		t.Run(string(at.placeKind), func(t *testing.T) {
+			t.Parallel()
+			test(t, at)
+		})
+	}
+}
+
+// String is the place as errors name it.
+func (p testPlace) String() string {
+	if p.placeKind == onProject {
+		return "project acme/" + p.name
+	}
+	return "acme/" + p.name
+}
+
+// address is that of the resource which deployKey makes.
+func (p testPlace) address() string { return p.typeName() + ".test" }
+
+// id is that of a key with this number.
+func (p testPlace) id(number int64) string { return fmt.Sprintf("acme/%s/%d", p.name, number) }
+
+// collection, first and second are the paths of all keys, and of the first two
+// that a test adds, as sent shows them.
+func (p testPlace) collection() string { return sentPath(p.path) + "/deploy-keys" }
+func (p testPlace) first() string      { return fmt.Sprintf("%s/%d", p.collection(), firstID) }
+func (p testPlace) second() string     { return fmt.Sprintf("%s/%d", p.collection(), firstID+1) }
+
+// deployKey is a resource with these lines, here unless they say otherwise.
+func (p testPlace) deployKey(lines ...string) string {
+	body := strings.Join(lines, "\n  ")
+	for name, value := range map[string]string{"workspace": "acme", string(p.placeKind): p.name} {
+		if !regexp.MustCompile(`(?m)^\s*` + name + `\s*=`).MatchString(body) {
+			body = fmt.Sprintf("%s = %q\n  ", name, value) + body
+		}
+	}
+	return fmt.Sprintf("\nresource %q \"test\" {\n  %s\n}\n", p.typeName(), body)
+}
+
+// in is the line of a configuration that names another place.
+func (p testPlace) in(name string) string { return fmt.Sprintf("%s = %q", p.placeKind, name) }
+
+// The keys of a place, and what somebody else does to them.
+func (f *fake) keys(at testPlace) []emulator.DeployKey {
+	if at.placeKind == onProject {
+		return f.ProjectDeployKeys("acme", at.name)
+	}
+	return f.DeployKeys("acme", at.name)
+}
+
+func (f *fake) add(at testPlace, key, label string) emulator.DeployKey {
+	if at.placeKind == onProject {
+		return f.AddProjectDeployKey("acme", at.name, key, label)
+	}
+	return f.AddDeployKey("acme", at.name, key, label)
+}
+
+func (f *fake) edit(at testPlace, id int64, edit func(*emulator.DeployKey)) {
+	if at.placeKind == onProject {
+		f.EditProjectDeployKey("acme", at.name, id, edit)
+		return
+	}
+	f.EditDeployKey("acme", at.name, id, edit)
+}
+
+func (f *fake) remove(at testPlace, id int64) {
+	if at.placeKind == onProject {
+		f.RemoveProjectDeployKey("acme", at.name, id)
+		return
+	}
+	f.RemoveDeployKey("acme", at.name, id)
+}
+
+// removePlace removes the place with its keys.
+func (f *fake) removePlace(at testPlace) {
+	if at.placeKind == onProject {
+		f.RemoveProject("acme", at.name)
+		return
+	}
+	f.RemoveRepository("acme", at.name)
+}
 
 // config is a whole configuration with the usual credentials: the provider,
 // with more lines in its block, and body.
@@ -139,25 +240,20 @@ func (f *fake) configWith(body string, lines ...string) string {
 
 // deployKey is a resource with these lines, in acme/website unless they say
 // otherwise.
-func deployKey(lines ...string) string {
-	body := strings.Join(lines, "\n  ")
-	for name, value := range map[string]string{"workspace": "acme", "repository": "website"} {
-		if !regexp.MustCompile(`(?m)^\s*` + name + `\s*=`).MatchString(body) {
-			body = fmt.Sprintf("%s = %q\n  ", name, value) + body
-		}
-	}
-	return "\nresource \"bitbucket_deploy_key\" \"test\" {\n  " + body + "\n}\n"
-}
+func deployKey(lines ...string) string { return website.deployKey(lines...) }
 
 // sent lists the requests since the last call, as "METHOD path status".
 func (f *fake) sent() []string {
 	var lines []string
 	for _, r := range f.Requests() {
-		lines = append(lines, fmt.Sprintf("%s %s %d", r.Method, strings.TrimPrefix(r.Path, "/2.0/repositories/"), r.Status))
+		lines = append(lines, fmt.Sprintf("%s %s %d", r.Method, sentPath(r.Path), r.Status))
 	}
 	f.ForgetRequests()
 	return lines
 }
+
+// sentPath is a path as sent shows it: that of a repository from the workspace on.
+func sentPath(path string) string { return strings.TrimPrefix(path, "/2.0/repositories/") }
 
 // writes are the requests among them that are meant to change something.
 func (f *fake) writes() []string {
