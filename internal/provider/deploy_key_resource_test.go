@@ -511,8 +511,6 @@ func (p testPlace) importing(config, id string) resource.TestStep {
 	return resource.TestStep{Config: config, ResourceName: p.address(), ImportState: true, ImportStateId: id, ImportStatePersist: true}
 }
 
-func importing(config, id string) resource.TestStep { return website.importing(config, id) }
-
 func TestAccDeployKey_import(t *testing.T) {
 	t.Parallel()
 	forEachPlace(t, func(t *testing.T, at testPlace) {

@@ -135,111 +135,120 @@ func summaries(t *testing.T, terraform *cli) map[string][]string {
 
 func TestAccDeployKey_hostileNames(t *testing.T) {
 	t.Parallel()
-	f, terraform, key := newFake(t), newCLI(t), keyLine(newKey(t))
-	config, want := "", map[string][]string{}
-	for _, text := range hostile {
-		value := asHCL(t, text)
-		for _, attribute := range []string{"workspace", "repository"} {
-			name := fmt.Sprintf("%s_%d", attribute, len(want))
-			resource := deployKey(attribute+" = "+value, key)
-			data := strings.Replace(strings.Replace(resource, "resource", "data", 1), key, "key_id = 1", 1)
-			config += strings.Replace(resource, `"test"`, `"`+name+`"`, 1) + strings.Replace(data, `"test"`, `"`+name+`"`, 1)
-			want["bitbucket_deploy_key."+name] = []string{"Invalid " + attribute}
-			want["data.bitbucket_deploy_key."+name] = []string{"Invalid " + attribute}
+	forEachPlace(t, func(t *testing.T, at testPlace) {
+		f, terraform, key := newFake(t), newCLI(t), keyLine(newKey(t))
+		config, want := "", map[string][]string{}
+		for _, text := range hostile {
+			value := asHCL(t, text)
+			for _, attribute := range []string{"workspace", string(at.placeKind)} {
+				name := fmt.Sprintf("%s_%d", attribute, len(want))
+				resource := at.deployKey(attribute+" = "+value, key)
+				data := strings.Replace(strings.Replace(resource, "resource", "data", 1), key, "key_id = 1", 1)
+				config += strings.Replace(resource, `"test"`, `"`+name+`"`, 1) + strings.Replace(data, `"test"`, `"`+name+`"`, 1)
+				want[at.typeName()+"."+name] = []string{"Invalid " + attribute}
+				want["data."+at.typeName()+"."+name] = []string{"Invalid " + attribute}
+			}
 		}
-	}
-	terraform.write(t, f.config(config))
-	if got := summaries(t, terraform); !reflect.DeepEqual(got, want) {
-		t.Errorf("got %v\nwant %v", got, want)
-	}
+		terraform.write(t, f.config(config))
+		if got := summaries(t, terraform); !reflect.DeepEqual(got, want) {
+			t.Errorf("got %v\nwant %v", got, want)
+		}
+	})
 }
 
 // A label or comment may be any one line of text: that is data, and no address.
 func TestAccDeployKey_hostileTexts(t *testing.T) {
 	t.Parallel()
-	refused := []string{"NUL", "tab", "CRLF", "trailing newline", "escape", "C1 control", "line separator", "no-break space"}
-	config, want := "", map[string][]string{}
-	accepted := map[string]string{}
-	for name, text := range hostile {
-		for _, attribute := range []string{"label", "comment"} {
-			resource := deployKey(attribute+" = "+asHCL(t, text), keyLine(newKey(t)))
-			id := fmt.Sprintf("%s_%d", attribute, len(want)+len(accepted))
-			if resource = strings.Replace(resource, `"test"`, `"`+id+`"`, 1); !slices.Contains(refused, name) {
-				accepted["bitbucket_deploy_key."+id] = resource
-				continue
+	forEachPlace(t, func(t *testing.T, at testPlace) {
+		refused := []string{"NUL", "tab", "CRLF", "trailing newline", "escape", "C1 control", "line separator", "no-break space"}
+		config, want := "", map[string][]string{}
+		accepted := map[string]string{}
+		for name, text := range hostile {
+			for _, attribute := range []string{"label", "comment"} {
+				resource := at.deployKey(attribute+" = "+asHCL(t, text), keyLine(newKey(t)))
+				id := fmt.Sprintf("%s_%d", attribute, len(want)+len(accepted))
+				if resource = strings.Replace(resource, `"test"`, `"`+id+`"`, 1); !slices.Contains(refused, name) {
+					accepted[at.typeName()+"."+id] = resource
+					continue
+				}
+				config += resource
+				want[at.typeName()+"."+id] = []string{"Invalid " + attribute}
 			}
-			config += resource
-			want["bitbucket_deploy_key."+id] = []string{"Invalid " + attribute}
 		}
-	}
-	config += strings.Replace(deployKey("key = "+asHCL(t, newKey(t)+" two\u2028lines")), `"test"`, `"comment_in_key"`, 1)
-	want["bitbucket_deploy_key.comment_in_key"] = []string{"Control characters in public key"}
-	f, terraform := newFake(t), newCLI(t)
-	terraform.write(t, f.config(config))
-	if got := summaries(t, terraform); !reflect.DeepEqual(got, want) {
-		t.Errorf("got %v\nwant %v", got, want)
-	}
+		config += strings.Replace(at.deployKey("key = "+asHCL(t, newKey(t)+" two\u2028lines")), `"test"`, `"comment_in_key"`, 1)
+		want[at.typeName()+".comment_in_key"] = []string{"Control characters in public key"}
+		f, terraform := newFake(t), newCLI(t)
+		terraform.write(t, f.config(config))
+		if got := summaries(t, terraform); !reflect.DeepEqual(got, want) {
+			t.Errorf("got %v\nwant %v", got, want)
+		}
 
-	config = ""
-	for _, resource := range accepted {
-		config += resource
-	}
-	terraform.write(t, f.config(config))
-	terraform.must(t, "apply", "-auto-approve")
-	sent := f.sent()
-	if slices.Sort(sent); len(sent) != len(accepted) || len(slices.Compact(sent)) != 1 || sent[0] != "POST "+collection+" 200" {
-		t.Errorf("for %d keys the requests were %v", len(accepted), sent)
-	}
-	contains(t, terraform.must(t, "plan"), "No changes") // Each text came back as it was sent.
+		config = ""
+		for _, resource := range accepted {
+			config += resource
+		}
+		terraform.write(t, f.config(config))
+		terraform.must(t, "apply", "-auto-approve")
+		sent := f.sent()
+		if slices.Sort(sent); len(sent) != len(accepted) || len(slices.Compact(sent)) != 1 || sent[0] != "POST "+at.collection()+" 200" {
+			t.Errorf("for %d keys the requests were %v", len(accepted), sent)
+		}
+		contains(t, terraform.must(t, "plan"), "No changes") // Each text came back as it was sent.
+	})
 }
 
 func TestAccDeployKey_hostileImports(t *testing.T) {
 	t.Parallel()
-	f, terraform, key := newFake(t), newCLI(t), keyLine(newKey(t))
-	ids := []string{
-		"1", "acme/1", "acme/website/1/2", "acme/website/1/", "/acme/website/1", "acme/website/-1", "acme/website/0", "acme/website/١",
-		"acme/website/0x10", "acme/website/1e3", "acme/website/1.0", "acme/website/1_0", "acme/website/9223372036854775808", "acme/website/１",
-		"acme/website/1?a=b", "acme/website/1#a", "acme/website/1\n", "acme/website/ 1", "acme/website/%31", "acme/website/..", "acme%2fwebsite/x/1",
-		"https://api.bitbucket.org/2.0/repositories/acme/website/deploy-keys/x", "https://bitbucket.org/acme/website/1", "acme/website/SHA256:x", "acme/website/" + strings.Repeat("1", 10_000),
-	}
-	for _, text := range hostile {
-		ids = append(ids, text+"/website/1", "acme/"+text+"/1")
-	}
-	config := ""
-	for i, id := range ids {
-		if reference, ok := parseDeployKeyReference(onRepository, id); ok {
-			t.Errorf("%q is taken for %+v", id, reference)
+	forEachPlace(t, func(t *testing.T, at testPlace) {
+		f, terraform, key := newFake(t), newCLI(t), keyLine(newKey(t))
+		ids := []string{
+			"1", "acme/1", "acme/website/1/2", "acme/website/1/", "/acme/website/1", "acme/website/-1", "acme/website/0", "acme/website/١",
+			"acme/website/0x10", "acme/website/1e3", "acme/website/1.0", "acme/website/1_0", "acme/website/9223372036854775808", "acme/website/１",
+			"acme/website/1?a=b", "acme/website/1#a", "acme/website/1\n", "acme/website/ 1", "acme/website/%31", "acme/website/..", "acme%2fwebsite/x/1",
+			"https://api.bitbucket.org" + at.path + "/deploy-keys/x", "https://bitbucket.org/acme/website/1", "acme/website/SHA256:x", "acme/website/" + strings.Repeat("1", 10_000),
 		}
-		name := fmt.Sprintf("key_%d", i)
-		config += strings.Replace(deployKey(key), `"test"`, `"`+name+`"`, 1) +
-			fmt.Sprintf("\nimport {\n  to = bitbucket_deploy_key.%s\n  id = %s\n}\n", name, asHCL(t, id))
-	}
-	terraform.write(t, f.config(config))
-	// Newer CLIs end with the first one.
-	terraform.fails(t, []string{"plan"}, "Error: Invalid import ID")
-	if sent := f.sent(); len(sent) > 0 {
-		t.Errorf("requests were made: %v", sent)
-	}
+		for _, text := range hostile {
+			ids = append(ids, text+"/website/1", "acme/"+text+"/1")
+		}
+		config := ""
+		for i, id := range ids {
+			id = strings.ReplaceAll(id, "website", at.name)
+			if reference, ok := parseDeployKeyReference(at.placeKind, id); ok {
+				t.Errorf("%q is taken for %+v", id, reference)
+			}
+			name := fmt.Sprintf("key_%d", i)
+			config += strings.Replace(at.deployKey(key), `"test"`, `"`+name+`"`, 1) +
+				fmt.Sprintf("\nimport {\n  to = %s.%s\n  id = %s\n}\n", at.typeName(), name, asHCL(t, id))
+		}
+		terraform.write(t, f.config(config))
+		// Newer CLIs end with the first one.
+		terraform.fails(t, []string{"plan"}, "Error: Invalid import ID")
+		if sent := f.sent(); len(sent) > 0 {
+			t.Errorf("requests were made: %v", sent)
+		}
+	})
 }
 
 // What is known only while a plan is carried out is checked then.
 func TestAccDeployKey_hostileUnknowns(t *testing.T) {
 	t.Parallel()
-	f, terraform, key := newFake(t), newCLI(t), keyLine(newKey(t))
-	config := ""
-	for i, text := range []string{"../../2.0/user", "..", "a%2fb", "a?b", "a\nb"} {
-		config += fmt.Sprintf("\nresource \"terraform_data\" \"name_%d\" {\n  input = %s\n}\n", i, asHCL(t, text))
-		resource := strings.Replace(deployKey(fmt.Sprintf("repository = terraform_data.name_%d.output", i), key), `"test"`, fmt.Sprintf(`"key_%d"`, i), 1)
-		config += resource + strings.Replace(strings.Replace(resource, "resource", "data", 1), key, "key_id = 1", 1)
-	}
-	terraform.write(t, f.config(config))
-	out := terraform.fails(t, []string{"apply", "-auto-approve"}, "Error: ")
-	if got := strings.Count(out, "Error: Invalid repository"); got != 10 {
-		t.Errorf("%d of 10 names were refused: %s", got, out)
-	}
-	if sent := f.sent(); len(sent) > 0 {
-		t.Errorf("requests were made: %v", sent)
-	}
+	forEachPlace(t, func(t *testing.T, at testPlace) {
+		f, terraform, key := newFake(t), newCLI(t), keyLine(newKey(t))
+		config := ""
+		for i, text := range []string{"../../2.0/user", "..", "a%2fb", "a?b", "a\nb"} {
+			config += fmt.Sprintf("\nresource \"terraform_data\" \"name_%d\" {\n  input = %s\n}\n", i, asHCL(t, text))
+			resource := strings.Replace(at.deployKey(fmt.Sprintf("%s = terraform_data.name_%d.output", at.placeKind, i), key), `"test"`, fmt.Sprintf(`"key_%d"`, i), 1)
+			config += resource + strings.Replace(strings.Replace(resource, "resource", "data", 1), key, "key_id = 1", 1)
+		}
+		terraform.write(t, f.config(config))
+		out := terraform.fails(t, []string{"apply", "-auto-approve"}, "Error: ")
+		if got := strings.Count(out, "Error: Invalid "+string(at.placeKind)); got != 10 {
+			t.Errorf("%d of 10 names were refused: %s", got, out)
+		}
+		if sent := f.sent(); len(sent) > 0 {
+			t.Errorf("requests were made: %v", sent)
+		}
+	})
 }
 
 func shortRSA(t *testing.T) string {
@@ -259,33 +268,41 @@ func dsaKey(t *testing.T) string {
 // A key that Bitbucket would refuse today can be there already.
 func TestAccDeployKey_importsOldKey(t *testing.T) {
 	t.Parallel()
-	f, old := newFake(t), shortRSA(t)
-	existing := f.AddDeployKey("acme", "website", old, "old")
-	config := f.config(deployKey(keyLine(old), `label = "old"`))
-	test(t,
-		importing(config, fmt.Sprintf("acme/website/%d", existing.ID)),
-		resource.TestStep{
-			Config:           config,
-			ConfigPlanChecks: planned(plancheck.ResourceActionNoop),
-		},
-		resource.TestStep{
-			Config:           f.config(deployKey(keyLine(old), `label = "renamed"`)),
-			ConfigPlanChecks: planned(plancheck.ResourceActionUpdate),
-		},
-		resource.TestStep{
-			Config:      f.config(deployKey(keyLine(old), `label = "renamed"`, `repository = "api"`)),
-			ExpectError: message("Bitbucket refuses this key", "2048 bits and more; this one has 1024"),
-		},
-	)
+	forEachPlace(t, func(t *testing.T, at testPlace) {
+		f, old := newFake(t), shortRSA(t)
+		existing := f.add(at, old, "old")
+		refused := message("Bitbucket refuses this key", "2048 bits and more; this one has 1024")
+		renamed := resource.TestStep{Config: f.config(at.deployKey(keyLine(old), `label = "renamed"`))}
+		if at.placeKind == onProject {
+			renamed.ExpectError = refused // It would be removed, and could not be added again.
+		} else {
+			renamed.ConfigPlanChecks = at.planned(plancheck.ResourceActionUpdate)
+		}
+		config := f.config(at.deployKey(keyLine(old), `label = "old"`))
+		test(t,
+			at.importing(config, at.id(existing.ID)),
+			resource.TestStep{
+				Config:           config,
+				ConfigPlanChecks: at.planned(plancheck.ResourceActionNoop),
+			},
+			renamed,
+			resource.TestStep{
+				Config:      f.config(at.deployKey(keyLine(old), `label = "renamed"`, at.in(at.other))),
+				ExpectError: refused,
+			},
+		)
+	})
 }
 
 // Only Bitbucket knows whether it takes these, so they are sent.
 func TestAccDeployKey_doubtfulKey(t *testing.T) {
 	t.Parallel()
-	f := newFake(t)
-	test(t, resource.TestStep{
-		Config:           f.config(deployKey(keyLine(dsaKey(t)))),
-		ConfigPlanChecks: planned(plancheck.ResourceActionCreate, createdUnknown...),
-		PostApplyFunc:    f.expectWrites(t, "POST acme/website/deploy-keys 200"),
+	forEachPlace(t, func(t *testing.T, at testPlace) {
+		f := newFake(t)
+		test(t, resource.TestStep{
+			Config:           f.config(at.deployKey(keyLine(dsaKey(t)))),
+			ConfigPlanChecks: at.planned(plancheck.ResourceActionCreate, at.unknown()...),
+			PostApplyFunc:    f.expectWrites(t, "POST "+at.collection()+" 200"),
+		})
 	})
 }

@@ -133,13 +133,13 @@ type testPlace struct {
 	name, uuid string
 	// other is the name of another place of acme.
 	other string
-	// path is its path in the API.
-	path string
+	// path is its path in the API, page the address of its settings.
+	path, page string
 }
 
 var (
-	website = testPlace{onRepository, "website", websiteUUID, "api", "/2.0/repositories/acme/website"}
-	web     = testPlace{onProject, "WEB", webUUID, "API", "/2.0/workspaces/acme/projects/WEB"}
+	website = testPlace{onRepository, "website", websiteUUID, "api", "/2.0/repositories/acme/website", "https://bitbucket.org/acme/website/admin"}
+	web     = testPlace{onProject, "WEB", webUUID, "API", "/2.0/workspaces/acme/projects/WEB", "https://bitbucket.org/acme/workspace/projects/WEB/settings"}
 )
 
 // forEachPlace runs a test for keys of repositories and for those of projects.
