@@ -507,7 +507,7 @@ func importIdentity(t *testing.T, f *fake) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := newKeyList(t, f).ImportResourceState(t.Context(), &tfprotov6.ImportResourceStateRequest{
+	resp, err := newKeyList(t, f, website).ImportResourceState(t.Context(), &tfprotov6.ImportResourceStateRequest{
 		TypeName: "bitbucket_deploy_key", Identity: &tfprotov6.ResourceIdentityData{IdentityData: &identity},
 	})
 	if err != nil || len(resp.Diagnostics) == 0 {

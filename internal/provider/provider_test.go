@@ -111,14 +111,39 @@ func newFake(t *testing.T) *fake {
 
 func startFake(t *testing.T, repositories []emulator.Repository) *fake {
 	t.Helper()
+	return startFakeOf(t, repositories, []emulator.Project{{Key: "WEB", UUID: webUUID}, {Key: "API"}})
+}
+
+func startFakeOf(t *testing.T, repositories []emulator.Repository, projects []emulator.Project) *fake {
+	t.Helper()
 	e := emulator.New(emulator.Seed{Workspaces: []emulator.Workspace{
-		{Slug: "acme", UUID: workspaceUUID, Repositories: repositories, Projects: []emulator.Project{{Key: "WEB", UUID: webUUID}, {Key: "API"}}},
+		{Slug: "acme", UUID: workspaceUUID, Repositories: repositories, Projects: projects},
 		{Slug: "other", Repositories: []emulator.Repository{{Slug: "website"}}, Projects: []emulator.Project{{Key: "WEB"}}},
 	}})
 	e.AllowBasic("ci@example.com", "api-token")
 	server := httptest.NewServer(e)
 	t.Cleanup(server.Close)
 	return &fake{e, server.URL}
+}
+
+// newFakeOfMany starts one whose workspace acme has so many repositories, or so
+// many projects.
+func newFakeOfMany(t *testing.T, at testPlace, number int) (*fake, []testPlace) {
+	t.Helper()
+	var places []testPlace
+	var repositories []emulator.Repository
+	var projects []emulator.Project
+	for i := range number {
+		name := fmt.Sprintf("repository-%d", i)
+		if at.placeKind == onProject {
+			name = fmt.Sprintf("PROJECT_%d", i)
+			projects = append(projects, emulator.Project{Key: name})
+		} else {
+			repositories = append(repositories, emulator.Repository{Slug: name})
+		}
+		places = append(places, at.named(name))
+	}
+	return startFakeOf(t, repositories, projects), places
 }
 
 const (
@@ -151,6 +176,21 @@ func forEachPlace(t *testing.T, test func(t *testing.T, at testPlace)) {
 			test(t, at)
 		})
 	}
+}
+
+// named is another place of the same kind.
+func (p testPlace) named(name string) testPlace {
+	p.path, p.page = strings.Replace(p.path, p.name, name, 1), strings.Replace(p.page, p.name, name, 1)
+	p.name, p.uuid = name, ""
+	return p
+}
+
+// said is what a test says of repositories, as it is said of this kind of place.
+func (p testPlace) said(text string) string {
+	if p.placeKind == onProject {
+		return strings.NewReplacer("website", "WEB", "api", "API", "secret", "SECRET", "empty", "EMPTY", "repositories", "projects", "repository", "project").Replace(text)
+	}
+	return text
 }
 
 // String is the place as errors name it.
@@ -186,6 +226,11 @@ func (p testPlace) deployKey(lines ...string) string {
 
 // in is the line of a configuration that names another place.
 func (p testPlace) in(name string) string { return fmt.Sprintf("%s = %q", p.placeKind, name) }
+
+// data is a data source for one key here.
+func (p testPlace) data(lines ...string) string {
+	return strings.Replace(p.deployKey(lines...), "resource", "data", 1)
+}
 
 // The keys of a place, and what somebody else does to them.
 func (f *fake) keys(at testPlace) []emulator.DeployKey {
