@@ -161,10 +161,11 @@ func attachedAs(t *testing.T, providers map[string]func() tfprotov6.ProviderServ
 
 // managedKey is a key in state.
 type managedKey struct {
-	name, key, label           string
-	repository, repositoryUUID string
-	id                         int64
-	tainted                    bool
+	on               placeKind
+	name, key, label string
+	place, placeUUID string // Of the repository or project.
+	id               int64
+	tainted          bool
 }
 
 // state reads the keys in state, without a command.
@@ -179,15 +180,17 @@ func (c *cli) state(t *testing.T) []managedKey {
 	}
 	var state struct {
 		Resources []struct {
-			Mode      string
-			Name      string
-			Instances []struct {
+			Mode, Type string
+			Name       string
+			Instances  []struct {
 				Status     string
 				Attributes struct {
 					KeyID          int64 `json:"key_id"`
 					Key, Label     string
 					Repository     string
 					RepositoryUUID string `json:"repository_uuid"`
+					Project        string
+					ProjectUUID    string `json:"project_uuid"`
 				}
 			}
 		}
@@ -202,7 +205,14 @@ func (c *cli) state(t *testing.T) []managedKey {
 		}
 		for _, instance := range resource.Instances {
 			held := instance.Attributes
-			keys = append(keys, managedKey{resource.Name, held.Key, held.Label, held.Repository, held.RepositoryUUID, held.KeyID, instance.Status == "tainted"})
+			on := onRepository
+			if resource.Type == onProject.typeName() {
+				on = onProject
+			}
+			keys = append(keys, managedKey{
+				on, resource.Name, held.Key, held.Label, held.Repository + held.Project, held.RepositoryUUID + held.ProjectUUID,
+				held.KeyID, instance.Status == "tainted",
+			})
 		}
 	}
 	return keys

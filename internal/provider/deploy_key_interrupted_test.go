@@ -80,7 +80,7 @@ func TestAccDeployKey_interruptedCreate(t *testing.T) {
 // Ctrl-C does not wait for the rate limit, nor does it start anything new.
 func TestAccDeployKey_interruptedWait(t *testing.T) {
 	t.Parallel()
-	m := newMany(t, 5, 1)
+	m := newMany(t, website, 5, 1)
 	m.exist(t)
 	limited := emulator.RateLimited()
 	limited.Header = limited.Header.Clone()

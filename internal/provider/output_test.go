@@ -129,7 +129,7 @@ func TestAccDeployKey_warnings(t *testing.T) {
 	})
 	t.Run("rate limit is near", func(t *testing.T) {
 		t.Parallel()
-		m := newMany(t, 3, 2)
+		m := newMany(t, website, 3, 2)
 		m.SetNearLimit(true)
 		if out := m.terraform.must(t, "apply", "-auto-approve"); strings.Count(out, "Warning: Bitbucket's rate limit is near") != 1 {
 			t.Errorf("want one warning: %s", out)

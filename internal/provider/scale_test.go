@@ -14,33 +14,31 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/sshkey"
 )
 
-// many is a configuration of so many repositories with so many keys each, and the
-// emulator that has the repositories.
+// many is a configuration of so many repositories or projects with so many keys
+// each, and the emulator that has them.
 type many struct {
 	*fake
+	at        testPlace
 	terraform *cli
 	keys      map[string]manyKey
 }
 
 type manyKey struct {
-	Repository string `json:"repository"`
-	Key        string `json:"key"`
+	Place string `json:"place"`
+	Key   string `json:"key"`
 }
 
-func newMany(t *testing.T, repositories, keys int, lines ...string) *many {
+func newMany(t *testing.T, at testPlace, number, keys int, lines ...string) *many {
 	t.Helper()
-	m := &many{terraform: newCLI(t), keys: map[string]manyKey{}}
-	var seed []emulator.Repository
-	for r := range repositories {
-		slug := fmt.Sprintf("repository-%d", r)
-		seed = append(seed, emulator.Repository{Slug: slug})
+	f, places := newFakeOfMany(t, at, number)
+	m := &many{fake: f, at: at, terraform: newCLI(t), keys: map[string]manyKey{}}
+	for _, place := range places {
 		for k := range keys {
-			m.keys[fmt.Sprintf("%s/%d", slug, k)] = manyKey{slug, newKey(t)}
+			m.keys[fmt.Sprintf("%s/%d", place.name, k)] = manyKey{place.name, newKey(t)}
 		}
 	}
-	m.fake = startFake(t, seed)
 	m.writeJSON(t, "keys.json", m.keys)
-	m.terraform.write(t, m.config(`
+	m.terraform.write(t, m.config(fmt.Sprintf(`
 variable "renamed" {
   default = ""
 }
@@ -49,14 +47,14 @@ locals {
   keys = jsondecode(file("keys.json")) # Here it is read once, in for_each once a key.
 }
 
-resource "bitbucket_deploy_key" "many" {
-  for_each   = local.keys
-  workspace  = "acme"
-  repository = each.value.repository
-  key        = each.value.key
-  label      = each.key == var.renamed ? "renamed" : each.key
+resource %q "many" {
+  for_each  = local.keys
+  workspace = "acme"
+  %s = each.value.place
+  key       = each.value.key
+  label     = each.key == var.renamed ? "renamed" : each.key
 }
-`, lines...))
+`, at.typeName(), at.placeKind), lines...))
 	return m
 }
 
@@ -77,21 +75,22 @@ func (m *many) exist(t *testing.T) {
 	t.Helper()
 	var instances []map[string]any
 	for label, key := range m.keys {
-		added := m.AddDeployKey("acme", key.Repository, key.Key, label)
+		place := m.at.named(key.Place)
+		added := m.add(place, key.Key, label)
 		parsed, err := sshkey.Split(key.Key)
 		if err != nil {
 			t.Fatal(err)
 		}
 		instances = append(instances, map[string]any{"index_key": label, "schema_version": 1, "attributes": map[string]any{
-			"id": fmt.Sprintf("acme/%s/%d", key.Repository, added.ID), "key_id": added.ID, "key": key.Key, "label": label, "comment": "",
-			"workspace": "acme", "repository": key.Repository, "key_type": parsed.Type, "created_on": added.CreatedOn,
-			"fingerprint_sha256": parsed.FingerprintSHA256(), "fingerprint_md5": parsed.FingerprintMD5(), "repository_uuid": nil,
+			"id": place.id(added.ID), "key_id": added.ID, "key": key.Key, "label": label, "comment": "",
+			"workspace": "acme", string(place.placeKind): place.name, "key_type": parsed.Type, "created_on": added.CreatedOn,
+			"fingerprint_sha256": parsed.FingerprintSHA256(), "fingerprint_md5": parsed.FingerprintMD5(), string(place.placeKind) + "_uuid": nil,
 		}})
 	}
 	m.writeJSON(t, "terraform.tfstate", map[string]any{
 		"version": 4, "serial": 1, "lineage": "many", "terraform_version": "1.0.0", "outputs": map[string]any{},
 		"resources": []map[string]any{{
-			"mode": "managed", "type": "bitbucket_deploy_key", "name": "many", "instances": instances,
+			"mode": "managed", "type": m.at.typeName(), "name": "many", "instances": instances,
 			"provider": fmt.Sprintf("provider[%q]", os.Getenv("TF_ACC_PROVIDER_HOST")+"/bitbucket-deploy-keys/bitbucket"),
 		}},
 	})
@@ -110,15 +109,21 @@ func (m *many) count() map[string]int {
 // What a plan costs at Bitbucket, where 1,000 requests an hour are allowed.
 func TestAccDeployKey_planCost(t *testing.T) {
 	t.Parallel()
-	for _, tc := range []struct{ repositories, keys, atLeast, atMost int }{
-		{10, 100, 10, 10},
-		{1, 1000, 10, 12},
-		{1000, 1, 1000, 1000},
-		{3, 101, 6, 12},
+	for _, tc := range []struct {
+		at                            testPlace
+		number, keys, atLeast, atMost int
+	}{
+		{website, 10, 100, 10, 10},
+		{website, 1, 1000, 10, 12},
+		{website, 1000, 1, 1000, 1000},
+		{website, 3, 101, 6, 12},
+		{web, 1, 3, 1, 1},
+		{web, 1, 250, 3, 5},
+		{web, 50, 1, 50, 50},
 	} {
-		t.Run(fmt.Sprintf("%dx%d", tc.repositories, tc.keys), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s %dx%d", tc.at.placeKind, tc.number, tc.keys), func(t *testing.T) {
 			t.Parallel()
-			m := newMany(t, tc.repositories, tc.keys)
+			m := newMany(t, tc.at, tc.number, tc.keys)
 			m.exist(t)
 			m.terraform.must(t, "plan", "-detailed-exitcode")
 			if got := m.count(); len(got) > 1 || got["GET"] < tc.atLeast || got["GET"] > tc.atMost {
@@ -130,21 +135,27 @@ func TestAccDeployKey_planCost(t *testing.T) {
 
 func TestAccDeployKey_applyCost(t *testing.T) {
 	t.Parallel()
-	m := newMany(t, 4, 25)
-	for _, step := range []struct {
-		args []string
-		want map[string]int
-	}{
-		{[]string{"apply", "-auto-approve"}, map[string]int{"POST": 100}},
-		{[]string{"plan", "-detailed-exitcode"}, map[string]int{"GET": 4}},
-		{[]string{"apply", "-auto-approve", "-var=renamed=repository-0/0"}, map[string]int{"GET": 4, "PUT": 1}},
-		{[]string{"destroy", "-auto-approve"}, map[string]int{"GET": 4, "DELETE": 100}},
-	} {
-		m.terraform.must(t, step.args...)
-		if got := m.count(); !maps.Equal(got, step.want) {
-			t.Errorf("%v made %v requests, want %v", step.args, got, step.want)
+	forEachPlace(t, func(t *testing.T, at testPlace) {
+		m := newMany(t, at, 4, 25)
+		renamed, change := "repository-0/0", map[string]int{"GET": 4, "PUT": 1}
+		if at.placeKind == onProject {
+			renamed, change = "PROJECT_0/0", map[string]int{"GET": 4, "DELETE": 1, "POST": 1}
 		}
-	}
+		for _, step := range []struct {
+			args []string
+			want map[string]int
+		}{
+			{[]string{"apply", "-auto-approve"}, map[string]int{"POST": 100}},
+			{[]string{"plan", "-detailed-exitcode"}, map[string]int{"GET": 4}},
+			{[]string{"apply", "-auto-approve", "-var=renamed=" + renamed}, change},
+			{[]string{"destroy", "-auto-approve"}, map[string]int{"GET": 4, "DELETE": 100}},
+		} {
+			m.terraform.must(t, step.args...)
+			if got := m.count(); !maps.Equal(got, step.want) {
+				t.Errorf("%v made %v requests, want %v", step.args, got, step.want)
+			}
+		}
+	})
 }
 
 // One managed key among many of others costs one page and one request.
@@ -175,7 +186,7 @@ const dataDeployKeys = "\ndata \"bitbucket_deploy_keys\" \"all\" {\n  workspace 
 // removes none of them from the state.
 func TestAccDeployKey_sharedListingFails(t *testing.T) {
 	t.Parallel()
-	m := newMany(t, 1, 130, "max_retries = 0")
+	m := newMany(t, website, 1, 130, "max_retries = 0")
 	m.exist(t)
 	for name, fault := range map[string]emulator.Fault{
 		"403":       emulator.Forbidden(),
@@ -198,7 +209,7 @@ func TestAccDeployKey_sharedListingFails(t *testing.T) {
 // A 429 in the middle of a run holds everybody up, and the run goes on.
 func TestAccDeployKey_rateLimit(t *testing.T) {
 	t.Parallel()
-	m := newMany(t, 20, 1)
+	m := newMany(t, website, 20, 1)
 	limited := emulator.RateLimited()
 	limited.Header = limited.Header.Clone()
 	limited.Header.Set("Retry-After", "1")

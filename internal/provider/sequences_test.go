@@ -353,8 +353,8 @@ func (m *model) disposable(t *testing.T) map[string]bool {
 	ids := map[string]bool{}
 	for name, key := range m.managed(t) {
 		w, wanted := m.wanted[name]
-		misnamed := m.known[w.repository] != m.called[w.repository] && !strings.EqualFold(m.known[w.repository], key.repository) && w.spelling != 2
-		if !wanted || misnamed || key.tainted || !strings.Contains(key.key, m.keys[name][w.key]) || key.repositoryUUID != modelUUIDs[w.repository] {
+		misnamed := m.known[w.repository] != m.called[w.repository] && !strings.EqualFold(m.known[w.repository], key.place) && w.spelling != 2
+		if !wanted || misnamed || key.tainted || !strings.Contains(key.key, m.keys[name][w.key]) || key.placeUUID != modelUUIDs[w.repository] {
 			ids[strconv.FormatInt(key.id, 10)] = true
 		}
 	}
