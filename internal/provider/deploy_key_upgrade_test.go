@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -23,6 +24,14 @@ import (
 // from what is known of each provider.
 const bareKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGaRGyOdZKn6eylaYiVQ3Fh75jgU78J+oNG2g3CMY6N5"
 
+// stateOf is where the key of such a state is.
+func stateOf(state string) testPlace {
+	if strings.Contains(state, "-project-") {
+		return web
+	}
+	return website
+}
+
 // switching is a directory with a state that another provider left, and a
 // Bitbucket that has its key.
 func switching(t *testing.T, state, comment string, env ...string) (*fake, *cli) {
@@ -31,8 +40,8 @@ func switching(t *testing.T, state, comment string, env ...string) (*fake, *cli)
 		env = []string{attached(t)}
 	}
 	f, terraform := newFake(t), newCLI(t, env...)
-	f.AddDeployKey("acme", "website", bareKey, "ci")
-	f.EditDeployKey("acme", "website", firstID, func(k *emulator.DeployKey) {
+	f.add(stateOf(state), bareKey, "ci")
+	f.edit(stateOf(state), firstID, func(k *emulator.DeployKey) {
 		k.Comment, k.CreatedOn = comment, "2024-05-06T07:08:09.000000+00:00"
 	})
 	content, err := os.ReadFile(filepath.Join("testdata", "states", state+".json"))
@@ -78,6 +87,7 @@ func TestAccDeployKey_replaceProvider(t *testing.T) {
 		"drfaust92-imported":                 {comment: comment, config: withComment, unread: true},
 		"drfaust92-stale":                    {comment: comment, config: withNewline, unread: true},
 		"gilesgamon-created":                 {comment: comment, config: withComment},
+		"gilesgamon-project-created":         {comment: comment, config: withNewline},
 		"zahiar-created":                     {config: []string{keyLine(bareKey), `label = "ci"`}, sensitive: true},
 		"zahiar-created-with-comment":        {comment: comment, config: withComment, sensitive: true},
 		"zahiar-created-with-newline":        {comment: comment, config: withNewline, sensitive: true},
@@ -86,7 +96,11 @@ func TestAccDeployKey_replaceProvider(t *testing.T) {
 		t.Run(state, func(t *testing.T) {
 			t.Parallel()
 			f, terraform := switching(t, state, tc.comment)
-			terraform.write(t, f.config(deployKey(tc.config...)))
+			at, changed := stateOf(state), "0 added, 1 changed, 0 destroyed"
+			if at.placeKind == onProject {
+				changed = "1 added, 0 changed, 1 destroyed"
+			}
+			terraform.write(t, f.config(at.deployKey(tc.config...)))
 			old, _, _ := strings.Cut(state, "-")
 			terraform.replaceProvider(t, old+"/bitbucket")
 			if tc.sensitive {
@@ -97,11 +111,11 @@ func TestAccDeployKey_replaceProvider(t *testing.T) {
 			terraform.must(t, "plan", "-detailed-exitcode")
 			f.expectWrites(t)()
 
-			terraform.write(t, f.config(strings.Replace(deployKey(tc.config...), `"ci"`, `"changed"`, 1)))
-			contains(t, terraform.must(t, "apply", "-auto-approve"), "0 added, 1 changed, 0 destroyed")
+			terraform.write(t, f.config(strings.Replace(at.deployKey(tc.config...), `"ci"`, `"changed"`, 1)))
+			contains(t, terraform.must(t, "apply", "-auto-approve"), changed)
 			terraform.must(t, "plan", "-detailed-exitcode")
 			terraform.must(t, "destroy", "-auto-approve")
-			if keys := f.DeployKeys("acme", "website"); len(keys) > 0 {
+			if keys := f.keys(at); len(keys) > 0 {
 				t.Errorf("there are %v", keys)
 			}
 		})
@@ -148,10 +162,12 @@ func TestAccDeployKey_replaceProviderUnknownShape(t *testing.T) {
 // Each schema version that was released has a state on record, from now on.
 func TestAccDeployKey_recordedState(t *testing.T) {
 	t.Parallel()
-	f, terraform := switching(t, "own-version-1", "deploy@example.com")
-	terraform.write(t, f.config(deployKey(keyLine(bareKey+" deploy@example.com"), `label = "ci"`)))
-	terraform.must(t, "plan", "-detailed-exitcode")
-	f.expectWrites(t)()
+	for _, state := range []string{"own-version-1", "own-project-version-1"} {
+		f, terraform := switching(t, state, "deploy@example.com")
+		terraform.write(t, f.config(stateOf(state).deployKey(keyLine(bareKey+" deploy@example.com"), `label = "ci"`)))
+		terraform.must(t, "plan", "-detailed-exitcode")
+		f.expectWrites(t)()
+	}
 }
 
 // movedProvider stands for a provider that the state still names: Terraform
@@ -169,6 +185,7 @@ func (movedProvider) Resources(context.Context) []func() resource.Resource {
 	return []func() resource.Resource{
 		func() resource.Resource { return movedResource{typeName: "bitbucket_deploy_key"} },
 		func() resource.Resource { return movedResource{typeName: "bitbucket_repo_deploy_keys"} },
+		func() resource.Resource { return movedResource{typeName: "bitbucket_project_deploy_keys"} },
 	}
 }
 
@@ -190,21 +207,29 @@ func (movedResource) Schema(_ context.Context, _ resource.SchemaRequest, resp *r
 func TestAccDeployKey_movedFromOtherProvider(t *testing.T) {
 	t.Parallel()
 	needs(t, terraformcli.MovedTypes)
-	old := providerserver.NewProtocol6(movedProvider{})
-	f, terraform := switching(t, "fabianschurig-created", "deploy@example.com", attachedAs(t, map[string]func() tfprotov6.ProviderServer{
-		"bitbucket-deploy-keys/bitbucket": NewServer("test"), "fabianschurig/bitbucket": old,
-	}))
-	config := deployKey(keyLine(bareKey+" deploy@example.com"), `label = "ci"`)
-	terraform.write(t, f.config(config)+"moved {\n  from = bitbucket_repo_deploy_keys.old\n  to = bitbucket_deploy_key.test\n}\n")
-	contains(t, terraform.must(t, "apply", "-auto-approve"), "0 added, 0 changed, 0 destroyed")
-	terraform.must(t, "plan", "-detailed-exitcode")
-	f.expectWrites(t)()
+	for state, oldType := range map[string]string{"fabianschurig-created": "bitbucket_repo_deploy_keys", "fabianschurig-project-imported": "bitbucket_project_deploy_keys"} {
+		t.Run(state, func(t *testing.T) {
+			t.Parallel()
+			old, at := providerserver.NewProtocol6(movedProvider{}), stateOf(state)
+			f, terraform := switching(t, state, "deploy@example.com", attachedAs(t, map[string]func() tfprotov6.ProviderServer{
+				"bitbucket-deploy-keys/bitbucket": NewServer("test"), "fabianschurig/bitbucket": old,
+			}))
+			config := at.deployKey(keyLine(bareKey+" deploy@example.com"), `label = "ci"`)
+			terraform.write(t, f.config(config)+fmt.Sprintf("moved {\n  from = %s.old\n  to = %s\n}\n", oldType, at.address()))
+			contains(t, terraform.must(t, "apply", "-auto-approve"), "0 added, 0 changed, 0 destroyed")
+			terraform.must(t, "plan", "-detailed-exitcode")
+			f.expectWrites(t)()
 
-	terraform.write(t, f.config(strings.Replace(config, `"ci"`, `"changed"`, 1)))
-	contains(t, terraform.must(t, "apply", "-auto-approve"), "0 added, 1 changed, 0 destroyed")
-	terraform.must(t, "destroy", "-auto-approve")
-	if keys := f.DeployKeys("acme", "website"); len(keys) > 0 {
-		t.Errorf("there are %v", keys)
+			terraform.write(t, f.config(strings.Replace(config, `"ci"`, `"changed"`, 1)))
+			terraform.must(t, "apply", "-auto-approve")
+			if key := f.onlyKeyOf(t, at); key.Label != "changed" {
+				t.Errorf("Bitbucket has %+v", key)
+			}
+			terraform.must(t, "destroy", "-auto-approve")
+			if keys := f.keys(at); len(keys) > 0 {
+				t.Errorf("there are %v", keys)
+			}
+		})
 	}
 }
 
@@ -260,21 +285,34 @@ func TestDeployKey_moveState(t *testing.T) {
 		id             string // id is that of the key, "" for a state that is left alone.
 		refused        string
 	}{
-		"key_id is a number": {"bitbucket_deploy_key", `{"workspace":"acme","repository":"website","key_id":9007199254740993,"key":null}`, "acme/website/9007199254740993", ""},
-		"other type":         {"bitbucket_repository_deploy_key", `{"workspace":"acme","repo_slug":"website","id":"7","label":["?"],"key":"no key"}`, "acme/website/7", ""},
-		"our own":            {"bitbucket_deploy_key", `{"workspace":"acme","repository":"website","id":"acme/website/7","key_id":7,"repository_uuid":"{1}"}`, "acme/website/7", ""},
-		"project key":        {"bitbucket_project_deploy_keys", `{"workspace":"acme","project_key":"PROJ","key_id":"7"}`, "", ""},
-		"another thing":      {"bitbucket_repository", `{"workspace":"acme","repository":"website","id":"7"}`, "", ""},
-		"another product":    {"github_repository_deploy_key", `{"repository":"website","id":"website:7"}`, "", ""},
-		"no number":          {"bitbucket_deploy_key", `{"workspace":"acme","repository":"website","id":""}`, "", "does not tell the number of the key"},
-		"no repository":      {"bitbucket_deploy_key", `{"workspace":"acme","repository":"..","id":"7"}`, "", "does not tell the repository"},
-		"no object":          {"bitbucket_deploy_key", `[]`, "", "does not tell the workspace, the repository, the number"},
+		"key_id is a number":          {"bitbucket_deploy_key", `{"workspace":"acme","repository":"website","key_id":9007199254740993,"key":null}`, "acme/website/9007199254740993", ""},
+		"other type":                  {"bitbucket_repository_deploy_key", `{"workspace":"acme","repo_slug":"website","id":"7","label":["?"],"key":"no key"}`, "acme/website/7", ""},
+		"our own":                     {"bitbucket_deploy_key", `{"workspace":"acme","repository":"website","id":"acme/website/7","key_id":7,"repository_uuid":"{1}"}`, "acme/website/7", ""},
+		"project key":                 {"bitbucket_project_deploy_keys", `{"workspace":"acme","project_key":"WEB","key_id":"7"}`, "", ""},
+		"our own, of project":         {"bitbucket_project_deploy_key", `{"workspace":"acme","project":"WEB","id":"acme/WEB/7","key_id":7,"project_uuid":"{1}"}`, "", ""},
+		"another thing":               {"bitbucket_repository", `{"workspace":"acme","repository":"website","id":"7"}`, "", ""},
+		"another product":             {"github_repository_deploy_key", `{"repository":"website","id":"website:7"}`, "", ""},
+		"no number":                   {"bitbucket_deploy_key", `{"workspace":"acme","repository":"website","id":""}`, "", "does not tell the number of the key"},
+		"no repository":               {"bitbucket_deploy_key", `{"workspace":"acme","repository":"..","id":"7"}`, "", "does not tell the repository"},
+		"no object":                   {"bitbucket_deploy_key", `[]`, "", "does not tell the workspace, the repository, the number"},
+		"project: key_id is a number": {"bitbucket_deploy_key", `{"workspace":"acme","project_key":"WEB","key_id":9007199254740993,"key":null}`, "acme/WEB/9007199254740993", ""},
+		"project: other type":         {"bitbucket_project_deploy_keys", `{"workspace":"acme","project":{"key":"X"},"project_key":"WEB","id":"7","label":["?"],"key":"no key"}`, "acme/WEB/7", ""},
+		"project: name in the id":     {"bitbucket_project_deploy_key", `{"workspace":"acme","project_key":"web","id":"acme/WEB/7","key_id":"7"}`, "acme/WEB/7", ""},
+		"project: our own":            {"bitbucket_project_deploy_key", `{"workspace":"acme","project":"WEB","id":"acme/WEB/7","key_id":7,"project_uuid":"{1}"}`, "acme/WEB/7", ""},
+		"project: of repository":      {"bitbucket_repo_deploy_keys", `{"workspace":"acme","repo_slug":"website","key_id":"7"}`, "", ""},
+		"project: another thing":      {"bitbucket_project", `{"workspace":"acme","project_key":"WEB","id":"7"}`, "", ""},
+		"project: no number":          {"bitbucket_project_deploy_key", `{"workspace":"acme","project_key":"WEB","id":""}`, "", "does not tell the number of the key"},
+		"project: no project":         {"bitbucket_project_deploy_key", `{"workspace":"acme","project_key":"..","id":"7"}`, "", "does not tell the project.*WORKSPACE/PROJECT/KEY_ID.*in the project's settings"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			target := website
+			if strings.HasPrefix(name, "project: ") {
+				target = web
+			}
 			resp, err := NewServer("test")().MoveResourceState(t.Context(), &tfprotov6.MoveResourceStateRequest{
 				SourceProviderAddress: "mirror.example.com/somebody/bitbucket", SourceTypeName: tc.typeName,
-				SourceState: &tfprotov6.RawState{JSON: []byte(tc.json)}, TargetTypeName: "bitbucket_deploy_key",
+				SourceState: &tfprotov6.RawState{JSON: []byte(tc.json)}, TargetTypeName: target.typeName(),
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -285,7 +323,7 @@ func TestDeployKey_moveState(t *testing.T) {
 			}
 			switch {
 			case tc.id == "":
-				if want := regexp.QuoteMeta(tc.refused); resp.TargetState != nil || !regexp.MustCompile(want).MatchString(said) {
+				if resp.TargetState != nil || !regexp.MustCompile("(?s)"+tc.refused).MatchString(said) {
 					t.Errorf("got %v, %s", resp.TargetState, said)
 				}
 				if unsupported := strings.Contains(said, "Unable to Move Resource State"); unsupported != (tc.refused == "") {
