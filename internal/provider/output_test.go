@@ -54,33 +54,35 @@ func TestAccDeployKey_requestsPerCommand(t *testing.T) {
 // a message about what may be secret must not sit on its attribute.
 func TestAccDeployKey_secretsAreNotShown(t *testing.T) {
 	t.Parallel()
-	const secret = "c2VjcmV0LXByaXZhdGUta2V5LWJ5dGVz"
-	f, key := newFake(t), newKey(t)
-	for name, config := range map[string]string{
-		"private key":         f.config(deployKey("key = <<-EOT\n    -----BEGIN OPENSSH PRIVATE KEY-----\n    " + secret + "\n    -----END OPENSSH PRIVATE KEY-----\n  EOT")),
-		"private key, a line": f.config(deployKey(fmt.Sprintf("key = %q", "-----BEGIN RSA PRIVATE KEY----- "+secret))),
-		"putty":               f.config(deployKey(fmt.Sprintf("key = %q", "PuTTY-User-Key-File-2: ssh-rsa "+secret))),
-		"public and private":  f.config(deployKey(fmt.Sprintf("key = %q", key+"\n-----BEGIN RSA PRIVATE KEY-----\n"+secret))),
-		"a token as the key":  f.config(deployKey(fmt.Sprintf("key = %q", secret))),
-		"private label":       f.config(deployKey(keyLine(key), fmt.Sprintf("label = %q", "-----BEGIN RSA PRIVATE KEY----- "+secret+" "))),
-		"conflict":            f.configWith(deployKey(keyLine(key)), fmt.Sprintf("token = %q", secret), fmt.Sprintf("password = %q", secret)),
-		"conflict of methods": f.configWith(deployKey(keyLine(key)), fmt.Sprintf("token = %q", secret), fmt.Sprintf("oauth_client_secret = %q", secret)),
-		"half":                f.configWith(deployKey(keyLine(key)), fmt.Sprintf("oauth_client_secret = %q", secret)),
-		"password":            f.configWith(deployKey(keyLine(key)), fmt.Sprintf("password = %q", secret)),
-		"base URL":            requiredProviders + fmt.Sprintf("provider \"bitbucket\" {\n  token = \"t\"\n  base_url = \"https://user:%s@example.com\"\n}\n", secret) + deployKey(keyLine(key)),
-		"wrong token":         f.configWith(deployKey(keyLine(key)), fmt.Sprintf("token = %q", secret)),
-		"wrong consumer":      f.configWith(deployKey(keyLine(key)), `oauth_client_id = "id"`, fmt.Sprintf("oauth_client_secret = %q", secret)),
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			terraform := newCLI(t)
-			terraform.write(t, config)
-			out := terraform.fails(t, []string{"apply", "-auto-approve"}, "Error: ")
-			if strings.Contains(out, secret) {
-				t.Errorf("the secret is shown: %s", out)
-			}
-		})
-	}
+	forEachPlace(t, func(t *testing.T, at testPlace) {
+		const secret = "c2VjcmV0LXByaXZhdGUta2V5LWJ5dGVz"
+		f, key := newFake(t), newKey(t)
+		for name, config := range map[string]string{
+			"private key":         f.config(at.deployKey("key = <<-EOT\n    -----BEGIN OPENSSH PRIVATE KEY-----\n    " + secret + "\n    -----END OPENSSH PRIVATE KEY-----\n  EOT")),
+			"private key, a line": f.config(at.deployKey(fmt.Sprintf("key = %q", "-----BEGIN RSA PRIVATE KEY----- "+secret))),
+			"putty":               f.config(at.deployKey(fmt.Sprintf("key = %q", "PuTTY-User-Key-File-2: ssh-rsa "+secret))),
+			"public and private":  f.config(at.deployKey(fmt.Sprintf("key = %q", key+"\n-----BEGIN RSA PRIVATE KEY-----\n"+secret))),
+			"a token as the key":  f.config(at.deployKey(fmt.Sprintf("key = %q", secret))),
+			"private label":       f.config(at.deployKey(keyLine(key), fmt.Sprintf("label = %q", "-----BEGIN RSA PRIVATE KEY----- "+secret+" "))),
+			"conflict":            f.configWith(at.deployKey(keyLine(key)), fmt.Sprintf("token = %q", secret), fmt.Sprintf("password = %q", secret)),
+			"conflict of methods": f.configWith(at.deployKey(keyLine(key)), fmt.Sprintf("token = %q", secret), fmt.Sprintf("oauth_client_secret = %q", secret)),
+			"half":                f.configWith(at.deployKey(keyLine(key)), fmt.Sprintf("oauth_client_secret = %q", secret)),
+			"password":            f.configWith(at.deployKey(keyLine(key)), fmt.Sprintf("password = %q", secret)),
+			"base URL":            requiredProviders + fmt.Sprintf("provider \"bitbucket\" {\n  token = \"t\"\n  base_url = \"https://user:%s@example.com\"\n}\n", secret) + at.deployKey(keyLine(key)),
+			"wrong token":         f.configWith(at.deployKey(keyLine(key)), fmt.Sprintf("token = %q", secret)),
+			"wrong consumer":      f.configWith(at.deployKey(keyLine(key)), `oauth_client_id = "id"`, fmt.Sprintf("oauth_client_secret = %q", secret)),
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				terraform := newCLI(t)
+				terraform.write(t, config)
+				out := terraform.fails(t, []string{"apply", "-auto-approve"}, "Error: ")
+				if strings.Contains(out, secret) {
+					t.Errorf("the secret is shown: %s", out)
+				}
+			})
+		}
+	})
 }
 
 // Other messages do sit on their attribute.

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -51,7 +53,8 @@ func TestAccProvider_secretsStaySecret(t *testing.T) {
 			f, terraform := newRepeating(t), newCLI(t, append(tc.env, "TF_LOG=TRACE")...)
 			key, existing := keyLine(newKey(t)), f.AddDeployKey("acme", "website", newKey(t), "imported")
 			more += strings.Replace(deployKey(keyLine(existing.Key), `label = "imported"`), `"test"`, `"imported"`, 1)
-			created, changed := more+deployKey(key), more+deployKey(key, `label = "changed"`)
+			created := more + deployKey(key) + web.deployKey(key)
+			changed := more + deployKey(key, `label = "changed"`) + web.deployKey(key, `label = "changed"`)
 
 			var printed strings.Builder
 			run := func(succeeds bool, config string, args ...string) {
@@ -67,9 +70,9 @@ func TestAccProvider_secretsStaySecret(t *testing.T) {
 			run(true, created, "import", "bitbucket_deploy_key.imported", fmt.Sprintf("acme/website/%d", existing.ID))
 			run(true, created, "plan", "-out=saved.tfplan")
 			run(true, created, "apply", "saved.tfplan")
-			run(false, changed+everyTrouble(`resource "bitbucket_deploy_key"`, key), "apply", "-auto-approve")
-			run(false, changed+everyTrouble(`data "bitbucket_deploy_keys"`), "plan")
-			run(false, changed+everyTrouble(`data "bitbucket_deployments"`), "plan")
+			run(false, changed+everyTrouble(website, `resource "bitbucket_deploy_key"`, key)+everyTrouble(web, `resource "bitbucket_project_deploy_key"`, key), "apply", "-auto-approve")
+			run(false, changed+everyTrouble(website, `data "bitbucket_deploy_keys"`)+everyTrouble(web, `data "bitbucket_project_deploy_keys"`), "plan")
+			run(false, changed+everyTrouble(website, `data "bitbucket_deployments"`), "plan")
 			f.Inject(emulator.Fault{Method: "DELETE", Status: 403, Times: 1})
 			run(false, changed, "destroy", "-auto-approve")
 			f.tokens.Store(true)
@@ -89,6 +92,8 @@ func TestAccProvider_secretsStaySecret(t *testing.T) {
 				}
 			}
 			contains(t, written["trace.log"]+written["output"], "Bitbucket API exchange", "Authorization: ")
+			contains(t, written["output"], "add a deploy key to project acme/REPEATS_IN_JSON")
+			contains(t, written["output"], "list the deploy keys of project acme/REPEATS_IN_JSON")
 		})
 	}
 }
@@ -108,8 +113,10 @@ func newRepeating(t *testing.T) *repeating {
 	f.AllowBearer(secretToken)
 	f.AllowConsumer("consumer-id", url.QueryEscape(secretOfOAuth), 7200)
 	for name, fault := range troubles {
-		fault.Path = "/acme/" + name + "/"
-		f.Inject(fault)
+		for _, at := range []testPlace{website, web} {
+			fault.Path = at.trouble(name).path + "/"
+			f.Inject(fault)
+		}
 	}
 	server := httptest.NewServer(f)
 	t.Cleanup(server.Close)
@@ -117,7 +124,15 @@ func newRepeating(t *testing.T) *repeating {
 	return f
 }
 
-// troubles are what repositories of this name answer.
+// trouble is the repository or project of this name, as it is written there.
+func (p testPlace) trouble(name string) testPlace {
+	if p.placeKind == onProject {
+		name = strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+	}
+	return p.named(name)
+}
+
+// troubles are what repositories and projects of this name answer.
 var troubles = map[string]emulator.Fault{
 	"unauthorized": emulator.Unauthorized(),
 	"forbidden":    emulator.Forbidden(),
@@ -168,7 +183,7 @@ func (f *repeating) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	said := fmt.Sprintf("Refused: Authorization: %s %s", password, r.Header.Get("Authorization"))
 	for name, repeat := range repeats {
 		switch {
-		case !strings.Contains(r.URL.Path, "/acme/"+name+"/"):
+		case !strings.HasPrefix(r.URL.Path, website.trouble(name).path+"/") && !strings.HasPrefix(r.URL.Path, web.trouble(name).path+"/"):
 		case r.Method == http.MethodDelete:
 			w.WriteHeader(http.StatusNoContent)
 			return
@@ -185,17 +200,15 @@ func (f *repeating) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.fake.ServeHTTP(w, r)
 }
 
-// everyTrouble is a block of this kind for each of the repositories that make
-// trouble.
-func everyTrouble(kind string, lines ...string) string {
+// everyTrouble is a block of this kind for each of the repositories or projects
+// that make trouble.
+func everyTrouble(at testPlace, kind string, lines ...string) string {
 	var names []string
-	for name := range troubles {
-		names = append(names, fmt.Sprintf("%q", name))
+	for _, name := range slices.Concat(slices.Collect(maps.Keys(troubles)), slices.Collect(maps.Keys(repeats))) {
+		names = append(names, fmt.Sprintf("%q", at.trouble(name).name))
 	}
-	for name := range repeats {
-		names = append(names, fmt.Sprintf("%q", name))
-	}
-	return fmt.Sprintf("\n%s \"trouble\" {\n  for_each   = toset([%s])\n  workspace  = \"acme\"\n  repository = each.key\n  %s\n}\n", kind, strings.Join(names, ", "), strings.Join(lines, "\n  "))
+	return fmt.Sprintf("\n%s \"trouble\" {\n  for_each  = toset([%s])\n  workspace = \"acme\"\n  %s = each.key\n  %s\n}\n",
+		kind, strings.Join(names, ", "), at.placeKind, strings.Join(lines, "\n  "))
 }
 
 // writtenBy returns the texts of all files that the CLI wrote, those inside of
