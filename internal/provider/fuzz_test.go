@@ -1,15 +1,21 @@
 package provider
 
 import (
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 )
@@ -23,32 +29,20 @@ func (a *asked) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, io.EOF
 }
 
-// An import id that is accepted leads to the endpoint of a deploy key and to no
-// other one, and is the id that the state gets.
-func FuzzParseDeployKeyID(f *testing.F) {
-	for _, text := range []string{
-		"acme/website/10958984", workspaceUUID + "/" + websiteUUID + "/1", "Acme-1/web_site.git/9223372036854775807",
-		"", "x", "website/1", "acme//1", "acme/website/", "acme/website/-1", "acme/website/+1", "acme/website/01", "acme/website/1/2",
-		"acme/../1", "../../user/1", "acme/{}/1", "acme/{%2f}/1", "acme/web site/1", "acme/website?x=/1", "acme/website#/1", "acme/website/1\n",
-	} {
-		f.Add(text)
-	}
+// leading returns what fails a test unless a key is asked for at its endpoint and
+// no other one.
+func leading(f *testing.F) (to func(t *testing.T, place bitbucket.Place, id int64)) {
+	f.Helper()
 	transport := &asked{}
 	client, err := bitbucket.NewClient(bitbucket.Options{Transport: transport})
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Fuzz(func(t *testing.T, text string) {
-		repository, id, ok := parseDeployKeyID(onRepository, text)
-		if !ok {
-			return
-		}
-		if again := deployKeyID(repository, id); again != text || id <= 0 {
-			t.Errorf("%q was read as %q", text, again)
-		}
+	return func(t *testing.T, place bitbucket.Place, id int64) {
+		t.Helper()
 		transport.target = ""
-		if _, err := client.FindDeployKey(t.Context(), repository, id); !errors.Is(err, io.EOF) {
-			t.Fatalf("%q: %v", text, err)
+		if _, err := client.FindDeployKey(t.Context(), place, id); !errors.Is(err, io.EOF) {
+			t.Fatalf("%+v: %v", place, err)
 		}
 		var segments []string
 		for segment := range strings.SplitSeq(transport.target, "/") {
@@ -58,9 +52,121 @@ func FuzzParseDeployKeyID(f *testing.F) {
 			}
 			segments = append(segments, unescaped)
 		}
-		want := []string{"", "2.0", "repositories", repository.Workspace, repository.Repository, "deploy-keys", strconv.FormatInt(id, 10)}
+		want := []string{"", "2.0", "repositories", place.Workspace, place.Repository, "deploy-keys", strconv.FormatInt(id, 10)}
+		if kindOf(place) == onProject {
+			want = slices.Concat(want[:2], []string{"workspaces", place.Workspace, "projects", place.Project}, want[5:])
+		}
 		if !slices.Equal(segments, want) || path.Clean(transport.target) != transport.target {
-			t.Errorf("%q leads to %q", text, transport.target)
+			t.Errorf("%+v leads to %q", place, transport.target)
+		}
+	}
+}
+
+// An import id that is accepted leads to the endpoint of a deploy key and to no
+// other one, and is the id that the state gets.
+func FuzzParseDeployKeyID(f *testing.F) {
+	for _, text := range []string{
+		"acme/website/10958984", workspaceUUID + "/" + websiteUUID + "/1", "Acme-1/web_site.git/9223372036854775807", "acme/WEB/10958984", workspaceUUID + "/W_1/1",
+		"", "x", "website/1", "acme//1", "acme/website/", "acme/website/-1", "acme/website/+1", "acme/website/01", "acme/website/1/2",
+		"acme/../1", "../../user/1", "acme/{}/1", "acme/{%2f}/1", "acme/web site/1", "acme/website?x=/1", "acme/website#/1", "acme/website/1\n",
+		"acme/WEB\n/1", "acme/1WEB/1", "acme/_/1", "acme/ＷＥＢ/1", "acme/W-1/1", "acme/WEB/٣",
+	} {
+		f.Add(text)
+	}
+	leadsTo := leading(f)
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, on := range []placeKind{onRepository, onProject} {
+			place, id, ok := parseDeployKeyID(on, text)
+			if !ok {
+				continue
+			}
+			if again := deployKeyID(place, id); again != text || id <= 0 || kindOf(place) != on {
+				t.Errorf("%q was read as %q of a %s", text, again, kindOf(place))
+			}
+			leadsTo(t, place, id)
+		}
+	})
+}
+
+// Whatever else names a key for an import, it is on something that an id can name
+// as well.
+func FuzzParseDeployKeyReference(f *testing.F) {
+	const fingerprint = "SHA256:aB+/cdefghijklmnopqrstuvwxyz0123456789ABCDE"
+	for _, text := range []string{
+		"acme/website/label:a/b", "acme/WEB/label:", "acme/website/" + fingerprint, "acme/WEB/" + fingerprint, "acme/../" + fingerprint, "acme/WEB/label:\x00",
+		"https://api.bitbucket.org/2.0/repositories/acme/website/deploy-keys/7", "https://api.bitbucket.org/2.0/workspaces/acme/projects/WEB/deploy-keys/7/",
+		"https://bitbucket.org/acme/website/admin/access-keys/#7", "https://bitbucket.org/acme/workspace/projects/WEB/settings/access-keys/7",
+		"https://bitbucket.org/acme/workspace/projects/W%45B/settings/access-keys#7", "http://[::1]/x/workspaces/acme/projects/WEB%2F..%2FX/deploy-keys/7",
+		"https://bitbucket.org/%2e%2e/workspace/projects/WEB/settings/access-keys/7", "https://bitbucket.org//workspace/projects//settings/access-keys/7", "https://bitbucket.org/%zz",
+	} {
+		f.Add(text)
+	}
+	leadsTo := leading(f)
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, on := range []placeKind{onRepository, onProject} {
+			reference, ok := parseDeployKeyReference(on, text)
+			if !ok {
+				continue
+			}
+			id := max(1, reference.id())
+			if place, _, ok := parseDeployKeyID(on, deployKeyID(reference.place, id)); !ok || place != reference.place {
+				t.Errorf("%q was read as %+v", text, reference)
+			}
+			if reference.by == byNumber && reference.id() <= 0 || reference.by == byFingerprint && !fingerprintPattern.MatchString(reference.value) {
+				t.Errorf("%q was read as %+v", text, reference)
+			}
+			leadsTo(t, reference.place, id)
+		}
+	})
+}
+
+// What the state of another provider is taken for is one key, at its endpoint.
+func FuzzForeignState(f *testing.F) {
+	files, err := filepath.Glob("testdata/states/*.json")
+	if err != nil || len(files) == 0 {
+		f.Fatalf("no states: %v", err)
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		var state struct {
+			Resources []struct {
+				Type      string
+				Instances []struct{ Attributes json.RawMessage }
+			}
+		}
+		if err := json.Unmarshal(content, &state); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(state.Resources[0].Type, string(state.Resources[0].Instances[0].Attributes))
+	}
+	for _, attributes := range []string{
+		`{"workspace":"acme","project_key":"WEB","key_id":9007199254740993,"key":null}`, `{"workspace":"acme","project":{"key":"X"},"project_key":"WEB","id":"7"}`,
+		`{"workspace":"a/b","project":"..","id":"../../7"}`, `{"workspace":"acme","project":"WEB?x","repository":"website","id":"a/b/7"}`, `{"id":"acme/WEB/1e3","key_id":-1}`,
+		`{"workspace":"%2e%2e","repository":"a%2fb","id":"7","label":5,"comment":[]}`, `{"workspace":"acme","repository":"My site","key_id":"18446744073709551617"}`, "[]", "null", "",
+	} {
+		f.Add("bitbucket_project_deploy_key", attributes)
+	}
+	leadsTo := leading(f)
+	f.Fuzz(func(t *testing.T, typeName, attributes string) {
+		source := foreignStateOf(&tfprotov6.RawState{JSON: []byte(attributes)})
+		if source.isDeployKey(onRepository, typeName) && source.isDeployKey(onProject, typeName) {
+			t.Error("it is on both a repository and a project")
+		}
+		for _, on := range []placeKind{onRepository, onProject} {
+			var diags diag.Diagnostics
+			model, ok := source.deployKey(on, &diags)
+			switch {
+			case ok == diags.HasError():
+				t.Errorf("on a %s: got %t and %v", on, ok, diags)
+			case ok:
+				if id := deployKeyID(on.of(&model), model.KeyID.ValueInt64()); id != model.ID.ValueString() {
+					t.Errorf("key %s has the id %s", id, model.ID)
+				}
+				leadsTo(t, on.of(&model), model.KeyID.ValueInt64())
+			}
 		}
 	})
 }
