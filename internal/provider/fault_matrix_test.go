@@ -69,6 +69,7 @@ func limited(header http.Header) emulator.Fault {
 // faultyRequest is a column: the request that the fault befalls.
 type faultyRequest struct {
 	name, method string
+	at           testPlace
 	// path is a part of the path, where the method alone does not tell.
 	path string
 	// before and after are the lines of the key's resource when all is well and
@@ -95,16 +96,20 @@ var (
 )
 
 var faultyRequests = []faultyRequest{
-	{name: "POST", method: "POST", after: labeled},
-	{name: "GET list", method: "GET", before: labeled, after: labeled},
+	{name: "POST", method: "POST", at: website, after: labeled},
+	{name: "GET list", method: "GET", at: website, before: labeled, after: labeled},
 	// Behind a hundred others the key is not on the first page.
-	{name: "GET one, to refresh", method: "GET", path: "/deploy-keys/", before: labeled, after: labeled, others: 100, second: true},
+	{name: "GET one, to refresh", method: "GET", at: website, path: "/deploy-keys/", before: labeled, after: labeled, others: 100, second: true},
 	// Another spelling of the workspace has to be looked up: the key is replaced
 	// if the repository is another one.
-	{name: "GET one, to compare", method: "GET", path: "/deploy-keys/", before: labeled, after: append([]string{`workspace = "` + workspaceUUID + `"`}, labeled...), args: noRefresh},
-	{name: "PUT", method: "PUT", before: []string{`label = "old"`}, after: labeled, args: noRefresh},
-	{name: "DELETE", method: "DELETE", before: labeled, args: noRefresh},
-	{name: "GET deployments", method: "GET", path: "/deployments/", reads: true},
+	{name: "GET one, to compare", method: "GET", at: website, path: "/deploy-keys/", before: labeled, after: append([]string{`workspace = "` + workspaceUUID + `"`}, labeled...), args: noRefresh},
+	{name: "PUT", method: "PUT", at: website, before: []string{`label = "old"`}, after: labeled, args: noRefresh},
+	{name: "DELETE", method: "DELETE", at: website, before: labeled, args: noRefresh},
+	{name: "GET deployments", method: "GET", at: website, path: "/deployments/", reads: true},
+	// Keys of projects have no PUT, and are not found by a UUID.
+	{name: "project: POST", method: "POST", at: web, after: labeled},
+	{name: "project: GET list", method: "GET", at: web, before: labeled, after: labeled},
+	{name: "project: DELETE", method: "DELETE", at: web, before: labeled, args: noRefresh},
 }
 
 // Whatever goes wrong with a request, a run either gets there or fails with an
@@ -185,10 +190,11 @@ func (c faultCell) possible() bool {
 }
 
 // quick tells whether the cell is played in every run of the tests. Adding and
-// deleting a key have the most to lose, and deployments are read in a way of
-// their own.
+// deleting a key have the most to lose, which for projects is done in the same way,
+// and deployments are read in a way of their own.
 func (c faultCell) quick() bool {
-	return c.spread == once && (c.request.method == "POST" || c.request.method == "DELETE" || c.request.reads)
+	sample := c.request.at == website || c.fault.fault.CarryOut
+	return c.spread == once && sample && (c.request.method == "POST" || c.request.method == "DELETE" || c.request.reads)
 }
 
 // The outcomes of a cell.
@@ -243,11 +249,11 @@ func (c faultCell) play(t *testing.T) string {
 		t.Fatalf("the next run failed as well: %s", out)
 	}
 	s.sound(t)
-	outcome, id := imported, regexp.MustCompile(`acme/website/\d+`).FindString(out)
+	outcome, id := imported, regexp.MustCompile(`acme/(?:website|WEB)/\d+`).FindString(out)
 	if id == "" {
-		outcome, id = importedByHand, fmt.Sprintf("acme/website/%d", s.id)
+		outcome, id = importedByHand, s.request.at.id(s.id)
 	}
-	s.terraform.must(t, "import", address, id)
+	s.terraform.must(t, "import", s.request.at.address(), id)
 	s.terraform.must(t, "apply", "-auto-approve")
 	s.converged(t)
 	return outcome
@@ -273,7 +279,7 @@ func newFaultScene(t *testing.T, c faultCell) *faultScene {
 		s.lines = append(s.lines, `request_timeout = "1s"`)
 	}
 	for range max(1, c.request.others) {
-		s.others = append(s.others, s.AddDeployKey("acme", "website", newKey(t), "ci"))
+		s.others = append(s.others, s.add(c.request.at, newKey(t), "ci"))
 	}
 	if c.request.reads {
 		s.AddDeployment("acme", "website", emulator.Deployment{UUID: "{d1}"})
@@ -286,7 +292,7 @@ func (s *faultScene) configure(t *testing.T, target *fake, lines []string) {
 	t.Helper()
 	body := ""
 	if lines != nil {
-		body = deployKey(append([]string{keyLine(s.key)}, lines...)...)
+		body = s.request.at.deployKey(append([]string{keyLine(s.key)}, lines...)...)
 	} else if s.request.reads {
 		body = dataDeployments()
 	}
@@ -295,7 +301,7 @@ func (s *faultScene) configure(t *testing.T, target *fake, lines []string) {
 
 // held are the keys that Bitbucket holds, those with our material apart.
 func (s *faultScene) held() (ours, others []emulator.DeployKey) {
-	for _, key := range s.DeployKeys("acme", "website") {
+	for _, key := range s.keys(s.request.at) {
 		if key.Key == s.key {
 			ours = append(ours, key)
 		} else {
