@@ -63,7 +63,7 @@ func TestAccDeployKey_sequences(t *testing.T) {
 
 // wantedKey is a resource of the configuration.
 type wantedKey struct {
-	repository     string // repository is its first name, whatever it is called now.
+	place          string // place is the first name of its repository or project, whatever that is called now.
 	key            int    // key is the place in the keys of this resource.
 	label, comment string
 	spelling       int
@@ -76,8 +76,8 @@ type model struct {
 	terraform *cli
 	wanted    map[string]wantedKey
 	keys      map[string][]string
-	// called has the names of the repositories, known those that the
-	// configuration has for them.
+	// called has the names of the places, known those that the configuration has
+	// for them.
 	called, known map[string]string
 	// foreign are the keys of others, by number, doubtful those that a run may
 	// have added, as it has said itself.
@@ -88,7 +88,7 @@ type model struct {
 	runs, faults, interrupts, imports int64
 }
 
-var modelUUIDs = map[string]string{"website": websiteUUID, "api": "{a0000000-571d-44e9-a507-fa476535aa98}"}
+var modelUUIDs = map[string]string{"website": websiteUUID, "api": "{a0000000-571d-44e9-a507-fa476535aa98}", "WEB": webUUID}
 
 func newModel(t *testing.T, seed uint64) *model {
 	t.Helper()
@@ -98,8 +98,8 @@ func newModel(t *testing.T, seed uint64) *model {
 		terraform: newCLI(t, attached(t)),
 		wanted:    map[string]wantedKey{},
 		keys:      map[string][]string{},
-		called:    map[string]string{"website": "website", "api": "api"},
-		known:     map[string]string{"website": "website", "api": "api"},
+		called:    map[string]string{"website": "website", "api": "api", "WEB": "WEB"},
+		known:     map[string]string{"website": "website", "api": "api", "WEB": "WEB"},
 		foreign:   map[int64]emulator.DeployKey{},
 		doubtful:  map[int64]bool{},
 	}
@@ -113,6 +113,18 @@ func (m *model) note(format string, args ...any) { m.log = append(m.log, fmt.Spr
 
 // pick is one of the texts.
 func (m *model) pick(texts ...string) string { return texts[m.IntN(len(texts))] }
+
+// pickPlace is the first name of a place. A project keeps it, since under another
+// name it would not be found.
+func (m *model) pickPlace() string { return m.pick("website", "api", "WEB") }
+
+// at is the place with this first name.
+func (m *model) at(place string) testPlace {
+	if place == "WEB" {
+		return web
+	}
+	return website.named(m.called[place])
+}
 
 // step changes something here and there, and applies.
 func (m *model) step(t *testing.T) {
@@ -143,7 +155,7 @@ func (m *model) change() {
 	name := m.pick("a", "b", "c")
 	w, exists := m.wanted[name]
 	if !exists {
-		w = wantedKey{repository: m.pick("website", "api")}
+		w = wantedKey{place: m.pickPlace()}
 	}
 	switch m.IntN(8) {
 	case 0:
@@ -153,7 +165,7 @@ func (m *model) change() {
 	case 1:
 		w.key = m.IntN(3)
 	case 2:
-		w.repository = m.pick("website", "api")
+		w.place = m.pickPlace()
 	case 3:
 		w.comment = m.pick("", "ada@host", "two words")
 	case 4:
@@ -170,40 +182,41 @@ func (m *model) change() {
 
 // changeOutside changes something behind Terraform's back.
 func (m *model) changeOutside(t *testing.T) {
-	repository := m.pick("website", "api")
-	held := m.DeployKeys("acme", m.called[repository])
+	place := m.pickPlace()
+	at := m.at(place)
+	held := m.keysAt(place)
 	switch n := m.IntN(6); {
 	case n == 0:
-		key := m.AddDeployKey("acme", m.called[repository], newKey(t), m.pick("ci", "somebody's"))
+		key := m.add(at, newKey(t), m.pick("ci", "somebody's"))
 		m.foreign[key.ID] = key
-		m.note("outside: key %d is added to %s", key.ID, repository)
+		m.note("outside: key %d is added to %s", key.ID, place)
 	case n == 1: // A key that the configuration may come to want.
 		name := m.pick("a", "b", "c")
 		material := m.keys[name][m.IntN(3)]
 		if !slices.ContainsFunc(held, func(k emulator.DeployKey) bool { return k.Key == material }) {
-			key := m.AddDeployKey("acme", m.called[repository], material, "ci")
+			key := m.add(at, material, "ci")
 			m.foreign[key.ID] = key
-			m.note("outside: key %d, one of %s, is added to %s", key.ID, name, repository)
+			m.note("outside: key %d, one of %s, is added to %s", key.ID, name, place)
 		}
-	case n == 2:
-		to := m.pick("site", "page", repository) + map[string]string{"api": "-api"}[repository]
-		m.RenameRepository("acme", m.called[repository], to)
-		m.called[repository] = to
-		m.note("outside: %s is called %s", repository, to)
+	case n == 2 && at.placeKind == onRepository:
+		to := m.pick("site", "page", place) + map[string]string{"api": "-api"}[place]
+		m.RenameRepository("acme", m.called[place], to)
+		m.called[place] = to
+		m.note("outside: %s is called %s", place, to)
 	case len(held) == 0:
 	case n == 3:
 		id := held[m.IntN(len(held))].ID
-		m.RemoveDeployKey("acme", m.called[repository], id)
+		m.remove(at, id)
 		delete(m.foreign, id)
-		m.note("outside: key %d is removed from %s", id, repository)
+		m.note("outside: key %d is removed from %s", id, place)
 	default:
 		id, label := held[m.IntN(len(held))].ID, m.pick("ci", "edited")
-		m.EditDeployKey("acme", m.called[repository], id, func(k *emulator.DeployKey) { k.Label = label })
+		m.edit(at, id, func(k *emulator.DeployKey) { k.Label = label })
 		if key, foreign := m.foreign[id]; foreign {
 			key.Label = label
 			m.foreign[id] = key
 		}
-		m.note("outside: key %d of %s is labeled %q", id, repository, label)
+		m.note("outside: key %d of %s is labeled %q", id, place, label)
 	}
 }
 
@@ -229,20 +242,21 @@ func (m *model) config() string {
 	var body strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(m.wanted)) {
 		w := m.wanted[name]
-		repository, key := m.known[w.repository], m.keys[name][w.key]
-		switch w.spelling {
-		case 1:
-			repository = strings.ToUpper(repository)
-		case 2:
-			repository = modelUUIDs[w.repository]
-		case 3:
+		at, place, key := m.at(w.place), m.known[w.place], m.keys[name][w.key]
+		switch {
+		case w.spelling == 3:
 			key = "  " + key + " \\n"
+		case at.placeKind == onProject: // It has one spelling.
+		case w.spelling == 1:
+			place = strings.ToUpper(place)
+		case w.spelling == 2:
+			place = modelUUIDs[w.place]
 		}
-		lines := []string{fmt.Sprintf("key = \"%s\"", key), fmt.Sprintf("label = %q", w.label), fmt.Sprintf("repository = %q", repository)}
+		lines := []string{fmt.Sprintf("key = \"%s\"", key), fmt.Sprintf("label = %q", w.label), at.in(place)}
 		if w.comment != "" {
 			lines = append(lines, fmt.Sprintf("comment = %q", w.comment))
 		}
-		body.WriteString(strings.Replace(deployKey(lines...), `"test"`, strconv.Quote(name), 1))
+		body.WriteString(strings.Replace(at.deployKey(lines...), `"test"`, strconv.Quote(name), 1))
 	}
 	return m.fake.config(body.String(), "max_retries = 1")
 }
@@ -293,22 +307,25 @@ func (m *model) apply(t *testing.T, after int) (string, bool) {
 			m.doubtful[id] = true
 		}
 	}
-	for id, repository := range m.forgotten(t) {
+	for id, place := range m.forgotten(t) {
 		if !m.doubtful[id] {
-			t.Fatalf("key %d of %s is forgotten: %s", id, repository, out.String())
+			t.Fatalf("key %d of %s is forgotten: %s", id, place, out.String())
 		}
 	}
 	return out.String(), err == nil
 }
 
-// forgotten are the keys, with their repositories, that are neither in state nor
-// somebody else's.
+// keysAt are the keys of the place with this first name.
+func (m *model) keysAt(place string) []emulator.DeployKey { return m.fake.keys(m.at(place)) }
+
+// forgotten are the keys, with their places, that are neither in state nor somebody
+// else's.
 func (m *model) forgotten(t *testing.T) map[int64]string {
 	t.Helper()
 	keys := map[int64]string{}
-	for repository, called := range m.called {
-		for _, key := range m.DeployKeys("acme", called) {
-			keys[key.ID] = repository
+	for place := range m.called {
+		for _, key := range m.keysAt(place) {
+			keys[key.ID] = place
 		}
 	}
 	for id := range m.foreign {
@@ -324,8 +341,8 @@ var lastNumber = regexp.MustCompile(`/deploy-keys/(\d+) `)
 
 // holds tells whether Bitbucket has a key with this label.
 func (m *model) holds(id int64, label string) bool {
-	for _, repository := range m.called {
-		for _, key := range m.DeployKeys("acme", repository) {
+	for place := range m.called {
+		for _, key := range m.keysAt(place) {
 			if key.ID == id {
 				return key.Label == label
 			}
@@ -334,27 +351,20 @@ func (m *model) holds(id int64, label string) bool {
 	return false
 }
 
-// managed are the keys in state, by the names of their resources.
-func (m *model) managed(t *testing.T) map[string]managedKey {
-	t.Helper()
-	managed := map[string]managedKey{}
-	for _, key := range m.terraform.state(t) {
-		managed[key.name] = key
-	}
-	return managed
-}
-
 // disposable are the keys, by number, that the configuration does not want any
-// more where they are: their resource is gone or has another key or repository,
-// or Terraform itself holds them for damaged. A new name under which nothing
-// answers is another repository too.
+// more where they are: their resource is gone or has another key or place, or
+// Terraform itself holds them for damaged. A new name under which nothing answers
+// is another repository too, and what changes a key of a project replaces it.
 func (m *model) disposable(t *testing.T) map[string]bool {
 	t.Helper()
 	ids := map[string]bool{}
-	for name, key := range m.managed(t) {
-		w, wanted := m.wanted[name]
-		misnamed := m.known[w.repository] != m.called[w.repository] && !strings.EqualFold(m.known[w.repository], key.place) && w.spelling != 2
-		if !wanted || misnamed || key.tainted || !strings.Contains(key.key, m.keys[name][w.key]) || key.placeUUID != modelUUIDs[w.repository] {
+	for _, key := range m.terraform.state(t) {
+		w, wanted := m.wanted[key.name]
+		misnamed := m.known[w.place] != m.called[w.place] && !strings.EqualFold(m.known[w.place], key.place) && w.spelling != 2
+		changes := key.on == onProject && slices.ContainsFunc(m.keysAt("WEB"), func(held emulator.DeployKey) bool {
+			return held.ID == key.id && (held.Label != w.label || held.Comment != w.comment)
+		})
+		if !wanted || misnamed || changes || key.tainted || !strings.Contains(key.key, m.keys[key.name][w.key]) || key.placeUUID != modelUUIDs[w.place] {
 			ids[strconv.FormatInt(key.id, 10)] = true
 		}
 	}
@@ -364,24 +374,28 @@ func (m *model) disposable(t *testing.T) map[string]bool {
 // settled checks that Bitbucket and the state have what the configuration says.
 func (m *model) settled(t *testing.T) {
 	t.Helper()
-	managed := m.managed(t)
-	if len(managed) != len(m.wanted) {
+	managed := map[string]managedKey{}
+	for _, key := range m.terraform.state(t) {
+		managed[key.name] = key
+	}
+	if len(managed) != len(m.wanted) || len(managed) != len(m.terraform.state(t)) {
 		t.Fatalf("the state has %+v, want %+v", managed, m.wanted)
 	}
 	for name, w := range m.wanted {
-		i := slices.IndexFunc(m.DeployKeys("acme", m.called[w.repository]), func(k emulator.DeployKey) bool { return k.ID == managed[name].id })
+		all := m.keysAt(w.place)
+		i := slices.IndexFunc(all, func(k emulator.DeployKey) bool { return k.ID == managed[name].id })
 		if i < 0 {
-			t.Fatalf("%s has key %+v, which %s does not have", name, managed[name], w.repository)
+			t.Fatalf("%s has key %+v, which %s does not have", name, managed[name], w.place)
 		}
-		if held := m.DeployKeys("acme", m.called[w.repository])[i]; held.Key != m.keys[name][w.key] || held.Label != w.label || held.Comment != w.comment {
+		if held := all[i]; held.Key != m.keys[name][w.key] || held.Label != w.label || held.Comment != w.comment {
 			t.Fatalf("%s is %+v, want %+v", name, held, w)
 		}
 	}
 }
 
 var (
-	unimported = regexp.MustCompile(`terraform import bitbucket_deploy_key.NAME (\S+)`)
-	whichOne   = regexp.MustCompile(`with bitbucket_deploy_key\.(\w+)`)
+	unimported = regexp.MustCompile(`terraform import \w+\.NAME (\S+)`)
+	whichOne   = regexp.MustCompile(`with (bitbucket_\w+\.\w+)`)
 )
 
 // converge applies until there is nothing left to do, as a person does who reads
@@ -404,7 +418,7 @@ func (m *model) converge(t *testing.T) {
 			}
 			m.note("import %s as %s", id[1], name[1])
 			m.imports++
-			m.terraform.must(t, "import", "bitbucket_deploy_key."+name[1], id[1])
+			m.terraform.must(t, "import", name[1], id[1])
 			number, _ := strconv.ParseInt(id[1][strings.LastIndex(id[1], "/")+1:], 10, 64)
 			delete(m.foreign, number)
 		}
