@@ -85,6 +85,14 @@ func exampleFake(t *testing.T) *fake {
 	return f
 }
 
+// exampleOf is where the keys of an example are.
+func exampleOf(file string) testPlace {
+	if strings.Contains(file, "bitbucket_project_") {
+		return web
+	}
+	return website
+}
+
 // exampleCLI takes its credentials from the environment, as the examples do.
 func exampleCLI(t *testing.T, f *fake, file string) *cli {
 	t.Helper()
@@ -116,7 +124,7 @@ func applyExamples(t *testing.T, files ...string) {
 				f.AddDeployment("acme", "website", emulator.Deployment{EnvironmentUUID: productionUUID, Status: status, Commit: "commit that " + status})
 			}
 		case strings.Contains(file, "/data-sources/"):
-			f.AddDeployKey("acme", "website", newKey(t), "CI")
+			f.add(exampleOf(file), newKey(t), "CI")
 		case strings.Contains(file, "/2-import.tf"):
 			terraform.writeFile(t, "keys.json", terraform.output(t, "keys"))
 		case strings.Contains(file, "/check-deploy-keys/"):
@@ -128,7 +136,7 @@ func applyExamples(t *testing.T, files ...string) {
 			f.AddProjectDeployKey("acme", "WEB", newKey(t), "stranger")
 		case strings.Contains(file, "/import-by-"):
 			config += read(t, filepath.Join(filepath.Dir(file), "resource.tf"))
-			f.AddDeployKey("acme", "website", keyText.FindString(config), "CI")
+			f.add(exampleOf(file), keyText.FindString(config), "CI")
 		case strings.Contains(config, "\nimport {"):
 			for _, repository := range []string{"website", "api", "worker"} {
 				f.AddDeployKey("acme", repository, keyText.FindString(config), "CI")
@@ -180,6 +188,7 @@ func addAudited(t *testing.T, f *fake) {
 
 // exampleOutputs are what the examples find among those keys.
 var exampleOutputs = map[string][]string{
+	"readers_of_web":          {`["CI"]`},
 	"unused_for_180_days":     {`["acme/api/10958985 CI, last used: 20`, `","acme/worker/10958986 CI, last used: never"]`},
 	"on_several_repositories": {`{"SHA256:L7RaJ9z1fhgcsFNlyZKT0BcV1Pl9SBfp3vUurVqhRWU":["api","website"]}`},
 	"in_production":           {"commit that SUCCESSFUL"},
@@ -192,11 +201,12 @@ func runQuery(t *testing.T, file string) {
 	needs(t, terraformcli.Query)
 	f := exampleFake(t)
 	terraform := exampleCLI(t, f, file)
-	f.AddDeployKey("acme", "website", newKey(t), "ci website")
-	f.AddDeployKey("acme", "api", newKey(t)+" ci@example.com", "CI")
+	at := exampleOf(file)
+	f.add(at, newKey(t), "ci website")
+	f.add(at.named(at.other), newKey(t)+" ci@example.com", "CI")
 	terraform.write(t, requiredProviders+"\nprovider \"bitbucket\" {}\n")
 	terraform.writeFile(t, filepath.Base(file), read(t, file))
-	contains(t, terraform.must(t, "query"), "acme/website: ci website (SHA256:", "acme/api: CI (SHA256:")
+	contains(t, terraform.must(t, "query"), "acme/"+at.name+": ci website (SHA256:", "acme/"+at.other+": CI (SHA256:")
 	terraform.must(t, "query", "-generate-config-out=deploy_keys.tf")
 	contains(t, terraform.must(t, "apply", "-auto-approve"), "imported, 0 added, 0 changed, 0 destroyed")
 	terraform.must(t, "plan", "-detailed-exitcode")
@@ -212,7 +222,7 @@ func runImport(t *testing.T, directory string) {
 	for line := range strings.Lines(regexp.MustCompile(`(?m)^#.*\n`).ReplaceAllString(read(t, filepath.Join(directory, "import.sh")), "")) {
 		f := exampleFake(t)
 		terraform := exampleCLI(t, f, directory)
-		f.AddDeployKey("acme", "website", keyText.FindString(config), "CI")
+		f.add(exampleOf(directory), keyText.FindString(config), "CI")
 		terraform.write(t, config+requiredProviders)
 		command := strings.Fields(line)
 		if len(command) != 4 || !slices.Equal(command[:2], []string{"terraform", "import"}) {
