@@ -214,6 +214,11 @@ func TestAccDeployKeysDataSource_workspace(t *testing.T) {
 				ExpectError: message("Unable to list deploy keys", at.said("acme/empty"), "400"),
 			},
 			resource.TestStep{
+				PreConfig:   func() { f.ClearFaults(); f.Inject(emulator.Redirect("https://login.example.com/")) },
+				Config:      f.config(at.search()),
+				ExpectError: message(at.said("Unable to list repositories"), "The address has moved: the workspace may have another name now", "Check workspace, base_url"),
+			},
+			resource.TestStep{
 				PreConfig:   func() { f.ClearFaults(); f.RenameWorkspace("acme", "other-name") },
 				Config:      f.config(at.search()),
 				ExpectError: message(at.said("Unable to list repositories"), at.said("list the repositories of acme"), "404 Not Found", "Either the workspace was deleted or renamed", at.said("read:repository:bitbucket"), "that can see the workspace"),

@@ -150,7 +150,7 @@ func TestAccDeployKey_readErrors(t *testing.T) {
 			"no id":      {emulator.Fault{Status: 200, Path: single, Body: `{"key":"ssh-ed25519 AAAA"}`}, []string{"the reply cannot be used", "no deploy key with an id"}},
 			"single 403": {emulator.Fault{Status: 403, Path: single}, []string{"403 Forbidden"}},
 			"single 500": {emulator.Fault{Status: 500, Path: single}, []string{"500 Internal Server Error"}},
-			"redirect":   {emulator.Fault{Status: 302, Header: http.Header{"Location": {"https://login.example.com/"}}}, []string{"302 Found", "The address has moved"}},
+			"redirect":   {emulator.Fault{Status: 302, Header: http.Header{"Location": {"https://login.example.com/"}}}, []string{"302 Found", "The address has moved: the " + string(at.placeKind) + " may have another name now", "Check workspace, " + string(at.placeKind) + ", base_url"}},
 			"cut":        {emulator.Fault{Cut: true}, []string{"EOF", "the network and the proxy"}},
 			"truncated":  {emulator.Fault{Truncate: true}, []string{"unexpected EOF"}},
 		} {

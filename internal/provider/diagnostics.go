@@ -30,8 +30,9 @@ type operation struct {
 	scopes, oauth, account string
 	// writes tells that access tokens are refused.
 	writes bool
-	// missing is what a 404 means, "" where its path tells.
-	missing string
+	// about is what a 404 or a redirect is about, "" for deploy keys, where the path
+	// tells.
+	about string
 }
 
 var (
@@ -67,6 +68,7 @@ var (
 		scopes:  "read:repository:bitbucket",
 		oauth:   "repository",
 		account: "that can see the workspace",
+		about:   "workspace",
 	}
 	listProjects = operation{
 		summary: "Unable to list projects",
@@ -74,6 +76,7 @@ var (
 		scopes:  "read:project:bitbucket",
 		oauth:   "project",
 		account: "that can see the workspace",
+		about:   "workspace",
 	}
 	listDeployments = operation{
 		summary: "Unable to list deployments",
@@ -81,7 +84,7 @@ var (
 		scopes:  "read:pipeline:bitbucket and, for a repository that never deployed, read:repository:bitbucket",
 		oauth:   "pipeline and repository",
 		account: "that can read the repository",
-		missing: "the repository",
+		about:   "repository",
 	}
 )
 
@@ -185,7 +188,7 @@ func (o operation) advice(on placeKind, err error) string {
 	case refused.Err != nil:
 		return adviceWithoutAnswer(refused)
 	}
-	scopes := o.needs(on)
+	scopes, about := o.needs(on), cmp.Or(o.about, string(on))
 	adds := refused.Method == http.MethodPost
 	switch status := refused.Status; {
 	case status == http.StatusUnauthorized:
@@ -196,13 +199,10 @@ func (o operation) advice(on placeKind, err error) string {
 	case status == http.StatusForbidden:
 		return scopes
 	case status == http.StatusNotFound:
-		what := "the deploy key or its " + string(on)
-		if strings.HasSuffix(refused.Path, "/deploy-keys") {
-			what = "the " + string(on)
-		} else if !strings.Contains(refused.Path, "/deploy-keys/") {
-			what = "the workspace"
+		what := "the " + about
+		if strings.Contains(refused.Path, "/deploy-keys/") {
+			what = "the deploy key or its " + about
 		}
-		what = cmp.Or(o.missing, what)
 		return "Either " + what + " was deleted or renamed, or these credentials cannot see it: Bitbucket answers all of that the same way. " + scopes
 	case status == http.StatusTooManyRequests:
 		return "Bitbucket allows about 1,000 requests an hour for one user, more for some plans. Run again later, or raise max_rate_limit_wait and max_retries to wait longer."
@@ -214,7 +214,11 @@ func (o operation) advice(on placeKind, err error) string {
 		return fmt.Sprintf("This %s does not have the key, so a user account or a workspace does: Bitbucket takes a key there or on repositories and projects, not both. "+
 			"Remove it there, or make another key for the %[1]s.", on)
 	case status >= 300 && status < 400:
-		return "The address has moved: the " + string(on) + " may have another name now, or something other than Bitbucket's API has answered. Check workspace, " + string(on) + ", base_url and the proxy (HTTPS_PROXY) between here and Bitbucket."
+		names := "workspace, " + about
+		if about == "workspace" {
+			names = about
+		}
+		return "The address has moved: the " + about + " may have another name now, or something other than Bitbucket's API has answered. Check " + names + ", base_url and the proxy (HTTPS_PROXY) between here and Bitbucket."
 	case status < 300:
 		return elsewhere
 	}
