@@ -42,10 +42,10 @@ func (e *DeployKeyExistsError) Unwrap() error { return e.Err }
 // headers have whole seconds.
 const clockTolerance = 5 * time.Second
 
-// CreateDeployKey adds a key. Where no usable answer comes, the
-// key is looked for: if it is there and new, it is the one; if it is not there,
-// it is added again. A key that is there already is a [*DeployKeyExistsError].
-// A key beside an error was added, but nothing but its id is known.
+// CreateDeployKey adds a key. Where no usable answer comes, the key is looked for:
+// if it is there and new, it is the one; if it is not there, it is added again. A
+// key that is there already is a [*DeployKeyExistsError]. A key beside an error was
+// added, but nothing but its id is known.
 //
 // POST /repositories/{workspace}/{repo_slug}/deploy-keys
 // https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-repositories-workspace-repo-slug-deploy-keys-post
@@ -116,9 +116,9 @@ func (c *Client) findMaterial(ctx context.Context, place Place, input DeployKeyI
 }
 
 // UpdateDeployKey changes label and comment of a key of a repository; for those of
-// projects Bitbucket has no such request. The input must hold the
-// same key, says the documentation; Bitbucket has been seen to refuse that.
-// Where no usable answer comes, the key is read to see whether it was changed.
+// projects Bitbucket has no such request. The input must hold the same key, says
+// the documentation; Bitbucket has been seen to refuse that. Where no usable answer
+// comes, the key is read to see whether it was changed.
 //
 // PUT /repositories/{workspace}/{repo_slug}/deploy-keys/{key_id}
 // https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-repositories-workspace-repo-slug-deploy-keys-key-id-put

@@ -15,16 +15,16 @@ import (
 // while it refreshes, so only what others change can be missed.
 const maxListingAge = 5 * time.Minute
 
-// listings answer reads of single keys from listings of their repositories:
-// Bitbucket counts requests, and one request lists a hundred keys.
+// listings answer reads of single keys from listings of their places: Bitbucket
+// counts requests, and one request lists a hundred keys.
 type listings struct {
 	c  *Client
 	mu sync.Mutex
-	// of has the current listing of each repository, by its name in lower case.
+	// of has the current listing of each place, by its name in lower case.
 	of map[Place]*listing
 }
 
-// listing is what a repository has been seen to hold.
+// listing is what a place has been seen to hold.
 type listing struct {
 	begun time.Time
 	// next is the page to read next, nil when all were read, which read has.
@@ -56,11 +56,11 @@ type flight struct {
 	giveUp func()
 }
 
-// key returns one key. The first read of a repository asks for its first page,
-// which answers all others of a repository with up to 100 keys. A key that is
-// not on the pages so far is asked for by itself while few reads wait, else the
-// next page is read: the cost is one request more than keys for one or two
-// keys, and two more than pages for any number.
+// key returns one key. The first read of a place asks for its first page, which
+// answers all others of a place with up to 100 keys. A key that is not on the
+// pages so far is asked for by itself while few reads wait, else the next page is
+// read: the cost is one request more than keys for one or two keys, and two more
+// than pages for any number.
 func (l *listings) key(ctx context.Context, place Place, id int64) (*DeployKey, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -96,7 +96,7 @@ func (l *listings) key(ctx context.Context, place Place, id int64) (*DeployKey, 
 	}
 }
 
-// all returns every key of a repository, from all pages.
+// all returns every key of a place, from all pages.
 func (l *listings) all(ctx context.Context, place Place) ([]DeployKey, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -133,7 +133,8 @@ func (l *listings) current(place Place) *listing {
 }
 
 // isAnybodys tells whether what is listed does not show whose it is, for lack of
-// keys: the name of a repository may have been taken by a new one.
+// keys: the name of a repository may have been taken by a new one. For an empty
+// project there is no other name to ask for.
 func isAnybodys[T any](listed []T, place Place) bool {
 	return len(listed) == 0 && place.Project == "" && place.UUID != "" && !strings.EqualFold(place.Repository, place.UUID)
 }
@@ -150,8 +151,8 @@ func (h *listing) values() []DeployKey {
 // complete tells whether all pages were read.
 func (h *listing) complete() bool { return h.next == nil }
 
-// drop forgets what a write may have changed, under whatever name of the
-// repository it was listed.
+// drop forgets what a write may have changed, under whatever name of the place it
+// was listed.
 func (l *listings) drop(place Place) {
 	name := place.lower()
 	l.mu.Lock()
@@ -211,10 +212,10 @@ func (h *listing) add(values []json.RawMessage, u *url.URL) {
 	}
 }
 
-// ask begins a request for a single key. Where it is not found, the repository
-// must list its keys without it to say that it is gone; if all pages were read,
-// it just did. Then the request goes by the UUID, which also finds the key if
-// the repository was renamed and its name is another's now.
+// ask begins a request for a single key. Where it is not found, the place must
+// list its keys without it to say that it is gone; if all pages were read, it just
+// did. Then the request goes by the UUID of a repository, which also finds the key
+// if it was renamed and its name is another's now.
 func (l *listings) ask(ctx context.Context, held *listing, place Place, id int64) *flight {
 	complete := held.complete()
 	if !complete {
@@ -244,8 +245,8 @@ func (l *listings) ask(ctx context.Context, held *listing, place Place, id int64
 	return held.asked[id]
 }
 
-// confirmGone asks for the first page once more: only a repository that still
-// answers can say that a key is gone.
+// confirmGone asks for the first page once more: only a place that still answers
+// can say that a key is gone.
 func (l *listings) confirmGone(ctx context.Context, place Place, id int64, refusal error) error {
 	u := firstPage(l.c.deployKeysURL(place))
 	values, _, err := l.c.page(ctx, u)
@@ -257,8 +258,8 @@ func (l *listings) confirmGone(ctx context.Context, place Place, id int64, refus
 	return gone(now.values(), place, id, refusal)
 }
 
-// gone is what a 404 for a key means, given the keys that its repository lists:
-// nothing, if it is among them or they are another repository's.
+// gone is what a 404 for a key means, given the keys that its place lists: nothing,
+// if it is among them or they are another place's.
 func gone(listed []DeployKey, place Place, id int64, refusal error) error {
 	for _, key := range listed {
 		if key.ID == id || place.isNotOf(&key) {

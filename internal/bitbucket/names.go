@@ -112,7 +112,7 @@ func underAnyName[T any](n *names, place Place, ask func(Place) (T, error)) (T, 
 	return none, refused
 }
 
-// isElsewhere tells whether a repository may have another name by now: 404, or a
+// isElsewhere tells whether a place may have another name by now: 404, or a
 // redirect that was not followed.
 func isElsewhere(err error) bool {
 	e, ok := errors.AsType[*Error](err)

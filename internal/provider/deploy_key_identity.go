@@ -11,7 +11,7 @@ import (
 var _ resource.ResourceWithIdentity = (*deployKeyResource)(nil)
 
 // deployKeyIdentity is what tells one deploy key from all others, with workspace
-// and repository as the state spells them.
+// and place as the state spells them.
 type deployKeyIdentity struct {
 	Workspace types.String `tfsdk:"workspace"`
 	Place     types.String `tfsdk:"repository"`

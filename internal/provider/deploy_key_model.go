@@ -108,7 +108,7 @@ func (m *deployKeyModel) keepPlanned(plan *deployKeyModel, diags *diag.Diagnosti
 	keep("fingerprint_sha256", plan.FingerprintSHA256, &m.FingerprintSHA256)
 	keep("fingerprint_md5", plan.FingerprintMD5, &m.FingerprintMD5)
 	keep("created_on", plan.CreatedOn, &m.CreatedOn)
-	keep("uuid", plan.PlaceUUID, &m.PlaceUUID)
+	keep("repository_uuid", plan.PlaceUUID, &m.PlaceUUID) // A project's is unknown: it has no updates.
 	if len(differ) > 0 {
 		diags.AddWarning("Bitbucket stored something else", "Bitbucket accepted deploy key "+m.ID.ValueString()+", but answered with another "+
 			strings.Join(differ, ", ")+" than it was sent. The next plan shows the difference.")

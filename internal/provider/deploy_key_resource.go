@@ -35,8 +35,8 @@ func newDeployKeyResource() resource.Resource { return &deployKeyResource{on: on
 
 func (r *deployKeyResource) Metadata(_ context.Context, _ resource.MetadataRequest, resp *resource.MetadataResponse) {
 	resp.TypeName = r.on.typeName()
-	// A new name of the repository or the workspace changes the identity, and the
-	// key stays.
+	// A new name of the repository, the project or the workspace changes the
+	// identity, and the key stays.
 	resp.ResourceBehavior.MutableIdentity = true
 }
 
@@ -197,8 +197,8 @@ func (r *deployKeyResource) Read(ctx context.Context, req resource.ReadRequest, 
 	}
 }
 
-// keptAfter tells the way out where the repository of a managed key is out of
-// sight.
+// keptAfter tells the way out where the repository or project of a managed key is
+// out of sight.
 func (m *deployKeyModel) keptAfter(place bitbucket.Place, err error) string {
 	if m.ID.IsNull() || !bitbucket.IsNotFound(err) { // Without an id, it was just imported.
 		return ""

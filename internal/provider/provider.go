@@ -82,7 +82,7 @@ func (p *bitbucketProvider) Metadata(_ context.Context, _ provider.MetadataReque
 
 func (p *bitbucketProvider) Schema(_ context.Context, _ provider.SchemaRequest, resp *provider.SchemaResponse) {
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "Manages the deploy keys (access keys) of Bitbucket Cloud repositories.",
+		MarkdownDescription: "Manages the deploy keys (access keys) of Bitbucket Cloud repositories and projects.",
 		Attributes: map[string]schema.Attribute{
 			"username": schema.StringAttribute{
 				MarkdownDescription: "E-mail address of the Atlassian account that the API token belongs to. Can also be set with the `BITBUCKET_USERNAME` environment variable.",
