@@ -159,6 +159,20 @@ func TestProjectDeployKey_empty(t *testing.T) {
 	}
 }
 
+// A new project of its key that has no deploy key cannot be told from it.
+func TestProjectDeployKey_emptyOneHasItsKey(t *testing.T) {
+	t.Parallel()
+	e, c, known, ids := newProject(t, 1)
+	e.RenameProject("mleu", "WEB", "SITE")
+	e.AddProject("mleu", emulator.Project{Key: "WEB"})
+	if _, err := c.DeployKey(t.Context(), known, ids[0]); !errors.Is(err, ErrDeployKeyGone) {
+		t.Errorf("read: got %v", err)
+	}
+	if keys, err := c.DeployKeys(t.Context(), known); err != nil || len(keys) > 0 {
+		t.Errorf("list: got %v, %v", keys, err)
+	}
+}
+
 // However the answer to a write is lost, there is one key afterwards, or none.
 func TestProjectDeployKey_recovers(t *testing.T) {
 	t.Parallel()
