@@ -33,15 +33,16 @@ func needs(t *testing.T, feature terraformcli.Feature) {
 
 // features are what a CLI needs for a configuration with this text.
 var features = map[string]terraformcli.Feature{
-	"moved {":                      terraformcli.Moved,
-	"resource \"terraform_data\" ": terraformcli.TerraformData,
-	"\ncheck \"":                   terraformcli.Checks,
-	"plantimestamp(":               terraformcli.PlanTimestamp,
-	"import {":                     terraformcli.ImportBlocks,
-	"import {\n  for_each":         terraformcli.ImportForEach,
-	"provider::":                   terraformcli.Functions,
-	"ephemeral = true":             terraformcli.EphemeralVariables,
-	"identity =":                   terraformcli.Identity,
+	"moved {":                            terraformcli.Moved,
+	"resource \"terraform_data\" ":       terraformcli.TerraformData,
+	"\ncheck \"":                         terraformcli.Checks,
+	"plantimestamp(":                     terraformcli.PlanTimestamp,
+	"import {":                           terraformcli.ImportBlocks,
+	"import {\n  for_each":               terraformcli.ImportForEach,
+	"provider::":                         terraformcli.Functions,
+	"ephemeral = true":                   terraformcli.EphemeralVariables,
+	"identity =":                         terraformcli.Identity,
+	"from = bitbucket_repo_deploy_keys.": terraformcli.MovedTypes, // From another provider.
 }
 
 // understands skips the rest of a test where the CLI is too old for a
