@@ -73,7 +73,11 @@ func (o Consumer) sign(c *Client, next http.RoundTripper) http.RoundTripper {
 		buy: func(ctx context.Context) (*oauth2.Token, error) {
 			token, err := config.Token(context.WithValue(ctx, oauth2.HTTPClient, retrying))
 			if err != nil {
-				return nil, tokenError(endpoint, err)
+				failed := tokenError(endpoint, err)
+				if failed.Status == http.StatusTooManyRequests {
+					c.gate.explain(failed)
+				}
+				return nil, failed
 			}
 			return token, nil
 		},
@@ -98,7 +102,10 @@ func tokenURL(base *url.URL) *url.URL {
 
 // tokenError tells why no token could be bought in the form of any other
 // refusal, without the parts of the answer that could be secret.
-func tokenError(endpoint *url.URL, err error) error {
+func tokenError(endpoint *url.URL, err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok { // The gate has refused it.
+		return e
+	}
 	e := &Error{Method: http.MethodPost, Path: endpoint.Path}
 	var refused *oauth2.RetrieveError
 	if !errors.As(err, &refused) || refused.Response == nil {

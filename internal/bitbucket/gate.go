@@ -53,7 +53,7 @@ func (g *gate) RoundTrip(request *http.Request) (*http.Response, error) {
 	case <-ctx.Done():
 		return nil, notSent{ctx.Err()}
 	}
-	probe, err := g.enter(ctx)
+	probe, err := g.enter(request)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,8 @@ func (g *gate) RoundTrip(request *http.Request) (*http.Response, error) {
 }
 
 // enter waits until the gate is open, or returns that this request is the probe.
-func (g *gate) enter(ctx context.Context) (probe bool, refusal error) {
+func (g *gate) enter(request *http.Request) (probe bool, refusal error) {
+	ctx := request.Context()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for {
@@ -80,7 +81,7 @@ func (g *gate) enter(ctx context.Context) (probe bool, refusal error) {
 			g.requests++
 			return true, nil
 		case c.tooLong(g.most), ctx.Value(isFinishing{}) != nil:
-			return false, g.refused()
+			return false, g.refused(request)
 		}
 		if err := g.wait(ctx, c); err != nil {
 			return false, err
@@ -166,8 +167,8 @@ func (g *gate) close(ctx context.Context, c *closing, grows bool, response *http
 func (c *closing) tooLong(most time.Duration) bool { return c.until.Sub(c.since) > most }
 
 // refused is the error for a request that was not even sent.
-func (g *gate) refused() *Error {
-	e := &Error{Status: http.StatusTooManyRequests, Message: "the rate limit was reached by another request"}
+func (g *gate) refused(request *http.Request) *Error {
+	e := &Error{Method: request.Method, Path: request.URL.EscapedPath(), Status: http.StatusTooManyRequests, Message: "the rate limit was reached by another request"}
 	g.describe(e)
 	return e
 }

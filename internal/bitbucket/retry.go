@@ -33,7 +33,7 @@ func (c *Client) retryPolicy(client *http.Client, method string, lost *bool) *re
 		Backoff:      backoff,
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
 		CheckRetry: func(ctx context.Context, response *http.Response, err error) (bool, error) {
-			if _, noToken := errors.AsType[*Error](err); noToken {
+			if _, final := errors.AsType[*Error](err); final { // The gate is closed for too long, or there is no access token.
 				return false, err
 			}
 			if ctx.Err() != nil || ctx.Value(isFinishing{}) != nil { // An answer that came all the same still counts.

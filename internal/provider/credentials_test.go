@@ -3,6 +3,7 @@ package provider
 import (
 	"encoding/base64"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 )
 
 func TestCredentials(t *testing.T) {
@@ -299,5 +301,33 @@ func TestAccProvider_oauthToken(t *testing.T) {
 		if out := terraform.fails(t, []string{command}, "Write token, not oauth_token", "BITBUCKET_OAUTH_TOKEN works as it is"); strings.Contains(out, "very-secret") {
 			t.Errorf("%s shows the token: %s", command, out)
 		}
+	}
+}
+
+// What is wrong with the consumer is one thing, that nobody could be asked for a
+// token another.
+func TestAccProvider_noAccessToken(t *testing.T) {
+	t.Parallel()
+	const consumer = "Check oauth_client_id and oauth_client_secret"
+	for name, tc := range map[string]struct {
+		fault  emulator.Fault
+		advice string
+		other  string
+	}{
+		"refused":   {emulator.Fault{Status: http.StatusUnauthorized}, consumer, "max_rate_limit_wait"},
+		"limited":   {emulator.RateLimited(), "Requests made by this run: 1", consumer},
+		"outage":    {emulator.ServerError(), "Bitbucket failed. Try again later", consumer},
+		"no answer": {emulator.Fault{Cut: true}, "No answer came that could be used.", consumer},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f, terraform := newFake(t), newCLI(t, attached(t))
+			f.AllowConsumer("id", "secret", 7200)
+			f.Inject(tc.fault)
+			terraform.write(t, f.configWith(dataDeployKey("key_id = 1"), `oauth_client_id = "id"`, `oauth_client_secret = "secret"`, "max_retries = 0", `max_rate_limit_wait = "0s"`))
+			if out := terraform.fails(t, []string{"plan"}, "POST /site/oauth2/access_token", tc.advice); strings.Contains(out, tc.other) {
+				t.Errorf("%q is in what is printed: %s", tc.other, out)
+			}
+		})
 	}
 }

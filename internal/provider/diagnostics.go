@@ -183,7 +183,7 @@ func (o operation) advice(on placeKind, err error) string {
 		return "The run was stopped."
 	case !ok:
 		return ""
-	case refused.ForToken():
+	case refused.ForToken() && isRefusal(refused):
 		return "No access token could be had for the OAuth consumer, so nothing else was asked. Check oauth_client_id and oauth_client_secret; the consumer must be marked as private."
 	case refused.Err != nil:
 		return adviceWithoutAnswer(refused)
@@ -223,6 +223,12 @@ func (o operation) advice(on placeKind, err error) string {
 		return elsewhere
 	}
 	return ""
+}
+
+// isRefusal tells whether Bitbucket has judged a request. A rate limit or an outage
+// says nothing about it.
+func isRefusal(failed *bitbucket.Error) bool {
+	return failed.Err == nil && failed.Status >= 400 && failed.Status < 500 && failed.Status != http.StatusTooManyRequests
 }
 
 const elsewhere = "Something other than Bitbucket's API has answered. Check base_url and the proxy (HTTPS_PROXY) between here and Bitbucket."
