@@ -161,65 +161,61 @@ func (c *Client) url(elements ...string) *url.URL {
 	return &u
 }
 
-// reply is an answer of the API whose status the caller asked for.
-type reply struct {
-	// lost tells that an earlier try of the same request may have been carried
-	// out although its answer did not arrive.
-	lost bool
-	body []byte
-}
-
-// do sends a request, tries it again where that is safe, and returns the reply
-// if its status is one of want. Everything else is an *Error.
-func (c *Client) do(ctx context.Context, method string, u *url.URL, in any, want ...int) (*reply, error) {
+// do sends a request, tries it again where that is safe, and reads the reply into
+// out, unless that is nil, if its status is one of want. Everything else is an
+// *Error.
+func (c *Client) do(ctx context.Context, method string, u *url.URL, in, out any, want ...int) error {
 	var body any // An empty []byte would be a body too, which HTTP/2 sends.
 	if in != nil {
 		encoded, err := json.Marshal(in)
 		if err != nil {
-			return nil, fmt.Errorf("encoding a request: %w", err)
+			return fmt.Errorf("encoding a request: %w", err)
 		}
 		body = encoded
 	}
 	request, err := retryablehttp.NewRequestWithContext(ctx, method, u.String(), body)
 	if err != nil {
-		return nil, fmt.Errorf("building a request: %w", err)
+		return fmt.Errorf("building a request: %w", err)
 	}
 	request.Header.Set("Accept", "application/json")
 	if in != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
 
-	answer := &reply{}
-	response, err := c.retryPolicy(c.http, method, &answer.lost).Do(request)
+	// An earlier try may have been carried out although its answer did not arrive.
+	lost := false
+	response, err := c.retryPolicy(c.http, method, &lost).Do(request)
 	if err != nil {
-		return answer, c.failed(method, u, answer, err)
+		return failed(method, u, lost, err)
 	}
 	defer response.Body.Close()
-	if answer.body, err = io.ReadAll(response.Body); err != nil { // It is in memory.
-		return answer, c.failed(method, u, answer, err)
+	reply, err := io.ReadAll(response.Body)
+	if err != nil { // It is in memory.
+		return failed(method, u, lost, err)
 	}
 	if !slices.Contains(want, response.StatusCode) {
-		e := newError(method, u, response, answer)
+		e := newError(method, u, response, reply)
+		e.Lost = e.Lost || lost
 		if e.Status == http.StatusTooManyRequests {
 			c.gate.explain(e)
 		}
-		return answer, e
+		return e
 	}
-	return answer, nil
+	if out == nil {
+		return nil
+	}
+	return decode(method, u, reply, out)
 }
 
 // failed is the error for a request that got no answer.
-func (c *Client) failed(method string, u *url.URL, answer *reply, err error) *Error {
+func failed(method string, u *url.URL, lost bool, err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
-		if e.Path == "" { // The gate does not know what it refuses.
-			e.Method, e.Path = method, u.EscapedPath()
-		}
-		return e // Or no access token could be had.
+		return e // The gate has refused it, or no access token could be had.
 	}
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err // Which says the method and the address again.
 	}
-	return &Error{Method: method, Path: u.EscapedPath(), Lost: answer.lost, Err: err}
+	return &Error{Method: method, Path: u.EscapedPath(), Lost: lost, Err: err}
 }
 
 // ErrUnusable marks a reply that arrived whole and will not be better the next
@@ -227,13 +223,13 @@ func (c *Client) failed(method string, u *url.URL, answer *reply, err error) *Er
 var ErrUnusable = errors.New("the reply cannot be used")
 
 // decode reads a reply of the API into out.
-func decode(method string, u *url.URL, from *reply, out any) error {
-	err := json.Unmarshal(from.body, out)
+func decode(method string, u *url.URL, reply []byte, out any) error {
+	err := json.Unmarshal(reply, out)
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return unusable(method, u, fmt.Sprintf("it is not the JSON that the API documents: %q is a %s", wrong.Field, wrong.Value))
 	}
 	if err != nil {
-		return unusable(method, u, "it is not the JSON that the API documents: "+describeBody(from.body))
+		return unusable(method, u, "it is not the JSON that the API documents: "+describeBody(reply))
 	}
 	return nil
 }

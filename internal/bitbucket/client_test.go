@@ -62,8 +62,7 @@ var calls = map[string]struct {
 	},
 	http.MethodDelete: {
 		func(ctx context.Context, c *Client) error {
-			_, err := c.do(ctx, http.MethodDelete, c.deployKeyURL(repository, 1234), nil, http.StatusNoContent)
-			return err
+			return c.do(ctx, http.MethodDelete, c.deployKeyURL(repository, 1234), nil, nil, http.StatusNoContent)
 		},
 		"DELETE " + keyPath, 204, "",
 	},

@@ -160,7 +160,7 @@ func (c *Client) DeleteDeployKey(ctx context.Context, place Place, id int64) err
 	var refused *Error
 	empty := false
 	for _, name := range c.names.of(place) {
-		_, err := c.do(ctx, http.MethodDelete, c.deployKeyURL(name, id), nil, http.StatusNoContent)
+		err := c.do(ctx, http.MethodDelete, c.deployKeyURL(name, id), nil, nil, http.StatusNoContent)
 		failed, ok := errors.AsType[*Error](err)
 		if !ok || !failed.Lost && !isElsewhere(failed) {
 			return err
@@ -196,12 +196,8 @@ func (c *Client) DeleteDeployKey(ctx context.Context, place Place, id int64) err
 // the public key that was sent. A key beside an error is what an answer that
 // cannot be used holds of it.
 func (c *Client) write(ctx context.Context, method string, u *url.URL, id int64, input DeployKeyInput, want ...int) (*DeployKey, error) {
-	answer, err := c.do(ctx, method, u, input, want...)
-	if err != nil {
-		return nil, err
-	}
 	var key DeployKey
-	err = decode(method, u, answer, &key)
+	err := c.do(ctx, method, u, input, &key, want...)
 	if err == nil {
 		err = key.check(method, u, id)
 	}

@@ -89,12 +89,8 @@ func (c *Client) DeployKey(ctx context.Context, place Place, id int64) (*DeployK
 // a 404 means.
 func (c *Client) FindDeployKey(ctx context.Context, place Place, id int64) (*DeployKey, error) {
 	u := c.deployKeyURL(place, id)
-	answer, err := c.do(ctx, http.MethodGet, u, nil, http.StatusOK)
-	if err != nil {
-		return nil, err
-	}
 	var key DeployKey
-	if err := decode(http.MethodGet, u, answer, &key); err != nil {
+	if err := c.do(ctx, http.MethodGet, u, nil, &key, http.StatusOK); err != nil {
 		return nil, err
 	}
 	if err := key.check(http.MethodGet, u, id); err != nil {

@@ -119,12 +119,8 @@ func hasNoRoute(err error) bool {
 func (c *Client) checkRepository(ctx context.Context, repository Place) error {
 	u := c.url("repositories", repository.Workspace, repository.Repository)
 	u.RawQuery = url.Values{"fields": {"uuid"}}.Encode()
-	answer, err := c.do(ctx, http.MethodGet, u, nil, http.StatusOK)
-	if err != nil {
-		return err
-	}
 	var found map[string]json.RawMessage
-	if err := decode(http.MethodGet, u, answer, &found); err != nil {
+	if err := c.do(ctx, http.MethodGet, u, nil, &found, http.StatusOK); err != nil {
 		return err
 	}
 	if found == nil {

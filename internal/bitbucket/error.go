@@ -111,14 +111,14 @@ func (e *Error) Says(text string) bool {
 // seen as a string, fields alone as the whole body, plain text, HTML and nothing
 // at all.
 // https://developer.atlassian.com/cloud/bitbucket/rest/intro/#standardized-error-responses
-func newError(method string, u *url.URL, response *http.Response, answer *reply) *Error {
+func newError(method string, u *url.URL, response *http.Response, body []byte) *Error {
 	e := &Error{
 		Method: method,
 		Path:   u.EscapedPath(),
-		Lost:   answer.lost || mayBeDone(response, nil),
+		Lost:   mayBeDone(response, nil),
 	}
 	e.readHead(response)
-	e.readBody(answer.body)
+	e.readBody(body)
 	return e
 }
 

@@ -221,7 +221,7 @@ func FuzzError(f *testing.F) {
 	u := &url.URL{Path: "/2.0/x"}
 	f.Fuzz(func(t *testing.T, status int, body, requestID, retryAfter string) {
 		response := &http.Response{StatusCode: status, Header: http.Header{"X-Request-Id": {requestID}, "Retry-After": {retryAfter}}}
-		read := func() *Error { return newError(http.MethodPut, u, response, &reply{body: []byte(body)}) }
+		read := func() *Error { return newError(http.MethodPut, u, response, []byte(body)) }
 		e := read()
 		if e.Message == "" || e.Status != status {
 			t.Errorf("got %+v", e)

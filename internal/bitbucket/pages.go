@@ -25,15 +25,11 @@ func firstPage(collection *url.URL) *url.URL {
 // last. The values are undecoded: one that cannot be used says nothing of the
 // others.
 func (c *Client) page(ctx context.Context, u *url.URL) (values []json.RawMessage, next *url.URL, err error) {
-	answer, err := c.do(ctx, http.MethodGet, u, nil, http.StatusOK)
-	if err != nil {
-		return nil, nil, err
-	}
 	var body struct {
 		Values json.RawMessage `json:"values"`
 		Next   string          `json:"next"`
 	}
-	if err := decode(http.MethodGet, u, answer, &body); err != nil {
+	if err := c.do(ctx, http.MethodGet, u, nil, &body, http.StatusOK); err != nil {
 		return nil, nil, err
 	}
 	// A missing list is no page at all, and no empty one.
