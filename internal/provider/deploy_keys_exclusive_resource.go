@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/booldefault"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/mapdefault"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/tfsdk"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
@@ -310,34 +311,28 @@ func uuidIn(keys []bitbucket.DeployKey) types.String {
 
 // Create removes the other keys.
 func (r *deployKeysExclusiveResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
-	var plan deployKeysExclusiveModel
-	resp.Diagnostics.Append(req.Plan.Get(ctx, r.model(&plan))...)
-	if !resp.Diagnostics.HasError() && r.removeOthers(ctx, &plan, &resp.Diagnostics) {
-		resp.Diagnostics.Append(resp.State.Set(ctx, r.model(&plan))...)
-	}
+	r.removeOthers(ctx, req.Plan, &resp.State, &resp.Diagnostics)
 }
 
 // Update removes the other keys.
 func (r *deployKeysExclusiveResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
-	var plan deployKeysExclusiveModel
-	resp.Diagnostics.Append(req.Plan.Get(ctx, r.model(&plan))...)
-	if !resp.Diagnostics.HasError() && r.removeOthers(ctx, &plan, &resp.Diagnostics) {
-		resp.Diagnostics.Append(resp.State.Set(ctx, r.model(&plan))...)
-	}
+	r.removeOthers(ctx, req.Plan, &resp.State, &resp.Diagnostics)
 }
 
-// removeOthers removes every key that is not in key_ids, and tells whether none is
-// left.
-func (r *deployKeysExclusiveResource) removeOthers(ctx context.Context, plan *deployKeysExclusiveModel, diags *diag.Diagnostics) bool {
-	if !r.data.configured(diags) {
-		return false
+// removeOthers removes every key that is not in key_ids. The plan is the state once
+// none is left.
+func (r *deployKeysExclusiveResource) removeOthers(ctx context.Context, planned tfsdk.Plan, state *tfsdk.State, diags *diag.Diagnostics) {
+	var plan deployKeysExclusiveModel
+	diags.Append(planned.Get(ctx, r.model(&plan))...)
+	if diags.HasError() || !r.data.configured(diags) {
+		return
 	}
 	defer r.data.noteRateLimit(diags)
 	place := plan.place(r.on)
 	keys, err := r.data.client.DeployKeys(ctx, place)
 	if err != nil {
 		listDeployKeys.addError(diags, place, 0, err, "Nothing was removed.")
-		return false
+		return
 	}
 	others := plan.others(keys)
 	plan.checkAnyListed(r.on, keys, others, diags)
@@ -355,7 +350,9 @@ func (r *deployKeysExclusiveResource) removeOthers(ctx context.Context, plan *de
 	if plan.PlaceUUID.IsUnknown() {
 		plan.PlaceUUID = uuidIn(keys)
 	}
-	return !diags.HasError()
+	if !diags.HasError() {
+		diags.Append(state.Set(ctx, r.model(&plan))...)
+	}
 }
 
 // Read takes over which other keys there are.
