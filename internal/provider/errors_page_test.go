@@ -679,7 +679,10 @@ func validatorSummaries(t *testing.T) map[string]string {
 	provider, err := server.ValidateProviderConfig(t.Context(), &tfprotov6.ValidateProviderConfigRequest{Config: nonsense(schemas.Provider)})
 	note("the provider block", provider.Diagnostics, err)
 	for name, schema := range schemas.ResourceSchemas {
-		resp, err := server.ValidateResourceConfig(t.Context(), &tfprotov6.ValidateResourceConfigRequest{TypeName: name, Config: nonsense(schema)})
+		resp, err := server.ValidateResourceConfig(t.Context(), &tfprotov6.ValidateResourceConfigRequest{
+			TypeName: name, Config: nonsense(schema),
+			ClientCapabilities: &tfprotov6.ValidateResourceConfigClientCapabilities{WriteOnlyAttributesAllowed: true},
+		})
 		note("the resource "+name, resp.Diagnostics, err)
 	}
 	for name, schema := range schemas.DataSourceSchemas {
