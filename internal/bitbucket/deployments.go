@@ -104,31 +104,6 @@ func (f DeploymentFilter) ask(collection *url.URL) *url.URL {
 	return u
 }
 
-// hasNoRoute tells whether Bitbucket has nothing at an address, whatever the
-// repository.
-func hasNoRoute(err error) bool {
-	e, ok := errors.AsType[*Error](err)
-	return ok && IsNotFound(e) && e.Says("no API hosted at this URL")
-}
-
-// checkRepository is the error for a repository that is gone or out of sight, nil
-// for one that answers.
-//
-// GET /repositories/{workspace}/{repo_slug}
-// https://developer.atlassian.com/cloud/bitbucket/rest/api-group-repositories/#api-repositories-workspace-repo-slug-get
-func (c *Client) checkRepository(ctx context.Context, repository Place) error {
-	u := c.url("repositories", repository.Workspace, repository.Repository)
-	u.RawQuery = url.Values{"fields": {"uuid"}}.Encode()
-	var found map[string]json.RawMessage
-	if err := c.do(ctx, http.MethodGet, u, nil, &found, http.StatusOK); err != nil {
-		return err
-	}
-	if found == nil {
-		return unusable(http.MethodGet, u, "it has no repository")
-	}
-	return nil
-}
-
 // deploymentList is what was read so far.
 type deploymentList struct {
 	filter DeploymentFilter

@@ -86,6 +86,13 @@ func HasStatus(err error, status int) bool {
 // thing is gone, or a thing above it, or that these credentials may not see it.
 func IsNotFound(err error) bool { return HasStatus(err, http.StatusNotFound) }
 
+// hasNoRoute tells whether Bitbucket has nothing at an address, whatever the
+// repository.
+func hasNoRoute(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && IsNotFound(e) && e.Says("no API hosted at this URL")
+}
+
 // isForbidden tells whether these credentials may not do it with this thing: 403,
 // unless it is for want of a scope, and so for all things.
 func isForbidden(err error) bool {

@@ -117,6 +117,24 @@ func decodeRepository(u *url.URL, workspace string, value json.RawMessage) (Plac
 	return Place{Workspace: workspace, Repository: listed.Slug}, nil
 }
 
+// checkRepository is the error for a repository that is gone or out of sight, nil
+// for one that answers.
+//
+// GET /repositories/{workspace}/{repo_slug}
+// https://developer.atlassian.com/cloud/bitbucket/rest/api-group-repositories/#api-repositories-workspace-repo-slug-get
+func (c *Client) checkRepository(ctx context.Context, repository Place) error {
+	u := c.url("repositories", repository.Workspace, repository.Repository)
+	u.RawQuery = url.Values{"fields": {"uuid"}}.Encode()
+	var found map[string]json.RawMessage
+	if err := c.do(ctx, http.MethodGet, u, nil, &found, http.StatusOK); err != nil {
+		return err
+	}
+	if found == nil {
+		return unusable(http.MethodGet, u, "it has no repository")
+	}
+	return nil
+}
+
 // projects yields the projects of a workspace, from all pages.
 //
 // GET /workspaces/{workspace}/projects

@@ -9,7 +9,8 @@ import (
 )
 
 // placeKind is what deploy keys are on, by the name of the attribute that says on
-// which. Its methods are all that Terraform sees differently of the two.
+// which. Its methods name things by the kind; what only one of the two can do
+// stands in an if where it matters.
 type placeKind string
 
 const (

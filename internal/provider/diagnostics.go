@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -139,12 +140,7 @@ func describe(err error) string {
 	}
 	line("Bitbucket says", refused.Message)
 	line("Detail", refused.Detail)
-	fields := make([]string, 0, len(refused.Fields))
-	for field := range refused.Fields {
-		fields = append(fields, field)
-	}
-	slices.Sort(fields)
-	for _, field := range fields {
+	for _, field := range slices.Sorted(maps.Keys(refused.Fields)) {
 		if text := strings.Join(refused.Fields[field], " "); !strings.HasSuffix(refused.Message, text) {
 			line("Field "+field, text)
 		}
