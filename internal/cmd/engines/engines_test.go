@@ -14,7 +14,8 @@ const root = "../../.."
 
 func TestOutcome(t *testing.T) {
 	t.Parallel()
-	passed, skipped, failures := outcome([]byte(`{"Action":"start","Package":"p"}
+	passed, skipped, failures := outcome([]byte(`{"ImportPath":"p","Action":"build-output","Output":"undefined: x\n"}
+{"Action":"start","Package":"p"}
 {"Action":"run","Package":"p","Test":"TestA"}
 {"Action":"run","Package":"p","Test":"TestA/one"}
 {"Action":"run","Package":"p","Test":"TestA/two"}
@@ -34,8 +35,12 @@ no JSON
 {"Action":"fail","Package":"p","Test":"TestC"}
 {"Action":"output","Package":"p","Output":"panic\n"}
 {"Action":"fail","Package":"p"}
+{"Action":"start","Package":"p/q"}
+{"Action":"run","Package":"p/q","Test":"TestC"}
+{"Action":"pass","Package":"p/q","Test":"TestC"}
+{"Action":"pass","Package":"p/q"}
 `))
-	if passed != 2 || skipped != 2 || failures != "panic\nbad\ncut off\n" {
+	if passed != 3 || skipped != 2 || failures != "undefined: x\npanic\nbad\ncut off\n" {
 		t.Errorf("got %d passed, %d skipped, %q", passed, skipped, failures)
 	}
 }

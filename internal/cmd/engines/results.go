@@ -34,9 +34,9 @@ func (r result) cli() terraformcli.CLI {
 	return terraformcli.CLI{OpenTofu: r.OpenTofu, Version: r.Version}
 }
 
-// acceptance runs the acceptance tests with a command, the installation of a release
-// and the walk of a new user among them. The error has what those
-// printed that failed.
+// acceptance runs the acceptance tests with a command, the installation of a
+// release and the walk of a new user among them. The error has what those printed
+// that failed.
 func acceptance(ctx context.Context, engine terraformcli.CLI) (result, error) {
 	tests := exec.CommandContext(ctx, "go", "test", "-json", "-count=1", "-timeout=40m", "./internal/provider", ".")
 	tests.Env = append(os.Environ(), "TF_ACC_TERRAFORM_PATH="+engine.Path)
@@ -55,21 +55,24 @@ func outcome(out []byte) (passed, skipped int, failures string) {
 	ended, printed := map[string]string{}, map[string]string{}
 	var names []string
 	for line := range bytes.Lines(out) {
-		var event struct{ Action, Test, Output string }
+		var event struct{ Action, Package, Test, Output string }
 		if json.Unmarshal(line, &event) != nil {
 			continue
 		}
+		name := strings.TrimSuffix(event.Package+"/"+event.Test, "/")
 		switch event.Action {
 		case "start", "run":
-			names = append(names, event.Test)
+			names = append(names, name)
 		case "output", "build-output":
-			printed[event.Test] += event.Output
+			printed[name] += event.Output
 		case "pass", "fail", "skip":
-			ended[event.Test] = event.Action
+			ended[name] = event.Action
 		}
 	}
+	failures = printed[""] // What does not compile is in no package.
 	for _, name := range names {
-		switch holds := slices.ContainsFunc(names, func(other string) bool { return name == "" || strings.HasPrefix(other, name+"/") }); {
+		holds := slices.ContainsFunc(names, func(other string) bool { return strings.HasPrefix(other, name+"/") })
+		switch {
 		case ended[name] == "skip":
 			skipped++
 		case ended[name] != "pass":
