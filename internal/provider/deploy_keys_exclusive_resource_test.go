@@ -22,17 +22,13 @@ type exclusive struct {
 // forBoth runs a test for a repository and for a project.
 func forBoth(t *testing.T, run func(t *testing.T, e *exclusive)) {
 	t.Helper()
-	for _, e := range []*exclusive{
-		{on: onRepository, name: "website", list: "acme/website/deploy-keys"},
-		{on: onProject, name: "WEB", list: "/2.0/workspaces/acme/projects/WEB/deploy-keys"},
-	} {
-		t.Run(string(e.on), func(t *testing.T) {
-			t.Parallel()
-			e.fake = startFake(t, []emulator.Repository{{Slug: "website", UUID: websiteUUID, Project: "WEB"}, {Slug: "api"}})
-			e.cli = newCLI(t, attached(t))
-			run(t, e)
+	forEachPlace(t, func(t *testing.T, at testPlace) {
+		run(t, &exclusive{
+			fake: startFake(t, []emulator.Repository{{Slug: "website", UUID: websiteUUID, Project: "WEB"}, {Slug: "api"}}),
+			cli:  newCLI(t, attached(t)),
+			on:   at.placeKind, name: at.name, list: strings.TrimPrefix(at.path, "/2.0/repositories/") + "/deploy-keys",
 		})
-	}
+	})
 }
 
 // configure writes a configuration with the keys that for_each makes of names,
