@@ -5,70 +5,74 @@ import (
 	"strings"
 )
 
-// The chart has a line for each shape and two panels beside each other, with
-// two bars in each: the provider, and one GET a key.
+// The chart has a row for each shape and two panels side by side. Each panel has
+// two bars in a row: this provider and a comparison.
 const (
 	chartWidth = 880
 	labelWidth = 150
-	panelWidth = 255 // panelWidth is how long the longest bar is.
-	panelGap   = 110 // panelGap has room for the number behind a bar.
+	panelWidth = 255 // panelWidth is the length of the longest bar.
+	panelGap   = 110 // panelGap leaves room for the number after a bar.
 	top        = 118
-	lineHeight = 56
+	rowHeight  = 56
 	barHeight  = 17
 )
 
-// colors are readable in light and dark, with a background of their own: a page
-// may be dark where the browser is not.
+// colors have enough contrast in light and dark mode. The chart draws its own
+// background, because the page and the browser can disagree about the mode.
 const colors = `<style>
   text { font: 13px system-ui, sans-serif; fill: #1f2328 }
   .title { font-size: 17px; font-weight: 600 }
   .small { font-size: 12px; fill: #59636e }
   .paper { fill: #ffffff }
-  .ours { fill: #0969da }
-  .others { fill: #afb8c1 }
-  .floor { stroke: #cf222e; stroke-width: 2 }
+  .provider { fill: #0969da }
+  .calculated { fill: #afb8c1 }
+  .floor { fill: #cf222e }
   @media (prefers-color-scheme: dark) {
     text { fill: #f0f6fc }
     .small { fill: #9198a1 }
     .paper { fill: #0d1117 }
-    .ours { fill: #58a6ff }
-    .others { fill: #59636e }
-    .floor { stroke: #ff7b72 }
+    .provider { fill: #58a6ff }
+    .calculated { fill: #59636e }
+    .floor { fill: #ff7b72 }
   }
 </style>
 `
 
-// chart draws the plan of each shape that was made both ways, at the first
-// latency, as SVG.
+// chart draws the plan of each shape at the first latency, as SVG. It omits
+// shapes that were only planned: they are so large that the other bars would be
+// too short to compare.
 func (r results) chart() string {
 	var rows []row
 	var mostRequests, mostSeconds float64
 	for _, row := range r.Rows {
-		if row.Plan == nil || row.OneGET == nil || row.LatencyMS != r.Rows[0].LatencyMS {
+		if row.Create == nil || row.Plan == nil || row.LatencyMS != r.Rows[0].LatencyMS {
 			continue
 		}
 		rows = append(rows, row)
-		mostRequests = max(mostRequests, float64(row.Plan.Requests), float64(row.OneGET.Requests))
-		mostSeconds = max(mostSeconds, row.Plan.Seconds, row.OneGET.Seconds)
+		mostRequests = max(mostRequests, float64(row.Plan.Requests), float64(row.shape().total()))
+		mostSeconds = max(mostSeconds, row.Plan.Seconds)
+		if row.Floor != nil {
+			mostSeconds = max(mostSeconds, row.Floor.Seconds)
+		}
 	}
 	c := chart{requests: panel{x: labelWidth, most: mostRequests}, seconds: panel{x: labelWidth + panelWidth + panelGap, most: mostSeconds}}
-	c.head(r, top+lineHeight*len(rows)+34)
+	c.head(r, top+rowHeight*len(rows)+34)
 	for i, row := range rows {
-		c.line(top+lineHeight*i, row)
+		c.row(top+rowHeight*i, row)
 	}
-	c.text(16, top+lineHeight*len(rows)+18, "small", fmt.Sprintf("%s, %s, %d cores, %s. Measured by “%s”, redrawn by “go run ./internal/cmd/bench -draw”.",
-		r.CLI, r.OS, r.Cores, r.Date.Format("2 January 2006"), remake))
+	c.text(16, top+rowHeight*len(rows)+18, "small", fmt.Sprintf("%s, %s, %d cores, %s. Measured by “%s”, redrawn by “go run ./internal/cmd/bench -draw”.",
+		r.CLI, r.OS, r.Cores, r.Date.Format("2 January 2006"), benchCommand))
 	c.svg.WriteString("</svg>\n")
 	return c.svg.String()
 }
 
-// chart is an SVG in the making.
+// chart builds an SVG.
 type chart struct {
 	svg               strings.Builder
 	requests, seconds panel
 }
 
-// panel is where bars begin, and the number that the longest one stands for.
+// panel is the position where bars start and the number of the longest bar.
 type panel struct {
 	x    int
 	most float64
@@ -84,58 +88,47 @@ func (c *chart) head(r results, height int) {
 	const title = "What a plan costs when nothing has changed"
 	fmt.Fprintf(&c.svg, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" role="img" aria-labelledby="title desc">
 <title id="title">%s</title>
-<desc id="desc">Requests and wall time of terraform plan for several numbers of repositories and keys: this provider beside one GET for each key. The numbers are in internal/cmd/bench/results/table.md. Made by %s, redrawn by: go run ./internal/cmd/bench -draw</desc>
-`, chartWidth, height, chartWidth, height, title, remake)
+<desc id="desc">Requests and wall time of terraform plan for several numbers of repositories and keys. The requests are compared with one GET for each key, which is calculated. The time is compared with a plan of as many terraform_data resources. The numbers are in internal/cmd/bench/results/table.md. Measured by %s, redrawn by: go run ./internal/cmd/bench -draw</desc>
+`, chartWidth, height, chartWidth, height, title, benchCommand)
 	c.svg.WriteString(colors)
 	fmt.Fprintf(&c.svg, "<rect class=%q width=%q height=%q rx=\"6\"/>\n", "paper", "100%", "100%")
 	c.text(16, 30, "title", title)
 
-	c.bar("ours", 16, 44, 13)
+	c.rect("provider", 16, 44, 13)
 	c.text(35, 56, "", "this provider")
-	c.bar("others", 150, 44, 13)
-	c.text(169, 56, "", "one GET for each key")
-	c.tick(333, 43, 15)
-	c.text(341, 56, "", "Terraform alone: as many terraform_data")
+	c.rect("calculated", 150, 44, 13)
+	c.text(169, 56, "", "one GET for each key (calculated)")
+	c.rect("floor", 400, 44, 13)
+	c.text(419, 56, "", "Terraform alone: as many terraform_data resources")
 
 	c.text(16, 92, "small", "repositories × keys")
 	c.text(c.requests.x, 92, "", "Requests to Bitbucket")
 	c.text(c.seconds.x, 92, "", fmt.Sprintf("Wall time, with %d ms a request", latency))
 }
 
-// line draws a shape, with its top at y.
-func (c *chart) line(y int, r row) {
+// row draws a shape with its top at y.
+func (c *chart) row(y int, r row) {
+	total := r.shape().total()
 	c.text(16, y+15, "", r.shape().String())
-	c.text(16, y+32, "small", thousands(r.shape().total())+" keys")
-	for i, kind := range []struct {
-		class string
-		*usage
-	}{{"ours", r.Plan}, {"others", r.OneGET}} {
-		at := y + i*(barHeight+2)
-		for _, bar := range []struct {
-			panel
-			number float64
-			text   string
-		}{
-			{c.requests, float64(kind.Requests), thousands(kind.Requests)},
-			{c.seconds, kind.Seconds, seconds(kind.Seconds)},
-		} {
-			length := bar.length(bar.number)
-			c.bar(kind.class, bar.x, at, max(length, 1))
-			c.text(bar.x+int(length)+6, at+13, "", bar.text)
-		}
-	}
+	c.text(16, y+32, "small", thousands(total)+" keys")
+	below := y + barHeight + 2
+	c.bar(c.requests, "provider", y, float64(r.Plan.Requests), thousands(r.Plan.Requests))
+	c.bar(c.requests, "calculated", below, float64(total), thousands(total))
+	c.bar(c.seconds, "provider", y, r.Plan.Seconds, seconds(r.Plan.Seconds))
 	if r.Floor != nil {
-		c.tick(float64(c.seconds.x)+c.seconds.length(r.Floor.Seconds), y-1, 2*barHeight)
+		c.bar(c.seconds, "floor", below, r.Floor.Seconds, seconds(r.Floor.Seconds))
 	}
 }
 
-func (c *chart) bar(class string, x, y int, length float64) {
-	fmt.Fprintf(&c.svg, "<rect class=%q x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%d\"/>\n", class, x, y, length, barHeight-2)
+// bar draws a bar in a panel, with its number after it.
+func (c *chart) bar(p panel, class string, y int, number float64, text string) {
+	length := p.length(number)
+	c.rect(class, p.x, y, max(length, 1))
+	c.text(p.x+int(length)+6, y+13, "", text)
 }
 
-// tick marks the floor across both bars of a shape.
-func (c *chart) tick(x float64, y, height int) {
-	fmt.Fprintf(&c.svg, "<path class=\"floor\" d=\"M%.1f %dv%d\"/>\n", x, y, height)
+func (c *chart) rect(class string, x, y int, length float64) {
+	fmt.Fprintf(&c.svg, "<rect class=%q x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%d\"/>\n", class, x, y, length, barHeight-2)
 }
 
 func (c *chart) text(x, y int, class, text string) {

@@ -10,23 +10,26 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/sshkey"
 )
 
-// grow makes the state of one resource one of many. Terraform copies the whole
-// state for each resource that it creates, so that 10,000 take it a quarter of
-// an hour. names has what a resource is known by, the one that exists first:
-// wherever its state has one of those texts, the others have their own.
-func (s *stateStore) grow(path string, names [][]string) error {
+// grow turns the state of one resource into a state of many. Terraform would
+// need a quarter of an hour for 10,000 resources, because it copies the whole
+// state for each resource that it creates.
+//
+// values has one list for each resource, beginning with the existing resource.
+// grow copies the existing resource and replaces each of its values with the
+// value at the same index.
+func (s *stateStore) grow(path string, values [][]string) error {
 	var state map[string]json.RawMessage
 	var resources []json.RawMessage
 	if err := json.Unmarshal(s.load(path), &state); err != nil {
 		return fmt.Errorf("the state of one resource: %w", err)
 	}
 	if err := json.Unmarshal(state["resources"], &resources); err != nil || len(resources) != 1 {
-		return fmt.Errorf("the state has %d resources, expected was one (%w)", len(resources), err)
+		return fmt.Errorf("the state has %d resources, want 1 (%w)", len(resources), err)
 	}
-	for _, other := range names[1:] {
+	for _, other := range values[1:] {
 		var pairs []string
-		for i, name := range other {
-			pairs = append(pairs, names[0][i], name)
+		for i, value := range other {
+			pairs = append(pairs, values[0][i], value)
 		}
 		resources = append(resources, json.RawMessage(strings.NewReplacer(pairs...).Replace(string(resources[0]))))
 	}
@@ -42,15 +45,15 @@ func (s *stateStore) grow(path string, names [][]string) error {
 	return nil
 }
 
-// names are what a key of the configuration is known by. A longer text comes
-// before those that it holds.
-func (k deployKey) names() []string { return []string{k.name, k.repository, k.material()} }
+// values returns the values of a key that differ from those of other keys. A
+// value comes before the values that it contains, so that it is replaced first.
+func (k deployKey) values() []string { return []string{k.name, k.repository, k.material()} }
 
-// material is the key without its type and comment.
+// material returns the base64 part of the key.
 func (k deployKey) material() string { return strings.Fields(k.key)[1] }
 
-// addAll adds keys behind Terraform's back, all but the first, which exists, and
-// returns what each is known by in Terraform's state.
+// addAll adds all keys but the first, which exists already, directly to
+// Bitbucket. It returns the values of each key in the state, for grow.
 func addAll(bitbucket *emulator.Emulator, keys []deployKey) ([][]string, error) {
 	for _, key := range keys[1:] {
 		bitbucket.AddDeployKey(workspace, key.repository, key.key, key.label)
@@ -73,7 +76,7 @@ func addAll(bitbucket *emulator.Emulator, keys []deployKey) ([][]string, error) 
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, append(key.names(), added[parsed.String()]...))
+		all = append(all, append(key.values(), added[parsed.String()]...))
 	}
 	return all, nil
 }

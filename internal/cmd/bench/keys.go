@@ -18,14 +18,14 @@ const (
 	token     = "bench"
 )
 
-// shape is how many repositories are managed, and how many keys in each.
+// shape is a number of repositories and a number of keys in each of them.
 type shape struct{ repositories, keys int }
 
 func (s shape) String() string { return fmt.Sprintf("%d×%d", s.repositories, s.keys) }
 
 func (s shape) total() int { return s.repositories * s.keys }
 
-// parseShapes reads "10x10,100x10".
+// parseShapes parses a list like "10x10,100x10".
 func parseShapes(text string) ([]shape, error) {
 	var shapes []shape
 	for part := range strings.SplitSeq(text, ",") {
@@ -36,17 +36,17 @@ func parseShapes(text string) ([]shape, error) {
 		r, err := strconv.Atoi(repositories)
 		k, err2 := strconv.Atoi(keys)
 		if err != nil || err2 != nil || r < 1 || k < 1 {
-			return nil, fmt.Errorf("%q is no shape like 100x10 (repositories, keys in each)", part)
+			return nil, fmt.Errorf("%q is not a shape like 100x10 (REPOSITORIESxKEYS)", part)
 		}
 		shapes = append(shapes, shape{r, k})
 	}
 	return shapes, nil
 }
 
-// deployKey is one key of the configuration.
+// deployKey is one deploy key in the configuration.
 type deployKey struct{ name, repository, key, label string }
 
-// deployKeys are the keys of a shape. The first has a label of its own.
+// deployKeys returns the keys of a shape. Only the label of the first key varies.
 func (s shape) deployKeys(firstLabel string) []deployKey {
 	var all []deployKey
 	for r := range s.repositories {
@@ -61,7 +61,7 @@ func (s shape) deployKeys(firstLabel string) []deployKey {
 
 func repository(n int) string { return fmt.Sprintf("repository-%d", n) }
 
-// publicKey is an Ed25519 key that nobody has the private half of.
+// publicKey returns an Ed25519 public key. Its private key does not exist.
 func publicKey(name string) string {
 	point := sha256.Sum256([]byte(name))
 	blob := ssh.Marshal(struct {
@@ -71,7 +71,8 @@ func publicKey(name string) string {
 	return ssh.KeyAlgoED25519 + " " + base64.StdEncoding.EncodeToString(blob) + " " + name + "@example.com"
 }
 
-// newBitbucket is an emulated Bitbucket with that many empty repositories.
+// newBitbucket returns an emulated Bitbucket with this number of empty
+// repositories.
 func newBitbucket(repositories int) *emulator.Emulator {
 	acme := emulator.Workspace{Slug: workspace}
 	for r := range repositories {
@@ -82,8 +83,8 @@ func newBitbucket(repositories int) *emulator.Emulator {
 	return bitbucket
 }
 
-// held counts the keys that Bitbucket has.
-func held(bitbucket *emulator.Emulator) int {
+// countKeys counts the deploy keys of all repositories.
+func countKeys(bitbucket *emulator.Emulator) int {
 	n := 0
 	for _, workspace := range bitbucket.Seed().Workspaces {
 		for _, repository := range workspace.Repositories {

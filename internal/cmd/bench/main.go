@@ -1,11 +1,14 @@
-// Command bench measures what the provider costs: it builds the provider,
-// starts an emulated Bitbucket that takes its time to answer, and lets the real
-// Terraform or OpenTofu command create, plan, update and destroy keys in many
-// shapes. The same plan is made with one GET for each key (see the folder
-// unshared), and with as many resources of Terraform's own, which is the floor.
-// Before that it starts the provider as Terraform does, and looks how large it is.
+// Command bench measures what the provider costs in requests, time and memory.
 //
-// It writes results.json, table.md and plan.svg, and removes all else.
+// It builds the provider, starts an emulated Bitbucket with a set latency, and
+// runs the real Terraform or OpenTofu command. For each number of repositories
+// and keys, it creates, plans, updates and destroys the keys. It also plans the
+// same number of terraform_data resources, to show how much of the time is
+// Terraform's own. Before that, it measures the start of the provider and the
+// size of its binary.
+//
+// It writes results.json, table.md and plan.svg. It removes all other files
+// that it creates.
 package main
 
 import (
@@ -30,11 +33,11 @@ func main() {
 	}
 }
 
-// options is the command line.
+// options holds the values of the command line flags.
 type options struct {
 	latency time.Duration
 	shapes  []shape
-	large   []shape // large are only planned.
+	large   []shape // large shapes are only planned.
 	repeat  int
 	out     string
 	startup bool
@@ -44,13 +47,13 @@ type options struct {
 func parse(args []string) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	shapes := flags.String("shapes", "10x10,100x10,10x100,1x1000,1000x1", "`shapes` to measure: repositories x keys in each")
-	large := flags.String("large", "100x100", "`shapes` to plan only, for the memory that they take")
-	flags.DurationVar(&o.latency, "latency", 80*time.Millisecond, "`time` that Bitbucket takes to answer; each shape is measured at 0 too")
-	flags.IntVar(&o.repeat, "repeat", 1, "how `often` each plan is made, for the fastest of them")
+	shapes := flags.String("shapes", "10x10,100x10,10x100,1x1000,1000x1", "`shapes` to measure, as REPOSITORIESxKEYS in each repository")
+	large := flags.String("large", "100x100", "`shapes` that are only planned, to measure the memory")
+	flags.DurationVar(&o.latency, "latency", 80*time.Millisecond, "`time` that Bitbucket takes to answer; plans are also measured without latency")
+	flags.IntVar(&o.repeat, "repeat", 1, "`number` of runs of each plan; the fastest run counts")
 	flags.StringVar(&o.out, "out", filepath.Join("internal", "cmd", "bench", "results"), "`folder` for the results")
-	flags.BoolVar(&o.startup, "startup", false, "measure only the start, and keep what is stored of all else, with its date")
-	flags.BoolVar(&o.draw, "draw", false, "measure nothing: remake table and chart from the stored results")
+	flags.BoolVar(&o.startup, "startup", false, "measure only the start of the provider and keep the other stored results")
+	flags.BoolVar(&o.draw, "draw", false, "measure nothing; write the table and the chart from the stored results")
 	err := flags.Parse(args)
 	if err != nil {
 		return o, err
@@ -59,10 +62,10 @@ func parse(args []string) (options, error) {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
 	if o.latency < 0 || o.repeat < 1 {
-		return o, errors.New("-latency is at least 0 and -repeat at least 1")
+		return o, errors.New("-latency must be at least 0 and -repeat at least 1")
 	}
 	if o.startup && o.draw {
-		return o, errors.New("-startup measures, -draw does not")
+		return o, errors.New("-startup and -draw exclude each other")
 	}
 	if o.shapes, err = parseShapes(*shapes); err != nil {
 		return o, err
@@ -93,7 +96,8 @@ func run(ctx context.Context, args []string) error {
 			return err
 		}
 	}
-	// Drawn from what was stored in either case, so that both draw the same.
+	// Always draw from the file, so that a measurement and -draw write the same
+	// table and chart.
 	r, err := readResults(stored)
 	if err != nil {
 		return err
@@ -104,6 +108,6 @@ func run(ctx context.Context, args []string) error {
 	if err := writeFile(filepath.Join(o.out, "plan.svg"), r.chart()); err != nil {
 		return err
 	}
-	fmt.Printf("%s\nWritten to %s.\n", r.table(), o.out)
+	fmt.Printf("%s\nWrote the results to %s.\n", r.table(), o.out)
 	return nil
 }

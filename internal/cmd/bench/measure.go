@@ -14,25 +14,24 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
-// bench is everything that a measurement needs, ready to be used.
+// bench holds what all measurements share.
 type bench struct {
 	bitbucket *emulator.Emulator
 	baseURL   string
-	shared    terraform // shared is the provider as it is.
-	unshared  terraform // unshared spends one GET on each key.
-	native    terraform // native has no provider but Terraform's own.
+	provider  terraform // provider runs Terraform with this provider.
+	builtin   terraform // builtin runs Terraform with its built-in provider only.
 	states    *stateStore
-	floors    map[int]*usage
-	repeat    int // repeat is how often each plan is made.
+	floors    map[int]*usage // floors caches the floor for each number of resources.
+	repeat    int            // repeat is the number of runs of each plan.
 }
 
-// The states of both providers, and of Terraform's own resources.
+// The paths of the two states in the state store.
 const (
 	keysState = "/keys"
 	dataState = "/data"
 )
 
-// measure runs the whole benchmark, and leaves nothing behind.
+// measure runs the whole benchmark and removes the files that it creates.
 func measure(ctx context.Context, o options) (results, error) {
 	cli, err := terraformcli.Find(ctx)
 	if err != nil {
@@ -43,7 +42,7 @@ func measure(ctx context.Context, o options) (results, error) {
 		return results{}, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	if dir, err = filepath.EvalSymlinks(dir); err != nil { // Processes are found by the real path.
+	if dir, err = filepath.EvalSymlinks(dir); err != nil { // watchMemory compares real paths.
 		return results{}, err
 	}
 
@@ -68,7 +67,7 @@ func measure(ctx context.Context, o options) (results, error) {
 		OS:    runtime.GOOS + "/" + runtime.GOARCH,
 		Cores: runtime.NumCPU(),
 	}
-	say("%s, %s, %s, %d cores", r.CLI, r.Go, r.OS, r.Cores)
+	logProgress("%s, %s, %s, %d cores", r.CLI, r.Go, r.OS, r.Cores)
 	if r.Startup, err = measureStartup(ctx); err != nil {
 		return r, err
 	}
@@ -89,23 +88,15 @@ func measure(ctx context.Context, o options) (results, error) {
 	return r, nil
 }
 
-// prepare builds both providers, which manage the same state.
+// prepare builds the provider and initializes both working folders.
 func (b *bench) prepare(ctx context.Context, cli terraformcli.CLI, dir, states string) error {
+	logProgress("building the provider")
 	var err error
-	for _, setup := range []struct {
-		into             *terraform
-		name, pkg, state string
-	}{
-		{&b.shared, "shared", module, keysState},
-		{&b.unshared, "unshared", module + "/internal/cmd/bench/unshared", keysState},
-		{&b.native, "native", "", dataState},
-	} {
-		say("preparing: %s", setup.name)
-		if *setup.into, err = newTerraform(ctx, cli, filepath.Join(dir, setup.name), setup.pkg, states+setup.state); err != nil {
-			return err
-		}
+	if b.provider, err = newTerraform(ctx, cli, filepath.Join(dir, "provider"), module, states+keysState); err != nil {
+		return err
 	}
-	return nil
+	b.builtin, err = newTerraform(ctx, cli, filepath.Join(dir, "builtin"), "", states+dataState)
+	return err
 }
 
 var (
@@ -113,59 +104,56 @@ var (
 	emptyPlan = []string{"plan", "-detailed-exitcode"} // Fails unless the plan is empty.
 )
 
-// measureAll takes a shape from nothing to nothing, and plans it without
-// latency on the way, which shows what is our own.
+// measureAll creates, plans, updates and destroys the keys of a shape. It also
+// plans them without latency, to show the time that the provider itself takes.
 func (b *bench) measureAll(ctx context.Context, s shape, latency time.Duration) ([]row, error) {
 	keys, relabelled := keysAt(b.baseURL, s.deployKeys("Deployment")), keysAt(b.baseURL, s.deployKeys("Production"))
-	c := course{bench: b, ctx: ctx, shape: s}
-	bothPlans := func(r *row) {
-		r.Plan = c.plan("plan", b.shared, keys)
-		r.OneGET = c.plan("plan with one GET a key", b.unshared, keys)
-	}
+	m := measurement{bench: b, ctx: ctx, shape: s}
 
-	measured := c.at(latency)
-	measured.Create = c.step("create", b.shared, keys, apply)
-	c.expect(s.total())
-	measured.Floor = c.floor()
-	bothPlans(&measured)
+	measured := m.at(latency)
+	measured.Create = m.step("create", b.provider, keys, apply)
+	m.expect(s.total())
+	measured.Floor = m.floor()
+	measured.Plan = m.plan("plan", b.provider, keys)
 	rows := []row{measured}
 	if latency > 0 {
-		atOnce := c.at(0)
-		atOnce.Floor = measured.Floor
-		bothPlans(&atOnce)
-		rows = append(rows, atOnce)
-		c.at(latency)
+		withoutLatency := m.at(0)
+		withoutLatency.Floor = measured.Floor
+		withoutLatency.Plan = m.plan("plan", b.provider, keys)
+		rows = append(rows, withoutLatency)
+		m.at(latency)
 	}
-	rows[0].Label = c.step("change of one label", b.shared, relabelled, apply)
-	rows[0].Destroy = c.step("destroy", b.shared, relabelled, []string{"destroy", "-auto-approve"})
-	c.expect(0)
-	return rows, c.err
+	rows[0].Label = m.step("change of one label", b.provider, relabelled, apply)
+	rows[0].Destroy = m.step("destroy", b.provider, relabelled, []string{"destroy", "-auto-approve"})
+	m.expect(0)
+	return rows, m.err
 }
 
-// measurePlan measures the plan alone, of keys that are put there.
+// measurePlan measures only the plan. It adds the keys directly to Bitbucket and
+// to the state, because creating thousands of them with Terraform is slow.
 func (b *bench) measurePlan(ctx context.Context, s shape, latency time.Duration) (row, error) {
 	keys := s.deployKeys("Deployment")
-	c := course{bench: b, ctx: ctx, shape: s}
-	c.at(0)
-	c.step("create of the first key", b.shared, keysAt(b.baseURL, keys[:1]), apply)
-	c.expect(1)
-	if c.err == nil {
-		names, err := addAll(b.bitbucket, keys)
+	m := measurement{bench: b, ctx: ctx, shape: s}
+	m.at(0)
+	m.step("create of the first key", b.provider, keysAt(b.baseURL, keys[:1]), apply)
+	m.expect(1)
+	if m.err == nil {
+		values, err := addAll(b.bitbucket, keys)
 		if err != nil {
 			return row{}, err
 		}
-		c.err = b.states.grow(keysState, names)
+		m.err = b.states.grow(keysState, values)
 	}
-	c.expect(s.total())
-	r := c.at(latency)
-	r.Plan = c.plan("plan", b.shared, keysAt(b.baseURL, keys))
-	r.Floor = c.floor()
-	b.states.forget(keysState)
+	m.expect(s.total())
+	r := m.at(latency)
+	r.Plan = m.plan("plan", b.provider, keysAt(b.baseURL, keys))
+	r.Floor = m.floor()
+	b.states.remove(keysState)
 	b.removeAll()
-	return r, c.err
+	return r, m.err
 }
 
-// removeAll takes every key away behind Terraform's back.
+// removeAll removes every key directly from Bitbucket.
 func (b *bench) removeAll() {
 	for _, repository := range b.bitbucket.Seed().Workspaces[0].Repositories {
 		for _, key := range repository.DeployKeys {
@@ -174,9 +162,8 @@ func (b *bench) removeAll() {
 	}
 }
 
-// course is one shape being measured. It does nothing more after its first
-// error.
-type course struct {
+// measurement measures one shape. After the first error, its methods do nothing.
+type measurement struct {
 	*bench
 	ctx     context.Context
 	shape   shape
@@ -184,77 +171,78 @@ type course struct {
 	err     error
 }
 
-// at sets the latency, and returns a row for what is measured with it.
-func (c *course) at(latency time.Duration) row {
-	c.latency = latency
-	c.bitbucket.SetLatency(latency)
-	return row{Repositories: c.shape.repositories, KeysInEach: c.shape.keys, LatencyMS: latency.Milliseconds()}
+// at sets the latency and returns an empty row for it.
+func (m *measurement) at(latency time.Duration) row {
+	m.latency = latency
+	m.bitbucket.SetLatency(latency)
+	return row{Repositories: m.shape.repositories, KeysInEach: m.shape.keys, LatencyMS: latency.Milliseconds()}
 }
 
-// step runs a command on a configuration, and returns what it took.
-func (c *course) step(what string, with terraform, configuration string, args []string) *usage {
-	if c.err != nil {
+// step runs a command with a configuration and returns its usage.
+func (m *measurement) step(name string, with terraform, configuration string, args []string) *usage {
+	if m.err != nil {
 		return nil
 	}
-	if c.err = with.write(configuration); c.err != nil {
+	if m.err = with.write(configuration); m.err != nil {
 		return nil
 	}
-	c.bitbucket.ForgetRequests()
-	memory := watchMemory(with.plugin)
+	m.bitbucket.ForgetRequests()
+	stopWatching := watchMemory(with.plugin)
 	start := time.Now()
-	computed, err := with.run(c.ctx, args...)
+	cpu, err := with.run(m.ctx, args...)
 	used := &usage{
-		Requests:   len(c.bitbucket.Requests()),
+		Requests:   len(m.bitbucket.Requests()),
 		Seconds:    round(time.Since(start).Seconds(), 3),
-		CPUSeconds: round(computed.Seconds(), 3),
-		MemoryMB:   round(memory(), 1),
+		CPUSeconds: round(cpu.Seconds(), 3),
+		MemoryMB:   round(stopWatching(), 1),
 	}
 	if err != nil {
-		c.err = err
+		m.err = err
 		return nil
 	}
-	say("%v at %v: %s: %d requests, %.2f s (%.2f s of CPU), %.0f MB",
-		c.shape, c.latency, what, used.Requests, used.Seconds, used.CPUSeconds, used.MemoryMB)
+	logProgress("%v with %v latency: %s: %d requests, %.2f s (%.2f s of CPU), %.0f MB",
+		m.shape, m.latency, name, used.Requests, used.Seconds, used.CPUSeconds, used.MemoryMB)
 	return used
 }
 
-// plan makes a plan that has to be empty, and returns what the fastest took.
-func (c *course) plan(what string, with terraform, configuration string) *usage {
+// plan runs a plan that must be empty and returns the usage of the fastest run.
+func (m *measurement) plan(name string, with terraform, configuration string) *usage {
 	var fastest *usage
-	for range c.repeat {
-		if used := c.step(what, with, configuration, emptyPlan); fastest == nil || used != nil && used.Seconds < fastest.Seconds {
+	for range m.repeat {
+		if used := m.step(name, with, configuration, emptyPlan); fastest == nil || used != nil && used.Seconds < fastest.Seconds {
 			fastest = used
 		}
 	}
 	return fastest
 }
 
-// expect fails unless Bitbucket has that many keys: a command that does nothing
-// is fast.
-func (c *course) expect(keys int) {
-	if got := held(c.bitbucket); c.err == nil && got != keys {
-		c.err = fmt.Errorf("bitbucket has %d keys, expected were %d", got, keys)
+// expect fails unless Bitbucket has this number of keys. Without this check, a
+// command that does nothing would look fast.
+func (m *measurement) expect(keys int) {
+	if got := countKeys(m.bitbucket); m.err == nil && got != keys {
+		m.err = fmt.Errorf("bitbucket has %d keys, want %d", got, keys)
 	}
 }
 
-// floor plans as many resources of Terraform's own, once for each number.
-func (c *course) floor() *usage {
-	total := c.shape.total()
-	if used, ok := c.floors[total]; ok || c.err != nil {
+// floor plans as many terraform_data resources as the shape has keys. It
+// measures each number of resources once.
+func (m *measurement) floor() *usage {
+	total := m.shape.total()
+	if used, ok := m.floors[total]; ok || m.err != nil {
 		return used
 	}
-	keys := c.shape.deployKeys("Deployment")
-	c.step("create of the first terraform_data", c.native, dataOf(keys[:1]), apply)
-	if c.err == nil {
-		var names [][]string
+	keys := m.shape.deployKeys("Deployment")
+	m.step("create of the first terraform_data", m.builtin, dataOf(keys[:1]), apply)
+	if m.err == nil {
+		var values [][]string
 		for _, key := range keys {
-			names = append(names, key.names())
+			values = append(values, key.values())
 		}
-		c.err = c.states.grow(dataState, names)
+		m.err = m.states.grow(dataState, values)
 	}
-	c.floors[total] = c.plan("plan of terraform_data", c.native, dataOf(keys))
-	c.states.forget(dataState)
-	return c.floors[total]
+	m.floors[total] = m.plan("plan of terraform_data", m.builtin, dataOf(keys))
+	m.states.remove(dataState)
+	return m.floors[total]
 }
 
 func round(number float64, digits int) float64 {
@@ -262,7 +250,7 @@ func round(number float64, digits int) float64 {
 	return math.Round(number*scale) / scale
 }
 
-// say prints progress.
-func say(format string, args ...any) {
+// logProgress prints a line with the time to standard error.
+func logProgress(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, time.Now().Format("15:04:05 ")+format+"\n", args...)
 }

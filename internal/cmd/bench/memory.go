@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// watchMemory looks at every process that runs an executable until stop is
-// called, which returns the most memory that one of them held, in MB. It is 0
-// where the system has no /proc as Linux does.
+// watchMemory watches every process of an executable until stop is called. stop
+// returns the highest memory peak of a single process, in MB. It returns 0 on
+// systems without Linux's /proc.
 //
-// The processes are Terraform's children and come and go with it, so they are
-// looked for all the time. The kernel keeps the peak: only what is gained in the
-// very last moment can be missed.
+// Terraform starts and stops these processes, so watchMemory searches for them
+// repeatedly. The kernel records the peak of each process, so only memory that a
+// process allocates after the last search is missed.
 func watchMemory(executable string) (stop func() float64) {
 	done, peak := make(chan struct{}), make(chan float64)
 	go func() {
@@ -36,7 +36,7 @@ func watchMemory(executable string) (stop func() float64) {
 	}
 }
 
-// memoryOf is the peak of the process that holds the most at this moment.
+// memoryOf returns the highest memory peak of the processes that run now.
 func memoryOf(executable string) float64 {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
@@ -52,11 +52,11 @@ func memoryOf(executable string) float64 {
 	return most
 }
 
-// highWater reads VmHWM, the peak of a process's resident memory.
+// highWater returns VmHWM, the peak of a process's resident memory, in MB.
 func highWater(process string) float64 {
 	status, err := os.ReadFile(process + "/status")
 	if err != nil {
-		return 0 // It has ended.
+		return 0 // The process has ended.
 	}
 	_, rest, found := strings.Cut(string(status), "VmHWM:")
 	if !found {

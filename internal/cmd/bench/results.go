@@ -8,41 +8,40 @@ import (
 	"time"
 )
 
-// results is what results.json holds.
+// results is the content of results.json.
 type results struct {
 	Date  time.Time `json:"date"`
 	CLI   string    `json:"cli"`
 	Go    string    `json:"go"`
 	OS    string    `json:"os"`
 	Cores int       `json:"cores"`
-	// Startup is absent where it was not measured.
+	// Startup is nil if it was not measured.
 	Startup *startup `json:"startup,omitempty"`
 	Rows    []row    `json:"rows"`
 }
 
-// row is one shape at one latency. What was not measured is absent.
+// row is the usage of one shape at one latency. A field is nil if it was not
+// measured.
 type row struct {
 	Repositories int    `json:"repositories"`
 	KeysInEach   int    `json:"keys_in_each"`
 	LatencyMS    int64  `json:"latency_ms"`
 	Create       *usage `json:"create,omitempty"`
 	Plan         *usage `json:"plan,omitempty"`
-	// OneGET is Plan with one GET for each key.
-	OneGET  *usage `json:"plan_one_get,omitempty"`
-	Label   *usage `json:"one_label,omitempty"`
-	Destroy *usage `json:"destroy,omitempty"`
-	// Floor is the plan of as many terraform_data resources.
+	Label        *usage `json:"one_label,omitempty"`
+	Destroy      *usage `json:"destroy,omitempty"`
+	// Floor is the plan of the same number of terraform_data resources.
 	Floor *usage `json:"plan_terraform_data,omitempty"`
 }
 
-// usage is what one command took.
+// usage is the usage of one command.
 type usage struct {
 	Requests int     `json:"requests"`
 	Seconds  float64 `json:"seconds"`
-	// CPUSeconds is what Terraform and the providers computed together, which
-	// depends less than Seconds on what else the machine does.
+	// CPUSeconds is the processor time of Terraform and the provider together. It
+	// depends less than Seconds on the load of the machine.
 	CPUSeconds float64 `json:"cpu_seconds"`
-	// MemoryMB is the peak of a provider process, 0 where it is not known.
+	// MemoryMB is the peak of a provider process, or 0 if it is unknown.
 	MemoryMB float64 `json:"memory_mb,omitempty"`
 }
 
@@ -68,7 +67,7 @@ func (r results) write(path string) error {
 	return writeFile(path, string(content)+"\n")
 }
 
-// writeFile writes a file, in a folder that need not exist.
+// writeFile writes a file and creates its folder if needed.
 func writeFile(path, content string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return err

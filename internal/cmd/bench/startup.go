@@ -17,34 +17,34 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
-// starts is how often the provider is started. It is odd, for the one in the
-// middle.
+// starts is the number of measured starts. It is odd, so that the median is a
+// measured value.
 const starts = 21
 
-// startup is what is there before the first resource.
+// startup is the cost of the provider without any resource.
 type startup struct {
-	// Seconds is the median from the start of the process to the first answer.
+	// Seconds is the median time from the start of the process to its first reply.
 	Seconds float64 `json:"seconds"`
-	// CPUSeconds is the median of what the process computed, up to its end.
+	// CPUSeconds is the median processor time of the process up to its end.
 	CPUSeconds float64 `json:"cpu_seconds"`
-	// SchemaBytes is how long the first answer is, which has every schema.
+	// SchemaBytes is the size of the first reply, which has all schemas.
 	SchemaBytes int `json:"schema_bytes"`
-	// BinaryBytes is the size of the provider, built as for a release.
+	// BinaryBytes is the size of a release build.
 	BinaryBytes int64 `json:"binary_bytes"`
-	// Modules counts those of others that are linked into it.
+	// Modules is the number of third-party Go modules in the binary.
 	Modules int `json:"modules"`
 }
 
-// measureStartup builds the provider as for a release, and starts it once more
-// than is counted: the first time the system reads it from the disk.
+// measureStartup makes a release build and starts it several times. It does not
+// count the first start, because the system then reads the binary from disk.
 func measureStartup(ctx context.Context) (*startup, error) {
-	say("preparing: release")
+	logProgress("making a release build of the provider")
 	dir, err := os.MkdirTemp("", "bitbucket-bench-")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	provider := filepath.Join(dir, "provider.exe") // Windows runs nothing without a suffix, others run this too.
+	provider := filepath.Join(dir, "provider.exe") // Windows requires the suffix; other systems accept it.
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", provider, module)
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build of %s: %w\n%s", module, err, out)
@@ -58,27 +58,27 @@ func measureStartup(ctx context.Context) (*startup, error) {
 		return nil, err
 	}
 	s := &startup{BinaryBytes: binary.Size(), Modules: len(built.Deps)}
-	var all, computed []time.Duration
+	var elapsed, cpu []time.Duration
 	for n := range 1 + starts {
-		took, cpu, schema, err := start(ctx, provider)
+		oneElapsed, oneCPU, schema, err := start(ctx, provider)
 		if err != nil {
 			return nil, fmt.Errorf("start of the provider: %w", err)
 		}
 		s.SchemaBytes = schema
 		if n > 0 {
-			all, computed = append(all, took), append(computed, cpu)
+			elapsed, cpu = append(elapsed, oneElapsed), append(cpu, oneCPU)
 		}
 	}
-	s.Seconds, s.CPUSeconds = round(median(all).Seconds(), 4), round(median(computed).Seconds(), 4)
-	say("start: %.0f ms (%.0f ms of CPU), %d bytes of schema, %d bytes of provider, %d modules",
+	s.Seconds, s.CPUSeconds = round(median(elapsed).Seconds(), 4), round(median(cpu).Seconds(), 4)
+	logProgress("start: %.0f ms (%.0f ms of CPU), %d bytes of schema, %d bytes of provider, %d modules",
 		1000*s.Seconds, 1000*s.CPUSeconds, s.SchemaBytes, s.BinaryBytes, s.Modules)
 	return s, nil
 }
 
-// start runs the provider as Terraform does until it has told its schemas, and
-// returns how long that took, what the process computed in its whole life, and
-// the size of the answer. The time has Terraform's part of the handshake in it.
-func start(ctx context.Context, provider string) (took, computed time.Duration, schema int, err error) {
+// start runs the provider as Terraform does and requests its schemas. It returns
+// the time until the reply, the processor time of the whole process and the size
+// of the reply. The time includes Terraform's part of the handshake.
+func start(ctx context.Context, provider string) (elapsed, cpu time.Duration, schema int, err error) {
 	command := exec.CommandContext(ctx, provider)
 	client := plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig: plugin.HandshakeConfig{
@@ -89,13 +89,13 @@ func start(ctx context.Context, provider string) (took, computed time.Duration, 
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
 		AutoMTLS:         true,
 		Cmd:              command,
-		SkipHostEnv:      true, // How Go and the provider are set up must not change the numbers.
+		SkipHostEnv:      true, // Settings of Go and of the provider must not change the numbers.
 		Logger:           hclog.NewNullLogger(),
 	})
 	defer func() {
 		client.Kill()
 		if command.ProcessState != nil {
-			computed = command.ProcessState.UserTime() + command.ProcessState.SystemTime()
+			cpu = command.ProcessState.UserTime() + command.ProcessState.SystemTime()
 		}
 	}()
 	begin := time.Now()
@@ -105,10 +105,10 @@ func start(ctx context.Context, provider string) (took, computed time.Duration, 
 	}
 	connection, ok := protocol.(*plugin.GRPCClient)
 	if !ok {
-		return 0, 0, 0, errors.New("it does not speak gRPC")
+		return 0, 0, 0, errors.New("the provider does not use gRPC")
 	}
-	// A message without fields keeps what it does not know, so that the answer
-	// can be weighed without its types, which terraform-plugin-go does not export.
+	// terraform-plugin-go does not export the types of this reply. An empty message
+	// keeps unknown fields, so its size is the size of the reply.
 	var schemas emptypb.Empty
 	err = connection.Conn.Invoke(ctx, "/tfplugin6.Provider/GetProviderSchema", &emptypb.Empty{}, &schemas)
 	return time.Since(begin), 0, proto.Size(&schemas), err

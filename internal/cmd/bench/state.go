@@ -6,12 +6,12 @@ import (
 	"sync"
 )
 
-// stateStore keeps Terraform's states in memory, for its "http" backend. A file
-// is written anew, whole, for each resource that changes, which takes longer
-// for 1,000 of them than all that is measured here.
+// stateStore keeps states in memory, for Terraform's "http" backend. With a local
+// file, Terraform writes the whole state for each resource that changes. For
+// 1,000 resources, that takes longer than everything that this command measures.
 type stateStore struct{ states sync.Map }
 
-// ServeHTTP gives, takes or forgets the state with the name in the path.
+// ServeHTTP returns, stores or removes the state at a path.
 func (s *stateStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.Method {
 	case http.MethodGet:
@@ -30,13 +30,13 @@ func (s *stateStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		s.states.Store(r.URL.Path, content)
 	case http.MethodDelete:
-		s.forget(r.URL.Path)
+		s.remove(r.URL.Path)
 	default:
 		w.WriteHeader(http.StatusMethodNotAllowed)
 	}
 }
 
-// load returns a state, nil for none.
+// load returns the state at a path, or nil if there is none.
 func (s *stateStore) load(path string) []byte {
 	if state, ok := s.states.Load(path); ok {
 		if content, ok := state.([]byte); ok {
@@ -46,4 +46,4 @@ func (s *stateStore) load(path string) []byte {
 	return nil
 }
 
-func (s *stateStore) forget(path string) { s.states.Delete(path) }
+func (s *stateStore) remove(path string) { s.states.Delete(path) }

@@ -8,23 +8,23 @@ import (
 	"unicode/utf8"
 )
 
-// remake is the command that makes all numbers anew.
-const remake = "make bench"
+// benchCommand is the command that measures all numbers again.
+const benchCommand = "make bench"
 
-// table is the results as Markdown that reads well as plain text too.
+// table returns the results as Markdown that is also readable as plain text.
 func (r results) table() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s with ten resources at a time, %s, %s with %d cores, %s. Made by `%s`.\n",
-		r.CLI, r.Go, r.OS, r.Cores, r.Date.Format("2 January 2006"), remake)
+	fmt.Fprintf(&b, "%s with ten resources at a time, %s, %s with %d cores, %s. Measured by `%s`.\n",
+		r.CLI, r.Go, r.OS, r.Cores, r.Date.Format("2 January 2006"), benchCommand)
 	for _, latency := range r.latencies() {
 		fmt.Fprintf(&b, "\n## %d ms a request\n\n", latency)
 		b.WriteString(markdown(r.lines(latency)))
 	}
 	b.WriteString(`
-Each cell is the number of requests to Bitbucket and the wall time of the whole command. "Label" is an apply that changes
-the label of one key. "One GET a key" is the same plan by this provider with sharing of reads taken out. "Terraform" is the
-plan of as many ` + "`terraform_data`" + ` resources, which is the floor. Memory is the peak of the provider's process, in the
-plan and in the heaviest of the other commands.
+Each cell has the number of requests to Bitbucket and the wall time of the whole command. "Label" is an apply that changes
+the label of one key. One GET for each key would take as many requests as there are keys. "Plan, Terraform" is a plan of as
+many ` + "`terraform_data`" + ` resources, which shows the time that Terraform itself takes. "Memory" is the peak of the
+provider's process: first in the plan, then in the other commands.
 `)
 	if r.Startup != nil {
 		b.WriteString("\n## Start\n\n")
@@ -33,14 +33,15 @@ plan and in the heaviest of the other commands.
 			fmt.Sprintf("%.1f MB", float64(r.Startup.BinaryBytes)/1e6), strconv.Itoa(r.Startup.Modules),
 		}}))
 		b.WriteString(`
-"Start" is the median time from starting the provider to its answer with all schemas. Terraform does that in each command,
-and starts it twice more for a plan. "Binary" is built as for a release. "Modules" are those of others that are linked in.
+"Start" is the median time from the start of the provider to its reply with all schemas. Every command starts the provider
+at least once, and a plan three times. "Schema" is the size of that reply. "Binary" is the size of a release build. "Modules"
+is the number of third-party Go modules in it.
 `)
 	}
 	return b.String()
 }
 
-// latencies lists those that occur, in order of appearance.
+// latencies returns each latency once, in order of appearance.
 func (r results) latencies() []int64 {
 	var all []int64
 	seen := map[int64]bool{}
@@ -53,10 +54,10 @@ func (r results) latencies() []int64 {
 	return all
 }
 
-// lines are the cells for a latency, below their headings.
+// lines returns the headings and the cells of a table for one latency.
 func (r results) lines(latency int64) [][]string {
 	lines := [][]string{{
-		"Keys", "Repositories × keys", "Create", "Plan", "Plan, one GET a key", "Label", "Destroy", "Plan, Terraform", "Memory",
+		"Keys", "Repositories × keys", "Create", "Plan", "Label", "Destroy", "Plan, Terraform", "Memory",
 	}}
 	for _, row := range r.Rows {
 		if row.LatencyMS != latency {
@@ -68,14 +69,14 @@ func (r results) lines(latency int64) [][]string {
 		}
 		lines = append(lines, []string{
 			thousands(row.shape().total()), row.shape().String(),
-			row.Create.String(), row.Plan.String(), row.OneGET.String(), row.Label.String(), row.Destroy.String(),
+			row.Create.String(), row.Plan.String(), row.Label.String(), row.Destroy.String(),
 			floor, row.memory(),
 		})
 	}
 	return lines
 }
 
-// memory is the peak in the plan, and in any other command of the same provider.
+// memory returns the peak in the plan and the highest peak in the other commands.
 func (r row) memory() string {
 	most := 0.0
 	for _, used := range []*usage{r.Create, r.Label, r.Destroy} {
@@ -93,7 +94,7 @@ func (r row) memory() string {
 	}
 }
 
-// String is a cell of the table.
+// String returns a cell of the table.
 func (u *usage) String() string {
 	if u == nil {
 		return "-"
@@ -115,7 +116,7 @@ func thousands(n int) string {
 	return fmt.Sprintf("%s,%03d", thousands(n/1000), n%1000)
 }
 
-// markdown aligns cells in columns, to the right, and leaves out those in which
+// markdown returns a table with right-aligned columns. It omits columns in which
 // nothing was measured.
 func markdown(lines [][]string) string {
 	for column := len(lines[0]) - 1; column >= 0; column-- {

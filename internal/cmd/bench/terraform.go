@@ -14,18 +14,17 @@ import (
 
 const module = "github.com/bitbucket-deploy-keys/terraform-provider-bitbucket"
 
-// terraform is the command with one build of the provider, in a working folder
-// of its own.
+// terraform runs the Terraform or OpenTofu command in its own working folder.
 type terraform struct {
 	cli         terraformcli.CLI
-	plugin      string // plugin is the provider's executable, "" for none.
-	state       string // state is the address of the state.
+	plugin      string // plugin is the path of the provider, or "" for none.
+	state       string // state is the URL of the state.
 	workdir     string
 	environment []string
 }
 
-// newTerraform builds a package of this module as the provider. Without a
-// package there is no provider but Terraform's own.
+// newTerraform builds the provider from a Go package and runs init. If pkg is
+// empty, only Terraform's built-in provider is available.
 func newTerraform(ctx context.Context, cli terraformcli.CLI, dir, pkg, state string) (terraform, error) {
 	t := terraform{cli: cli, state: state, workdir: filepath.Join(dir, "work")}
 	if err := os.MkdirAll(t.workdir, 0o700); err != nil {
@@ -35,7 +34,7 @@ func newTerraform(ctx context.Context, cli terraformcli.CLI, dir, pkg, state str
 	if t.plugin, t.environment, err = cli.Install(ctx, dir, pkg); err != nil {
 		return t, err
 	}
-	// How Go itself is set up must not change the numbers.
+	// Settings of the Go runtime must not change the numbers.
 	t.environment = slices.DeleteFunc(t.environment, func(variable string) bool {
 		name, _, _ := strings.Cut(variable, "=")
 		return slices.Contains([]string{"GOGC", "GOMEMLIMIT", "GOMAXPROCS", "GODEBUG"}, name)
@@ -47,9 +46,9 @@ func newTerraform(ctx context.Context, cli terraformcli.CLI, dir, pkg, state str
 	return t, err
 }
 
-// keysAt is a configuration of these keys at one Bitbucket. Each key is a block
-// of its own: for every instance of one block with for_each Terraform looks at
-// the whole collection again, which takes longer than all that is measured here.
+// keysAt returns a configuration with these keys. Each key has its own block,
+// because Terraform evaluates for_each again for every instance. That would take
+// longer than everything that this command measures.
 func keysAt(baseURL string, keys []deployKey) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nprovider \"bitbucket\" {\n  base_url = %q\n  username = %q\n  token    = %q\n}\n", baseURL, username, token)
@@ -60,7 +59,7 @@ func keysAt(baseURL string, keys []deployKey) string {
 	return b.String()
 }
 
-// dataOf is as many resources of Terraform's own, with as much in them.
+// dataOf returns a configuration with a terraform_data resource for each key.
 func dataOf(keys []deployKey) string {
 	var b strings.Builder
 	for _, key := range keys {
@@ -70,7 +69,7 @@ func dataOf(keys []deployKey) string {
 	return b.String()
 }
 
-// write replaces the configuration, apart from what Terraform needs first.
+// write replaces the configuration. It adds the backend and the required provider.
 func (t terraform) write(configuration string) error {
 	settings := fmt.Sprintf("terraform {\n  backend \"http\" {\n    address = %q\n  }\n", t.state)
 	if t.plugin != "" {
@@ -79,9 +78,9 @@ func (t terraform) write(configuration string) error {
 	return os.WriteFile(filepath.Join(t.workdir, "main.tf"), []byte(settings+"}\n"+configuration), 0o600)
 }
 
-// run returns how long all of the command's processes computed. It fails with
-// all that the command printed.
+// run runs the command and returns the processor time of all its processes. An
+// error includes everything that the command printed.
 func (t terraform) run(ctx context.Context, args ...string) (time.Duration, error) {
-	_, computed, err := t.cli.Run(ctx, t.workdir, t.environment, args...)
-	return computed, err
+	_, cpu, err := t.cli.Run(ctx, t.workdir, t.environment, args...)
+	return cpu, err
 }
