@@ -11,19 +11,20 @@ import (
 	"github.com/hashicorp/go-version"
 )
 
-// enginesVariable lists commands in place of those that are found.
+// enginesVariable names the environment variable that lists the commands to use.
 const enginesVariable = "ENGINES"
 
-// Feature is what not every command can do.
+// Feature is a feature that older commands lack.
 type Feature struct {
 	Name string
-	// Terraform and OpenTofu are the least versions that can, "" for none.
+	// Terraform and OpenTofu are the first versions with the feature, or "" if no
+	// version has it.
 	Terraform, OpenTofu string
 }
 
-// What commands learnt one after the other.
+// The features in the order in which Terraform added them.
 var (
-	// Protocol is what the provider speaks, so nothing works without it.
+	// Protocol is required: without it, the provider does not start.
 	Protocol           = Feature{"Plugin protocol 6", "1.0.0", "1.6.0"}
 	Moved              = Feature{"`moved` blocks", "1.1.0", "1.6.0"}
 	Checks             = Feature{"`check` blocks", "1.5.0", "1.6.0"}
@@ -38,7 +39,7 @@ var (
 	Identity           = Feature{"`import` blocks with `identity`", "1.12.0", "1.12.0"}
 	Query              = Feature{"`terraform query`", "1.14.0", ""}
 
-	// Features are those that the provider or its pages use.
+	// Features lists the features that the provider or its documentation uses.
 	Features = []Feature{
 		Protocol, Moved, Checks, ImportBlocks, PlanTimestamp, ImportForEach, Functions, LoneFunctions, MovedTypes,
 		EphemeralVariables, WriteOnly, Identity, Query,
@@ -47,13 +48,14 @@ var (
 
 // Only the tests use these.
 var (
-	// GroupSignals is to count a signal once that all processes get. Terraform 1.0
-	// runs itself as its own child, which takes it for a second one and gives up.
+	// GroupSignals means that the command stops gracefully if a signal is sent to
+	// its whole process group. Terraform 1.0 runs a child process of itself, which
+	// then receives the signal twice and stops at once.
 	GroupSignals  = Feature{"SIGTERM to all processes", "1.1.0", "1.6.0"}
 	TerraformData = Feature{"`terraform_data`", "1.4.0", "1.6.0"}
 )
 
-// String names the feature and what it needs.
+// String returns the name of the feature and the versions that it needs.
 func (f Feature) String() string {
 	text := f.Name + " (Terraform " + f.Terraform
 	if f.OpenTofu != "" {
@@ -62,8 +64,9 @@ func (f Feature) String() string {
 	return text + ")"
 }
 
-// FindAll returns the commands that ENGINES names, separated by spaces, else
-// terraform and tofu from PATH and from the cache folder, one of each version.
+// FindAll returns the commands in ENGINES, which separates them by spaces. If
+// ENGINES is not set, FindAll returns terraform and tofu from PATH and from the
+// cache folder. It returns each version once.
 func FindAll(ctx context.Context) ([]CLI, error) {
 	named := os.Getenv(enginesVariable) != ""
 	names := strings.Fields(os.Getenv(enginesVariable))
@@ -83,7 +86,7 @@ func FindAll(ctx context.Context) ([]CLI, error) {
 		cli, err := inspect(ctx, name)
 		switch {
 		case err != nil && named:
-			return nil, fmt.Errorf("%s names what is no Terraform or OpenTofu command: %w", enginesVariable, err)
+			return nil, fmt.Errorf("%s must list Terraform or OpenTofu commands: %w", enginesVariable, err)
 		case err == nil && !seen[cli.String()]:
 			seen[cli.String()] = true
 			all = append(all, cli)
@@ -92,8 +95,9 @@ func FindAll(ctx context.Context) ([]CLI, error) {
 	return all, nil
 }
 
-// Bring builds OpenTofu into the cache folder, unless it is there.
-func Bring(ctx context.Context) (CLI, error) {
+// InstallOpenTofu builds OpenTofu into the cache folder, unless it is already
+// there.
+func InstallOpenTofu(ctx context.Context) (CLI, error) {
 	cache, err := cacheFolder()
 	if err != nil {
 		return CLI{}, err
@@ -104,17 +108,17 @@ func Bring(ctx context.Context) (CLI, error) {
 	return install(ctx, cache, buildOpenTofu)
 }
 
-// Has tells whether the command is new enough for a feature.
+// Has reports whether the command has a feature.
 func (c CLI) Has(feature Feature) bool {
-	least := feature.Terraform
+	first := feature.Terraform
 	if c.OpenTofu {
-		least = feature.OpenTofu
+		first = feature.OpenTofu
 	}
-	has, err := version.NewVersion(c.Version)
-	return least != "" && err == nil && has.Core().GreaterThanOrEqual(version.Must(version.NewVersion(least)))
+	actual, err := version.NewVersion(c.Version)
+	return first != "" && err == nil && actual.Core().GreaterThanOrEqual(version.Must(version.NewVersion(first)))
 }
 
-// Lacks returns the features that it is too old for.
+// Lacks returns the features in Features that the command lacks.
 func (c CLI) Lacks() []Feature {
 	return slices.DeleteFunc(slices.Clone(Features), c.Has)
 }

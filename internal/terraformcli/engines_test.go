@@ -7,21 +7,21 @@ import (
 )
 
 func TestFindAll(t *testing.T) {
-	bin, cache := machine(t)
+	bin, cache := isolate(t)
 	if all, err := FindAll(t.Context()); err != nil || len(all) > 0 {
-		t.Errorf("got %v, %v on an empty machine", all, err)
+		t.Errorf("got %v, %v; want no command", all, err)
 	}
 	script(t, filepath.Join(bin, "terraform"), terraform)
 	script(t, filepath.Join(cache, "terraform"), terraform)
 	script(t, filepath.Join(cache, "tofu"), openTofu)
 	all, err := FindAll(t.Context())
 	if want := []CLI{{filepath.Join(bin, "terraform"), false, "1.14.0"}, {filepath.Join(cache, "tofu"), true, "1.12.6"}}; err != nil || !slices.Equal(all, want) {
-		t.Errorf("got %v, %v; want one of each version", all, err)
+		t.Errorf("got %v, %v; want each version once", all, err)
 	}
 	named := script(t, filepath.Join(t.TempDir(), "named"), openTofu)
 	t.Setenv(enginesVariable, named+"  terraform")
 	if all, err = FindAll(t.Context()); err != nil || len(all) != 2 || all[0].Path != named {
-		t.Errorf("got %v, %v; want those in ENGINES", all, err)
+		t.Errorf("got %v, %v; want the commands in ENGINES", all, err)
 	}
 	if first, err := Find(t.Context()); err != nil || first != all[0] {
 		t.Errorf("got %v, %v; want the first of ENGINES", first, err)
@@ -29,7 +29,7 @@ func TestFindAll(t *testing.T) {
 	for _, wrong := range []string{"missing", " "} {
 		t.Setenv(enginesVariable, wrong)
 		if all, err := FindAll(t.Context()); err == nil {
-			t.Errorf("%q: got %v", wrong, all)
+			t.Errorf("%q: got %v, want an error", wrong, all)
 		}
 	}
 }

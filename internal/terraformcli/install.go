@@ -12,19 +12,19 @@ import (
 	"time"
 )
 
-// Source is the address of the provider in a configuration, Version the one
-// that Install gives it.
+// Source is the source address of the provider in a configuration. Version is
+// the version of the provider that Install builds.
 const (
 	Source  = "bitbucket-deploy-keys/bitbucket"
 	Version = "0.1.0"
 )
 
-// Install builds a Go package as the provider into a mirror of the registry in
-// dir, and returns its path and the environment in which the command finds it.
-// Unlike a development override that lets a real "init" happen. Without a
-// package the mirror is empty.
+// Install builds the provider from a Go package into a registry mirror in dir.
+// It returns the path of the provider and the environment for Run. If pkg is
+// empty, the mirror stays empty.
 //
-// What a person has set for work of their own is not in that environment.
+// A mirror allows a real "init", which a development override does not. The
+// environment omits the user's own TF_ and BITBUCKET_ variables.
 func (c CLI) Install(ctx context.Context, dir, pkg string) (plugin string, environment []string, err error) {
 	mirror := filepath.Join(dir, "mirror")
 	if pkg != "" {
@@ -50,12 +50,12 @@ func (c CLI) Install(ctx context.Context, dir, pkg string) (plugin string, envir
 		"TF_CLI_CONFIG_FILE="+settings, "TF_CLI_ARGS=-no-color", "TF_INPUT=0", "TF_IN_AUTOMATION=1", "CHECKPOINT_DISABLE=1"), nil
 }
 
-// Run runs the command to its end and returns all that it printed, which the
-// error has too, and how long all of its processes computed.
+// Run runs the command. It returns the output and the processor time of all its
+// processes. An error includes the output.
 func (c CLI) Run(ctx context.Context, dir string, environment []string, args ...string) (string, time.Duration, error) {
 	cmd := exec.CommandContext(ctx, c.Path, args...)
 	cmd.Dir, cmd.Env = dir, environment
-	// Interrupted the command stops its plugins, killed it would leave them.
+	// Interrupt the command instead of killing it, so that it stops its plugins.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second
 	out, err := cmd.CombinedOutput()
@@ -68,7 +68,7 @@ func (c CLI) Run(ctx context.Context, dir string, environment []string, args ...
 	return string(out), cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), nil
 }
 
-// Name is what a person would type.
+// Name returns the name of the command.
 func (c CLI) Name() string {
 	if c.OpenTofu {
 		return "tofu"
@@ -76,7 +76,7 @@ func (c CLI) Name() string {
 	return "terraform"
 }
 
-// String is the product and its version.
+// String returns the product and its version.
 func (c CLI) String() string {
 	if c.OpenTofu {
 		return "OpenTofu " + c.Version

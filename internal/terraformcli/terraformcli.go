@@ -1,6 +1,6 @@
 // Package terraformcli finds the Terraform or OpenTofu command that the tests
-// and the demo run, and brings one to the user's cache folder where there is
-// none, so that a fresh clone needs nothing but Go.
+// and the demo run. If there is none, it installs one into the user's cache
+// folder, so that a fresh clone needs only Go.
 package terraformcli
 
 import (
@@ -18,24 +18,24 @@ import (
 	"github.com/hashicorp/hc-install/releases"
 )
 
-// pathVariable is the variable terraform-plugin-testing reads too, so one
-// setting decides for every test.
+// pathVariable names the command to use. terraform-plugin-testing reads the same
+// variable, so all tests use the same command.
 const pathVariable = "TF_ACC_TERRAFORM_PATH"
 
-// openTofuModule is built where releases.hashicorp.com cannot be reached: the
-// Go module proxy, which this repository needs anyway, has OpenTofu but no
-// usable Terraform.
+// openTofuModule is built if releases.hashicorp.com is not reachable. This
+// repository needs the Go module proxy anyway, and the proxy has OpenTofu but no
+// Terraform that can be built.
 const openTofuModule = "github.com/opentofu/opentofu@v1.12.6"
 
-// CLI is a command that was run successfully at least once.
+// CLI is a Terraform or OpenTofu command that reported its version.
 type CLI struct {
 	Path     string
 	OpenTofu bool
 	Version  string
 }
 
-// RegistryHost returns the host that the command puts before a provider source
-// of the form NAMESPACE/NAME.
+// RegistryHost returns the command's default host for a provider source of the
+// form NAMESPACE/NAME.
 func (c CLI) RegistryHost() string {
 	if c.OpenTofu {
 		return "registry.opentofu.org"
@@ -43,21 +43,25 @@ func (c CLI) RegistryHost() string {
 	return "registry.terraform.io"
 }
 
-// Find returns the command named by TF_ACC_TERRAFORM_PATH, else the first one in
-// ENGINES, else terraform or tofu from PATH, else one it brought to the cache
-// folder in this or an earlier run.
+// Find returns the first command that it finds in this order:
+//   - TF_ACC_TERRAFORM_PATH
+//   - the first command in ENGINES
+//   - terraform or tofu from PATH
+//   - terraform or tofu from the cache folder
+//
+// If there is none, Find installs Terraform or OpenTofu into the cache folder.
 func Find(ctx context.Context) (CLI, error) {
 	return find(ctx, downloadTerraform, buildOpenTofu)
 }
 
-// bringer puts a command into the folder dir and returns its path.
-type bringer func(ctx context.Context, dir string) (string, error)
+// An installer puts a command into the folder dir and returns its path.
+type installer func(ctx context.Context, dir string) (string, error)
 
-func find(ctx context.Context, bringers ...bringer) (CLI, error) {
+func find(ctx context.Context, installers ...installer) (CLI, error) {
 	if path := os.Getenv(pathVariable); path != "" {
 		cli, err := inspect(ctx, path)
 		if err != nil {
-			return CLI{}, fmt.Errorf("%s does not name a Terraform or OpenTofu command, correct or unset it: %w", pathVariable, err)
+			return CLI{}, fmt.Errorf("%s must name a Terraform or OpenTofu command, correct or unset it: %w", pathVariable, err)
 		}
 		return cli, nil
 	}
@@ -74,8 +78,8 @@ func find(ctx context.Context, bringers ...bringer) (CLI, error) {
 		return CLI{}, err
 	}
 
-	// A candidate that does not run, such as a version manager's shim with no
-	// version chosen, must not hide the next one.
+	// Skip a command that does not run. For example, the shim of a version manager
+	// fails if no version is selected.
 	var tried []error
 	for _, name := range []string{"terraform", "tofu", filepath.Join(cache, "terraform"), filepath.Join(cache, "tofu")} {
 		cli, err := inspect(ctx, name)
@@ -85,8 +89,8 @@ func find(ctx context.Context, bringers ...bringer) (CLI, error) {
 		tried = append(tried, err)
 	}
 
-	for _, bring := range bringers {
-		cli, err := install(ctx, cache, bring)
+	for _, one := range installers {
+		cli, err := install(ctx, cache, one)
 		if err == nil {
 			return cli, nil
 		}
@@ -95,17 +99,17 @@ func find(ctx context.Context, bringers ...bringer) (CLI, error) {
 	return CLI{}, fmt.Errorf("no Terraform or OpenTofu command found, install one or set %s to its path; tried:\n%w", pathVariable, errors.Join(tried...))
 }
 
-// cacheFolder is where commands are kept that were brought.
+// cacheFolder returns the folder of the installed commands.
 func cacheFolder() (string, error) {
 	userCache, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("no folder to keep a Terraform command in, set %s to an existing one: %w", pathVariable, err)
+		return "", fmt.Errorf("no cache folder for a Terraform command, set %s to the path of a command: %w", pathVariable, err)
 	}
 	return filepath.Join(userCache, "terraform-provider-bitbucket", "cli"), nil
 }
 
-// The first line is all that tells the two apart for certain: with -json both
-// call their version terraform_version.
+// The first line identifies the product. The output of "version -json" does not:
+// both products name their version terraform_version.
 var versionLine = regexp.MustCompile(`(?m)^(Terraform|OpenTofu) v(\S+)\s*$`)
 
 func inspect(ctx context.Context, name string) (CLI, error) {
@@ -117,21 +121,22 @@ func inspect(ctx context.Context, name string) (CLI, error) {
 		return CLI{}, err
 	}
 	cmd := exec.CommandContext(ctx, path, "version")
-	cmd.Env = append(os.Environ(), "CHECKPOINT_DISABLE=1") // No request for newer versions.
+	cmd.Env = append(os.Environ(), "CHECKPOINT_DISABLE=1") // Do not check for newer versions.
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return CLI{}, fmt.Errorf("%s version: %w\n%s", path, err, out)
 	}
 	match := versionLine.FindSubmatch(out)
 	if match == nil {
-		return CLI{}, fmt.Errorf("%s version: neither Terraform nor OpenTofu answered:\n%s", path, out)
+		return CLI{}, fmt.Errorf("%s version: the output is not from Terraform or OpenTofu:\n%s", path, out)
 	}
 	return CLI{Path: path, OpenTofu: string(match[1]) == "OpenTofu", Version: string(match[2])}, nil
 }
 
-// install moves a finished command into the cache folder by one rename, so that
-// neither an interrupted run nor two runs at once leave half a command there.
-func install(ctx context.Context, cache string, bring bringer) (CLI, error) {
+// install runs an installer in a temporary folder and then renames the command
+// into the cache folder. The rename is atomic, so an interrupted run or two
+// parallel runs do not leave an incomplete command.
+func install(ctx context.Context, cache string, run installer) (CLI, error) {
 	if err := os.MkdirAll(cache, 0o700); err != nil {
 		return CLI{}, err
 	}
@@ -141,31 +146,31 @@ func install(ctx context.Context, cache string, bring bringer) (CLI, error) {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 
-	made, err := bring(ctx, dir)
+	installed, err := run(ctx, dir)
 	if err != nil {
 		return CLI{}, err
 	}
-	path := filepath.Join(cache, filepath.Base(made))
-	if err := os.Rename(made, path); err != nil {
+	path := filepath.Join(cache, filepath.Base(installed))
+	if err := os.Rename(installed, path); err != nil {
 		return CLI{}, err
 	}
 	return inspect(ctx, path)
 }
 
 func downloadTerraform(ctx context.Context, dir string) (string, error) {
-	say("downloading the newest Terraform from releases.hashicorp.com")
-	newest := releases.LatestVersion{Product: product.Terraform, InstallDir: dir, Timeout: 2 * time.Minute}
-	path, err := newest.Install(ctx)
+	logProgress("downloading the latest Terraform from releases.hashicorp.com")
+	latest := releases.LatestVersion{Product: product.Terraform, InstallDir: dir, Timeout: 2 * time.Minute}
+	path, err := latest.Install(ctx)
 	if err != nil {
 		return "", fmt.Errorf("download of Terraform: %w", err)
 	}
 	return path, nil
 }
 
-// buildOpenTofu builds inside the folder of the module itself, because go
-// install refuses a module with replace directives.
+// buildOpenTofu builds in the module's own folder, because "go install" refuses
+// modules with replace directives.
 func buildOpenTofu(ctx context.Context, dir string) (string, error) {
-	say("building OpenTofu from its Go module instead, up to 5 minutes the first time")
+	logProgress("building OpenTofu from its Go module, which takes up to 5 minutes the first time")
 	out, err := goCommand(ctx, dir, "mod", "download", "-json", openTofuModule)
 	var module struct{ Dir, Error string }
 	if jsonErr := json.Unmarshal(out, &module); err == nil {
@@ -175,7 +180,7 @@ func buildOpenTofu(ctx context.Context, dir string) (string, error) {
 		return "", fmt.Errorf("download of %s: %w %s", openTofuModule, err, module.Error)
 	}
 
-	// Without version.dev the command would call itself a development build.
+	// Without version.dev=no, the command reports a development version.
 	_, err = goCommand(ctx, module.Dir, "build", "-trimpath",
 		"-ldflags", "-s -w -X github.com/opentofu/opentofu/version.dev=no",
 		"-o", dir+string(filepath.Separator), "./cmd/tofu")
@@ -185,8 +190,8 @@ func buildOpenTofu(ctx context.Context, dir string) (string, error) {
 	return exec.LookPath(filepath.Join(dir, "tofu"))
 }
 
-// goCommand runs go without the settings a person may have made for this
-// repository, and without a C compiler.
+// goCommand runs go without the user's GOFLAGS and go.work, because these apply
+// to this repository only. It does not need a C compiler.
 func goCommand(ctx context.Context, dir string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
@@ -195,6 +200,7 @@ func goCommand(ctx context.Context, dir string, args ...string) ([]byte, error) 
 	return cmd.Output()
 }
 
-func say(doing string) {
-	fmt.Fprintf(os.Stderr, "No Terraform or OpenTofu found: %s (set %s to use another).\n", doing, pathVariable)
+// logProgress prints what the installation does now.
+func logProgress(activity string) {
+	fmt.Fprintf(os.Stderr, "%s (set %s to use an existing command)\n", activity, pathVariable)
 }

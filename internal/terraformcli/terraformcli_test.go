@@ -15,8 +15,8 @@ const (
 	openTofu  = "OpenTofu v1.12.6\non linux_amd64\n"
 )
 
-// script writes an executable that prints text, after a warning on standard
-// error such as a dangling TF_CLI_CONFIG_FILE causes.
+// script writes an executable that prints text. It first prints a warning to
+// standard error, as Terraform does if TF_CLI_CONFIG_FILE names a missing file.
 func script(t *testing.T, path, text string) string {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -29,9 +29,9 @@ func script(t *testing.T, path, text string) string {
 	return path
 }
 
-// machine is a computer with nothing installed: PATH is one empty folder for
-// fake commands, and the cache folder is empty.
-func machine(t *testing.T) (bin, cache string) {
+// isolate hides all installed commands. It sets PATH to an empty folder for fake
+// commands and uses an empty cache folder.
+func isolate(t *testing.T) (bin, cache string) {
 	t.Helper()
 	if runtime.GOOS == "windows" {
 		t.Skip("the fake commands are shell scripts")
@@ -49,19 +49,20 @@ func machine(t *testing.T) (bin, cache string) {
 	return bin, filepath.Join(userCache, "terraform-provider-bitbucket", "cli")
 }
 
-// offline fails the test when the search goes further than it should.
-func offline(t *testing.T) bringer {
+// noInstall returns an installer that fails the test, because a command is
+// available already.
+func noInstall(t *testing.T) installer {
 	t.Helper()
 	return func(context.Context, string) (string, error) {
-		t.Error("tried to bring a command although one is there")
-		return "", errors.New("offline")
+		t.Error("installs a command although one is available")
+		return "", errors.New("not allowed")
 	}
 }
 
 func TestFindOrder(t *testing.T) {
-	bin, cache := machine(t)
+	bin, cache := isolate(t)
 
-	// Each command put down comes before all those put down earlier.
+	// Each command has precedence over the commands before it.
 	for _, c := range []struct {
 		path, prints string
 		want         CLI
@@ -69,10 +70,10 @@ func TestFindOrder(t *testing.T) {
 		{filepath.Join(cache, "tofu"), openTofu, CLI{OpenTofu: true, Version: "1.12.6"}},
 		{filepath.Join(cache, "terraform"), terraform, CLI{Version: "1.14.0"}},
 		{filepath.Join(bin, "tofu"), openTofu, CLI{OpenTofu: true, Version: "1.12.6"}},
-		{filepath.Join(bin, "terraform"), openTofu, CLI{OpenTofu: true, Version: "1.12.6"}}, // Also when tofu is named terraform.
+		{filepath.Join(bin, "terraform"), openTofu, CLI{OpenTofu: true, Version: "1.12.6"}}, // OpenTofu may be named terraform.
 	} {
 		c.want.Path = script(t, c.path, c.prints)
-		got, err := find(t.Context(), offline(t))
+		got, err := find(t.Context(), noInstall(t))
 		if err != nil || got != c.want {
 			t.Errorf("got %+v, %v; want %+v", got, err, c.want)
 		}
@@ -80,14 +81,14 @@ func TestFindOrder(t *testing.T) {
 
 	named := script(t, filepath.Join(t.TempDir(), "named"), terraform)
 	t.Setenv(pathVariable, named)
-	got, err := find(t.Context(), offline(t))
+	got, err := find(t.Context(), noInstall(t))
 	if want := (CLI{Path: named, Version: "1.14.0"}); err != nil || got != want {
 		t.Errorf("got %+v, %v; want %+v", got, err, want)
 	}
 }
 
-func TestFindNamedCommandThatIsNone(t *testing.T) {
-	bin, _ := machine(t)
+func TestFindNamedCommandInvalid(t *testing.T) {
+	bin, _ := isolate(t)
 	script(t, filepath.Join(bin, "terraform"), terraform)
 
 	for _, path := range []string{
@@ -95,51 +96,51 @@ func TestFindNamedCommandThatIsNone(t *testing.T) {
 		script(t, filepath.Join(bin, "other"), "something else v1.0.0\n"),
 	} {
 		t.Setenv(pathVariable, path)
-		_, err := find(t.Context(), offline(t))
+		_, err := find(t.Context(), noInstall(t))
 		if err == nil || !strings.Contains(err.Error(), pathVariable) || !strings.Contains(err.Error(), path) {
 			t.Errorf("got %v, want an error with %s and %s", err, pathVariable, path)
 		}
 	}
 }
 
-func TestFindPassesOverCommandThatDoesNotRun(t *testing.T) {
-	bin, _ := machine(t)
-	script(t, filepath.Join(bin, "terraform"), "no version chosen\n")
+func TestFindSkipsBrokenCommand(t *testing.T) {
+	bin, _ := isolate(t)
+	script(t, filepath.Join(bin, "terraform"), "no version selected\n")
 	want := script(t, filepath.Join(bin, "tofu"), openTofu)
 
-	got, err := find(t.Context(), offline(t))
+	got, err := find(t.Context(), noInstall(t))
 	if err != nil || got.Path != want {
 		t.Errorf("got %+v, %v; want %s", got, err, want)
 	}
 }
 
-func TestFindBringsCommandToCache(t *testing.T) {
-	_, cache := machine(t)
+func TestFindInstallsCommand(t *testing.T) {
+	_, cache := isolate(t)
 	unreachable := func(_ context.Context, dir string) (string, error) {
 		script(t, filepath.Join(dir, "terraform"), terraform)
 		return "", errors.New("unreachable")
 	}
-	bring := func(_ context.Context, dir string) (string, error) {
+	working := func(_ context.Context, dir string) (string, error) {
 		return script(t, filepath.Join(dir, "tofu"), openTofu), nil
 	}
 
 	want := CLI{Path: filepath.Join(cache, "tofu"), OpenTofu: true, Version: "1.12.6"}
-	got, err := find(t.Context(), unreachable, bring)
+	got, err := find(t.Context(), unreachable, working)
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v; want %+v", got, err, want)
 	}
-	if got, err = find(t.Context(), offline(t)); err != nil || got != want {
+	if got, err = find(t.Context(), noInstall(t)); err != nil || got != want {
 		t.Errorf("second search: got %+v, %v; want %+v", got, err, want)
 	}
 
 	entries, err := os.ReadDir(cache)
 	if err != nil || len(entries) != 1 {
-		t.Errorf("cache holds %v, %v; want only tofu", entries, err)
+		t.Errorf("cache has %v, %v; want only tofu", entries, err)
 	}
 }
 
 func TestFindNothing(t *testing.T) {
-	machine(t)
+	isolate(t)
 	unreachable := func(context.Context, string) (string, error) { return "", errors.New("unreachable") }
 
 	_, err := find(t.Context(), unreachable)
@@ -154,9 +155,9 @@ func TestFindNothing(t *testing.T) {
 }
 
 func TestBuildOpenTofu(t *testing.T) {
-	bin, _ := machine(t)
+	bin, _ := isolate(t)
 	dir := t.TempDir()
-	script(t, filepath.Join(dir, "tofu"), openTofu) // The fake go below builds nothing.
+	script(t, filepath.Join(dir, "tofu"), openTofu) // The fake go command builds nothing.
 	script(t, filepath.Join(bin, "go"), `{"Dir": "`+dir+`"}`+"\n")
 
 	path, err := buildOpenTofu(t.Context(), dir)
