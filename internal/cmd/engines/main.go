@@ -1,8 +1,9 @@
-// Command engines prints the paths of the Terraform and OpenTofu commands to
-// test with, and to its standard error what each of them is too old for. With
-// -bring it builds OpenTofu into the cache folder first. With -test it runs the
-// acceptance tests with each of them, stores what came of that, and writes it
-// into the pages.
+// Command engines lists the Terraform and OpenTofu commands ("engines") that the
+// tests use. It prints the path of each engine to standard output, and the
+// features that the engine lacks to standard error.
+//
+// With -build it first builds OpenTofu into the cache folder. With -test it runs
+// the acceptance tests with each engine and stores the results.
 package main
 
 import (
@@ -17,24 +18,20 @@ import (
 )
 
 func main() {
-	bring := flag.Bool("bring", false, "build OpenTofu into the cache folder, unless it is there")
-	test := flag.Bool("test", false, "run the acceptance tests with each command")
-	write := flag.Bool("write", false, "write the pages from the stored results")
+	build := flag.Bool("build", false, "build OpenTofu into the cache folder, unless it is already there")
+	test := flag.Bool("test", false, "run the acceptance tests with each engine and store the results")
 	flag.Parse()
-	if err := run(context.Background(), *bring, *test, *write); err != nil {
+	if err := run(context.Background(), *build, *test); err != nil {
 		fmt.Fprintf(os.Stderr, "engines: %v\n", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, bring, test, write bool) error {
-	if bring {
-		if _, err := terraformcli.Bring(ctx); err != nil {
+func run(ctx context.Context, build, test bool) error {
+	if build {
+		if _, err := terraformcli.InstallOpenTofu(ctx); err != nil {
 			return err
 		}
-	}
-	if write {
-		return writePages(".")
 	}
 	engines, err := terraformcli.FindAll(ctx)
 	if err != nil {
@@ -55,20 +52,22 @@ func run(ctx context.Context, bring, test, write bool) error {
 	return nil
 }
 
-// testAll goes on after tests have failed, to tell with which commands they do.
+// testAll runs the tests with every engine, even after a failure, so that the
+// error lists all engines that fail.
 func testAll(ctx context.Context, engines []terraformcli.CLI) error {
 	var failed []error
 	for _, engine := range engines {
 		fmt.Fprintf(os.Stderr, "testing with %s\n", engine)
-		result, err := acceptance(ctx, engine)
+		result, err := runAcceptanceTests(ctx, engine)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			failed = append(failed, fmt.Errorf("tests failed with %s", engine))
 		}
+		fmt.Fprintf(os.Stderr, "%s: %d tests passed, %d skipped\n", engine, result.Passed, result.Skipped)
 		result.Date = time.Now().UTC().Format(time.DateOnly)
-		if err := store(".", result, err == nil); err != nil {
+		if err := storeResult(".", result, err == nil); err != nil {
 			return err
 		}
 	}
-	return errors.Join(append(failed, writePages("."))...)
+	return errors.Join(failed...)
 }

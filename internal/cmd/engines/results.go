@@ -16,17 +16,17 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
-// resultsFile holds one result for each minor version of a command with which
-// all acceptance tests passed.
+// resultsFile has one result for each minor version with which all acceptance
+// tests passed.
 const resultsFile = "internal/cmd/engines/results.json"
 
-// result is what came of the acceptance tests with one command.
+// result is the result of the acceptance tests with one engine.
 type result struct {
 	OpenTofu bool   `json:"opentofu,omitempty"`
 	Version  string `json:"version"`
 	Date     string `json:"date"`
 	Passed   int    `json:"passed"`
-	// Skipped tests need a newer command.
+	// Skipped counts the tests that need a newer engine.
 	Skipped int `json:"skipped"`
 }
 
@@ -34,25 +34,25 @@ func (r result) cli() terraformcli.CLI {
 	return terraformcli.CLI{OpenTofu: r.OpenTofu, Version: r.Version}
 }
 
-// acceptance runs the acceptance tests with a command, the installation of a
-// release and the walk of a new user among them. The error has what those printed
-// that failed.
-func acceptance(ctx context.Context, engine terraformcli.CLI) (result, error) {
+// runAcceptanceTests runs the acceptance tests with an engine. The error includes
+// the output of the tests that failed.
+func runAcceptanceTests(ctx context.Context, engine terraformcli.CLI) (result, error) {
 	tests := exec.CommandContext(ctx, "go", "test", "-json", "-count=1", "-timeout=40m", "./internal/provider", ".")
 	tests.Env = append(os.Environ(), "TF_ACC_TERRAFORM_PATH="+engine.Path)
 	tests.Stderr = os.Stderr
 	out, err := tests.Output()
-	passed, skipped, failures := outcome(out)
+	passed, skipped, failures := countTests(out)
 	if err != nil {
 		err = fmt.Errorf("%w\n%s", err, failures)
 	}
 	return result{OpenTofu: engine.OpenTofu, Version: engine.Version, Passed: passed, Skipped: skipped}, err
 }
 
-// outcome counts the tests in what "go test -json" printed, without those that
-// only hold others, and returns what was printed by those that did not pass.
-func outcome(out []byte) (passed, skipped int, failures string) {
-	ended, printed := map[string]string{}, map[string]string{}
+// countTests counts the tests in the output of "go test -json". It does not count
+// a test that passed if it has subtests. failures is the output of the tests that
+// neither passed nor were skipped.
+func countTests(out []byte) (passed, skipped int, failures string) {
+	results, output := map[string]string{}, map[string]string{}
 	var names []string
 	for line := range bytes.Lines(out) {
 		var event struct{ Action, Package, Test, Output string }
@@ -64,27 +64,27 @@ func outcome(out []byte) (passed, skipped int, failures string) {
 		case "start", "run":
 			names = append(names, name)
 		case "output", "build-output":
-			printed[name] += event.Output
+			output[name] += event.Output
 		case "pass", "fail", "skip":
-			ended[name] = event.Action
+			results[name] = event.Action
 		}
 	}
-	failures = printed[""] // What does not compile is in no package.
+	failures = output[""] // Compiler errors have no package.
 	for _, name := range names {
-		holds := slices.ContainsFunc(names, func(other string) bool { return strings.HasPrefix(other, name+"/") })
+		hasSubtests := slices.ContainsFunc(names, func(other string) bool { return strings.HasPrefix(other, name+"/") })
 		switch {
-		case ended[name] == "skip":
+		case results[name] == "skip":
 			skipped++
-		case ended[name] != "pass":
-			failures += printed[name]
-		case !holds:
+		case results[name] != "pass":
+			failures += output[name]
+		case !hasSubtests:
 			passed++
 		}
 	}
 	return passed, skipped, failures
 }
 
-func stored(root string) ([]result, error) {
+func readResults(root string) ([]result, error) {
 	content, err := os.ReadFile(filepath.Join(root, resultsFile))
 	if err != nil {
 		return nil, err
@@ -93,10 +93,10 @@ func stored(root string) ([]result, error) {
 	return all, json.Unmarshal(content, &all)
 }
 
-// store puts a result in the place of the one of the same minor version, or only
-// takes that one away where tests failed.
-func store(root string, r result, passed bool) error {
-	all, err := stored(root)
+// storeResult replaces the stored result of the same minor version. If tests
+// failed, it only removes the stored result.
+func storeResult(root string, r result, passed bool) error {
+	all, err := readResults(root)
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func store(root string, r result, passed bool) error {
 	return os.WriteFile(filepath.Join(root, resultsFile), append(content, '\n'), 0o600)
 }
 
-// minor is the version up to the second number.
+// minor returns the first two numbers of a version.
 func minor(text string) string {
 	parts := strings.SplitN(text, ".", 3)
 	return strings.Join(parts[:min(2, len(parts))], ".")

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,9 +15,9 @@ import (
 
 const root = "../../.."
 
-func TestOutcome(t *testing.T) {
+func TestCountTests(t *testing.T) {
 	t.Parallel()
-	passed, skipped, failures := outcome([]byte(`{"ImportPath":"p","Action":"build-output","Output":"undefined: x\n"}
+	passed, skipped, failures := countTests([]byte(`{"ImportPath":"p","Action":"build-output","Output":"undefined: x\n"}
 {"Action":"start","Package":"p"}
 {"Action":"run","Package":"p","Test":"TestA"}
 {"Action":"run","Package":"p","Test":"TestA/one"}
@@ -45,7 +48,7 @@ no JSON
 	}
 }
 
-func TestStore(t *testing.T) {
+func TestStoreResult(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	file := filepath.Join(dir, filepath.FromSlash(resultsFile))
@@ -56,38 +59,57 @@ func TestStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range []result{{OpenTofu: true, Version: "1.9.1"}, {Version: "1.14.0"}, {Version: "1.9.8"}, {Version: "1.14.2"}} {
-		if err := store(dir, r, true); err != nil {
+		if err := storeResult(dir, r, true); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := store(dir, result{Version: "1.9.9"}, false); err != nil {
+	if err := storeResult(dir, result{Version: "1.9.9"}, false); err != nil {
 		t.Fatal(err)
 	}
-	got, err := stored(dir)
+	got, err := readResults(dir)
 	if want := []result{{Version: "1.14.2"}, {OpenTofu: true, Version: "1.9.1"}}; err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, %v", got, err)
 	}
 }
 
-// What the pages say is what the tests found, and the oldest versions that they
-// promise are among it.
-func TestPages(t *testing.T) {
+// TestDocumentedVersions checks that the README and the index page state the
+// versions in results.json and the features in terraformcli.
+func TestDocumentedVersions(t *testing.T) {
 	t.Parallel()
-	contents, err := pages(root)
+	results, err := readResults(root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for page, want := range contents {
-		if got, err := os.ReadFile(filepath.Join(root, page)); err != nil || string(got) != want {
-			t.Errorf(`%s does not say what is stored, run "go run ./internal/cmd/engines -write": %v`, page, err)
+	var tested, minors []string
+	for _, r := range results {
+		tested = append(tested, r.cli().String())
+		minors = append(minors, r.cli().Name()+" "+minor(r.Version))
+	}
+	oldestTerraform, oldestOpenTofu := minor(terraformcli.Protocol.Terraform), minor(terraformcli.Protocol.OpenTofu)
+	for _, oldest := range []string{"terraform " + oldestTerraform, "tofu " + oldestOpenTofu} {
+		if !slices.Contains(minors, oldest) {
+			t.Errorf("the oldest supported version %s is not in %s", oldest, resultsFile)
 		}
 	}
-	for _, oldest := range []string{
-		"Terraform " + minor(terraformcli.Protocol.Terraform) + " or later",
-		"OpenTofu " + minor(terraformcli.Protocol.OpenTofu) + " or later",
-	} {
-		if !strings.Contains(contents["README.md"], oldest) {
-			t.Errorf("the oldest command that passed is not that of %q", oldest)
+
+	required := "Terraform " + oldestTerraform + " or later, or OpenTofu " + oldestOpenTofu + " or later"
+	statements := map[string][]string{
+		"README.md":               {required},
+		"templates/index.md.tmpl": {required, "Tested with " + strings.Join(tested, ", ") + "."},
+	}
+	for _, f := range terraformcli.Features {
+		row := fmt.Sprintf("| %s | %s | %s |\n", f.Name, minor(f.Terraform), cmp.Or(minor(f.OpenTofu), "—"))
+		statements["templates/index.md.tmpl"] = append(statements["templates/index.md.tmpl"], row)
+	}
+	for page, wants := range statements {
+		content, err := os.ReadFile(filepath.Join(root, page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range wants {
+			if !strings.Contains(string(content), want) {
+				t.Errorf("%s does not state %q: edit the page and run \"make generate\"", page, want)
+			}
 		}
 	}
 }
