@@ -1,5 +1,5 @@
-// Command bitbucket-emulator serves the deploy-key API of Bitbucket Cloud from
-// memory, to try the provider without an account.
+// Command bitbucket-emulator serves an emulated Bitbucket Cloud API, to try the
+// provider without an account. It keeps all data in memory.
 package main
 
 import (
@@ -31,7 +31,7 @@ func main() {
 	}
 }
 
-// options is the command line.
+// options holds the values of the command line flags.
 type options struct {
 	addr        string
 	allowRemote bool
@@ -43,7 +43,7 @@ type options struct {
 	latency     time.Duration
 }
 
-// run serves until ctx ends or serving fails.
+// run serves until ctx ends or the server fails.
 func run(ctx context.Context, args []string, stdout io.Writer) error {
 	o, err := parse(args, stdout)
 	if err != nil {
@@ -74,19 +74,19 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	return errors.Join(server.Shutdown(grace), bitbucket.Err())
 }
 
-// parse reads the command line, and refuses what would surprise later.
+// parse reads the command line and refuses invalid combinations of flags.
 func parse(args []string, output io.Writer) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("bitbucket-emulator", flag.ContinueOnError)
 	flags.SetOutput(output)
-	flags.StringVar(&o.addr, "addr", "127.0.0.1:8080", "`address` to listen on; port 0 is any free one")
-	flags.BoolVar(&o.allowRemote, "allow-remote", false, "listen on an address that other machines can reach")
-	flags.StringVar(&o.seed, "seed", "", "JSON `file` with workspaces, repositories, projects and deploy keys to start with")
-	flags.StringVar(&o.state, "state", "", "JSON `file` that is kept up to date, and used instead of the seed when it exists")
-	flags.StringVar(&o.username, "username", "", "`name` to accept with the token, as Basic authentication")
-	flags.StringVar(&o.token, "token", "", "`token` to accept, alone as a Bearer token; without one any credentials will do")
-	flags.Func("put", "how a PUT is answered: `documented`, label-only or refused (default documented)", o.setPUT)
-	flags.DurationVar(&o.latency, "latency", 0, "`time` that every answer takes, like 80ms")
+	flags.StringVar(&o.addr, "addr", "127.0.0.1:8080", "`address` to listen on; port 0 selects a free port")
+	flags.BoolVar(&o.allowRemote, "allow-remote", false, "allow an address that other machines can reach")
+	flags.StringVar(&o.seed, "seed", "", "JSON `file` with the initial workspaces, repositories, projects and deploy keys")
+	flags.StringVar(&o.state, "state", "", "JSON `file` to save all changes to; if it exists, it replaces the seed")
+	flags.StringVar(&o.username, "username", "", "`name` to require with the token, as Basic authentication")
+	flags.StringVar(&o.token, "token", "", "`token` to require, as a Bearer token unless -username is set; without it, any credentials are accepted")
+	flags.Func("put", "`behavior` of a PUT: documented, label-only or refused (default documented)", o.setPUT)
+	flags.DurationVar(&o.latency, "latency", 0, "`time` that every response takes, like 80ms")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -119,7 +119,7 @@ func (o *options) setPUT(name string) error {
 }
 
 // isLoopback reports whether only this machine can reach addr. An empty host
-// is every interface there is.
+// means every network interface.
 func isLoopback(addr string) bool {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -132,7 +132,7 @@ func isLoopback(addr string) bool {
 	return ip.Unmap().IsLoopback()
 }
 
-// emulator builds the emulator that the options describe.
+// emulator returns an emulator with these options.
 func (o options) emulator() (*emulator.Emulator, error) {
 	seed, err := o.load()
 	if err != nil {
@@ -153,7 +153,7 @@ func (o options) emulator() (*emulator.Emulator, error) {
 	return bitbucket, bitbucket.Err()
 }
 
-// load reads the state when there is one, else the seed when one is named.
+// load reads the state file if it exists, otherwise the seed file if it is set.
 func (o options) load() (emulator.Seed, error) {
 	if o.state != "" {
 		seed, err := emulator.ReadSeed(o.state)

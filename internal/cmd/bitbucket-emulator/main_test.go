@@ -5,10 +5,12 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
@@ -19,7 +21,7 @@ const (
 	seedJSON  = `{"workspaces": [{"slug": "acme", "repositories": [{"slug": "sandbox"}]}]}`
 )
 
-// start runs the command on a free port; stop ends it and returns its error.
+// start runs the command on a free port. stop ends it and returns its error.
 func start(t *testing.T, args ...string) (url string, stop func() error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -33,7 +35,7 @@ func start(t *testing.T, args ...string) (url string, stop func() error) {
 	line, err := bufio.NewReader(reader).ReadString('\n')
 	if err != nil {
 		cancel()
-		t.Fatalf("the command ended early: %v", <-done)
+		t.Fatalf("the command ended before it listened: %v", <-done)
 	}
 	url, ok := strings.CutPrefix(strings.TrimSpace(line), "listening on ")
 	if !ok {
@@ -45,7 +47,7 @@ func start(t *testing.T, args ...string) (url string, stop func() error) {
 	}
 }
 
-// status sends a request and returns the status of the answer.
+// status sends a request and returns the status of the response.
 func status(t *testing.T, method, url, body string, authorize func(*http.Request)) int {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
@@ -63,7 +65,7 @@ func status(t *testing.T, method, url, body string, authorize func(*http.Request
 	return response.StatusCode
 }
 
-// writeSeed returns the path of a seed file.
+// writeSeed writes a seed file and returns its path.
 func writeSeed(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "seed.json")
@@ -82,13 +84,13 @@ func TestRunKeepsState(t *testing.T) {
 	url, stop := start(t, args...)
 	keys := url + "/2.0/repositories/acme/sandbox/deploy-keys"
 	if got := status(t, http.MethodPost, keys, `{"key": "`+publicKey+` me@host", "label": "ci"}`, basic); got != http.StatusOK {
-		t.Errorf("POST answered %d", got)
+		t.Errorf("POST returned %d", got)
 	}
 	if got := status(t, http.MethodPut, keys+"/10958984", `{"label": "other"}`, basic); got != http.StatusBadRequest {
-		t.Errorf("PUT answered %d", got)
+		t.Errorf("PUT returned %d", got)
 	}
 	if got := status(t, http.MethodGet, keys, "", func(r *http.Request) { r.SetBasicAuth("x", "y") }); got != http.StatusUnauthorized {
-		t.Errorf("GET with wrong credentials answered %d", got)
+		t.Errorf("GET with wrong credentials returned %d", got)
 	}
 	if err := stop(); err != nil {
 		t.Errorf("stopping: %v", err)
@@ -98,14 +100,14 @@ func TestRunKeepsState(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	held := saved.Workspaces[0].Repositories[0].DeployKeys
-	if len(held) != 1 || held[0].Key != publicKey || held[0].Comment != "me@host" || held[0].Label != "ci" {
-		t.Errorf("the state holds %+v", held)
+	stored := saved.Workspaces[0].Repositories[0].DeployKeys
+	if len(stored) != 1 || stored[0].Key != publicKey || stored[0].Comment != "me@host" || stored[0].Label != "ci" {
+		t.Errorf("the state has %+v", stored)
 	}
 
 	url, stop = start(t, args...)
 	if got := status(t, http.MethodGet, url+"/2.0/repositories/acme/sandbox/deploy-keys/10958984", "", basic); got != http.StatusOK {
-		t.Errorf("GET after a restart answered %d", got)
+		t.Errorf("GET after a restart returned %d", got)
 	}
 	if err := stop(); err != nil {
 		t.Errorf("stopping: %v", err)
@@ -128,7 +130,7 @@ func TestRunCredentials(t *testing.T) {
 			url, stop := start(t, append(test.args, "-seed", writeSeed(t))...)
 			authorize := func(r *http.Request) { r.Header.Set("Authorization", test.authorization) }
 			if got := status(t, http.MethodGet, url+"/2.0/repositories/acme/sandbox/deploy-keys", "", authorize); got != test.want {
-				t.Errorf("answered %d, want %d", got, test.want)
+				t.Errorf("got %d, want %d", got, test.want)
 			}
 			if err := stop(); err != nil {
 				t.Errorf("stopping: %v", err)
@@ -137,18 +139,24 @@ func TestRunCredentials(t *testing.T) {
 	}
 }
 
-func TestRunLatency(t *testing.T) {
+func TestLatency(t *testing.T) {
 	t.Parallel()
-	const latency = 100 * time.Millisecond
-	url, stop := start(t, "-latency", latency.String())
-	began := time.Now()
-	status(t, http.MethodGet, url, "", func(*http.Request) {})
-	if took := time.Since(began); took < latency {
-		t.Errorf("an answer took %v", took)
-	}
-	if err := stop(); err != nil {
-		t.Errorf("stopping: %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		const latency = time.Minute
+		o, err := parse([]string{"-latency", latency.String()}, io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bitbucket, err := o.emulator()
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		bitbucket.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
+		if elapsed := time.Since(start); elapsed != latency {
+			t.Errorf("a response took %v, want %v", elapsed, latency)
+		}
+	})
 }
 
 func TestRunRefuses(t *testing.T) {
@@ -157,23 +165,23 @@ func TestRunRefuses(t *testing.T) {
 		args []string
 		want string
 	}{
-		"every interface":        {[]string{"-addr", ":0"}, "-allow-remote"},
-		"a remote address":       {[]string{"-addr", "192.0.2.1:80"}, "-allow-remote"},
-		"a name":                 {[]string{"-addr", "example.com:80"}, "-allow-remote"},
-		"no port":                {[]string{"-addr", "127.0.0.1"}, "-allow-remote"},
-		"no token":               {[]string{"-username", "x"}, "-username needs -token"},
-		"a negative latency":     {[]string{"-latency", "-1s"}, "cannot be negative"},
-		"an argument":            {[]string{"x"}, "unexpected argument"},
-		"an unknown put":         {[]string{"-put", "x"}, "want documented"},
-		"a missing seed":         {[]string{"-seed", "does-not-exist.json"}, "does-not-exist.json"},
-		"a state out of reach":   {[]string{"-state", "does-not-exist/state.json"}, "saving"},
-		"a state that is broken": {[]string{"-state", "main_test.go"}, "main_test.go"},
+		"every interface":     {[]string{"-addr", ":0"}, "-allow-remote"},
+		"a remote address":    {[]string{"-addr", "192.0.2.1:80"}, "-allow-remote"},
+		"a host name":         {[]string{"-addr", "example.com:80"}, "-allow-remote"},
+		"no port":             {[]string{"-addr", "127.0.0.1"}, "-allow-remote"},
+		"no token":            {[]string{"-username", "x"}, "-username needs -token"},
+		"a negative latency":  {[]string{"-latency", "-1s"}, "cannot be negative"},
+		"an argument":         {[]string{"x"}, "unexpected argument"},
+		"an unknown put":      {[]string{"-put", "x"}, "want documented"},
+		"a missing seed":      {[]string{"-seed", "does-not-exist.json"}, "does-not-exist.json"},
+		"an unwritable state": {[]string{"-state", "does-not-exist/state.json"}, "saving"},
+		"an invalid state":    {[]string{"-state", "main_test.go"}, "main_test.go"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			err := run(t.Context(), test.args, io.Discard)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("got %v, want %q", err, test.want)
+				t.Errorf("got %v, want an error with %q", err, test.want)
 			}
 		})
 	}
