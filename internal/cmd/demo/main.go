@@ -1,7 +1,7 @@
-// Command demo shows the provider at work without a Bitbucket account: it
-// builds the provider, starts an emulated Bitbucket and drives the real
-// Terraform or OpenTofu command through the life of a deploy key. It checks
-// what it shows, and leaves nothing behind.
+// Command demo shows the provider without a Bitbucket account. It builds the
+// provider, starts an emulated Bitbucket and runs the real Terraform or OpenTofu
+// command to create, update, replace, import and destroy deploy keys. It checks
+// the requests of each step and removes all files that it creates.
 package main
 
 import (
@@ -24,7 +24,7 @@ const (
 	token      = "demo"
 )
 
-// The private halves of these keys were thrown away.
+// Nobody has the private keys of these public keys.
 const (
 	firstKey  = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDikcEnmpPo+/PNuXzAHc94cmZQU5An7OdteAr9i4iKD ci@example.com"
 	secondKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIC4Ohs13XEpi//o6fYUoagANu4+oN47xYmTTIL/7WLGI ci@example.com"
@@ -70,8 +70,8 @@ func run(ctx context.Context) error {
 	return d.err
 }
 
-// demo does nothing more after its first error, so that play reads as the
-// story it is.
+// demo runs the steps. After the first error, its methods do nothing, so that play
+// needs no error handling.
 type demo struct {
 	ctx       context.Context
 	terraform terraform
@@ -119,7 +119,7 @@ func (d *demo) play() {
 	}
 }
 
-// configure replaces the whole configuration.
+// configure replaces the configuration.
 func (d *demo) configure(resources ...string) {
 	if d.err != nil {
 		return
@@ -157,8 +157,8 @@ func (d *demo) initialize() {
 	}
 }
 
-// step prints a heading, runs the commands, prints what they and Bitbucket
-// tell, and checks that Bitbucket received these requests and no others.
+// step runs the commands of a step. It prints the important lines of their output
+// and the requests to Bitbucket, and fails if Bitbucket received other requests.
 func (d *demo) step(title, requests string, commands ...[]string) {
 	if d.err != nil {
 		return
@@ -176,7 +176,7 @@ func (d *demo) step(title, requests string, commands ...[]string) {
 			return
 		}
 		transcript.WriteString(out)
-		for _, line := range telling.FindAllStringSubmatch(out, -1) {
+		for _, line := range importantLines.FindAllStringSubmatch(out, -1) {
 			fmt.Printf("     %s\n", line[1])
 		}
 	}
@@ -188,6 +188,6 @@ func (d *demo) step(title, requests string, commands ...[]string) {
 		received = append(received, request.Method)
 	}
 	if got := strings.Join(received, " "); got != requests {
-		d.err = fmt.Errorf("step %d: Bitbucket received %s, expected was %s\n\n%s", d.steps, got, requests, &transcript)
+		d.err = fmt.Errorf("step %d: Bitbucket received %s, want %s\n\n%s", d.steps, got, requests, &transcript)
 	}
 }

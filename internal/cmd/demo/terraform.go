@@ -11,17 +11,17 @@ import (
 
 const module = "github.com/bitbucket-deploy-keys/terraform-provider-bitbucket"
 
-// telling are the lines of output that say what was planned and done.
-var telling = regexp.MustCompile(`(?m)^ *((?:# bitbucket_deploy_key\.|~ label |Plan:|No changes\.|Apply complete!|Destroy complete!|Import successful!).*)$`)
+// importantLines matches the lines of output with planned changes and results.
+var importantLines = regexp.MustCompile(`(?m)^ *((?:# bitbucket_deploy_key\.|~ label |Plan:|No changes\.|Apply complete!|Destroy complete!|Import successful!).*)$`)
 
-// terraform is the command in a working folder of its own.
+// terraform runs the Terraform or OpenTofu command in its own working folder.
 type terraform struct {
 	terraformcli.CLI
 	workdir     string
 	environment []string
 }
 
-// newTerraform builds the provider for the command.
+// newTerraform builds the provider and creates the working folder.
 func newTerraform(ctx context.Context, cli terraformcli.CLI, dir string) (terraform, error) {
 	_, environment, err := cli.Install(ctx, dir, module)
 	if err != nil {
@@ -35,7 +35,7 @@ func (t terraform) write(configuration string) error {
 	return os.WriteFile(filepath.Join(t.workdir, "main.tf"), []byte(configuration), 0o600)
 }
 
-// run returns all that the command printed, and has it in the error too.
+// run runs the command and returns its output. An error includes the output.
 func (t terraform) run(ctx context.Context, args ...string) (string, error) {
 	out, _, err := t.Run(ctx, t.workdir, t.environment, args...)
 	return out, err

@@ -15,11 +15,10 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
-var update = flag.Bool("update", false, "store the schema that the provider has")
+var update = flag.Bool("update", false, "store the current schema of the provider")
 
-// stored is the provider's schema without descriptions: what the configurations
-// and states of others rely on. It is made in process, and so the same on every
-// machine.
+// stored is the file with the provider's schema without descriptions. The
+// configurations and states of users depend on this schema.
 var stored = filepath.Join("testdata", "bitbucket.json")
 
 func TestSchema_stored(t *testing.T) {
@@ -33,7 +32,7 @@ func TestSchema_stored(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := json.MarshalIndent(shape(t, encoded), "", "  ")
+	got, err := json.MarshalIndent(withoutTexts(t, encoded), "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,12 +47,12 @@ func TestSchema_stored(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(got) != string(want) {
-		t.Errorf("%s is out of date: read \"Compatibility\" in CONTRIBUTING.md, run \"make schema\" and look at the difference", stored)
+		t.Errorf("%s is out of date: read \"Compatibility\" in CONTRIBUTING.md, run \"make schema\" and review the difference", stored)
 	}
 }
 
-// TestAccSchema_printed checks that what is stored is what the command prints, in
-// the sections that it knows.
+// TestAccSchema_printed compares the stored schema with the schema that Terraform
+// prints. It skips the sections that the Terraform version does not support.
 func TestAccSchema_printed(t *testing.T) {
 	t.Parallel()
 
@@ -93,7 +92,7 @@ func TestAccSchema_printed(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	got, want := shape(t, printed.ProviderSchemas[cli.RegistryHost()+"/"+terraformcli.Source]), shape(t, content)
+	got, want := withoutTexts(t, printed.ProviderSchemas[cli.RegistryHost()+"/"+terraformcli.Source]), withoutTexts(t, content)
 	for section := range want {
 		if got[section] != nil || slices.Contains([]string{"provider", "resource_schemas", "data_source_schemas"}, section) {
 			compare(t, section, got[section], want[section])
@@ -101,14 +100,14 @@ func TestAccSchema_printed(t *testing.T) {
 	}
 }
 
-// compare checks that got has all that is in want. A newer command may tell
-// more.
+// compare checks that got has everything in want. It allows more in got, because a
+// newer Terraform version may print more.
 func compare(t *testing.T, path string, got, want any) {
 	t.Helper()
 	object, ok := want.(map[string]any)
 	if !ok {
 		if !reflect.DeepEqual(got, want) {
-			t.Errorf("the command has %v for %s, stored is %v", got, path, want)
+			t.Errorf("%s: Terraform prints %v, stored is %v", path, got, want)
 		}
 		return
 	}
@@ -118,8 +117,8 @@ func compare(t *testing.T, path string, got, want any) {
 	}
 }
 
-// shape is a schema without its descriptions.
-func shape(t *testing.T, encoded []byte) map[string]any {
+// withoutTexts decodes a schema and removes its descriptions.
+func withoutTexts(t *testing.T, encoded []byte) map[string]any {
 	t.Helper()
 	var schema map[string]any
 	if err := json.Unmarshal(encoded, &schema); err != nil {
@@ -129,7 +128,8 @@ func shape(t *testing.T, encoded []byte) map[string]any {
 	return schema
 }
 
-// removeTexts leaves an attribute called description alone: that is no string.
+// removeTexts removes descriptions. It keeps an attribute named "description",
+// because the value of such an attribute is an object and not a string.
 func removeTexts(value any) {
 	switch value := value.(type) {
 	case map[string]any:

@@ -1,7 +1,8 @@
 // Command provider-schema prints the provider's schema in the JSON format of
-// "terraform providers schema -json", from which tfplugindocs makes the pages
-// in docs. Taken from the provider in process it is the same on every machine,
-// while each version of the Terraform command leaves out what it does not know.
+// "terraform providers schema -json". tfplugindocs generates the pages in docs
+// from it. The command reads the schema in process, so the output is the same on
+// every machine. The output of Terraform depends on its version, because older
+// versions omit newer features.
 package main
 
 import (

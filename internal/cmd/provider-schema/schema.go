@@ -9,7 +9,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 )
 
-// The types below are the parts of the JSON format this provider uses; see
+// These types are the parts of the JSON format that this provider uses. See
 // https://developer.hashicorp.com/terraform/cli/commands/providers/schema.
 type (
 	document struct {
@@ -92,8 +92,8 @@ type (
 	}
 )
 
-// providerKey is the short name because tfplugindocs looks for that, or for an
-// address below the hashicorp namespace, and nothing else.
+// providerKey is the short name of the provider, because tfplugindocs accepts only
+// the short name or an address in the hashicorp namespace.
 const providerKey = "bitbucket"
 
 func readSchemas(ctx context.Context, server tfprotov6.ProviderServer) (document, error) {

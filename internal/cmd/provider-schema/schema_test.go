@@ -22,8 +22,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 )
 
-// The file under testdata was compared with what Terraform and OpenTofu print
-// for the same provider: it differs only in what they do not know yet.
+// The file in testdata was compared with the output of Terraform and OpenTofu for
+// the same provider. It differs only in features that they do not support yet.
 func TestReadSchemas(t *testing.T) {
 	t.Parallel()
 
@@ -44,7 +44,7 @@ func TestReadSchemas(t *testing.T) {
 	}
 }
 
-func TestReadSchemasRefused(t *testing.T) {
+func TestReadSchemas_error(t *testing.T) {
 	t.Parallel()
 
 	_, err := readSchemas(t.Context(), providerserver.NewProtocol6(fakeProvider{broken: true})())
@@ -53,7 +53,7 @@ func TestReadSchemasRefused(t *testing.T) {
 	}
 }
 
-// fakeProvider has one of everything the conversion knows.
+// fakeProvider has one example of everything that readSchemas converts.
 type fakeProvider struct{ broken bool }
 
 func (fakeProvider) Metadata(_ context.Context, _ provider.MetadataRequest, resp *provider.MetadataResponse) {
