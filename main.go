@@ -1,5 +1,6 @@
 // Command terraform-provider-bitbucket is the Terraform provider for Bitbucket
-// Cloud deploy keys. Terraform and OpenTofu start it; it is not run by hand.
+// Cloud deploy keys. Terraform and OpenTofu start it. Users do not run it
+// themselves.
 package main
 
 import (
@@ -17,7 +18,7 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/provider"
 )
 
-// version is set by the linker for a release.
+// version is set at build time with -ldflags.
 var version = "dev"
 
 func main() {
@@ -30,21 +31,23 @@ func main() {
 	} else if err := silenceUnreadLogs(); err != nil {
 		log.Fatal(err)
 	}
-	// Whoever stops a run may send this to the whole group of processes. It is for
-	// Terraform to act on, which lets running calls end and then this process.
+	// Ignore SIGTERM, because it may be sent to the whole process group. Terraform
+	// receives it too, waits for running calls and then stops this process.
 	signal.Ignore(syscall.SIGTERM)
-	collectLessOften()
+	reduceGarbageCollection()
 	err := tf6server.Serve("registry.terraform.io/bitbucket-deploy-keys/bitbucket", provider.NewServer(version), options...)
 	if err != nil {
 		log.Fatal(err)
 	}
 }
 
-// silenceUnreadLogs turns the loggers off when no TF_LOG variable is set, since
-// Terraform then drops what they write. Left alone they write every line down
-// to TRACE, which costs a third of the processor time of a plan. For the same
-// reason the provider's own logger, whose TRACE has the bodies of replies, is
-// told the level that Terraform reads.
+// silenceUnreadLogs sets the log levels to what Terraform prints. By default, the
+// loggers write every line down to TRACE, which costs a third of the processor
+// time of a plan, and Terraform discards most lines.
+//
+// If no TF_LOG variable is set, Terraform discards all lines, so silenceUnreadLogs
+// turns the loggers off. Otherwise it sets the level of the provider's own logger,
+// because its TRACE lines include the bodies of responses.
 func silenceUnreadLogs() error {
 	const provider = "TF_LOG_PROVIDER_BITBUCKET"
 	for _, variable := range os.Environ() {
@@ -61,11 +64,11 @@ func silenceUnreadLogs() error {
 	return nil
 }
 
-// collectLessOften lets the heap grow to 110 MB before it is collected, unless
-// the environment says otherwise. Little of it is in use (20 MB at 10,000 keys),
-// and Go's default, to collect at twice what is in use, costs a quarter of the
-// processor time of a plan.
-func collectLessOften() {
+// reduceGarbageCollection lets the heap grow to 110 MB before the first garbage
+// collection, unless GOGC or GOMEMLIMIT is set. By default, Go collects whenever
+// the heap has twice the size of the live data. The live data is small (20 MB with
+// 10,000 keys), so the default costs a quarter of the processor time of a plan.
+func reduceGarbageCollection() {
 	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetGCPercent(1000)
 		debug.SetMemoryLimit(110 << 20)
