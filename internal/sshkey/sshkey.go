@@ -1,41 +1,44 @@
-// Package sshkey reads OpenSSH public keys the way Bitbucket does: a line
-// "type base64 comment", of which type and base64 are the key and the rest is
-// a note. It knows nothing of Terraform or of Bitbucket's API.
+// Package sshkey reads OpenSSH public keys the way Bitbucket does. A key is one
+// line "type base64 comment". The type and the base64 text are the key; the
+// comment is only a note. The package does not depend on Terraform or on
+// Bitbucket's API.
 package sshkey
 
 import (
 	"bytes"
-	"crypto/dsa" //nolint:staticcheck // Old keys are of this kind.
+	"crypto/dsa" //nolint:staticcheck // Bits measures old DSA keys.
 	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/md5" //nolint:gosec // The MD5 fingerprint is what older tools print; nothing is protected by it.
+	"crypto/md5" //nolint:gosec // Older tools print MD5 fingerprints. The provider does not rely on MD5 for security.
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
+	"fmt"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
 )
 
-// PublicKey is one line of OpenSSH public key text, taken apart.
+// PublicKey holds the parts of one line of OpenSSH public key text.
 type PublicKey struct {
-	// Type is the algorithm name as written, for example "ssh-ed25519".
+	// Type is the algorithm name at the start of the line, for example
+	// "ssh-ed25519".
 	Type string
-	// Comment is the rest of the line, without white space around it.
+	// Comment is the text after the base64 text, without white space around it.
 	Comment string
 
-	blob []byte
+	blob   []byte        // blob is the decoded base64 text.
+	parsed ssh.PublicKey // parsed is the key in blob, or nil if blob is damaged or of an unsupported type.
 }
 
-// ErrNotAKey says that text has no key type followed by base64.
+// ErrNotAKey reports that a text is not a key type followed by base64.
 var ErrNotAKey = errors.New("not an OpenSSH public key: expected a key type and base64 on one line, for example \"ssh-ed25519 AAAA… comment\"")
 
-// Split takes a key line apart without judging the key inside it, since an
-// existing key at Bitbucket may be one that [Check] would refuse. White space
-// around the line and between its parts means nothing.
+// Split splits a key line into its parts. It accepts any key inside the base64
+// text, because Bitbucket may still have an old key that [Check] rejects. It
+// ignores white space around the line and between the parts.
 func Split(line string) (PublicKey, error) {
 	line = strings.TrimSpace(line)
 	keyType, rest := cutSpace(line)
@@ -47,10 +50,14 @@ func Split(line string) (PublicKey, error) {
 	if err != nil {
 		return PublicKey{}, ErrNotAKey
 	}
-	return PublicKey{Type: keyType, Comment: comment, blob: blob}, nil
+	parsed, err := ssh.ParsePublicKey(blob)
+	if err != nil {
+		parsed = nil // The methods that need it have a fallback.
+	}
+	return PublicKey{Type: keyType, Comment: comment, blob: blob, parsed: parsed}, nil
 }
 
-// cutSpace cuts s at its first run of white space.
+// cutSpace splits s at its first run of white space.
 func cutSpace(s string) (before, after string) {
 	i := strings.IndexAny(s, " \t\r\n")
 	if i < 0 {
@@ -59,65 +66,58 @@ func cutSpace(s string) (before, after string) {
 	return s[:i], strings.TrimSpace(s[i:])
 }
 
-// String is the key without its comment, as Bitbucket returns it.
+// String returns the key without its comment, as Bitbucket returns it.
 func (k PublicKey) String() string {
 	return k.Type + " " + base64.StdEncoding.EncodeToString(k.blob)
 }
 
-// WithComment is the key line to send to Bitbucket, which takes a comment only
-// as the tail of that line.
+// WithComment returns the key line to send to Bitbucket. Bitbucket accepts a
+// comment only at the end of the key line.
 func (k PublicKey) WithComment(comment string) string {
 	return strings.TrimSpace(k.String() + " " + comment)
 }
 
-// SameMaterial tells whether both are the same key, whatever their comments.
+// SameMaterial reports whether k and other are the same key. It ignores their
+// comments.
 func (k PublicKey) SameMaterial(other PublicKey) bool {
 	return k.Type == other.Type && (bytes.Equal(k.blob, other.blob) || bytes.Equal(k.canonical(), other.canonical()))
 }
 
-// SameKey tells whether two key lines are the same key, whatever their comments.
-// What is no key is not the same as anything.
+// SameKey reports whether two key lines contain the same key. It ignores their
+// comments. It reports false if either line is not a key.
 func SameKey(a, b string) bool {
-	this, err := Split(a)
-	that, otherErr := Split(b)
-	return err == nil && otherErr == nil && this.SameMaterial(that)
+	keyA, errA := Split(a)
+	keyB, errB := Split(b)
+	return errA == nil && errB == nil && keyA.SameMaterial(keyB)
 }
 
-// FingerprintSHA256 is the fingerprint as ssh-keygen -l prints it.
+// FingerprintSHA256 returns the fingerprint that ssh-keygen -l prints.
 func (k PublicKey) FingerprintSHA256() string {
 	sum := sha256.Sum256(k.canonical())
 	return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:])
 }
 
-// FingerprintMD5 is the fingerprint as ssh-keygen -l -E md5 prints it, without
-// the prefix "MD5:".
+// FingerprintMD5 returns the fingerprint that ssh-keygen -l -E md5 prints,
+// without the prefix "MD5:".
 func (k PublicKey) FingerprintMD5() string {
 	sum := md5.Sum(k.canonical()) //nolint:gosec // See the import.
-	octets := make([]string, len(sum))
-	for i, octet := range sum {
-		octets[i] = hex.EncodeToString([]byte{octet})
-	}
-	return strings.Join(octets, ":")
+	return strings.ReplaceAll(fmt.Sprintf("% x", sum), " ", ":")
 }
 
-// canonical is the key as OpenSSH writes it, which is what it takes fingerprints
-// of: other programs have put needless zeros in front of the numbers.
+// canonical returns the bytes of the key as OpenSSH writes them. OpenSSH computes
+// fingerprints from these bytes. They differ from blob if the program that wrote
+// blob put unnecessary zeros before the numbers of the key.
 func (k PublicKey) canonical() []byte {
-	parsed, err := ssh.ParsePublicKey(k.blob)
-	if err != nil {
+	if k.parsed == nil {
 		return k.blob
 	}
-	return parsed.Marshal()
+	return k.parsed.Marshal()
 }
 
-// Bits is the length of the key as ssh-keygen -l prints it, 0 where it cannot be
-// known: of a damaged key, and of a type that is not known here.
+// Bits returns the length of the key that ssh-keygen -l prints. It returns 0 if
+// the key is damaged or its type is not supported here.
 func (k PublicKey) Bits() int {
-	parsed, err := ssh.ParsePublicKey(k.blob)
-	if err != nil {
-		return 0
-	}
-	crypto, ok := parsed.(ssh.CryptoPublicKey)
+	crypto, ok := k.parsed.(ssh.CryptoPublicKey)
 	if !ok {
 		return 0
 	}
@@ -134,8 +134,8 @@ func (k PublicKey) Bits() int {
 	return 0
 }
 
-// innerType is the algorithm name inside the blob, which OpenSSH requires to
-// be the one in front of it.
+// innerType returns the algorithm name inside the blob, or "" if the blob is too
+// short. OpenSSH requires it to be the same as Type.
 func (k PublicKey) innerType() string {
 	if len(k.blob) < 4 {
 		return ""
