@@ -13,28 +13,28 @@ import (
 // https://support.atlassian.com/bitbucket-cloud/docs/configure-ssh-and-two-step-verification/
 const minRSABits = 2048
 
-// Problem is why text cannot be used as a deploy key. Its message never holds
-// a part of that text.
+// Problem describes why a text cannot be used as a deploy key. Its message never
+// contains a part of that text, because the text may be a secret.
 type Problem struct {
-	// Summary names the problem in a few words, Detail what to do about it.
+	// Summary names the problem in a few words. Detail explains how to solve it.
 	Summary, Detail string
-	// MaybeSecret is set unless the text is surely public. Whoever shows the
-	// problem must not show the text, or the lines it was written on.
+	// MaybeSecret reports that the text may be a secret. A caller that shows the
+	// problem must then not show the text or the configuration lines around it.
 	MaybeSecret bool
 }
 
-// Error makes a Problem an error.
+// Error returns the summary and the detail on one line.
 func (p *Problem) Error() string { return p.Summary + ": " + p.Detail }
 
 // certificateSuffix ends the key type of every OpenSSH certificate.
 const certificateSuffix = "-cert-v01@openssh.com"
 
-// pasteOneLine is the advice that most mistakes end in.
+// pasteOneLine is the advice at the end of most details.
 const pasteOneLine = "Give the one line of the .pub file, for example \"ssh-ed25519 AAAA… comment\"."
 
-// Check tells what keeps text from being one OpenSSH public key, or nil. It
-// says nothing of what Bitbucket accepts: see [PublicKey.Refusal] and
-// [PublicKey.Doubt].
+// Check returns the problem that prevents the use of text as one OpenSSH public
+// key, or nil if there is no problem. It does not check which keys Bitbucket
+// accepts: see [PublicKey.Refusal] and [PublicKey.Doubt].
 func Check(text string) *Problem {
 	line := strings.TrimSpace(text)
 	switch {
@@ -59,9 +59,9 @@ func Check(text string) *Problem {
 			Detail:  "The key is in a PEM format. Convert it with \"ssh-keygen -i -m PKCS8 -f FILE\" (or -m PEM) and give the line that it prints.",
 		}
 	}
-	// Only text that starts as a public key does is shown with the problem:
-	// anything else may be a secret that was pasted by mistake.
-	secret := !startsAsPublicKey(line)
+	// The user may have pasted a secret by mistake. Only a line that starts like a
+	// public key is certainly not a secret.
+	secret := !startsLikePublicKey(line)
 	if strings.ContainsAny(line, "\r\n") {
 		if lines := countKeys(line); lines > 1 {
 			return severalKeys(lines, secret)
@@ -82,16 +82,16 @@ func Check(text string) *Problem {
 	return checkLine(line, secret)
 }
 
-// checkLine judges one line without control characters.
+// checkLine is [Check] for a single line without control characters.
 func checkLine(line string, secret bool) *Problem {
-	if hasOptions(line) {
-		return &Problem{
-			Summary: "Public key with options",
-			Detail:  "The key has authorized_keys options before its type, which Bitbucket does not take. Remove them. " + pasteOneLine,
-		}
-	}
 	keyType, rest := cutSpace(line)
 	if !looksLikeType(keyType) {
+		if hasOptions(line) {
+			return &Problem{
+				Summary: "Public key with options",
+				Detail:  "The key has authorized_keys options before its type, which Bitbucket does not take. Remove them. " + pasteOneLine,
+			}
+		}
 		return &Problem{
 			Summary:     "Not a public key",
 			Detail:      "This does not start with an OpenSSH key type. " + pasteOneLine,
@@ -120,12 +120,13 @@ func checkLine(line string, secret bool) *Problem {
 			MaybeSecret: secret,
 		}
 	}
+	// The comment may be a second key, if two lines were joined by mistake.
 	if other, err := Split(key.Comment); err == nil && other.Type == other.innerType() {
 		return severalKeys(2, secret)
 	}
 	inner := key.innerType()
 	if inner == "" {
-		return truncated(secret)
+		return damaged(secret)
 	}
 	if inner != key.Type {
 		return &Problem{
@@ -134,15 +135,16 @@ func checkLine(line string, secret bool) *Problem {
 			MaybeSecret: secret,
 		}
 	}
-	if !knownTypes[key.Type] {
-		return nil // Only Bitbucket knows; Doubt says so.
+	if !supportedTypes[key.Type] {
+		return nil // Bitbucket may accept the type. Doubt returns a warning about it.
 	}
-	if parsed, err := ssh.ParsePublicKey(key.blob); err != nil || parsed.Type() != key.Type {
-		return truncated(secret)
+	if key.parsed == nil || key.parsed.Type() != key.Type {
+		return damaged(secret)
 	}
 	return nil
 }
 
+// severalKeys is the problem of a text that contains count keys.
 func severalKeys(count int, secret bool) *Problem {
 	return &Problem{
 		Summary:     "Several public keys",
@@ -151,7 +153,8 @@ func severalKeys(count int, secret bool) *Problem {
 	}
 }
 
-func truncated(secret bool) *Problem {
+// damaged is the problem of a key whose bytes are not a complete key.
+func damaged(secret bool) *Problem {
 	return &Problem{
 		Summary:     "Damaged public key",
 		Detail:      "The key is cut short, has bytes after its end, or is otherwise damaged. " + pasteOneLine,
@@ -159,8 +162,8 @@ func truncated(secret bool) *Problem {
 	}
 }
 
-// knownTypes are the key types whose content can be checked here.
-var knownTypes = map[string]bool{
+// supportedTypes are the key types that [ssh.ParsePublicKey] can check.
+var supportedTypes = map[string]bool{
 	ssh.KeyAlgoED25519:     true,
 	ssh.KeyAlgoRSA:         true,
 	ssh.KeyAlgoECDSA256:    true,
@@ -171,9 +174,9 @@ var knownTypes = map[string]bool{
 	ssh.KeyAlgoSKECDSA256:  true,
 }
 
-// Refusal tells why Bitbucket refuses to add this key, "" where it is not
-// known to. Such a key may exist already, since the rule is younger than some
-// keys are.
+// Refusal returns the reason why Bitbucket does not accept this key as a new key,
+// or "" if no reason is documented. Bitbucket may still have such a key that was
+// added before the rule existed.
 func (k PublicKey) Refusal() string {
 	if bits := k.Bits(); k.innerType() == ssh.KeyAlgoRSA && bits > 0 && bits < minRSABits {
 		return fmt.Sprintf("Bitbucket accepts RSA keys of %d bits and more; this one has %d. Use an Ed25519 key, or a longer RSA key.", minRSABits, bits)
@@ -181,7 +184,8 @@ func (k PublicKey) Refusal() string {
 	return ""
 }
 
-// Doubt tells why Bitbucket might refuse this key, "" where there is no doubt.
+// Doubt returns the reason why Bitbucket might not accept this key, or "" if its
+// type is on Bitbucket's list.
 func (k PublicKey) Doubt() string {
 	switch k.Type {
 	case ssh.KeyAlgoED25519, ssh.KeyAlgoRSA, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521:
@@ -192,19 +196,20 @@ func (k PublicKey) Doubt() string {
 	return "Keys of this type are not on Bitbucket's list (Ed25519, ECDSA, RSA), so Bitbucket may refuse it."
 }
 
-// privateKeyMark is on the first or last line of a private key: PEM, OpenSSH,
-// SSH2 or PuTTY.
+// privateKeyMark matches the first or the last line of a private key in PEM,
+// OpenSSH, SSH2 or PuTTY format.
 var privateKeyMark = regexp.MustCompile(`(?i)(BEGIN|END) [A-Z0-9 ]*PRIVATE KEY|PuTTY-User-Key-File-`)
 
-// HoldsPrivateKey tells whether text has a private key in it, also without its
-// first and last line.
+// HoldsPrivateKey reports whether text contains a private key. It also finds
+// most private keys whose first and last line are missing.
 func HoldsPrivateKey(text string) bool {
 	if privateKeyMark.MatchString(text) {
 		return true
 	}
 	for field := range strings.FieldsSeq(text) {
-		// "openssh-key-v1" in base64, and the DER of a PKCS #1 or #8 private key:
-		// a sequence of 0x0100 bytes or more whose first number is 0.
+		// "b3Blb…" is "openssh-key-v1" in base64. "MII…IBA" is the start of a PKCS #1
+		// or PKCS #8 private key in DER: a sequence of at least 256 bytes that
+		// begins with the number 0.
 		if strings.HasPrefix(field, "b3BlbnNzaC1rZXktdjE") || len(field) > 6 && strings.HasPrefix(field, "MII") && strings.HasPrefix(field[6:], "IBA") {
 			return true
 		}
@@ -212,14 +217,17 @@ func HoldsPrivateKey(text string) bool {
 	return false
 }
 
-// startsAsPublicKey tells whether line begins with a key type and the first
-// base64 character of a public blob, whose length prefix encodes as "AAAA".
-func startsAsPublicKey(line string) bool {
+// startsLikePublicKey reports whether line begins with a key type, and after it
+// either ends or continues with "AAAA". Every public blob starts with "AAAA",
+// because it starts with the length of the type name, and that is a small number
+// in four bytes.
+func startsLikePublicKey(line string) bool {
 	keyType, rest := cutSpace(line)
 	return looksLikeType(keyType) && (rest == "" || strings.HasPrefix(rest, "AAAA"))
 }
 
-// looksLikeType tells whether word is a key type that OpenSSH has or could have.
+// looksLikeType reports whether word starts like a key type of OpenSSH. This
+// includes types that OpenSSH may add in the future.
 func looksLikeType(word string) bool {
 	for _, prefix := range []string{"ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-sha2-", "rsa-sha2-", "webauthn-sk-"} {
 		if strings.HasPrefix(word, prefix) {
@@ -229,17 +237,14 @@ func looksLikeType(word string) bool {
 	return false
 }
 
-// hasOptions tells whether a key type comes later than as the first word.
+// hasOptions reports whether line is a key with authorized_keys options before
+// its type.
 func hasOptions(line string) bool {
-	keyType, _ := cutSpace(line)
-	if looksLikeType(keyType) {
-		return false
-	}
 	_, _, options, _, err := ssh.ParseAuthorizedKey([]byte(line))
 	return err == nil && len(options) > 0
 }
 
-// countKeys counts the lines that start as a public key does.
+// countKeys counts the lines that start with a key type.
 func countKeys(text string) int {
 	count := 0
 	for line := range strings.Lines(strings.ReplaceAll(text, "\r", "\n")) {
@@ -250,8 +255,8 @@ func countKeys(text string) int {
 	return count
 }
 
-// isControl tells whether r does not show on a screen, but for the tab that
-// OpenSSH takes for a space.
+// isControl reports whether r is a control character or is invisible. A tab is
+// neither here, because OpenSSH accepts it as a space.
 func isControl(r rune) bool {
 	return r != '\t' && (unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) || r == unicode.ReplacementChar)
 }

@@ -10,6 +10,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
+// A key that Split returns must stay the same key if it is written and split
+// again, with any comment.
 func FuzzSplit(f *testing.F) {
 	for _, line := range openSSHLines(f) {
 		f.Add(line, "me@host")
@@ -25,16 +27,18 @@ func FuzzSplit(f *testing.F) {
 		}
 		bare, err := Split(key.String())
 		if err != nil || !bare.SameMaterial(key) || bare.Comment != "" || bare.String() != key.String() {
-			t.Errorf("%q reads as %+v (%v), not as %+v", key.String(), bare, err, key)
+			t.Errorf("Split(%q) returns %q, %v", key.String(), bare.WithComment(bare.Comment), err)
 		}
 		sent := key.WithComment(comment)
 		again, err := Split(sent)
 		if err != nil || !again.SameMaterial(key) || again.Comment != strings.TrimSpace(comment) {
-			t.Errorf("%q reads as %+v (%v), want %+v with comment %q", sent, again, err, key, comment)
+			t.Errorf("Split(%q) returns %q, %v, want comment %q", sent, again.WithComment(again.Comment), err, comment)
 		}
 	})
 }
 
+// Check must never show a private key, and it must reject every text that OpenSSH
+// cannot read.
 func FuzzCheck(f *testing.F) {
 	lines := openSSHLines(f)
 	for _, line := range lines {
@@ -61,34 +65,34 @@ func FuzzCheck(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		problem := Check(text)
 		if around := Check("\t " + text + "\r\n"); !reflect.DeepEqual(around, problem) {
-			t.Errorf("with white space around it: %v, else: %v", around, problem)
+			t.Errorf("got %v with white space around the text, %v without", around, problem)
 		}
 		if HoldsPrivateKey(text) && (problem == nil || !problem.MaybeSecret) {
-			t.Errorf("a private key may be shown: %v", problem)
+			t.Errorf("MaybeSecret is not set for a private key: %v", problem)
 		}
 		if problem != nil {
 			for word := range strings.FieldsSeq(text) {
 				if len(word) > 24 && strings.Contains(problem.Error(), word) {
-					t.Errorf("the message repeats %q", word)
+					t.Errorf("the message contains %q, a part of the text", word)
 				}
 			}
 			return
 		}
 		key, err := Split(text)
 		if err != nil {
-			t.Fatalf("no problem, but no key either: %v", err)
+			t.Fatalf("Check found no problem, but Split failed: %v", err)
 		}
 		refused := key.Refusal() != ""
 		if key.Doubt() == "" {
 			expectOpenSSH(t, key)
 		} else if refused {
-			t.Error("only an RSA key is refused, and that is on Bitbucket's list")
+			t.Error("Refusal and Doubt both returned a reason: only RSA keys have a Refusal, and they have no Doubt")
 		}
 	})
 }
 
-// The bytes of a key are tried by themselves: in base64 hardly any change of
-// the text would reach them.
+// FuzzFingerprint changes the bytes of a key. FuzzCheck changes the base64 text
+// instead, and that rarely gives a valid key.
 func FuzzFingerprint(f *testing.F) {
 	for _, line := range append(openSSHLines(f), dsaLine(f), "ssh-ed25519 AAAA", "ssh-future AAAACnNzaC1mdXR1cmU=") {
 		key, err := Split(line)
@@ -105,35 +109,35 @@ func FuzzFingerprint(f *testing.F) {
 		}
 		line := parsed.Type() + " " + base64.StdEncoding.EncodeToString(blob)
 		if problem := Check(line); problem != nil {
-			t.Fatalf("OpenSSH takes %q: %v", line, problem)
+			t.Fatalf("OpenSSH accepts %q, but Check does not: %v", line, problem)
 		}
 		key, err := Split(line)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if key.Doubt() != "" {
-			t.Errorf("doubted: %s", key.Doubt())
+			t.Errorf("got Doubt %q, want none", key.Doubt())
 		}
 		expectOpenSSH(t, key)
 	})
 }
 
-// expectOpenSSH fails the test unless OpenSSH reads the line that is sent for a
-// key as the same key.
+// expectOpenSSH fails the test unless OpenSSH reads the same key from the line
+// that the provider sends to Bitbucket.
 func expectOpenSSH(t *testing.T, key PublicKey) {
 	t.Helper()
 	line := key.WithComment(key.Comment)
 	parsed, comment, _, _, err := ssh.ParseAuthorizedKey([]byte(line))
 	if err != nil {
-		t.Fatalf("OpenSSH does not take %q: %v", line, err)
+		t.Fatalf("OpenSSH does not accept %q: %v", line, err)
 	}
 	if parsed.Type() != key.Type || comment != key.Comment {
 		t.Errorf("got type %q and comment %q, want %q and %q", key.Type, key.Comment, parsed.Type(), comment)
 	}
 	if got, want := key.FingerprintSHA256(), ssh.FingerprintSHA256(parsed); got != want {
-		t.Errorf("SHA256 is %s, want %s", got, want)
+		t.Errorf("got SHA256 fingerprint %s, want %s", got, want)
 	}
 	if got, want := key.FingerprintMD5(), ssh.FingerprintLegacyMD5(parsed); got != want {
-		t.Errorf("MD5 is %s, want %s", got, want)
+		t.Errorf("got MD5 fingerprint %s, want %s", got, want)
 	}
 }
