@@ -20,7 +20,7 @@ var (
 
 // access is who may use the emulator.
 type access struct {
-	open      bool // open accepts any Authorization header.
+	acceptAll bool // open accepts any Authorization header.
 	basic     map[login]credential
 	bearer    map[string]credential
 	consumers map[login]consumer
@@ -42,7 +42,7 @@ type consumer struct{ expiresIn int }
 // newAccess is open to everybody who sends credentials of any kind.
 func newAccess() access {
 	a := noAccess()
-	a.open = true
+	a.acceptAll = true
 	return a
 }
 
@@ -60,7 +60,7 @@ func noAccess() access {
 func (e *Emulator) AllowBasic(username, token string, scopes ...string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.access.open = false
+	e.access.acceptAll = false
 	e.access.basic[login{username, token}] = credential{scopes: slices.Clone(scopes)}
 }
 
@@ -68,7 +68,7 @@ func (e *Emulator) AllowBasic(username, token string, scopes ...string) {
 func (e *Emulator) AllowBearer(token string, scopes ...string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.access.open = false
+	e.access.acceptAll = false
 	e.access.bearer[token] = credential{scopes: slices.Clone(scopes)}
 }
 
@@ -77,7 +77,7 @@ func (e *Emulator) AllowBearer(token string, scopes ...string) {
 func (e *Emulator) AllowAccessToken(token string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.access.open = false
+	e.access.acceptAll = false
 	e.access.bearer[token] = credential{accessToken: true}
 }
 
@@ -86,7 +86,7 @@ func (e *Emulator) AllowAccessToken(token string) {
 func (e *Emulator) AllowConsumer(id, secret string, expiresIn int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.access.open = false
+	e.access.acceptAll = false
 	e.access.consumers[login{id, secret}] = consumer{expiresIn: expiresIn}
 }
 
@@ -102,17 +102,17 @@ func (e *Emulator) Revoke() {
 type scopes struct{ api, oauth []string }
 
 // admit decides whether c may go on, and is the refusal when it may not.
-func (e *Emulator) admit(c call, needed scopes) (reply, bool) {
+func (e *Emulator) authorize(c call, needed scopes) (reply, bool) {
 	granted, answer, ok := e.authenticate(c)
 	switch {
 	case !ok:
 		return answer, false
-	case granted.accessToken && c.Method != http.MethodGet && !c.isAboutProjects():
+	case granted.accessToken && c.Method != http.MethodGet && !c.isProjectRequest():
 		return wrongMechanism(), false
 	case len(granted.scopes) == 0:
 		return reply{}, true
 	}
-	required := needed.among(granted.scopes)
+	required := needed.inNamingOf(granted.scopes)
 	for _, scope := range required {
 		if !slices.Contains(granted.scopes, scope) {
 			return missingScope(required, granted.scopes), false
@@ -126,12 +126,12 @@ func (e *Emulator) admit(c call, needed scopes) (reply, bool) {
 func (e *Emulator) authenticate(c call) (credential, reply, bool) {
 	authorization := c.Header.Get("Authorization")
 	switch {
-	case authorization == "" && c.isAboutProjects():
+	case authorization == "" && c.isProjectRequest():
 		return credential{}, projectNotFound(), false
 	case authorization == "":
 		return credential{}, repositoryNotFound(), false
 	}
-	if e.access.open {
+	if e.access.acceptAll {
 		return credential{}, reply{}, true
 	}
 	if name, secret, ok := c.BasicAuth(); ok {
@@ -155,7 +155,7 @@ func (c credential) expired(now time.Time) bool {
 }
 
 // among lists the scopes in the vocabulary of those that were granted.
-func (s scopes) among(granted []string) []string {
+func (s scopes) inNamingOf(granted []string) []string {
 	isAPIToken := func(scope string) bool { return strings.HasSuffix(scope, ":bitbucket") }
 	if slices.ContainsFunc(granted, isAPIToken) {
 		return s.api
@@ -165,7 +165,7 @@ func (s scopes) among(granted []string) []string {
 
 // keyScopes are the scopes for a method on deploy keys: those of API tokens do
 // not imply one another.
-func (p place) keyScopes(method string) scopes {
+func (p parentPath) keyScopes(method string) scopes {
 	admin, oauth := "admin:repository:bitbucket", repositoryScopes
 	if p.project != "" {
 		admin, oauth = "admin:project:bitbucket", projectScopes
@@ -192,11 +192,11 @@ func (e *Emulator) issueToken(c call) reply {
 		return methodNotAllowed(http.MethodPost)
 	}
 	id, secret, ok := c.BasicAuth()
-	client, known := e.access.consumers[login{id, secret}]
-	if e.access.open {
-		client, known = consumer{expiresIn: 7200}, true
+	client, found := e.access.consumers[login{id, secret}]
+	if e.access.acceptAll {
+		client, found = consumer{expiresIn: 7200}, true
 	}
-	if !ok || !known {
+	if !ok || !found {
 		return jsonReply(http.StatusUnauthorized, oauthError{
 			Description: "Invalid OAuth client credentials",
 			Error:       "unauthorized_client",

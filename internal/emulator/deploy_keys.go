@@ -26,7 +26,7 @@ const (
 func (e *Emulator) SetPUT(behavior PUTBehavior) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.put = behavior
+	e.putBehavior = behavior
 }
 
 // keyInput is the body of POST and PUT; a member that is absent differs from
@@ -37,57 +37,57 @@ type keyInput struct {
 }
 
 // place is where deploy keys are asked for: a repository or a project.
-type place struct{ workspace, repository, project string }
+type parentPath struct{ workspace, repository, project string }
 
 // keyring is the deploy keys of a place, and the place as each of them embeds it.
-type keyring struct {
+type keyCollection struct {
 	keys       *[]DeployKey
 	repository *repositoryBody // repository is nil for those of a project.
 	project    *projectBody    // project is nil for those of a repository.
 }
 
 // deployKeys answers requests for all keys of a place.
-func (e *Emulator) deployKeys(c call, at place) reply {
+func (e *Emulator) deployKeys(c call, parent parentPath) reply {
 	if c.Method != http.MethodGet && c.Method != http.MethodPost {
 		return methodNotAllowed(http.MethodGet, http.MethodPost)
 	}
-	if answer, ok := e.admit(c, at.keyScopes(c.Method)); !ok {
+	if answer, ok := e.authorize(c, parent.keyScopes(c.Method)); !ok {
 		return answer
 	}
-	ring, answer := e.administered(c, at)
+	collection, answer := e.findKeys(c, parent)
 	switch {
-	case ring == nil:
+	case collection == nil:
 		return answer
 	case c.Method == http.MethodPost:
-		return e.addKey(c, ring)
+		return e.addKey(c, collection)
 	default:
-		return ring.list(c)
+		return collection.list(c)
 	}
 }
 
 // deployKey answers requests for one key. Those of projects cannot be changed.
-func (e *Emulator) deployKey(c call, at place, id int64) reply {
+func (e *Emulator) deployKey(c call, parent parentPath, id int64) reply {
 	methods := []string{http.MethodGet, http.MethodPut, http.MethodDelete}
-	if at.project != "" {
+	if parent.project != "" {
 		methods = []string{http.MethodGet, http.MethodDelete}
 	}
 	if !slices.Contains(methods, c.Method) {
 		return methodNotAllowed(methods...)
 	}
-	if answer, ok := e.admit(c, at.keyScopes(c.Method)); !ok {
+	if answer, ok := e.authorize(c, parent.keyScopes(c.Method)); !ok {
 		return answer
 	}
-	ring, answer := e.administered(c, at)
-	if ring == nil {
+	collection, answer := e.findKeys(c, parent)
+	if collection == nil {
 		return answer
 	}
-	keys := *ring.keys
-	i := index(keys, id)
+	keys := *collection.keys
+	i := indexOfKey(keys, id)
 	switch {
 	case i < 0:
 		return keyNotFound()
 	case c.Method == http.MethodDelete:
-		*ring.keys = slices.Delete(keys, i, i+1)
+		*collection.keys = slices.Delete(keys, i, i+1)
 		e.save()
 		return reply{status: http.StatusNoContent}
 	case c.Method == http.MethodPut:
@@ -95,43 +95,43 @@ func (e *Emulator) deployKey(c call, at place, id int64) reply {
 			return answer
 		}
 	}
-	return jsonReply(http.StatusOK, ring.represent(keys[i]))
+	return jsonReply(http.StatusOK, collection.body(keys[i]))
 }
 
 // administered looks up the keys of a place if they may be seen; without them,
 // the reply is the 403 or 404 to give.
-func (e *Emulator) administered(c call, at place) (*keyring, reply) {
-	if at.project != "" {
-		return e.administeredProject(c, at)
+func (e *Emulator) findKeys(c call, parent parentPath) (*keyCollection, reply) {
+	if parent.project != "" {
+		return e.findProjectKeys(c, parent)
 	}
-	workspace, repository, answer := e.readable(at.workspace, at.repository)
+	workspace, repository, answer := e.findRepository(parent.workspace, parent.repository)
 	switch {
 	case repository == nil:
 		return nil, answer
 	case repository.Permission != PermissionAdmin:
-		return nil, notAdministrator()
+		return nil, forbidden()
 	}
-	inside := embed(c, workspace, repository)
-	return &keyring{keys: &repository.DeployKeys, repository: &inside}, reply{}
+	inside := newRepositoryBody(c, workspace, repository)
+	return &keyCollection{keys: &repository.DeployKeys, repository: &inside}, reply{}
 }
 
 // administeredProject is administered for projects.
-func (e *Emulator) administeredProject(c call, at place) (*keyring, reply) {
-	workspace, project := e.held.findProject(at.workspace, at.project)
+func (e *Emulator) findProjectKeys(c call, parent parentPath) (*keyCollection, reply) {
+	workspace, project := e.state.findProject(parent.workspace, parent.project)
 	switch {
 	case workspace == nil:
-		return nil, workspaceNotFound(at.workspace)
+		return nil, workspaceNotFound(parent.workspace)
 	case project == nil:
 		return nil, projectNotFound()
 	case project.Permission != PermissionAdmin:
-		return nil, notAdministrator()
+		return nil, forbidden()
 	}
-	inside := embedProject(c, workspace, project)
-	return &keyring{keys: &project.DeployKeys, project: &inside}, reply{}
+	inside := newProjectBody(c, workspace, project)
+	return &keyCollection{keys: &project.DeployKeys, project: &inside}, reply{}
 }
 
 // addKey carries out a POST.
-func (e *Emulator) addKey(c call, ring *keyring) reply {
+func (e *Emulator) addKey(c call, collection *keyCollection) reply {
 	var input keyInput
 	if err := json.Unmarshal(c.body, &input); err != nil {
 		return badRequest()
@@ -143,15 +143,15 @@ func (e *Emulator) addKey(c call, ring *keyring) reply {
 	if !ok {
 		return e.keyInvalid()
 	}
-	if slices.ContainsFunc(*ring.keys, func(key DeployKey) bool { return key.Key == material }) {
-		return e.keyTaken(ring.kind())
+	if slices.ContainsFunc(*collection.keys, func(key DeployKey) bool { return key.Key == material }) {
+		return e.keyTaken(collection.parentKind())
 	}
 	key := DeployKey{Key: material, Comment: comment}
 	if input.Label != nil {
 		key.Label = strings.TrimSpace(*input.Label)
 	}
-	added := ring.represent(e.add(ring.keys, key))
-	if ring.project != nil {
+	added := collection.body(e.add(collection.keys, key))
+	if collection.project != nil {
 		added.Links["self"] = link{added.Links["self"].Href + "/"} // Only here, as documented.
 	}
 	return jsonReply(http.StatusOK, added)
@@ -175,7 +175,7 @@ func (e *Emulator) updateKey(c call, key *DeployKey) (reply, bool) {
 	}
 	comment := key.Comment
 	switch {
-	case e.put == PUTDocumented:
+	case e.putBehavior == PUTDocumented:
 		if input.Key == nil {
 			return e.keyInvalid(), false
 		}
@@ -190,7 +190,7 @@ func (e *Emulator) updateKey(c call, key *DeployKey) (reply, bool) {
 		comment = newComment
 	case input.Key != nil:
 		return keyImmutable(), false
-	case e.put == PUTRefused || input.Label == nil:
+	case e.putBehavior == PUTRefused || input.Label == nil:
 		return e.keyInvalid(), false
 	}
 	key.Comment = comment
@@ -234,7 +234,7 @@ type repositoryBody struct {
 
 // represent is one of the keys as the client sees it: all links lead to the host
 // that was asked.
-func (k *keyring) represent(key DeployKey) keyBody {
+func (k *keyCollection) body(key DeployKey) keyBody {
 	body := keyBody{
 		ID:         key.ID,
 		Key:        key.Key,
@@ -256,7 +256,7 @@ func (k *keyring) represent(key DeployKey) keyBody {
 }
 
 // kind is what the keys are on, in a word.
-func (k *keyring) kind() string {
+func (k *keyCollection) parentKind() string {
 	if k.project != nil {
 		return "project"
 	}
@@ -264,9 +264,9 @@ func (k *keyring) kind() string {
 }
 
 // embed is repository as c sees it inside of something else.
-func embed(c call, at *Workspace, repository *Repository) repositoryBody {
+func newRepositoryBody(c call, owner *Workspace, repository *Repository) repositoryBody {
 	origin := c.origin()
-	fullName := at.Slug + "/" + repository.Slug
+	fullName := owner.Slug + "/" + repository.Slug
 	return repositoryBody{
 		Type:     "repository",
 		FullName: fullName,
@@ -289,10 +289,10 @@ func (c call) origin() string {
 }
 
 // list carries out a GET of all keys.
-func (k *keyring) list(c call) reply {
-	list, refused := paged(c, len(*k.keys), func(i int) keyBody { return k.represent((*k.keys)[i]) })
+func (k *keyCollection) list(c call) reply {
+	list, answer := newPage(c, len(*k.keys), func(i int) keyBody { return k.body((*k.keys)[i]) })
 	if list == nil {
-		return refused
+		return answer
 	}
 	return jsonReply(http.StatusOK, list)
 }

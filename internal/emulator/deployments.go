@@ -73,7 +73,7 @@ const (
 func (e *Emulator) SetDeployments(behavior DeploymentBehavior) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.deployed = behavior
+	e.deploymentBehavior = behavior
 }
 
 // AddDeployment adds a deployment behind those of a repository, as a pipeline
@@ -81,7 +81,7 @@ func (e *Emulator) SetDeployments(behavior DeploymentBehavior) {
 func (e *Emulator) AddDeployment(workspace, repository string, deployment Deployment) Deployment {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	_, found := e.must(workspace, repository)
+	_, found := e.mustRepository(workspace, repository)
 	found.Deployments = append(found.Deployments, deployment)
 	completeDeployments(found.Deployments, e.now())
 	e.save()
@@ -116,7 +116,7 @@ func (e *Emulator) routeDeployments(c call, workspace, slug string, segments []s
 		return routeNotFound()
 	case len(segments) == 1 && !slash:
 		return e.deployments(c, workspace, slug, segments[0])
-	case slash && e.deployed.Slash == SlashRefused, !slash && e.deployed.Slash == SlashRequired:
+	case slash && e.deploymentBehavior.Slash == SlashRefused, !slash && e.deploymentBehavior.Slash == SlashRequired:
 		return routeNotFound()
 	}
 	return e.deployments(c, workspace, slug, "")
@@ -128,30 +128,30 @@ func (e *Emulator) deployments(c call, workspace, slug, uuid string) reply {
 	if c.Method != http.MethodGet {
 		return methodNotAllowed(http.MethodGet)
 	}
-	if answer, ok := e.admit(c, scopes{[]string{"read:pipeline:bitbucket"}, []string{"pipeline"}}); !ok {
+	if answer, ok := e.authorize(c, scopes{[]string{"read:pipeline:bitbucket"}, []string{"pipeline"}}); !ok {
 		return answer
 	}
-	at, repository, answer := e.readable(workspace, slug)
+	owner, repository, answer := e.findRepository(workspace, slug)
 	switch {
 	case repository == nil:
 		return answer
-	case uuid == "" && len(repository.Deployments) == 0 && e.deployed.NeverDeployed404:
+	case uuid == "" && len(repository.Deployments) == 0 && e.deploymentBehavior.NeverDeployed404:
 		return deploymentNotFound()
 	case uuid == "":
-		return e.listDeployments(c, at, repository)
+		return e.listDeployments(c, owner, repository)
 	}
 	i := slices.IndexFunc(repository.Deployments, func(d Deployment) bool { return strings.EqualFold(d.UUID, uuid) })
 	if i < 0 {
 		return deploymentNotFound()
 	}
-	return partialReply(c, e.representDeployment(c, at, repository, repository.Deployments[i]))
+	return partialReply(c, e.newDeploymentBody(c, owner, repository, repository.Deployments[i]))
 }
 
 // listDeployments carries out a GET of all.
-func (e *Emulator) listDeployments(c call, at *Workspace, repository *Repository) reply {
+func (e *Emulator) listDeployments(c call, owner *Workspace, repository *Repository) reply {
 	query := c.URL.Query()
 	listed := slices.Clone(repository.Deployments)
-	if environment, state := query.Get("environment"), query.Get("state.name"); !e.deployed.IgnoreFilters {
+	if environment, state := query.Get("environment"), query.Get("state.name"); !e.deploymentBehavior.IgnoreFilters {
 		listed = slices.DeleteFunc(listed, func(d Deployment) bool {
 			return environment != "" && !strings.EqualFold(environment, d.EnvironmentUUID) || state != "" && state != d.State
 		})
@@ -161,26 +161,26 @@ func (e *Emulator) listDeployments(c call, at *Workspace, repository *Repository
 		"-state.started_on":   func(d Deployment) string { return d.StartedOn },
 		"-state.completed_on": func(d Deployment) string { return d.CompletedOn },
 	}[query.Get("sort")]
-	switch rule := e.deployed.Sort; {
+	switch rule := e.deploymentBehavior.Sort; {
 	case rule != SortIgnored && !sortable, rule == SortRefused && query.Has("sort"):
 		return jsonReply(http.StatusBadRequest, map[string]string{"message": "Invalid sort attribute provided"})
 	case rule == SortHonored && by != nil:
-		slices.SortStableFunc(listed, func(a, b Deployment) int { return parsed(by(b)).Compare(parsed(by(a))) })
+		slices.SortStableFunc(listed, func(a, b Deployment) int { return parseTime(by(b)).Compare(parseTime(by(a))) })
 	}
-	list, refused := paged(c, len(listed), func(i int) deploymentBody { return e.representDeployment(c, at, repository, listed[i]) })
+	list, answer := newPage(c, len(listed), func(i int) deploymentBody { return e.newDeploymentBody(c, owner, repository, listed[i]) })
 	if list == nil {
-		return refused
+		return answer
 	}
 	return partialReply(c, list)
 }
 
 // parsed is a time as it is sent, zero for none.
-func parsed(text string) time.Time {
-	at, err := time.Parse(time.RFC3339, text)
+func parseTime(text string) time.Time {
+	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
 		return time.Time{}
 	}
-	return at
+	return t
 }
 
 // deploymentBody is a deployment by its documented and its observed names, of which
@@ -248,7 +248,7 @@ type commitBody struct {
 }
 
 // representDeployment is a deployment as c sees it.
-func (e *Emulator) representDeployment(c call, at *Workspace, repository *Repository, d Deployment) deploymentBody {
+func (e *Emulator) newDeploymentBody(c call, owner *Workspace, repository *Repository, d Deployment) deploymentBody {
 	body := deploymentBody{
 		Type:        "deployment",
 		UUID:        d.UUID,
@@ -259,7 +259,7 @@ func (e *Emulator) representDeployment(c call, at *Workspace, repository *Reposi
 	if d.Commit != "" {
 		release.Commit = &commitBody{"commit", d.Commit}
 	}
-	if e.deployed.Observed {
+	if e.deploymentBehavior.Observed {
 		release.Type, body.Deployable = "deployment_deployable", release
 		body.Number, body.Key = d.Number, d.Key
 		body.CreatedOn, body.LastUpdateTime = d.CreatedOn, cmp.Or(d.CompletedOn, d.StartedOn, d.CreatedOn)
@@ -269,7 +269,7 @@ func (e *Emulator) representDeployment(c call, at *Workspace, repository *Reposi
 		body.Environment.Name = d.EnvironmentName
 		body.State.StartDate, body.State.CompletionDate = d.StartedOn, d.CompletedOn
 	}
-	result := fmt.Sprintf("%s/%s/%s/pipelines/results/%d", c.origin(), at.Slug, repository.Slug, d.Number)
+	result := fmt.Sprintf("%s/%s/%s/pipelines/results/%d", c.origin(), owner.Slug, repository.Slug, d.Number)
 	if d.State == "UNDEPLOYED" {
 		body.State.TriggerURL = result
 	} else {

@@ -89,19 +89,19 @@ import (
 
 // Emulator is a Bitbucket Cloud of its own. It is safe for concurrent use.
 type Emulator struct {
-	mu        sync.Mutex
-	held      Seed
-	nextID    int64
-	clock     func() time.Time
-	requests  []*Request
-	faults    []*injectedFault
-	traffic   traffic
-	access    access
-	put       PUTBehavior
-	duplicate DuplicateBehavior
-	deployed  DeploymentBehavior
-	statePath string
-	saveErr   error
+	mu                 sync.Mutex
+	state              Seed
+	nextID             int64
+	clock              func() time.Time
+	requests           []*Request
+	faults             []*injectedFault
+	traffic            traffic
+	access             access
+	putBehavior        PUTBehavior
+	duplicateBehavior  DuplicateBehavior
+	deploymentBehavior DeploymentBehavior
+	statePath          string
+	saveErr            error
 }
 
 // Request is one received request, kept so that a test can tell what a client
@@ -122,8 +122,8 @@ const firstID = 10958984
 
 // New returns an emulator that starts with seed and accepts any credentials.
 func New(seed Seed) *Emulator {
-	e := &Emulator{held: seed.clone(), clock: time.Now, access: newAccess()}
-	e.nextID = e.held.complete(firstID, e.now())
+	e := &Emulator{state: seed.clone(), clock: time.Now, access: newAccess()}
+	e.nextID = e.state.complete(firstID, e.now())
 	return e
 }
 
@@ -178,7 +178,7 @@ type call struct {
 }
 
 // isAboutProjects tells whether c is for projects or what is on them.
-func (c call) isAboutProjects() bool {
+func (c call) isProjectRequest() bool {
 	return strings.HasPrefix(c.path, "/2.0/workspaces/")
 }
 
@@ -192,7 +192,7 @@ func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler) // The client is gone: nobody to answer.
 	}
 	e.enter()
-	answer := e.exchange(c)
+	answer := e.handle(c)
 	if answer.delivery == hanging {
 		<-r.Context().Done()
 	}
@@ -228,7 +228,7 @@ func (e *Emulator) log(c call) *Request {
 // exchange logs c, carries it out unless the rate limit or a fault forbids it,
 // and returns what to answer. The status is logged before the client can see
 // the answer.
-func (e *Emulator) exchange(c call) reply {
+func (e *Emulator) handle(c call) reply {
 	request := e.log(c)
 	if !e.delay(c) {
 		return reply{delivery: cut}
@@ -248,10 +248,10 @@ func (e *Emulator) exchange(c call) reply {
 
 // decide is the rate limit's answer, else a fault's, else the real one.
 func (e *Emulator) decide(c call) reply {
-	if answer, ok := e.limited(); ok {
+	if answer, ok := e.checkRateLimit(); ok {
 		return answer
 	}
-	if fault, ok := e.takeFault(c); ok {
+	if fault, ok := e.nextFault(c); ok {
 		return fault.answer(func() reply { return e.carryOut(c) })
 	}
 	return e.carryOut(c)
@@ -298,7 +298,7 @@ func (e *Emulator) routeRepositories(c call, segments []string) reply {
 	}
 	switch segments[2] {
 	case "deploy-keys":
-		return e.routeDeployKeys(c, place{workspace: segments[0], repository: segments[1]}, segments[3:])
+		return e.routeDeployKeys(c, parentPath{workspace: segments[0], repository: segments[1]}, segments[3:])
 	case "deployments":
 		return e.routeDeployments(c, segments[0], segments[1], segments[3:])
 	}
@@ -316,13 +316,13 @@ func (e *Emulator) routeProjects(c call, segments []string) reply {
 	if len(segments) < 4 || segments[2] == "" || segments[3] != "deploy-keys" {
 		return routeNotFound()
 	}
-	return e.routeDeployKeys(c, place{workspace: segments[0], project: segments[2]}, segments[4:])
+	return e.routeDeployKeys(c, parentPath{workspace: segments[0], project: segments[2]}, segments[4:])
 }
 
 // routeDeployKeys routes c by what is below the deploy keys of a place.
-func (e *Emulator) routeDeployKeys(c call, at place, segments []string) reply {
+func (e *Emulator) routeDeployKeys(c call, parent parentPath, segments []string) reply {
 	if len(segments) == 0 || len(segments) == 1 && segments[0] == "" {
-		return e.deployKeys(c, at)
+		return e.deployKeys(c, parent)
 	}
 	if len(segments) > 1 {
 		return routeNotFound()
@@ -331,5 +331,5 @@ func (e *Emulator) routeDeployKeys(c call, at place, segments []string) reply {
 	if err != nil {
 		return htmlNotFound()
 	}
-	return e.deployKey(c, at, int64(id))
+	return e.deployKey(c, parent, int64(id))
 }

@@ -27,7 +27,7 @@ func errorReply(status int, detail errorDetail) reply {
 }
 
 // refusal is an error that has nothing but a message.
-func refusal(status int, message string) reply {
+func errorMessage(status int, message string) reply {
 	return errorReply(status, errorDetail{Message: message})
 }
 
@@ -54,28 +54,28 @@ func htmlNotFound() reply {
 // repositoryNotFound hides whether a repository exists from those who may not
 // see it.
 func repositoryNotFound() reply {
-	return refusal(http.StatusNotFound, "You may not have access to this repository or it no longer exists in this workspace. "+
+	return errorMessage(http.StatusNotFound, "You may not have access to this repository or it no longer exists in this workspace. "+
 		"If you think this repository exists and you have access, make sure you are authenticated.")
 }
 
 // projectNotFound is the same for projects.
 func projectNotFound() reply {
-	return refusal(http.StatusNotFound, "Project not found")
+	return errorMessage(http.StatusNotFound, "Project not found")
 }
 
 // notAdministrator answers somebody who may only read the repository or project.
-func notAdministrator() reply {
-	return refusal(http.StatusForbidden, "Forbidden")
+func forbidden() reply {
+	return errorMessage(http.StatusForbidden, "Forbidden")
 }
 
 // workspaceNotFound repeats the workspace as it was asked for.
 func workspaceNotFound(workspace string) reply {
-	return refusal(http.StatusNotFound, fmt.Sprintf("No workspace with identifier '%s'.", workspace))
+	return errorMessage(http.StatusNotFound, fmt.Sprintf("No workspace with identifier '%s'.", workspace))
 }
 
 // keyNotFound differs from a missing repository or project in its message only.
 func keyNotFound() reply {
-	return refusal(http.StatusNotFound, "Deploy key not found")
+	return errorMessage(http.StatusNotFound, "Deploy key not found")
 }
 
 // deploymentNotFound is in the form of the service that knows deployments.
@@ -89,14 +89,14 @@ func deploymentNotFound() reply {
 
 // methodNotAllowed names the methods that are.
 func methodNotAllowed(allowed ...string) reply {
-	answer := refusal(http.StatusMethodNotAllowed, "Method not allowed")
+	answer := errorMessage(http.StatusMethodNotAllowed, "Method not allowed")
 	answer.header.Set("Allow", strings.Join(allowed, ", "))
 	return answer
 }
 
 // invalidToken answers a token that is unknown, expired or sent the wrong way.
 func invalidToken() reply {
-	answer := refusal(http.StatusUnauthorized, "Token is invalid, expired, or not supported for this endpoint.")
+	answer := errorMessage(http.StatusUnauthorized, "Token is invalid, expired, or not supported for this endpoint.")
 	answer.header.Set("WWW-Authenticate", "BitbucketCustom realm=Bitbucket.org HTTP")
 	return answer
 }
@@ -113,7 +113,7 @@ If you are unsure of which login details or login method to use, visit:
 
 // wrongMechanism answers an access token where Bitbucket wants a person.
 func wrongMechanism() reply {
-	return refusal(http.StatusForbidden, "This API is not accessible by this authentication mechanism")
+	return errorMessage(http.StatusForbidden, "This API is not accessible by this authentication mechanism")
 }
 
 // missingScope is the error whose detail is an object.
@@ -129,12 +129,12 @@ func missingScope(required, granted []string) reply {
 
 // badRequest answers a body that is not the JSON it should be.
 func badRequest() reply {
-	return refusal(http.StatusBadRequest, "Bad request")
+	return errorMessage(http.StatusBadRequest, "Bad request")
 }
 
 // keyImmutable is the answer to a PUT that carries a key.
 func keyImmutable() reply {
-	return refusal(http.StatusBadRequest,
+	return errorMessage(http.StatusBadRequest,
 		"For security reasons, you can't modify the contents of an access key. To update, delete and re-add the key.")
 }
 
@@ -153,12 +153,12 @@ const (
 func (e *Emulator) SetDuplicate(behavior DuplicateBehavior) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.duplicate = behavior
+	e.duplicateBehavior = behavior
 }
 
 // keyRefused is the 400 for a key that cannot be added.
 func (e *Emulator) keyRefused(message string) reply {
-	if e.duplicate == DuplicateEnvelope {
+	if e.duplicateBehavior == DuplicateEnvelope {
 		return errorReply(http.StatusBadRequest, errorDetail{
 			Message: "key: " + message,
 			Fields:  map[string][]string{"key": {message}},

@@ -66,7 +66,7 @@ func (e *Emulator) ClearFaults() {
 }
 
 // takeFault returns the fault that answers c, if any, and counts it.
-func (e *Emulator) takeFault(c call) (Fault, bool) {
+func (e *Emulator) nextFault(c call) (Fault, bool) {
 	for _, fault := range e.faults {
 		switch {
 		case !fault.matches(c), fault.Times > 0 && fault.answered == fault.Times:
@@ -125,7 +125,7 @@ func (f Fault) reply() reply {
 }
 
 // faultOf makes a fault of a reply that the emulator knows.
-func faultOf(answer reply) Fault {
+func faultFromReply(answer reply) Fault {
 	return Fault{Status: answer.status, Header: answer.header, Body: string(answer.body)}
 }
 
@@ -211,15 +211,15 @@ func WrongContentType() Fault {
 
 // Unauthorized is the 401 for a token that is not valid any more.
 func Unauthorized() Fault {
-	return faultOf(invalidToken())
+	return faultFromReply(invalidToken())
 }
 
 // Forbidden is the 403 for somebody who may read the repository only.
 func Forbidden() Fault {
-	return faultOf(notAdministrator())
+	return faultFromReply(forbidden())
 }
 
 // MissingScope is the 403 for a token without a scope that it needs.
 func MissingScope(required, granted []string) Fault {
-	return faultOf(missingScope(required, granted))
+	return faultFromReply(missingScope(required, granted))
 }

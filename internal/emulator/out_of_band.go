@@ -10,54 +10,54 @@ import (
 // access it is not logged, takes slugs and uuids in any case, and panics on an
 // unknown repository, which is a mistake in a test.
 func (e *Emulator) DeployKeys(workspace, repository string) []DeployKey {
-	return e.keysOf(place{workspace: workspace, repository: repository})
+	return e.keysOf(parentPath{workspace: workspace, repository: repository})
 }
 
 // ProjectDeployKeys returns a project's keys. Projects have but one name, their
 // key as it is written.
 func (e *Emulator) ProjectDeployKeys(workspace, project string) []DeployKey {
-	return e.keysOf(place{workspace: workspace, project: project})
+	return e.keysOf(parentPath{workspace: workspace, project: project})
 }
 
-func (e *Emulator) keysOf(at place) []DeployKey {
+func (e *Emulator) keysOf(parent parentPath) []DeployKey {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return cloneKeys(*e.mustKeys(at))
+	return cloneKeys(*e.mustKeys(parent))
 }
 
 // AddDeployKey adds a key as somebody else would, without checking it: a test
 // may want what Bitbucket refuses today and accepted once.
 func (e *Emulator) AddDeployKey(workspace, repository, key, label string) DeployKey {
-	return e.addTo(place{workspace: workspace, repository: repository}, key, label)
+	return e.addOutOfBand(parentPath{workspace: workspace, repository: repository}, key, label)
 }
 
 // AddProjectDeployKey is AddDeployKey for projects.
 func (e *Emulator) AddProjectDeployKey(workspace, project, key, label string) DeployKey {
-	return e.addTo(place{workspace: workspace, project: project}, key, label)
+	return e.addOutOfBand(parentPath{workspace: workspace, project: project}, key, label)
 }
 
-func (e *Emulator) addTo(at place, key, label string) DeployKey {
+func (e *Emulator) addOutOfBand(parent parentPath, key, label string) DeployKey {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	material, comment := splitKey(key)
-	return e.add(e.mustKeys(at), DeployKey{Key: material, Comment: comment, Label: label})
+	return e.add(e.mustKeys(parent), DeployKey{Key: material, Comment: comment, Label: label})
 }
 
 // EditDeployKey changes a key in place, in ways that the API may not offer.
 // The function must not call the emulator; an unknown id panics.
 func (e *Emulator) EditDeployKey(workspace, repository string, id int64, edit func(*DeployKey)) {
-	e.editOf(place{workspace: workspace, repository: repository}, id, edit)
+	e.editOutOfBand(parentPath{workspace: workspace, repository: repository}, id, edit)
 }
 
 // EditProjectDeployKey is EditDeployKey for projects.
 func (e *Emulator) EditProjectDeployKey(workspace, project string, id int64, edit func(*DeployKey)) {
-	e.editOf(place{workspace: workspace, project: project}, id, edit)
+	e.editOutOfBand(parentPath{workspace: workspace, project: project}, id, edit)
 }
 
-func (e *Emulator) editOf(at place, id int64, edit func(*DeployKey)) {
+func (e *Emulator) editOutOfBand(parent parentPath, id int64, edit func(*DeployKey)) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	keys := *e.mustKeys(at)
+	keys := *e.mustKeys(parent)
 	i := mustIndex(keys, id)
 	key := keys[i].clone()
 	edit(&key)
@@ -69,18 +69,18 @@ func (e *Emulator) editOf(at place, id int64, edit func(*DeployKey)) {
 
 // RemoveDeployKey removes a key as somebody else would; an unknown id panics.
 func (e *Emulator) RemoveDeployKey(workspace, repository string, id int64) {
-	e.removeFrom(place{workspace: workspace, repository: repository}, id)
+	e.removeOutOfBand(parentPath{workspace: workspace, repository: repository}, id)
 }
 
 // RemoveProjectDeployKey is RemoveDeployKey for projects.
 func (e *Emulator) RemoveProjectDeployKey(workspace, project string, id int64) {
-	e.removeFrom(place{workspace: workspace, project: project}, id)
+	e.removeOutOfBand(parentPath{workspace: workspace, project: project}, id)
 }
 
-func (e *Emulator) removeFrom(at place, id int64) {
+func (e *Emulator) removeOutOfBand(parent parentPath, id int64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	keys := e.mustKeys(at)
+	keys := e.mustKeys(parent)
 	i := mustIndex(*keys, id)
 	*keys = slices.Delete(*keys, i, i+1)
 	e.save()
@@ -90,7 +90,7 @@ func (e *Emulator) removeFrom(at place, id int64) {
 func (e *Emulator) SetPermission(workspace, repository string, permission Permission) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	_, found := e.must(workspace, repository)
+	_, found := e.mustRepository(workspace, repository)
 	found.Permission = permission
 	e.save()
 }
@@ -99,9 +99,9 @@ func (e *Emulator) SetPermission(workspace, repository string, permission Permis
 func (e *Emulator) RemoveRepository(workspace, repository string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	at, found := e.must(workspace, repository)
+	owner, found := e.mustRepository(workspace, repository)
 	uuid := found.UUID // Copied, because found is overwritten on the way.
-	at.Repositories = slices.DeleteFunc(at.Repositories, func(r Repository) bool { return r.UUID == uuid })
+	owner.Repositories = slices.DeleteFunc(owner.Repositories, func(r Repository) bool { return r.UUID == uuid })
 	e.save()
 }
 
@@ -110,7 +110,7 @@ func (e *Emulator) RemoveRepository(workspace, repository string) {
 func (e *Emulator) RenameRepository(workspace, repository, slug string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	_, found := e.must(workspace, repository)
+	_, found := e.mustRepository(workspace, repository)
 	found.Name, found.Slug = slug, strings.ToLower(slug)
 	e.save()
 }
@@ -128,11 +128,11 @@ func (e *Emulator) RenameWorkspace(workspace, slug string) {
 func (e *Emulator) MoveRepository(workspace, repository, to string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	at, found := e.must(workspace, repository)
+	owner, found := e.mustRepository(workspace, repository)
 	moved, target := *found, e.mustWorkspace(to)
-	at.Repositories = slices.DeleteFunc(at.Repositories, func(r Repository) bool { return r.UUID == moved.UUID })
+	owner.Repositories = slices.DeleteFunc(owner.Repositories, func(r Repository) bool { return r.UUID == moved.UUID })
 	target.Repositories = append(target.Repositories, moved)
-	e.nextID = e.held.complete(e.nextID, e.now())
+	e.nextID = e.state.complete(e.nextID, e.now())
 	e.save()
 }
 
@@ -140,11 +140,11 @@ func (e *Emulator) MoveRepository(workspace, repository, to string) {
 func (e *Emulator) AddRepository(workspace string, repository Repository) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	at := e.mustWorkspace(workspace)
+	owner := e.mustWorkspace(workspace)
 	repository.DeployKeys = cloneKeys(repository.DeployKeys)
 	repository.Deployments = slices.Clone(repository.Deployments)
-	at.Repositories = append(at.Repositories, repository)
-	e.nextID = e.held.complete(e.nextID, e.now())
+	owner.Repositories = append(owner.Repositories, repository)
+	e.nextID = e.state.complete(e.nextID, e.now())
 	e.save()
 }
 
@@ -162,11 +162,11 @@ func (e *Emulator) SetProjectPermission(workspace, project string, permission Pe
 func (e *Emulator) RemoveProject(workspace, project string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	at, _ := e.mustProject(workspace, project)
-	if slices.ContainsFunc(at.Repositories, func(r Repository) bool { return r.Project == project }) {
+	owner, _ := e.mustProject(workspace, project)
+	if slices.ContainsFunc(owner.Repositories, func(r Repository) bool { return r.Project == project }) {
 		panic(fmt.Sprintf("emulator: project %s/%s has repositories", workspace, project))
 	}
-	at.Projects = slices.DeleteFunc(at.Projects, func(p Project) bool { return p.Key == project })
+	owner.Projects = slices.DeleteFunc(owner.Projects, func(p Project) bool { return p.Key == project })
 	e.save()
 }
 
@@ -175,10 +175,10 @@ func (e *Emulator) RemoveProject(workspace, project string) {
 func (e *Emulator) RenameProject(workspace, project, key string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	at, found := e.mustProject(workspace, project)
+	owner, found := e.mustProject(workspace, project)
 	found.Key = key
-	for i := range at.Repositories {
-		if repository := &at.Repositories[i]; repository.Project == project {
+	for i := range owner.Repositories {
+		if repository := &owner.Repositories[i]; repository.Project == project {
 			repository.Project = key
 		}
 	}
@@ -189,53 +189,53 @@ func (e *Emulator) RenameProject(workspace, project, key string) {
 func (e *Emulator) AddProject(workspace string, project Project) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	at := e.mustWorkspace(workspace)
+	owner := e.mustWorkspace(workspace)
 	project.DeployKeys = cloneKeys(project.DeployKeys)
-	at.Projects = append(at.Projects, project)
-	e.nextID = e.held.complete(e.nextID, e.now())
+	owner.Projects = append(owner.Projects, project)
+	e.nextID = e.state.complete(e.nextID, e.now())
 	e.save()
 }
 
 // mustWorkspace looks a workspace up for a test that knows that it exists.
 func (e *Emulator) mustWorkspace(workspace string) *Workspace {
-	at, _ := e.held.find(workspace, "")
-	if at == nil {
+	owner, _ := e.state.findRepository(workspace, "")
+	if owner == nil {
 		panic("emulator: there is no workspace " + workspace)
 	}
-	return at
+	return owner
 }
 
 // must looks a repository up for a test that knows that it exists.
-func (e *Emulator) must(workspace, repository string) (*Workspace, *Repository) {
-	at, found := e.held.find(workspace, repository)
+func (e *Emulator) mustRepository(workspace, repository string) (*Workspace, *Repository) {
+	owner, found := e.state.findRepository(workspace, repository)
 	if found == nil {
 		panic(fmt.Sprintf("emulator: there is no repository %s/%s", workspace, repository))
 	}
-	return at, found
+	return owner, found
 }
 
 // mustProject looks a project up for a test that knows that it exists.
 func (e *Emulator) mustProject(workspace, project string) (*Workspace, *Project) {
-	at, found := e.held.findProject(workspace, project)
+	owner, found := e.state.findProject(workspace, project)
 	if found == nil {
 		panic(fmt.Sprintf("emulator: there is no project %s/%s", workspace, project))
 	}
-	return at, found
+	return owner, found
 }
 
 // mustKeys are the keys of a place that a test knows to exist.
-func (e *Emulator) mustKeys(at place) *[]DeployKey {
-	if at.project != "" {
-		_, found := e.mustProject(at.workspace, at.project)
+func (e *Emulator) mustKeys(parent parentPath) *[]DeployKey {
+	if parent.project != "" {
+		_, found := e.mustProject(parent.workspace, parent.project)
 		return &found.DeployKeys
 	}
-	_, found := e.must(at.workspace, at.repository)
+	_, found := e.mustRepository(parent.workspace, parent.repository)
 	return &found.DeployKeys
 }
 
 // mustIndex looks a key up for a test that knows that it exists.
 func mustIndex(keys []DeployKey, id int64) int {
-	i := index(keys, id)
+	i := indexOfKey(keys, id)
 	if i < 0 {
 		panic(fmt.Sprintf("emulator: there is no deploy key %d", id))
 	}

@@ -18,15 +18,15 @@ type page[T any] struct {
 
 // paged is the page that c asks for of so many values; without one, the reply is
 // the 400 to give.
-func paged[T any](c call, size int, value func(i int) T) (*page[T], reply) {
+func newPage[T any](c call, size int, value func(i int) T) (*page[T], reply) {
 	query := c.URL.Query()
 	pagelen, ok := positive(query, "pagelen", 10)
 	if !ok || pagelen > 100 {
-		return nil, refusal(http.StatusBadRequest, "Invalid pagelen")
+		return nil, errorMessage(http.StatusBadRequest, "Invalid pagelen")
 	}
 	number, ok := positive(query, "page", 1)
 	if !ok {
-		return nil, refusal(http.StatusBadRequest, "Invalid page")
+		return nil, errorMessage(http.StatusBadRequest, "Invalid page")
 	}
 	list := &page[T]{Values: []T{}, Pagelen: pagelen, Size: size, Page: number}
 	full := size / pagelen // Compared first: a huge number must not overflow.

@@ -16,13 +16,13 @@ type projectBody struct {
 }
 
 // embedProject is project as c sees it.
-func embedProject(c call, at *Workspace, project *Project) projectBody {
+func newProjectBody(c call, owner *Workspace, project *Project) projectBody {
 	return projectBody{
 		Type:  "project",
 		Key:   project.Key,
 		Name:  project.Name,
 		UUID:  project.UUID,
-		Links: links{"self": {c.origin() + "/2.0/workspaces/" + at.Slug + "/projects/" + url.PathEscape(project.Key)}},
+		Links: links{"self": {c.origin() + "/2.0/workspaces/" + owner.Slug + "/projects/" + url.PathEscape(project.Key)}},
 	}
 }
 
@@ -31,16 +31,16 @@ func (e *Emulator) projects(c call, workspace string) reply {
 	if c.Method != http.MethodGet {
 		return methodNotAllowed(http.MethodGet)
 	}
-	if answer, ok := e.admit(c, scopes{[]string{"read:project:bitbucket"}, []string{"project"}}); !ok {
+	if answer, ok := e.authorize(c, scopes{[]string{"read:project:bitbucket"}, []string{"project"}}); !ok {
 		return answer
 	}
-	at, _ := e.held.find(workspace, "")
-	if at == nil {
+	owner, _ := e.state.findRepository(workspace, "")
+	if owner == nil {
 		return workspaceNotFound(workspace)
 	}
-	list, refused := paged(c, len(at.Projects), func(i int) projectBody { return embedProject(c, at, &at.Projects[i]) })
+	list, answer := newPage(c, len(owner.Projects), func(i int) projectBody { return newProjectBody(c, owner, &owner.Projects[i]) })
 	if list == nil {
-		return refused
+		return answer
 	}
 	return partialReply(c, list)
 }

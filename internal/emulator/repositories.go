@@ -24,7 +24,7 @@ var repositoryRead = scopes{[]string{"read:repository:bitbucket"}, []string{"rep
 
 // listedBody is a repository by itself or as the list of a workspace has it. The
 // live API sends more.
-type listedBody struct {
+type fullRepositoryBody struct {
 	repositoryBody
 	Slug      string      `json:"slug"`
 	IsPrivate bool        `json:"is_private"`
@@ -32,40 +32,40 @@ type listedBody struct {
 }
 
 // equation is the one form of a filter that is understood.
-var equation = regexp.MustCompile(`^\s*([a-z_.]+)\s*=\s*"([^"]*)"\s*$`)
+var filterPattern = regexp.MustCompile(`^\s*([a-z_.]+)\s*=\s*"([^"]*)"\s*$`)
 
 // repositories carries out a GET of a workspace's repositories.
 func (e *Emulator) repositories(c call, workspace string) reply {
 	if c.Method != http.MethodGet {
 		return methodNotAllowed(http.MethodGet)
 	}
-	if answer, ok := e.admit(c, repositoryRead); !ok {
+	if answer, ok := e.authorize(c, repositoryRead); !ok {
 		return answer
 	}
-	at, _ := e.held.find(workspace, "")
-	if at == nil {
+	owner, _ := e.state.findRepository(workspace, "")
+	if owner == nil {
 		return workspaceNotFound(workspace)
 	}
 	var project string
 	if q := c.URL.Query().Get("q"); q != "" {
-		query := equation.FindStringSubmatch(q)
+		query := filterPattern.FindStringSubmatch(q)
 		switch {
 		case query == nil:
 			return badRequest()
 		case query[1] != "project.key":
-			return refusal(http.StatusBadRequest, fmt.Sprintf("Field %q does not support filtering", query[1]))
+			return errorMessage(http.StatusBadRequest, fmt.Sprintf("Field %q does not support filtering", query[1]))
 		}
 		project = query[2]
 	}
 	var matching []*Repository
-	for i := range at.Repositories {
-		if repository := &at.Repositories[i]; project == "" || repository.Project == project {
+	for i := range owner.Repositories {
+		if repository := &owner.Repositories[i]; project == "" || repository.Project == project {
 			matching = append(matching, repository)
 		}
 	}
-	list, refused := paged(c, len(matching), func(i int) listedBody { return listed(c, at, matching[i]) })
+	list, answer := newPage(c, len(matching), func(i int) fullRepositoryBody { return newFullRepositoryBody(c, owner, matching[i]) })
 	if list == nil {
-		return refused
+		return answer
 	}
 	return partialReply(c, list)
 }
@@ -75,31 +75,31 @@ func (e *Emulator) repository(c call, workspace, slug string) reply {
 	if c.Method != http.MethodGet {
 		return methodNotAllowed(http.MethodGet)
 	}
-	if answer, ok := e.admit(c, repositoryRead); !ok {
+	if answer, ok := e.authorize(c, repositoryRead); !ok {
 		return answer
 	}
-	at, found, answer := e.readable(workspace, slug)
+	owner, found, answer := e.findRepository(workspace, slug)
 	if found == nil {
 		return answer
 	}
-	return partialReply(c, listed(c, at, found))
+	return partialReply(c, newFullRepositoryBody(c, owner, found))
 }
 
 // readable looks up a repository; without one, the reply is the 404 to give.
-func (e *Emulator) readable(workspace, slug string) (*Workspace, *Repository, reply) {
-	at, found := e.held.find(workspace, slug)
+func (e *Emulator) findRepository(workspace, slug string) (*Workspace, *Repository, reply) {
+	owner, found := e.state.findRepository(workspace, slug)
 	switch {
 	case found != nil:
-		return at, found, reply{}
-	case at == nil && workspace != anyWorkspace:
+		return owner, found, reply{}
+	case owner == nil && workspace != anyWorkspace:
 		return nil, nil, workspaceNotFound(workspace)
 	}
 	return nil, nil, repositoryNotFound()
 }
 
 // listed is a repository as c sees it.
-func listed(c call, at *Workspace, repository *Repository) listedBody {
-	return listedBody{embed(c, at, repository), repository.Slug, true, embedProject(c, at, at.project(repository.Project))}
+func newFullRepositoryBody(c call, owner *Workspace, repository *Repository) fullRepositoryBody {
+	return fullRepositoryBody{newRepositoryBody(c, owner, repository), repository.Slug, true, newProjectBody(c, owner, owner.project(repository.Project))}
 }
 
 // partialReply is v with the fields that c asks for, or all if it names none.
@@ -117,16 +117,16 @@ func partialReply(c call, v any) reply {
 	for field := range strings.SplitSeq(fields, ",") {
 		paths = append(paths, strings.Split(field, "."))
 	}
-	return jsonReply(http.StatusOK, part(object, paths))
+	return jsonReply(http.StatusOK, selectFields(object, paths))
 }
 
 // part is what paths name of a decoded object, and of each object of a list.
-func part(of any, paths [][]string) any {
+func selectFields(of any, paths [][]string) any {
 	switch of := of.(type) {
 	case []any:
 		parts := make([]any, len(of))
 		for i, one := range of {
-			parts[i] = part(one, paths)
+			parts[i] = selectFields(one, paths)
 		}
 		return parts
 	case map[string]any:
@@ -141,7 +141,7 @@ func part(of any, paths [][]string) any {
 			if slices.ContainsFunc(below, func(path []string) bool { return len(path) == 0 }) {
 				parts[name] = value
 			} else if below != nil {
-				parts[name] = part(value, below)
+				parts[name] = selectFields(value, below)
 			}
 		}
 		return parts

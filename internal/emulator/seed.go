@@ -83,7 +83,7 @@ func ReadSeed(path string) (Seed, error) {
 func (e *Emulator) Seed() Seed {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.held.clone()
+	return e.state.clone()
 }
 
 // SaveTo writes what the emulator holds to path, now and after every change.
@@ -108,7 +108,7 @@ func (e *Emulator) save() {
 	if e.statePath == "" {
 		return
 	}
-	if err := e.held.write(e.statePath); err != nil && e.saveErr == nil {
+	if err := e.state.write(e.statePath); err != nil && e.saveErr == nil {
 		e.saveErr = fmt.Errorf("saving the emulator's state: %w", err)
 	}
 }
@@ -173,33 +173,33 @@ func (k DeployKey) clone() DeployKey {
 // complete fills in what a seed may leave out, and returns the id for the next
 // key: nextID, or one above every id of the seed.
 func (s Seed) complete(nextID int64, now string) int64 {
-	var rings [][]DeployKey
+	var keyLists [][]DeployKey
 	for i := range s.Workspaces {
 		workspace := &s.Workspaces[i]
 		workspace.complete()
 		for _, repository := range workspace.Repositories {
-			rings = append(rings, repository.DeployKeys)
+			keyLists = append(keyLists, repository.DeployKeys)
 			completeDeployments(repository.Deployments, now)
 		}
 		for _, project := range workspace.Projects {
-			rings = append(rings, project.DeployKeys)
+			keyLists = append(keyLists, project.DeployKeys)
 		}
 	}
-	var unnumbered []*DeployKey
-	for _, keys := range rings {
+	var withoutID []*DeployKey
+	for _, keys := range keyLists {
 		for i := range keys {
 			keys[i].complete(now)
 			nextID = max(nextID, keys[i].ID+1)
 			if keys[i].ID == 0 {
-				unnumbered = append(unnumbered, &keys[i])
+				withoutID = append(withoutID, &keys[i])
 			}
 		}
 	}
-	for _, key := range unnumbered {
+	for _, key := range withoutID {
 		key.ID = nextID
 		nextID++
 	}
-	for _, keys := range rings {
+	for _, keys := range keyLists {
 		sortKeys(keys)
 	}
 	return nextID
@@ -243,18 +243,18 @@ func sortKeys(keys []DeployKey) {
 
 // find looks a repository up by slugs or uuids in any case. The workspace is
 // returned even when it has no such repository.
-func (s Seed) find(workspace, repository string) (*Workspace, *Repository) {
+func (s Seed) findRepository(workspace, repository string) (*Workspace, *Repository) {
 	var found *Workspace
 	for i := range s.Workspaces {
 		candidate := &s.Workspaces[i]
-		named := isNamed(workspace, candidate.Slug, candidate.UUID)
+		named := matchesSlugOrUUID(workspace, candidate.Slug, candidate.UUID)
 		if named {
 			found = candidate
 		}
 		for j := range candidate.Repositories {
 			inside := &candidate.Repositories[j]
 			anywhere := workspace == anyWorkspace && strings.EqualFold(repository, inside.UUID)
-			if anywhere || named && isNamed(repository, inside.Slug, inside.UUID) {
+			if anywhere || named && matchesSlugOrUUID(repository, inside.Slug, inside.UUID) {
 				return candidate, inside
 			}
 		}
@@ -265,11 +265,11 @@ func (s Seed) find(workspace, repository string) (*Workspace, *Repository) {
 // findProject looks a project up by its key. The workspace is returned even when
 // it has no such project.
 func (s Seed) findProject(workspace, key string) (*Workspace, *Project) {
-	at, _ := s.find(workspace, "")
-	if at == nil {
+	owner, _ := s.findRepository(workspace, "")
+	if owner == nil {
 		return nil, nil
 	}
-	return at, at.project(key)
+	return owner, owner.project(key)
 }
 
 // project is the project with that key, or nil.
@@ -282,12 +282,12 @@ func (w *Workspace) project(key string) *Project {
 }
 
 // isNamed reports whether selector is either of an object's names.
-func isNamed(selector, slug, uuid string) bool {
+func matchesSlugOrUUID(selector, slug, uuid string) bool {
 	return strings.EqualFold(selector, slug) || strings.EqualFold(selector, uuid)
 }
 
 // index is where the key with that id is, or -1.
-func index(keys []DeployKey, id int64) int {
+func indexOfKey(keys []DeployKey, id int64) int {
 	return slices.IndexFunc(keys, func(key DeployKey) bool { return key.ID == id })
 }
 

@@ -67,7 +67,7 @@ func (e *Emulator) RestoreRateLimit() {
 }
 
 // limited counts a request, and is the refusal when it is one too many.
-func (e *Emulator) limited() (reply, bool) {
+func (e *Emulator) checkRateLimit() (reply, bool) {
 	limit := e.traffic.limit
 	if limit == nil {
 		return reply{}, false
