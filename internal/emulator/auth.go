@@ -9,44 +9,46 @@ import (
 	"time"
 )
 
-// tokenPath is where OAuth consumers get their tokens.
+// tokenPath is the path at which OAuth consumers request tokens.
 const tokenPath = "/site/oauth2/access_token"
 
-// OAuth's scopes for deploy keys, all of which an issued token has.
+// The OAuth scopes for deploy keys. The emulator grants all of them to each token
+// that it issues.
 var (
 	repositoryScopes = []string{"repository", "repository:admin"}
 	projectScopes    = []string{"project", "project:admin"}
 )
 
-// access is who may use the emulator.
+// access holds the credentials that the emulator accepts.
 type access struct {
-	acceptAll bool // open accepts any Authorization header.
+	acceptAll bool // acceptAll accepts any Authorization header.
 	basic     map[login]credential
 	bearer    map[string]credential
 	consumers map[login]consumer
 }
 
-// login is a pair as Basic authentication sends it.
+// login is a user name or client ID with its secret, as Basic authentication sends
+// them.
 type login struct{ name, secret string }
 
-// credential is what is known about an accepted token.
+// credential holds the rights of an accepted token.
 type credential struct {
-	scopes      []string  // scopes is empty for all of them.
-	accessToken bool      // accessToken may only read the deploy keys of repositories.
-	expires     time.Time // expires is zero for never.
+	scopes      []string  // scopes is empty if all operations are allowed.
+	accessToken bool      // accessToken reports that the token can read, but not change, the deploy keys of repositories.
+	expires     time.Time // expires is zero if the token never expires.
 }
 
-// consumer is an OAuth consumer.
+// consumer is an OAuth consumer. Its tokens expire after expiresIn seconds.
 type consumer struct{ expiresIn int }
 
-// newAccess is open to everybody who sends credentials of any kind.
+// newAccess accepts all requests with an Authorization header.
 func newAccess() access {
 	a := noAccess()
 	a.acceptAll = true
 	return a
 }
 
-// noAccess is closed to everybody.
+// noAccess accepts no requests.
 func noAccess() access {
 	return access{
 		basic:     map[login]credential{},
@@ -55,8 +57,9 @@ func noAccess() access {
 	}
 }
 
-// AllowBasic accepts an API token with Basic authentication. Without scopes it
-// may do everything; with OAuth's names it is checked as an OAuth token is.
+// AllowBasic accepts an API token with Basic authentication. Without scopes, the
+// token allows all operations. The scopes may have the names of API token scopes
+// or of OAuth scopes.
 func (e *Emulator) AllowBasic(username, token string, scopes ...string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -72,8 +75,9 @@ func (e *Emulator) AllowBearer(token string, scopes ...string) {
 	e.access.bearer[token] = credential{scopes: slices.Clone(scopes)}
 }
 
-// AllowAccessToken accepts an access token, which Bitbucket lets read the deploy
-// keys of repositories, but not add, update or delete them.
+// AllowAccessToken accepts an access token. Like Bitbucket, the emulator lets an
+// access token read the deploy keys of repositories, but not add, update or delete
+// them.
 func (e *Emulator) AllowAccessToken(token string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -81,8 +85,8 @@ func (e *Emulator) AllowAccessToken(token string) {
 	e.access.bearer[token] = credential{accessToken: true}
 }
 
-// AllowConsumer accepts an OAuth consumer, whose tokens expire after expiresIn
-// seconds of the emulator's clock.
+// AllowConsumer accepts an OAuth consumer. The tokens of the consumer expire after
+// expiresIn seconds on the emulator's clock.
 func (e *Emulator) AllowConsumer(id, secret string, expiresIn int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -90,18 +94,20 @@ func (e *Emulator) AllowConsumer(id, secret string, expiresIn int) {
 	e.access.consumers[login{id, secret}] = consumer{expiresIn: expiresIn}
 }
 
-// Revoke forgets all credentials and all issued tokens: from now on every
-// request with credentials is answered 401, until new ones are allowed.
+// Revoke removes all credentials and all issued tokens. Every later request with
+// credentials gets a 401, until a test allows new credentials.
 func (e *Emulator) Revoke() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.access = noAccess()
 }
 
-// scopes are what an operation needs: of an API token, or in OAuth's names.
+// scopes lists the scopes that an operation requires, once for API tokens and once
+// for OAuth tokens.
 type scopes struct{ api, oauth []string }
 
-// admit decides whether c may go on, and is the refusal when it may not.
+// authorize reports whether the credentials of c allow an operation with the
+// needed scopes. If not, it also returns the error reply.
 func (e *Emulator) authorize(c call, needed scopes) (reply, bool) {
 	granted, answer, ok := e.authenticate(c)
 	switch {
@@ -121,8 +127,9 @@ func (e *Emulator) authorize(c call, needed scopes) (reply, bool) {
 	return reply{}, true
 }
 
-// authenticate finds the credential that c carries. To somebody anonymous
-// whatever is private does not exist.
+// authenticate returns the credential in c. If there is no valid credential, it
+// returns the error reply and false. A request without credentials gets a 404, as
+// if the repository or project did not exist.
 func (e *Emulator) authenticate(c call) (credential, reply, bool) {
 	authorization := c.Header.Get("Authorization")
 	switch {
@@ -149,12 +156,13 @@ func (e *Emulator) authenticate(c call) (credential, reply, bool) {
 	return granted, reply{}, true
 }
 
-// expired reports whether the credential's time is over.
+// expired reports whether the credential has expired.
 func (c credential) expired(now time.Time) bool {
 	return !c.expires.IsZero() && !now.Before(c.expires)
 }
 
-// among lists the scopes in the vocabulary of those that were granted.
+// inNamingOf returns the API scopes if granted contains API scopes, and otherwise
+// the OAuth scopes.
 func (s scopes) inNamingOf(granted []string) []string {
 	isAPIToken := func(scope string) bool { return strings.HasSuffix(scope, ":bitbucket") }
 	if slices.ContainsFunc(granted, isAPIToken) {
@@ -163,8 +171,8 @@ func (s scopes) inNamingOf(granted []string) []string {
 	return s.oauth
 }
 
-// keyScopes are the scopes for a method on deploy keys: those of API tokens do
-// not imply one another.
+// keyScopes returns the scopes that a method on deploy keys requires. A scope of an
+// API token never includes another scope, so the API scopes list each of them.
 func (p parentPath) keyScopes(method string) scopes {
 	admin, oauth := "admin:repository:bitbucket", repositoryScopes
 	if p.project != "" {
@@ -180,13 +188,15 @@ func (p parentPath) keyScopes(method string) scopes {
 	}
 }
 
-// oauthError is an error in OAuth's own shape.
+// oauthError is the JSON of an error at the token path. It follows OAuth, not
+// Bitbucket's standard envelope.
 type oauthError struct {
 	Description string `json:"error_description"`
 	Error       string `json:"error"`
 }
 
-// issueToken grants client credentials a token with all scopes.
+// issueToken answers a request of an OAuth consumer for a token. The token has all
+// scopes for deploy keys.
 func (e *Emulator) issueToken(c call) reply {
 	if c.Method != http.MethodPost {
 		return methodNotAllowed(http.MethodPost)

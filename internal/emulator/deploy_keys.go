@@ -9,44 +9,46 @@ import (
 	"strings"
 )
 
-// PUTBehavior is how a PUT of a deploy key is answered: what Atlassian
-// documents is not what the live API does.
+// PUTBehavior selects the reply to a PUT of a deploy key. The live API behaves
+// differently from Atlassian's documentation.
 type PUTBehavior int
 
 const (
-	// PUTDocumented wants the same key, and changes label and comment.
+	// PUTDocumented requires the same key, and changes its label and its comment.
 	PUTDocumented PUTBehavior = iota
-	// PUTLabelOnly refuses any key, and changes the label.
+	// PUTLabelOnly rejects a body with a key, and otherwise changes the label.
 	PUTLabelOnly
-	// PUTRefused refuses everything.
+	// PUTRefused rejects every PUT.
 	PUTRefused
 )
 
-// SetPUT chooses how PUT is answered from now on.
+// SetPUT selects the reply to each later PUT.
 func (e *Emulator) SetPUT(behavior PUTBehavior) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.putBehavior = behavior
 }
 
-// keyInput is the body of POST and PUT; a member that is absent differs from
-// one that is empty.
+// keyInput is the body of POST and PUT. Its fields are pointers, because a missing
+// field and an empty field have different effects.
 type keyInput struct {
 	Key   *string `json:"key"`
 	Label *string `json:"label"`
 }
 
-// place is where deploy keys are asked for: a repository or a project.
+// parentPath names the repository or the project that has the deploy keys. Either
+// repository or project is empty.
 type parentPath struct{ workspace, repository, project string }
 
-// keyring is the deploy keys of a place, and the place as each of them embeds it.
+// keyCollection holds the deploy keys of a repository or a project. It also holds
+// the repository or project as each key embeds it.
 type keyCollection struct {
 	keys       *[]DeployKey
-	repository *repositoryBody // repository is nil for those of a project.
-	project    *projectBody    // project is nil for those of a repository.
+	repository *repositoryBody // repository is nil for the keys of a project.
+	project    *projectBody    // project is nil for the keys of a repository.
 }
 
-// deployKeys answers requests for all keys of a place.
+// deployKeys answers requests for the deploy keys of parent.
 func (e *Emulator) deployKeys(c call, parent parentPath) reply {
 	if c.Method != http.MethodGet && c.Method != http.MethodPost {
 		return methodNotAllowed(http.MethodGet, http.MethodPost)
@@ -65,7 +67,8 @@ func (e *Emulator) deployKeys(c call, parent parentPath) reply {
 	}
 }
 
-// deployKey answers requests for one key. Those of projects cannot be changed.
+// deployKey answers requests for one deploy key. Deploy keys of projects have no
+// PUT.
 func (e *Emulator) deployKey(c call, parent parentPath, id int64) reply {
 	methods := []string{http.MethodGet, http.MethodPut, http.MethodDelete}
 	if parent.project != "" {
@@ -98,8 +101,8 @@ func (e *Emulator) deployKey(c call, parent parentPath, id int64) reply {
 	return jsonReply(http.StatusOK, collection.body(keys[i]))
 }
 
-// administered looks up the keys of a place if they may be seen; without them,
-// the reply is the 403 or 404 to give.
+// findKeys returns the deploy keys of parent. If parent does not exist, or if the
+// credentials may not see its keys, it returns nil and the reply to send.
 func (e *Emulator) findKeys(c call, parent parentPath) (*keyCollection, reply) {
 	if parent.project != "" {
 		return e.findProjectKeys(c, parent)
@@ -111,11 +114,11 @@ func (e *Emulator) findKeys(c call, parent parentPath) (*keyCollection, reply) {
 	case repository.Permission != PermissionAdmin:
 		return nil, forbidden()
 	}
-	inside := newRepositoryBody(c, workspace, repository)
-	return &keyCollection{keys: &repository.DeployKeys, repository: &inside}, reply{}
+	body := newRepositoryBody(c, workspace, repository)
+	return &keyCollection{keys: &repository.DeployKeys, repository: &body}, reply{}
 }
 
-// administeredProject is administered for projects.
+// findProjectKeys is findKeys for projects.
 func (e *Emulator) findProjectKeys(c call, parent parentPath) (*keyCollection, reply) {
 	workspace, project := e.state.findProject(parent.workspace, parent.project)
 	switch {
@@ -126,8 +129,8 @@ func (e *Emulator) findProjectKeys(c call, parent parentPath) (*keyCollection, r
 	case project.Permission != PermissionAdmin:
 		return nil, forbidden()
 	}
-	inside := newProjectBody(c, workspace, project)
-	return &keyCollection{keys: &project.DeployKeys, project: &inside}, reply{}
+	body := newProjectBody(c, workspace, project)
+	return &keyCollection{keys: &project.DeployKeys, project: &body}, reply{}
 }
 
 // addKey carries out a POST.
@@ -152,12 +155,12 @@ func (e *Emulator) addKey(c call, collection *keyCollection) reply {
 	}
 	added := collection.body(e.add(collection.keys, key))
 	if collection.project != nil {
-		added.Links["self"] = link{added.Links["self"].Href + "/"} // Only here, as documented.
+		added.Links["self"] = link{added.Links["self"].Href + "/"} // The documented reply to POST has this slash; the reply to GET has none.
 	}
 	return jsonReply(http.StatusOK, added)
 }
 
-// add gives key its id and date, and keeps it with the others.
+// add sets the ID and the creation date of key, and appends it to keys.
 func (e *Emulator) add(keys *[]DeployKey, key DeployKey) DeployKey {
 	key.ID, key.CreatedOn = e.nextID, e.now()
 	e.nextID++
@@ -166,8 +169,8 @@ func (e *Emulator) add(keys *[]DeployKey, key DeployKey) DeployKey {
 	return key
 }
 
-// updateKey carries out a PUT in the chosen way; when it cannot, the reply is
-// the 400 to give.
+// updateKey carries out a PUT. If the PUT fails, it returns the error reply and
+// false.
 func (e *Emulator) updateKey(c call, key *DeployKey) (reply, bool) {
 	var input keyInput
 	if err := json.Unmarshal(c.body, &input); err != nil {
@@ -179,7 +182,7 @@ func (e *Emulator) updateKey(c call, key *DeployKey) (reply, bool) {
 		if input.Key == nil {
 			return e.keyInvalid(), false
 		}
-		// The same key is not judged again: it may be older than the rules.
+		// An unchanged key is not checked, because it may be older than the rules.
 		material, newComment := splitKey(*input.Key)
 		if _, _, ok := parsePublicKey(*input.Key); !ok && material != key.Key {
 			return e.keyInvalid(), false
@@ -201,15 +204,15 @@ func (e *Emulator) updateKey(c call, key *DeployKey) (reply, bool) {
 	return reply{}, true
 }
 
-// links are the hypermedia of an object, by their names.
+// links are the links of an object by name.
 type links map[string]link
 
-// link is one of them.
+// link is one link of an object.
 type link struct {
 	Href string `json:"href"`
 }
 
-// keyBody is a deploy key as the live API sends it, of a repository or a project.
+// keyBody is the JSON of a deploy key.
 type keyBody struct {
 	ID         int64           `json:"id"`
 	Key        string          `json:"key"`
@@ -223,7 +226,7 @@ type keyBody struct {
 	Comment    string          `json:"comment"`
 }
 
-// repositoryBody is a repository embedded in a deploy key.
+// repositoryBody is the JSON of a repository inside a deploy key.
 type repositoryBody struct {
 	Type     string `json:"type"`
 	FullName string `json:"full_name"`
@@ -232,8 +235,7 @@ type repositoryBody struct {
 	UUID     string `json:"uuid"`
 }
 
-// represent is one of the keys as the client sees it: all links lead to the host
-// that was asked.
+// body returns the JSON of key.
 func (k *keyCollection) body(key DeployKey) keyBody {
 	body := keyBody{
 		ID:         key.ID,
@@ -245,17 +247,17 @@ func (k *keyCollection) body(key DeployKey) keyBody {
 		LastUsed:   key.LastUsed,
 		Comment:    key.Comment,
 	}
-	var place links
+	var parent links
 	if k.project != nil {
-		body.Type, place = "project_deploy_key", k.project.Links
+		body.Type, parent = "project_deploy_key", k.project.Links
 	} else {
-		body.Type, place = "deploy_key", k.repository.Links
+		body.Type, parent = "deploy_key", k.repository.Links
 	}
-	body.Links = links{"self": {place["self"].Href + "/deploy-keys/" + strconv.FormatInt(key.ID, 10)}}
+	body.Links = links{"self": {parent["self"].Href + "/deploy-keys/" + strconv.FormatInt(key.ID, 10)}}
 	return body
 }
 
-// kind is what the keys are on, in a word.
+// parentKind returns the word for the parent of the keys.
 func (k *keyCollection) parentKind() string {
 	if k.project != nil {
 		return "project"
@@ -263,7 +265,7 @@ func (k *keyCollection) parentKind() string {
 	return "repository"
 }
 
-// embed is repository as c sees it inside of something else.
+// newRepositoryBody returns the JSON of a repository of the workspace owner.
 func newRepositoryBody(c call, owner *Workspace, repository *Repository) repositoryBody {
 	origin := c.origin()
 	fullName := owner.Slug + "/" + repository.Slug
@@ -280,7 +282,8 @@ func newRepositoryBody(c call, owner *Workspace, repository *Repository) reposit
 	}
 }
 
-// origin is the scheme and host that the client used.
+// origin returns the scheme and the host of the request. Links in the reply start
+// with it, so that a client can follow them.
 func (c call) origin() string {
 	if c.TLS != nil {
 		return "https://" + c.Host
@@ -288,7 +291,7 @@ func (c call) origin() string {
 	return "http://" + c.Host
 }
 
-// list carries out a GET of all keys.
+// list answers a GET of the deploy keys.
 func (k *keyCollection) list(c call) reply {
 	list, answer := newPage(c, len(*k.keys), func(i int) keyBody { return k.body((*k.keys)[i]) })
 	if list == nil {

@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// Deployment is a deployment of a repository. What is empty in a seed is not sent,
-// unless it says otherwise here.
+// Deployment is a deployment of a repository. The emulator does not send empty
+// fields, except for the fields with a default.
 type Deployment struct {
-	UUID            string `json:"uuid"`   // UUID has braces, and is made up when empty.
-	Number          int64  `json:"number"` // Number is the next one of the repository when 0.
+	UUID            string `json:"uuid"`   // UUID has braces. If it is empty, it gets a random UUID.
+	Number          int64  `json:"number"` // Number counts the deployments of a repository. If it is 0, it gets the next number.
 	Key             string `json:"key"`
-	State           string `json:"state"`  // State is COMPLETED when empty.
-	Status          string `json:"status"` // Status is SUCCESSFUL when empty and completed.
+	State           string `json:"state"`  // State is COMPLETED by default.
+	Status          string `json:"status"` // Status is SUCCESSFUL by default if State is COMPLETED.
 	EnvironmentUUID string `json:"environment_uuid"`
 	EnvironmentName string `json:"environment_name"`
 	ReleaseName     string `json:"release_name"`
@@ -24,60 +24,63 @@ type Deployment struct {
 	Commit          string `json:"commit"`
 	Deployer        string `json:"deployer"`
 	DeployerUUID    string `json:"deployer_uuid"`
-	CreatedOn       string `json:"created_on"` // CreatedOn is now when empty.
+	CreatedOn       string `json:"created_on"` // CreatedOn is the current time by default.
 	StartedOn       string `json:"started_on"`
 	CompletedOn     string `json:"completed_on"`
 }
 
-// DeploymentBehavior is how deployments are answered where Atlassian's
-// documentation says nothing, or something else than clients of the live API saw.
-// Its zero value is what is documented, with all that clients ask for.
+// DeploymentBehavior selects how the emulator answers requests for deployments. Each
+// field is for a behavior that is not documented, or that clients of the live API
+// observed to differ from the documentation. The zero value follows the
+// documentation, and supports the filters and sorts that clients use.
 type DeploymentBehavior struct {
-	// Observed sends the fields that clients read in place of the documented ones.
+	// Observed sends the observed field names instead of the documented names.
 	Observed bool
-	// Slash is whether the path of the list ends in one.
+	// Slash selects whether the path of the list ends in a slash.
 	Slash SlashRule
-	// NeverDeployed404 answers 404 and no empty list where there are none.
+	// NeverDeployed404 sends a 404 instead of an empty list if a repository has no
+	// deployments.
 	NeverDeployed404 bool
-	// Sort is what becomes of a sort.
+	// Sort selects the effect of the parameter sort.
 	Sort SortRule
-	// IgnoreFilters sends what was not asked for.
+	// IgnoreFilters ignores the parameters environment and state.name.
 	IgnoreFilters bool
 }
 
-// SlashRule is whether a path may end in a slash.
+// SlashRule selects whether a path may end in a slash.
 type SlashRule int
 
 const (
-	// SlashAllowed takes both.
+	// SlashAllowed accepts the path with and without a slash.
 	SlashAllowed SlashRule = iota
-	// SlashRequired has no API without one.
+	// SlashRequired sends a 404 for the path without a slash.
 	SlashRequired
-	// SlashRefused has none with one.
+	// SlashRefused sends a 404 for the path with a slash.
 	SlashRefused
 )
 
-// SortRule is what becomes of a sort.
+// SortRule selects the effect of the parameter sort.
 type SortRule int
 
 const (
-	// SortHonored sorts by the two attributes that clients use, and refuses others.
+	// SortHonored accepts the two values of sort that clients use, and rejects all
+	// other values.
 	SortHonored SortRule = iota
-	// SortIgnored lists in the order of the seed.
+	// SortIgnored ignores the parameter.
 	SortIgnored
-	// SortRefused refuses every one.
+	// SortRefused rejects every request with the parameter.
 	SortRefused
 )
 
-// SetDeployments chooses how deployments are answered from now on.
+// SetDeployments selects the replies to each later request for deployments.
 func (e *Emulator) SetDeployments(behavior DeploymentBehavior) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.deploymentBehavior = behavior
 }
 
-// AddDeployment adds a deployment behind those of a repository, as a pipeline
-// would, and returns it as it is held.
+// AddDeployment appends a deployment to the deployments of a repository, as a
+// pipeline would. It returns the deployment with its defaults.
 func (e *Emulator) AddDeployment(workspace, repository string, deployment Deployment) Deployment {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -88,7 +91,7 @@ func (e *Emulator) AddDeployment(workspace, repository string, deployment Deploy
 	return found.Deployments[len(found.Deployments)-1]
 }
 
-// completeDeployments fills in what a seed may leave out.
+// completeDeployments sets the defaults of deployments.
 func completeDeployments(deployments []Deployment, now string) {
 	var last int64
 	for _, d := range deployments {
@@ -109,7 +112,7 @@ func completeDeployments(deployments []Deployment, now string) {
 	}
 }
 
-// routeDeployments routes c by what is below the deployments of a repository.
+// routeDeployments routes c by the segments after deployments.
 func (e *Emulator) routeDeployments(c call, workspace, slug string, segments []string) reply {
 	switch slash := len(segments) == 1 && segments[0] == ""; {
 	case len(segments) > 1:
@@ -122,8 +125,8 @@ func (e *Emulator) routeDeployments(c call, workspace, slug string, segments []s
 	return e.deployments(c, workspace, slug, "")
 }
 
-// deployments answers requests for the deployments of a repository, or for the one
-// with a uuid.
+// deployments answers a GET of the deployments of a repository, or of the one
+// deployment with this UUID if uuid is not empty.
 func (e *Emulator) deployments(c call, workspace, slug, uuid string) reply {
 	if c.Method != http.MethodGet {
 		return methodNotAllowed(http.MethodGet)
@@ -147,7 +150,7 @@ func (e *Emulator) deployments(c call, workspace, slug, uuid string) reply {
 	return partialReply(c, e.newDeploymentBody(c, owner, repository, repository.Deployments[i]))
 }
 
-// listDeployments carries out a GET of all.
+// listDeployments answers a GET of the deployments of a repository.
 func (e *Emulator) listDeployments(c call, owner *Workspace, repository *Repository) reply {
 	query := c.URL.Query()
 	listed := slices.Clone(repository.Deployments)
@@ -156,7 +159,7 @@ func (e *Emulator) listDeployments(c call, owner *Workspace, repository *Reposit
 			return environment != "" && !strings.EqualFold(environment, d.EnvironmentUUID) || state != "" && state != d.State
 		})
 	}
-	by, sortable := map[string]func(Deployment) string{
+	sortKey, sortable := map[string]func(Deployment) string{
 		"":                    nil,
 		"-state.started_on":   func(d Deployment) string { return d.StartedOn },
 		"-state.completed_on": func(d Deployment) string { return d.CompletedOn },
@@ -164,8 +167,8 @@ func (e *Emulator) listDeployments(c call, owner *Workspace, repository *Reposit
 	switch rule := e.deploymentBehavior.Sort; {
 	case rule != SortIgnored && !sortable, rule == SortRefused && query.Has("sort"):
 		return jsonReply(http.StatusBadRequest, map[string]string{"message": "Invalid sort attribute provided"})
-	case rule == SortHonored && by != nil:
-		slices.SortStableFunc(listed, func(a, b Deployment) int { return parseTime(by(b)).Compare(parseTime(by(a))) })
+	case rule == SortHonored && sortKey != nil:
+		slices.SortStableFunc(listed, func(a, b Deployment) int { return parseTime(sortKey(b)).Compare(parseTime(sortKey(a))) })
 	}
 	list, answer := newPage(c, len(listed), func(i int) deploymentBody { return e.newDeploymentBody(c, owner, repository, listed[i]) })
 	if list == nil {
@@ -174,7 +177,7 @@ func (e *Emulator) listDeployments(c call, owner *Workspace, repository *Reposit
 	return partialReply(c, list)
 }
 
-// parsed is a time as it is sent, zero for none.
+// parseTime returns the time in text, or the zero time if text is not a time.
 func parseTime(text string) time.Time {
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
@@ -183,8 +186,8 @@ func parseTime(text string) time.Time {
 	return t
 }
 
-// deploymentBody is a deployment by its documented and its observed names, of which
-// either are left out.
+// deploymentBody is the JSON of a deployment. It has the documented and the observed
+// field names. A reply contains either of them.
 type deploymentBody struct {
 	Type           string          `json:"type"`
 	UUID           string          `json:"uuid"`
@@ -198,7 +201,7 @@ type deploymentBody struct {
 	LastUpdateTime string          `json:"last_update_time,omitempty"`
 }
 
-// stateBody is how far a deployment is.
+// stateBody is the JSON of the state of a deployment.
 type stateBody struct {
 	Type           string       `json:"type"`
 	Name           string       `json:"name"`
@@ -212,27 +215,27 @@ type stateBody struct {
 	CompletedOn    string       `json:"completed_on,omitempty"`
 }
 
-// statusBody is how a deployment ended.
+// statusBody is the JSON of the result of a deployment.
 type statusBody struct {
 	Type string `json:"type"`
 	Name string `json:"name"`
 }
 
-// accountBody is a person.
+// accountBody is the JSON of a user.
 type accountBody struct {
 	Type        string `json:"type"`
 	DisplayName string `json:"display_name"`
 	UUID        string `json:"uuid,omitempty"`
 }
 
-// environmentBody is where a deployment went.
+// environmentBody is the JSON of the target environment of a deployment.
 type environmentBody struct {
 	Type string `json:"type"`
 	UUID string `json:"uuid"`
 	Name string `json:"name,omitempty"`
 }
 
-// releaseBody is what was deployed.
+// releaseBody is the JSON of the deployed release.
 type releaseBody struct {
 	Type      string      `json:"type"`
 	Name      string      `json:"name,omitempty"`
@@ -241,13 +244,13 @@ type releaseBody struct {
 	CreatedOn string      `json:"created_on,omitempty"`
 }
 
-// commitBody is a commit embedded in something else.
+// commitBody is the JSON of the commit of a release.
 type commitBody struct {
 	Type string `json:"type"`
 	Hash string `json:"hash"`
 }
 
-// representDeployment is a deployment as c sees it.
+// newDeploymentBody returns the JSON of a deployment.
 func (e *Emulator) newDeploymentBody(c call, owner *Workspace, repository *Repository, d Deployment) deploymentBody {
 	body := deploymentBody{
 		Type:        "deployment",

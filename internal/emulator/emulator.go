@@ -1,80 +1,96 @@
-// Package emulator is Bitbucket Cloud's deploy-key API in memory, as an
-// [http.Handler], so that the provider can be tested without an account.
+// Package emulator imitates the deploy-key API of Bitbucket Cloud in memory, as an
+// [http.Handler]. The tests run the provider against it, and need no account.
 //
-// It shares no type with the provider's client: a wrong JSON name in either of
-// them fails a test instead of cancelling out. What it plays is known with
-// different certainty.
+// The package shares no type with the provider's client. A wrong JSON name in
+// either of them therefore fails a test.
+//
+// Most of the emulated behavior is documented by Atlassian or was observed on the
+// live API. The rest is assumed.
 //
 // Documented by Atlassian:
-//   - the endpoints, the fields of a deploy key, the splitting of a comment; keys
-//     of projects have no PUT;
-//   - POST and PUT answer 200 and DELETE 204;
-//   - the same key on two repositories or projects is allowed, PUT keeps the key
-//     and changes label and comment ([PUTDocumented]);
-//   - workspaces and repositories by slug or {uuid}, %7B%7D as any workspace of a
-//     repository; projects by their key;
-//   - the page envelope, pagelen 10 by default and 100 at most;
-//   - the repositories of a workspace, those that may be read; q with
-//     project.key = "…", and fields, which leaves out what is not named;
-//   - the projects of a workspace, of which none with repositories is removed;
-//   - self ends in a slash where a POST of a project's key is answered;
-//   - the deployments of a repository and the names of their fields;
-//   - the scopes of each operation, access tokens that cannot change the keys of
-//     repositories;
-//   - key types and RSA keys of at least 2048 bits;
-//   - X-RateLimit-Limit and X-RateLimit-NearLimit, sent when asked to.
+//   - The endpoints and the fields of a deploy key. Bitbucket splits the comment
+//     off the key. Deploy keys of projects have no PUT.
+//   - POST and PUT answer 200, and DELETE answers 204.
+//   - Several repositories or projects may have the same key. PUT requires the
+//     same key, and changes its label and its comment ([PUTDocumented]).
+//   - A path names a workspace or a repository by slug or by {UUID}. The workspace
+//     %7B%7D stands for any workspace, if the repository is given by UUID. A path
+//     names a project by its key.
+//   - The page envelope. pagelen is 10 by default and at most 100.
+//   - The list of the repositories that the account can read in a workspace. q
+//     accepts project.key = "…". fields selects the fields of the reply.
+//   - The list of the projects of a workspace. Bitbucket does not delete a project
+//     that has repositories.
+//   - The self link ends in a slash in the reply to the POST of a project's key.
+//   - The deployments of a repository, and the names of their fields.
+//   - The scopes that each operation requires. Access tokens cannot change the
+//     deploy keys of repositories.
+//   - The accepted key types. An RSA key needs at least 2048 bits.
+//   - The headers X-RateLimit-Limit and X-RateLimit-NearLimit. The emulator sends
+//     them after [Emulator.SetNearLimit].
 //
 // Observed on the live API:
-//   - the bodies of 401, 403, 404 (repository, workspace, route) and 429;
-//   - slugs in any case, names in replies in lower case, unescaped braces 404;
-//   - a trailing slash on the collection, unknown fields in a body;
-//   - the texts for a duplicate and for a modified key, and that PUT is
-//     refused ([PUTRefused]);
-//   - ids and created_on in their present form, last_used null, comment "";
-//   - "Invalid pagelen" and "Invalid page", an HTML 404 for a malformed id;
-//   - the text for a field that does not support filtering, and that the link
-//     to the next page keeps pagelen;
-//   - other names in deployments, the slash at the end of their list, their filters
-//     environment and state.name, the two values of sort and the refusal of others,
-//     and a 404 where there are none ([DeploymentBehavior]); a status of null.
+//   - The bodies of 401, 403, 404 (for a repository, a workspace and an unknown
+//     path) and 429.
+//   - Paths accept slugs in any case. full_name is in lower case. A path with
+//     unescaped braces gets a 404.
+//   - The list of deploy keys accepts a trailing slash. Unknown fields in a body
+//     are ignored.
+//   - The error texts for a duplicate key and for a changed key. PUT is
+//     rejected ([PUTRefused]).
+//   - The form of id and created_on. last_used can be null, and comment can be "".
+//   - The errors "Invalid pagelen" and "Invalid page". A malformed ID gets a 404
+//     in HTML.
+//   - The error text for a field that does not support filtering. The link to the
+//     next page keeps pagelen.
+//   - Deployments differ from the documentation ([DeploymentBehavior]): their
+//     fields have other names, their list ends in a slash, it accepts the filters
+//     environment and state.name, it accepts two values of sort and rejects all
+//     other values, and a repository without deployments gets a 404. A status can
+//     be null.
 //
-// Assumed, for want of any record:
-//   - the answers to an unknown id, a wrong method, a body that is not JSON and
-//     a bad gateway, the HTML of pages, and the text "Invalid SSH key.";
-//   - unescaped braces get the 404 of an unknown route;
-//   - access tokens can read deploy keys, and change those of projects;
-//   - projects: the rules and texts of repositories, with "project" for a key that
-//     is there already, ids from the same counter, and slashes as for them;
-//   - "Project not found", which is also what somebody anonymous gets, and that
-//     the case of a project's key counts;
-//   - any Content-Type is taken for JSON;
-//   - the shape of an invalid key's 400 equals that of a duplicate's, the
-//     shape of a modified key's 400 is the standard envelope;
-//   - a PUT of the key without a comment empties the comment;
-//   - labels are trimmed and empty by default, comments may hold spaces;
-//   - certificates and sk-* keys are refused, blobs are otherwise trusted;
-//   - pagelen 0 is refused, a page past the end is empty;
-//   - scopes are checked before the repository is looked up;
-//   - the scope for a list of repositories is read:repository:bitbucket, which
-//     admin:repository:bitbucket does not include, for projects accordingly;
-//   - repositories and projects are listed in the order in which they were made,
-//     and the link to the next page keeps q and fields;
-//   - other filters get a 400; sort, role, fields with + or - and q for projects
-//     do nothing;
-//   - "Forbidden" for the keys of a repository or project that may only be read
-//     ([PermissionRead]);
-//   - the reply to a wrong OAuth client, and that an OAuth consumer's token may
-//     change deploy keys;
-//   - a renamed repository or project is not redirected;
-//   - deployments that have not started are sorted last, and listed as they were
-//     made without a sort; the body of the 404 for one that is unknown;
-//   - the Date of a reply and created_on are by the same clock;
-//   - a used-up rate limit refuses whatever comes, requests for tokens too;
-//   - [PUTLabelOnly], which nobody has seen, for a PUT without the key.
+// Assumed, because no source describes it:
+//   - The replies to an unknown ID, a wrong method, a body that is not JSON and a
+//     bad gateway; the HTML of pages; the text "Invalid SSH key.".
+//   - Unescaped braces get the 404 of an unknown path.
+//   - Access tokens can read deploy keys, and can change the deploy keys of
+//     projects.
+//   - Deploy keys of projects follow the rules and the texts of repositories. The
+//     error for a duplicate key says "project". Both kinds of keys share one
+//     counter of IDs, and trailing slashes work the same way.
+//   - The error "Project not found", also for requests without credentials. The
+//     key of a project is case-sensitive.
+//   - A body is read as JSON, whatever its Content-Type is.
+//   - The 400 for an invalid key has the form of the 400 for a duplicate key. The
+//     400 for a changed key has the standard envelope.
+//   - A PUT of the key without a comment removes the comment.
+//   - Labels are trimmed, and "" by default. Comments may contain spaces.
+//   - Certificates and sk-* keys are rejected. The bytes of other keys are mostly
+//     not checked.
+//   - pagelen 0 is rejected. A page after the last page is empty.
+//   - Scopes are checked before the repository is looked up.
+//   - The list of repositories requires read:repository:bitbucket, and
+//     admin:repository:bitbucket does not include it. The scopes of projects work
+//     the same way.
+//   - Repositories and projects are listed in the order of their creation. The
+//     link to the next page keeps q and fields.
+//   - Other filters get a 400. Bitbucket ignores sort, role, fields with + or -,
+//     and q for projects.
+//   - The error "Forbidden" for the deploy keys of a repository or a project that
+//     the account can only read ([PermissionRead]).
+//   - The reply to wrong credentials of an OAuth consumer. The token of an OAuth
+//     consumer can change deploy keys.
+//   - A request for a renamed repository or project is not redirected.
+//   - A sort puts the deployments that have not started at the end. Without a sort,
+//     deployments are listed in the order of their creation. The body of the 404
+//     for an unknown deployment.
+//   - The Date of a reply and created_on come from the same clock.
+//   - When the rate limit is used up, all requests are rejected, including
+//     requests for tokens.
+//   - [PUTLabelOnly], a PUT without the key. Nobody has observed it.
 //
-// Troubles are played on demand: faults ([Emulator.Inject]), the time that an
-// answer takes ([Emulator.SetLatency]) and a rate limit that is used up
-// ([Emulator.SetRateLimit]).
+// A test can also request failures: faults ([Emulator.Inject]), slow replies
+// ([Emulator.SetLatency]) and a rate limit ([Emulator.SetRateLimit]).
 package emulator
 
 import (
@@ -87,7 +103,8 @@ import (
 	"time"
 )
 
-// Emulator is a Bitbucket Cloud of its own. It is safe for concurrent use.
+// Emulator is an independent instance of Bitbucket Cloud. It is safe for
+// concurrent use.
 type Emulator struct {
 	mu                 sync.Mutex
 	state              Seed
@@ -104,43 +121,46 @@ type Emulator struct {
 	saveErr            error
 }
 
-// Request is one received request, kept so that a test can tell what a client
-// really sent.
+// Request records a received request, so that a test can check what a client
+// sent.
 type Request struct {
 	Method        string
-	Path          string // Path is the escaped path as sent.
+	Path          string // Path is the path exactly as sent, with its escapes.
 	Query         string
 	Body          string
 	Authorization string
 	UserAgent     string
-	Status        int // Status is what was answered, 0 when nothing was.
+	Status        int // Status is the status of the reply, or 0 if no reply was sent.
 }
 
-// firstID is an id seen in 2026: ids are large, so that one that passes through
-// a 16-bit or a float32 type is noticed.
+// firstID is the size of the IDs that Bitbucket assigned in 2026. It is large, so
+// that a test fails if a client stores an ID in a 16-bit or float32 type.
 const firstID = 10958984
 
-// New returns an emulator that starts with seed and accepts any credentials.
+// New returns an emulator with the content of seed. It accepts any credentials
+// until a method such as [Emulator.AllowBasic] restricts them.
 func New(seed Seed) *Emulator {
 	e := &Emulator{state: seed.clone(), clock: time.Now, access: newAccess()}
 	e.nextID = e.state.complete(firstID, e.now())
 	return e
 }
 
-// SetClock replaces the clock that dates new keys and replies, and expires
-// tokens. It may be wrong, as Bitbucket's is from a client's point of view.
+// SetClock replaces the clock of the emulator. The clock dates new keys and
+// replies, and expires tokens. It may differ from the client's clock, as
+// Bitbucket's clock may.
 func (e *Emulator) SetClock(clock func() time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.clock = clock
 }
 
-// now is the time as Bitbucket writes it.
+// now returns the time in Bitbucket's format.
 func (e *Emulator) now() string {
 	return timestamp(e.clock())
 }
 
-// timestamp writes microseconds only when there are any, as Bitbucket does.
+// timestamp formats t as Bitbucket does. It omits the microseconds if they are
+// zero.
 func timestamp(t time.Time) string {
 	t = t.UTC().Truncate(time.Microsecond)
 	if t.Nanosecond() == 0 {
@@ -149,8 +169,8 @@ func timestamp(t time.Time) string {
 	return t.Format("2006-01-02T15:04:05.000000-07:00")
 }
 
-// Requests returns everything received so far, in order of arrival, requests
-// for tokens included.
+// Requests returns all received requests in the order of their arrival, including
+// requests for tokens.
 func (e *Emulator) Requests() []Request {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -161,7 +181,7 @@ func (e *Emulator) Requests() []Request {
 	return requests
 }
 
-// ForgetRequests empties the request log, and lets MaxInFlight count anew.
+// ForgetRequests empties the request log and resets MaxInFlight.
 func (e *Emulator) ForgetRequests() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -169,39 +189,38 @@ func (e *Emulator) ForgetRequests() {
 	e.traffic.maxInFlight = e.traffic.inFlight
 }
 
-// call is a request that was read completely, so that it can be carried out
-// under the mutex without waiting for the network.
+// call is a request whose body was read completely. The emulator can therefore
+// carry it out under the mutex without waiting for the network.
 type call struct {
 	*http.Request
-	path string // path is the path as sent, before any unescaping.
+	path string // path is the path exactly as sent, with its escapes.
 	body []byte
 }
 
-// isAboutProjects tells whether c is for projects or what is on them.
+// isProjectRequest reports whether c is for projects or for their deploy keys.
 func (c call) isProjectRequest() bool {
 	return strings.HasPrefix(c.path, "/2.0/workspaces/")
 }
 
-// ServeHTTP answers a request as Bitbucket Cloud would, unless a fault says
-// otherwise.
+// ServeHTTP answers a request as Bitbucket Cloud would, or with an injected fault.
 func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	c := call{Request: r, path: sentPath(r.URL), body: body}
 	if err != nil {
 		e.log(c)
-		panic(http.ErrAbortHandler) // The client is gone: nobody to answer.
+		panic(http.ErrAbortHandler) // The client has gone, so a reply is useless.
 	}
 	e.enter()
 	answer := e.handle(c)
 	if answer.delivery == hanging {
 		<-r.Context().Done()
 	}
-	e.leave() // Before the client can see the answer and send its next request.
+	e.leave() // The client may send its next request as soon as it has the reply.
 	answer.send(w)
 }
 
-// sentPath is the path byte for byte: EscapedPath would repair one that was
-// sent without the escapes it needs.
+// sentPath returns the path exactly as sent. EscapedPath alone would add missing
+// escapes.
 func sentPath(u *url.URL) string {
 	if u.RawPath != "" {
 		return u.RawPath
@@ -209,7 +228,8 @@ func sentPath(u *url.URL) string {
 	return u.EscapedPath()
 }
 
-// log keeps c, and returns its entry for the status to be added.
+// log adds c to the request log. It returns the new entry, so that the caller can
+// set the status.
 func (e *Emulator) log(c call) *Request {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -225,9 +245,8 @@ func (e *Emulator) log(c call) *Request {
 	return request
 }
 
-// exchange logs c, carries it out unless the rate limit or a fault forbids it,
-// and returns what to answer. The status is logged before the client can see
-// the answer.
+// handle logs c and returns the reply. It sets the status in the log before the
+// client can see the reply, so that a test can check the log right after a request.
 func (e *Emulator) handle(c call) reply {
 	request := e.log(c)
 	if !e.delay(c) {
@@ -246,7 +265,9 @@ func (e *Emulator) handle(c call) reply {
 	return answer
 }
 
-// decide is the rate limit's answer, else a fault's, else the real one.
+// decide returns the reply of the rate limit if the limit is used up. Otherwise it
+// returns the reply of the first matching fault. Without such a fault it carries
+// out c.
 func (e *Emulator) decide(c call) reply {
 	if answer, ok := e.checkRateLimit(); ok {
 		return answer
@@ -257,8 +278,8 @@ func (e *Emulator) decide(c call) reply {
 	return e.carryOut(c)
 }
 
-// carryOut routes c by its path as sent, so that an escaped slash never makes
-// two segments out of one.
+// carryOut routes c by its path. It splits the path before it unescapes the
+// segments, so that an escaped slash does not split a segment.
 func (e *Emulator) carryOut(c call) reply {
 	switch {
 	case c.path == tokenPath:
@@ -276,16 +297,16 @@ func (e *Emulator) carryOut(c call) reply {
 		}
 		segments[i] = unescaped
 	}
-	switch collection, below := segments[0], segments[1:]; collection {
+	switch segments[0] {
 	case "repositories":
-		return e.routeRepositories(c, below)
+		return e.routeRepositories(c, segments[1:])
 	case "workspaces":
-		return e.routeProjects(c, below)
+		return e.routeProjects(c, segments[1:])
 	}
 	return routeNotFound()
 }
 
-// routeRepositories routes c by what is below /2.0/repositories.
+// routeRepositories routes c by the segments after /2.0/repositories.
 func (e *Emulator) routeRepositories(c call, segments []string) reply {
 	if len(segments) == 1 || len(segments) == 2 && segments[1] == "" {
 		return e.repositories(c, segments[0])
@@ -305,7 +326,7 @@ func (e *Emulator) routeRepositories(c call, segments []string) reply {
 	return routeNotFound()
 }
 
-// routeProjects routes c by what is below /2.0/workspaces.
+// routeProjects routes c by the segments after /2.0/workspaces.
 func (e *Emulator) routeProjects(c call, segments []string) reply {
 	if len(segments) < 2 || segments[0] == "" || segments[1] != "projects" {
 		return routeNotFound()
@@ -319,7 +340,7 @@ func (e *Emulator) routeProjects(c call, segments []string) reply {
 	return e.routeDeployKeys(c, parentPath{workspace: segments[0], project: segments[2]}, segments[4:])
 }
 
-// routeDeployKeys routes c by what is below the deploy keys of a place.
+// routeDeployKeys routes c by the segments after deploy-keys.
 func (e *Emulator) routeDeployKeys(c call, parent parentPath, segments []string) reply {
 	if len(segments) == 0 || len(segments) == 1 && segments[0] == "" {
 		return e.deployKeys(c, parent)

@@ -12,8 +12,8 @@ type errorBody struct {
 	Error errorDetail `json:"error"`
 }
 
-// errorDetail holds the members seen in use; detail is a text or an object, data
-// what services behind the API add.
+// errorDetail has the fields of observed errors. Detail is a text or an object. Data
+// comes from the services behind the API.
 type errorDetail struct {
 	Message string              `json:"message"`
 	Fields  map[string][]string `json:"fields,omitempty"`
@@ -21,17 +21,17 @@ type errorDetail struct {
 	Data    any                 `json:"data,omitempty"`
 }
 
-// errorReply is an error in the standard envelope.
+// errorReply returns an error in the standard envelope.
 func errorReply(status int, detail errorDetail) reply {
 	return jsonReply(status, errorBody{Type: "error", Error: detail})
 }
 
-// refusal is an error that has nothing but a message.
+// errorMessage returns an error in the standard envelope with only a message.
 func errorMessage(status int, message string) reply {
 	return errorReply(status, errorDetail{Message: message})
 }
 
-// routeNotFound is the answer for a path that is no API.
+// routeNotFound is the reply for a path that the API does not have.
 func routeNotFound() reply {
 	return errorReply(http.StatusNotFound, errorDetail{
 		Message: "Resource not found",
@@ -40,8 +40,8 @@ func routeNotFound() reply {
 	})
 }
 
-// htmlNotFound is the web site's page, which also answers malformed path
-// parameters.
+// htmlNotFound is the 404 page of the web site. The API also sends it for a
+// malformed path parameter.
 func htmlNotFound() reply {
 	return reply{
 		status: http.StatusNotFound,
@@ -51,34 +51,37 @@ func htmlNotFound() reply {
 	}
 }
 
-// repositoryNotFound hides whether a repository exists from those who may not
-// see it.
+// repositoryNotFound is the reply for a repository that does not exist, and for a
+// repository that the account cannot see. The reply does not show the difference.
 func repositoryNotFound() reply {
 	return errorMessage(http.StatusNotFound, "You may not have access to this repository or it no longer exists in this workspace. "+
 		"If you think this repository exists and you have access, make sure you are authenticated.")
 }
 
-// projectNotFound is the same for projects.
+// projectNotFound is repositoryNotFound for projects.
 func projectNotFound() reply {
 	return errorMessage(http.StatusNotFound, "Project not found")
 }
 
-// notAdministrator answers somebody who may only read the repository or project.
+// forbidden is the reply if the account can only read the repository or project.
 func forbidden() reply {
 	return errorMessage(http.StatusForbidden, "Forbidden")
 }
 
-// workspaceNotFound repeats the workspace as it was asked for.
+// workspaceNotFound is the reply for an unknown workspace. It repeats the name in
+// the request.
 func workspaceNotFound(workspace string) reply {
 	return errorMessage(http.StatusNotFound, fmt.Sprintf("No workspace with identifier '%s'.", workspace))
 }
 
-// keyNotFound differs from a missing repository or project in its message only.
+// keyNotFound is the reply for an unknown deploy key. Only its message differs from
+// the reply for an unknown repository or project.
 func keyNotFound() reply {
 	return errorMessage(http.StatusNotFound, "Deploy key not found")
 }
 
-// deploymentNotFound is in the form of the service that knows deployments.
+// deploymentNotFound is the reply for an unknown deployment. It has the form of the
+// errors of Bitbucket's deployment service.
 func deploymentNotFound() reply {
 	return errorReply(http.StatusNotFound, errorDetail{
 		Message: "Not found",
@@ -87,21 +90,22 @@ func deploymentNotFound() reply {
 	})
 }
 
-// methodNotAllowed names the methods that are.
+// methodNotAllowed is the reply for a wrong method. It lists the allowed methods.
 func methodNotAllowed(allowed ...string) reply {
 	answer := errorMessage(http.StatusMethodNotAllowed, "Method not allowed")
 	answer.header.Set("Allow", strings.Join(allowed, ", "))
 	return answer
 }
 
-// invalidToken answers a token that is unknown, expired or sent the wrong way.
+// invalidToken is the reply for a token that is unknown, expired or sent with the
+// wrong authentication scheme.
 func invalidToken() reply {
 	answer := errorMessage(http.StatusUnauthorized, "Token is invalid, expired, or not supported for this endpoint.")
 	answer.header.Set("WWW-Authenticate", "BitbucketCustom realm=Bitbucket.org HTTP")
 	return answer
 }
 
-// loginFailed answers a wrong user name or password, and is not JSON.
+// loginFailed is the reply for a wrong user name or password. It is plain text.
 func loginFailed() reply {
 	return textReply(http.StatusUnauthorized, `Login failed due to incorrect login credentials or method.
 For information on authentication methods for Bitbucket Cloud APIs, visit:
@@ -111,52 +115,53 @@ If you are unsure of which login details or login method to use, visit:
 `)
 }
 
-// wrongMechanism answers an access token where Bitbucket wants a person.
+// wrongMechanism is the reply if an operation does not accept access tokens.
 func wrongMechanism() reply {
 	return errorMessage(http.StatusForbidden, "This API is not accessible by this authentication mechanism")
 }
 
-// missingScope is the error whose detail is an object.
+// missingScope is the reply for a token without a required scope. Its detail is an
+// object.
 func missingScope(required, granted []string) reply {
 	return errorReply(http.StatusForbidden, errorDetail{
 		Message: "Your credentials lack one or more required privilege scopes.",
 		Detail: map[string][]string{
-			"required": append([]string{}, required...), // Never null.
+			"required": append([]string{}, required...), // An empty list is sent as [], not as null.
 			"granted":  append([]string{}, granted...),
 		},
 	})
 }
 
-// badRequest answers a body that is not the JSON it should be.
+// badRequest is the reply for a body with invalid JSON or with a wrong type.
 func badRequest() reply {
 	return errorMessage(http.StatusBadRequest, "Bad request")
 }
 
-// keyImmutable is the answer to a PUT that carries a key.
+// keyImmutable is the reply for a PUT that tries to change the key.
 func keyImmutable() reply {
 	return errorMessage(http.StatusBadRequest,
 		"For security reasons, you can't modify the contents of an access key. To update, delete and re-add the key.")
 }
 
-// DuplicateBehavior is the shape of the 400 for a refused key: both shapes are
-// in use at Bitbucket and it is not settled which one deploy keys have.
+// DuplicateBehavior selects the form of the 400 for a rejected key. Bitbucket uses
+// both forms, and it is not known which form deploy keys have.
 type DuplicateBehavior int
 
 const (
-	// DuplicateFieldErrors answers {"key":[{"message":"…"}]}.
+	// DuplicateFieldErrors sends {"key":[{"message":"…"}]}.
 	DuplicateFieldErrors DuplicateBehavior = iota
-	// DuplicateEnvelope answers the standard envelope with the field's errors.
+	// DuplicateEnvelope sends the standard envelope with the errors of the field.
 	DuplicateEnvelope
 )
 
-// SetDuplicate chooses the shape of the 400 for a refused key.
+// SetDuplicate selects the form of the 400 for each key that is rejected later.
 func (e *Emulator) SetDuplicate(behavior DuplicateBehavior) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.duplicateBehavior = behavior
 }
 
-// keyRefused is the 400 for a key that cannot be added.
+// keyRefused is the reply for a key that cannot be added.
 func (e *Emulator) keyRefused(message string) reply {
 	if e.duplicateBehavior == DuplicateEnvelope {
 		return errorReply(http.StatusBadRequest, errorDetail{
@@ -170,12 +175,12 @@ func (e *Emulator) keyRefused(message string) reply {
 	return jsonReply(http.StatusBadRequest, map[string][]fieldError{"key": {{Message: message}}})
 }
 
-// keyTaken is the refusal of a key that the repository or project already has.
-func (e *Emulator) keyTaken(kind string) reply {
-	return e.keyRefused("Someone has already added that access key to this " + kind + ".")
+// keyTaken is the reply for a key that the repository or project already has.
+func (e *Emulator) keyTaken(parentKind string) reply {
+	return e.keyRefused("Someone has already added that access key to this " + parentKind + ".")
 }
 
-// keyInvalid is the refusal of anything that is no acceptable public key.
+// keyInvalid is the reply for a text that is not an accepted public key.
 func (e *Emulator) keyInvalid() reply {
 	return e.keyRefused("Invalid SSH key.")
 }

@@ -7,48 +7,48 @@ import (
 	"strings"
 )
 
-// Fault is a trouble to answer with. Faults are tried in the order in which
-// they were injected, and the first that matches answers.
+// Fault replaces the reply to matching requests. If several faults match a request,
+// the fault that was injected first applies.
 type Fault struct {
-	Method string // Method is the method to match, "" for any.
-	Path   string // Path is a part of the escaped path to match, "" for any.
-	Skip   int    // Skip lets this many matching requests through first.
-	Times  int    // Times is how often the fault answers, 0 until ClearFaults.
+	Method string // Method is the method to match. "" matches every method.
+	Path   string // Path is a part of the escaped path to match. "" matches every path.
+	Skip   int    // Skip is the number of matching requests before the fault applies.
+	Times  int    // Times is the number of requests to which the fault applies. 0 is unlimited.
 
-	// CarryOut carries the request out before the fault answers it: the change
-	// is made although the client is told otherwise, or nothing.
+	// CarryOut carries out the request before the fault replaces its reply. The
+	// client then receives an error, or no reply, although the change succeeded.
 	CarryOut bool
 
-	Status int // Status is the answer's status, 500 when it is 0.
+	Status int // Status is the status of the reply. 0 means 500.
 	Header http.Header
 	Body   string
 
-	// Rewrite carries the request out and sends the real reply, with whatever
-	// Rewrite makes of its header and returns as its body.
+	// Rewrite carries out the request and changes its reply. It may change the
+	// header, and it returns the body to send.
 	Rewrite func(header http.Header, body string) string
 
-	// Cut closes the connection without an answer. Note that Go's transport
-	// itself repeats a GET whose reused connection is closed.
+	// Cut closes the connection without a reply. Note that Go's HTTP transport
+	// repeats a GET if the connection was used before.
 	Cut bool
-	// Truncate carries the request out and sends the real reply cut in the
-	// middle of its body, with the Content-Length of the whole. A reply
-	// without a body is sent as it is.
+	// Truncate carries out the request and sends only the first half of the body,
+	// with the Content-Length of the complete body. It does not change a reply
+	// without a body.
 	Truncate bool
-	// Reset ends the connection with a reset (RST), which is an error to the
-	// client and no end of file: without an answer, as if nobody had read the
-	// request, or with Truncate in the middle of the answer.
+	// Reset ends the connection with a TCP reset (RST). The client then gets an
+	// error instead of an end of file. The reset comes instead of a reply, or with
+	// Truncate in the middle of the reply.
 	Reset bool
-	// Hang sends nothing until the client goes away.
+	// Hang sends nothing until the client closes the connection.
 	Hang bool
 }
 
-// injectedFault is a fault and how much of it is left.
+// injectedFault is a fault with the number of requests to which it applied.
 type injectedFault struct {
 	Fault
 	answered int
 }
 
-// Inject adds faults behind those already there.
+// Inject appends faults to the faults that were injected earlier.
 func (e *Emulator) Inject(faults ...Fault) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -58,14 +58,14 @@ func (e *Emulator) Inject(faults ...Fault) {
 	}
 }
 
-// ClearFaults ends all faults. Requests that hang already keep hanging.
+// ClearFaults removes all faults. Requests that already hang are not released.
 func (e *Emulator) ClearFaults() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.faults = nil
 }
 
-// takeFault returns the fault that answers c, if any, and counts it.
+// nextFault returns the fault that applies to c, and counts the request.
 func (e *Emulator) nextFault(c call) (Fault, bool) {
 	for _, fault := range e.faults {
 		switch {
@@ -81,12 +81,13 @@ func (e *Emulator) nextFault(c call) (Fault, bool) {
 	return Fault{}, false
 }
 
-// matches reports whether the fault is meant for c.
+// matches reports whether the method and the path of c match the fault.
 func (f Fault) matches(c call) bool {
 	return (f.Method == "" || f.Method == c.Method) && strings.Contains(c.path, f.Path)
 }
 
-// answer is the fault's reply; carryOut is what the emulator would have done.
+// answer returns the reply that f makes of a request. It calls carryOut if the
+// fault carries out the request.
 func (f Fault) answer(carryOut func() reply) reply {
 	var answer reply
 	if f.CarryOut || f.Truncate || f.Rewrite != nil {
@@ -101,7 +102,7 @@ func (f Fault) answer(carryOut func() reply) reply {
 	case f.Hang:
 		answer.delivery = hanging
 	case f.Rewrite != nil:
-		answer.add(nil) // A 204 has no header to write to.
+		answer.add(nil) // Rewrite may write to the header, but the header of a 204 is nil.
 		answer.body = []byte(f.Rewrite(answer.header, string(answer.body)))
 	default:
 		answer = f.reply()
@@ -109,7 +110,7 @@ func (f Fault) answer(carryOut func() reply) reply {
 	return answer
 }
 
-// reply is what the fault answers in place of the emulator.
+// reply returns the reply with the status, the header and the body of the fault.
 func (f Fault) reply() reply {
 	answer := reply{status: f.Status, header: f.Header.Clone(), body: []byte(f.Body)}
 	if answer.status == 0 {
@@ -124,12 +125,12 @@ func (f Fault) reply() reply {
 	return answer
 }
 
-// faultOf makes a fault of a reply that the emulator knows.
+// faultFromReply returns a fault that sends a reply of the emulator.
 func faultFromReply(answer reply) Fault {
 	return Fault{Status: answer.status, Header: answer.header, Body: string(answer.body)}
 }
 
-// RateLimited is Bitbucket's 429: plain text, and no Retry-After.
+// RateLimited is the 429 of Bitbucket. It is plain text and has no Retry-After.
 func RateLimited() Fault {
 	return Fault{
 		Status: http.StatusTooManyRequests,
@@ -145,8 +146,8 @@ func RateLimited() Fault {
 	}
 }
 
-// ServerError is a 500 that was recorded for a key that had been created all
-// the same: combine it with CarryOut to play that.
+// ServerError is a 500 that Bitbucket sent although it had created the key. Set
+// CarryOut to imitate that.
 func ServerError() Fault {
 	return Fault{
 		Status: http.StatusInternalServerError,
@@ -155,7 +156,7 @@ func ServerError() Fault {
 	}
 }
 
-// BadGateway is the page of a proxy that does not reach the API.
+// BadGateway is the page of a proxy that cannot reach the API.
 func BadGateway() Fault {
 	return Fault{
 		Status: http.StatusBadGateway,
@@ -165,7 +166,7 @@ func BadGateway() Fault {
 	}
 }
 
-// Unavailable is a 503 that asks to come back after this many seconds.
+// Unavailable is a 503 with a Retry-After of this many seconds.
 func Unavailable(retryAfter int) Fault {
 	return Fault{
 		Status: http.StatusServiceUnavailable,
@@ -174,8 +175,8 @@ func Unavailable(retryAfter int) Fault {
 	}
 }
 
-// LoginPage is what a proxy answers to somebody whom it does not know: a page
-// for people, with a status that says that all went well.
+// LoginPage is the log-in page of a proxy. Its status is 200, although it is not a
+// reply of the API.
 func LoginPage() Fault {
 	return Fault{
 		Status: http.StatusOK,
@@ -185,23 +186,23 @@ func LoginPage() Fault {
 	}
 }
 
-// Redirect sends the client elsewhere, to another host for example.
+// Redirect is a redirect to location, for example on another host.
 func Redirect(location string) Fault {
 	return Fault{Status: http.StatusFound, Header: http.Header{"Location": {location}}}
 }
 
-// EmptyOK is a 200 that says nothing.
+// EmptyOK is a 200 without a body.
 func EmptyOK() Fault {
 	return Fault{Status: http.StatusOK}
 }
 
-// TruncatedJSON is the real reply without the second half of its body: all
-// that HTTP promises arrives, but it is no JSON.
+// TruncatedJSON sends only the first half of the body. The reply is valid HTTP, but
+// its body is not valid JSON.
 func TruncatedJSON() Fault {
 	return Fault{Rewrite: func(_ http.Header, body string) string { return body[:len(body)/2] }}
 }
 
-// WrongContentType is the real reply, which calls itself a page.
+// WrongContentType sends the reply with the Content-Type of an HTML page.
 func WrongContentType() Fault {
 	return Fault{Rewrite: func(header http.Header, body string) string {
 		header.Set("Content-Type", "text/html; charset=utf-8")
@@ -209,17 +210,17 @@ func WrongContentType() Fault {
 	}}
 }
 
-// Unauthorized is the 401 for a token that is not valid any more.
+// Unauthorized is the 401 for an invalid or expired token.
 func Unauthorized() Fault {
 	return faultFromReply(invalidToken())
 }
 
-// Forbidden is the 403 for somebody who may read the repository only.
+// Forbidden is the 403 for an account that can only read the repository.
 func Forbidden() Fault {
 	return faultFromReply(forbidden())
 }
 
-// MissingScope is the 403 for a token without a scope that it needs.
+// MissingScope is the 403 for a token without a required scope.
 func MissingScope(required, granted []string) Fault {
 	return faultFromReply(missingScope(required, granted))
 }

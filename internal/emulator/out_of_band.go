@@ -6,27 +6,30 @@ import (
 	"strings"
 )
 
-// DeployKeys returns a repository's keys, sorted by id. Like all out-of-band
-// access it is not logged, takes slugs and uuids in any case, and panics on an
-// unknown repository, which is a mistake in a test.
+// DeployKeys returns the deploy keys of a repository, sorted by ID.
+//
+// Like all methods that read or change the state directly, it accepts slugs and
+// UUIDs in any case, and adds nothing to the request log. It panics if the
+// repository does not exist, because that is a mistake in the test.
 func (e *Emulator) DeployKeys(workspace, repository string) []DeployKey {
 	return e.keysOf(parentPath{workspace: workspace, repository: repository})
 }
 
-// ProjectDeployKeys returns a project's keys. Projects have but one name, their
-// key as it is written.
+// ProjectDeployKeys returns the deploy keys of a project, sorted by ID. A project is
+// found only by its key, and the key is case-sensitive.
 func (e *Emulator) ProjectDeployKeys(workspace, project string) []DeployKey {
 	return e.keysOf(parentPath{workspace: workspace, project: project})
 }
 
+// keysOf returns a copy of the deploy keys of parent.
 func (e *Emulator) keysOf(parent parentPath) []DeployKey {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return cloneKeys(*e.mustKeys(parent))
 }
 
-// AddDeployKey adds a key as somebody else would, without checking it: a test
-// may want what Bitbucket refuses today and accepted once.
+// AddDeployKey adds a deploy key, as another client would. It does not check the
+// key, so that a test can add an old key that Bitbucket now rejects.
 func (e *Emulator) AddDeployKey(workspace, repository, key, label string) DeployKey {
 	return e.addOutOfBand(parentPath{workspace: workspace, repository: repository}, key, label)
 }
@@ -36,6 +39,7 @@ func (e *Emulator) AddProjectDeployKey(workspace, project, key, label string) De
 	return e.addOutOfBand(parentPath{workspace: workspace, project: project}, key, label)
 }
 
+// addOutOfBand adds a deploy key to parent.
 func (e *Emulator) addOutOfBand(parent parentPath, key, label string) DeployKey {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -43,8 +47,8 @@ func (e *Emulator) addOutOfBand(parent parentPath, key, label string) DeployKey 
 	return e.add(e.mustKeys(parent), DeployKey{Key: material, Comment: comment, Label: label})
 }
 
-// EditDeployKey changes a key in place, in ways that the API may not offer.
-// The function must not call the emulator; an unknown id panics.
+// EditDeployKey changes a deploy key in place, also in ways that the API does not
+// allow. The function edit must not call the emulator. An unknown ID panics.
 func (e *Emulator) EditDeployKey(workspace, repository string, id int64, edit func(*DeployKey)) {
 	e.editOutOfBand(parentPath{workspace: workspace, repository: repository}, id, edit)
 }
@@ -54,6 +58,7 @@ func (e *Emulator) EditProjectDeployKey(workspace, project string, id int64, edi
 	e.editOutOfBand(parentPath{workspace: workspace, project: project}, id, edit)
 }
 
+// editOutOfBand changes a deploy key of parent.
 func (e *Emulator) editOutOfBand(parent parentPath, id int64, edit func(*DeployKey)) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -67,7 +72,8 @@ func (e *Emulator) editOutOfBand(parent parentPath, id int64, edit func(*DeployK
 	e.save()
 }
 
-// RemoveDeployKey removes a key as somebody else would; an unknown id panics.
+// RemoveDeployKey removes a deploy key, as another client would. An unknown ID
+// panics.
 func (e *Emulator) RemoveDeployKey(workspace, repository string, id int64) {
 	e.removeOutOfBand(parentPath{workspace: workspace, repository: repository}, id)
 }
@@ -77,6 +83,7 @@ func (e *Emulator) RemoveProjectDeployKey(workspace, project string, id int64) {
 	e.removeOutOfBand(parentPath{workspace: workspace, project: project}, id)
 }
 
+// removeOutOfBand removes a deploy key of parent.
 func (e *Emulator) removeOutOfBand(parent parentPath, id int64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -86,7 +93,7 @@ func (e *Emulator) removeOutOfBand(parent parentPath, id int64) {
 	e.save()
 }
 
-// SetPermission chooses what the credentials may do with a repository.
+// SetPermission sets the permission of the account on a repository.
 func (e *Emulator) SetPermission(workspace, repository string, permission Permission) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -95,18 +102,18 @@ func (e *Emulator) SetPermission(workspace, repository string, permission Permis
 	e.save()
 }
 
-// RemoveRepository removes a repository with its keys.
+// RemoveRepository removes a repository and its deploy keys.
 func (e *Emulator) RemoveRepository(workspace, repository string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	owner, found := e.mustRepository(workspace, repository)
-	uuid := found.UUID // Copied, because found is overwritten on the way.
+	uuid := found.UUID // DeleteFunc overwrites the memory of found.
 	owner.Repositories = slices.DeleteFunc(owner.Repositories, func(r Repository) bool { return r.UUID == uuid })
 	e.save()
 }
 
-// RenameRepository gives a repository another name and slug. It keeps its uuid,
-// and the old slug is not redirected: it answers 404.
+// RenameRepository changes the name and the slug of a repository, but not its UUID.
+// Requests with the old slug get a 404, not a redirect.
 func (e *Emulator) RenameRepository(workspace, repository, slug string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -115,7 +122,8 @@ func (e *Emulator) RenameRepository(workspace, repository, slug string) {
 	e.save()
 }
 
-// RenameWorkspace gives a workspace another slug, like RenameRepository.
+// RenameWorkspace changes the slug of a workspace, but not its UUID. Requests with
+// the old slug get a 404, not a redirect.
 func (e *Emulator) RenameWorkspace(workspace, slug string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -123,8 +131,9 @@ func (e *Emulator) RenameWorkspace(workspace, slug string) {
 	e.save()
 }
 
-// MoveRepository transfers a repository to another workspace, to the project there
-// that has the key of its present one. It keeps its uuid and its keys.
+// MoveRepository transfers a repository to another workspace. The repository keeps
+// its UUID and its deploy keys. It joins the project in the other workspace that has
+// the same key as its present project.
 func (e *Emulator) MoveRepository(workspace, repository, to string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -136,7 +145,7 @@ func (e *Emulator) MoveRepository(workspace, repository, to string) {
 	e.save()
 }
 
-// AddRepository makes a repository.
+// AddRepository adds a repository to a workspace.
 func (e *Emulator) AddRepository(workspace string, repository Repository) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -148,7 +157,7 @@ func (e *Emulator) AddRepository(workspace string, repository Repository) {
 	e.save()
 }
 
-// SetProjectPermission chooses what the credentials may do with a project.
+// SetProjectPermission sets the permission of the account on a project.
 func (e *Emulator) SetProjectPermission(workspace, project string, permission Permission) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -157,8 +166,8 @@ func (e *Emulator) SetProjectPermission(workspace, project string, permission Pe
 	e.save()
 }
 
-// RemoveProject removes a project with its keys. One that still has repositories
-// panics: Bitbucket removes none of those.
+// RemoveProject removes a project and its deploy keys. It panics if the project has
+// repositories, because Bitbucket does not delete such a project.
 func (e *Emulator) RemoveProject(workspace, project string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -170,8 +179,9 @@ func (e *Emulator) RemoveProject(workspace, project string) {
 	e.save()
 }
 
-// RenameProject gives a project another key. It keeps its name, uuid, deploy keys
-// and repositories, and the old key is not redirected: it answers 404.
+// RenameProject changes the key of a project. The project keeps its name, its UUID,
+// its deploy keys and its repositories. Requests with the old key get a 404, not a
+// redirect.
 func (e *Emulator) RenameProject(workspace, project, key string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -185,7 +195,7 @@ func (e *Emulator) RenameProject(workspace, project, key string) {
 	e.save()
 }
 
-// AddProject makes a project.
+// AddProject adds a project to a workspace.
 func (e *Emulator) AddProject(workspace string, project Project) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -196,16 +206,17 @@ func (e *Emulator) AddProject(workspace string, project Project) {
 	e.save()
 }
 
-// mustWorkspace looks a workspace up for a test that knows that it exists.
+// mustWorkspace returns a workspace. It panics if the workspace does not exist.
 func (e *Emulator) mustWorkspace(workspace string) *Workspace {
-	owner, _ := e.state.findRepository(workspace, "")
+	owner := e.state.findWorkspace(workspace)
 	if owner == nil {
 		panic("emulator: there is no workspace " + workspace)
 	}
 	return owner
 }
 
-// must looks a repository up for a test that knows that it exists.
+// mustRepository returns a repository and its workspace. It panics if the repository
+// does not exist.
 func (e *Emulator) mustRepository(workspace, repository string) (*Workspace, *Repository) {
 	owner, found := e.state.findRepository(workspace, repository)
 	if found == nil {
@@ -214,7 +225,8 @@ func (e *Emulator) mustRepository(workspace, repository string) (*Workspace, *Re
 	return owner, found
 }
 
-// mustProject looks a project up for a test that knows that it exists.
+// mustProject returns a project and its workspace. It panics if the project does not
+// exist.
 func (e *Emulator) mustProject(workspace, project string) (*Workspace, *Project) {
 	owner, found := e.state.findProject(workspace, project)
 	if found == nil {
@@ -223,7 +235,7 @@ func (e *Emulator) mustProject(workspace, project string) (*Workspace, *Project)
 	return owner, found
 }
 
-// mustKeys are the keys of a place that a test knows to exist.
+// mustKeys returns the deploy keys of parent. It panics if parent does not exist.
 func (e *Emulator) mustKeys(parent parentPath) *[]DeployKey {
 	if parent.project != "" {
 		_, found := e.mustProject(parent.workspace, parent.project)
@@ -233,7 +245,8 @@ func (e *Emulator) mustKeys(parent parentPath) *[]DeployKey {
 	return &found.DeployKeys
 }
 
-// mustIndex looks a key up for a test that knows that it exists.
+// mustIndex returns the index of the key with this ID. It panics if there is no such
+// key.
 func mustIndex(keys []DeployKey, id int64) int {
 	i := indexOfKey(keys, id)
 	if i < 0 {

@@ -7,7 +7,7 @@ import (
 	"strconv"
 )
 
-// page is a part of a list.
+// page is the JSON of one page of a list.
 type page[T any] struct {
 	Values  []T    `json:"values"`
 	Pagelen int    `json:"pagelen"`
@@ -16,8 +16,8 @@ type page[T any] struct {
 	Next    string `json:"next,omitempty"`
 }
 
-// paged is the page that c asks for of so many values; without one, the reply is
-// the 400 to give.
+// newPage returns the page that c requests from a list of size values. If the
+// query of c is invalid, it returns nil and the error reply.
 func newPage[T any](c call, size int, value func(i int) T) (*page[T], reply) {
 	query := c.URL.Query()
 	pagelen, ok := positive(query, "pagelen", 10)
@@ -29,8 +29,8 @@ func newPage[T any](c call, size int, value func(i int) T) (*page[T], reply) {
 		return nil, errorMessage(http.StatusBadRequest, "Invalid page")
 	}
 	list := &page[T]{Values: []T{}, Pagelen: pagelen, Size: size, Page: number}
-	full := size / pagelen // Compared first: a huge number must not overflow.
-	if number-1 <= full {
+	full := size / pagelen
+	if number-1 <= full { // Prevents an overflow in the multiplication below.
 		start := (number - 1) * pagelen
 		end := min(start+pagelen, size)
 		for i := start; i < end; i++ {
@@ -43,22 +43,23 @@ func newPage[T any](c call, size int, value func(i int) T) (*page[T], reply) {
 	return list, reply{}
 }
 
-// next is the link to another page. It keeps the path as it was sent, so that
-// a workspace addressed by its uuid still is, and what was asked for.
+// next returns the link to the page with this number. Like Bitbucket, it keeps the
+// path as sent and the other parameters of the query.
 func (c call) next(query url.Values, number int) string {
-	others := maps.Clone(query)
-	others.Del("page")
+	rest := maps.Clone(query)
+	rest.Del("page")
 	next := c.origin() + c.path + "?"
-	if len(others) > 0 {
-		next += others.Encode() + "&"
+	if len(rest) > 0 {
+		next += rest.Encode() + "&"
 	}
 	return next + "page=" + strconv.Itoa(number)
 }
 
-// positive reads a number from 1 from the query.
-func positive(query url.Values, name string, standard int) (int, bool) {
+// positive returns the positive number that the query has for name, or defaultValue
+// if the query does not have name. It reports false for any other value.
+func positive(query url.Values, name string, defaultValue int) (int, bool) {
 	if !query.Has(name) {
-		return standard, true
+		return defaultValue, true
 	}
 	number, err := strconv.Atoi(query.Get(name))
 	return number, err == nil && number > 0

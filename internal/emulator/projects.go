@@ -5,8 +5,8 @@ import (
 	"net/url"
 )
 
-// projectBody is a project, as the list of a workspace has it and as others embed
-// it. The live API sends more.
+// projectBody is the JSON of a project in a list, or inside a repository or a deploy
+// key. The live API sends more fields.
 type projectBody struct {
 	Type  string `json:"type"`
 	Key   string `json:"key"`
@@ -15,7 +15,7 @@ type projectBody struct {
 	Links links  `json:"links"`
 }
 
-// embedProject is project as c sees it.
+// newProjectBody returns the JSON of a project of the workspace owner.
 func newProjectBody(c call, owner *Workspace, project *Project) projectBody {
 	return projectBody{
 		Type:  "project",
@@ -26,7 +26,7 @@ func newProjectBody(c call, owner *Workspace, project *Project) projectBody {
 	}
 }
 
-// projects carries out a GET of a workspace's projects.
+// projects answers a GET of the projects of a workspace.
 func (e *Emulator) projects(c call, workspace string) reply {
 	if c.Method != http.MethodGet {
 		return methodNotAllowed(http.MethodGet)
@@ -34,7 +34,7 @@ func (e *Emulator) projects(c call, workspace string) reply {
 	if answer, ok := e.authorize(c, scopes{[]string{"read:project:bitbucket"}, []string{"project"}}); !ok {
 		return answer
 	}
-	owner, _ := e.state.findRepository(workspace, "")
+	owner := e.state.findWorkspace(workspace)
 	if owner == nil {
 		return workspaceNotFound(workspace)
 	}

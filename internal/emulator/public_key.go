@@ -10,7 +10,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// acceptedTypes are the key types that Bitbucket lists.
+// acceptedTypes are the key types that Bitbucket accepts.
 var acceptedTypes = []string{
 	ssh.KeyAlgoED25519,
 	ssh.KeyAlgoECDSA256,
@@ -20,15 +20,15 @@ var acceptedTypes = []string{
 	ssh.InsecureKeyAlgoDSA,
 }
 
-// splitKey separates the material of a public key from its comment, which is
-// the rest of the line and may hold spaces.
+// splitKey splits a key line into its material, "type base64", and its comment. The
+// comment is the rest of the line and may contain spaces.
 func splitKey(line string) (material, comment string) {
-	kind, rest := cutSpace(line)
+	keyType, rest := cutSpace(line)
 	blob, comment := cutSpace(rest)
-	return strings.TrimSpace(kind + " " + blob), strings.TrimSpace(comment)
+	return strings.TrimSpace(keyType + " " + blob), strings.TrimSpace(comment)
 }
 
-// cutSpace splits off the first word.
+// cutSpace returns the first word of text and the rest of text.
 func cutSpace(text string) (word, rest string) {
 	text = strings.TrimSpace(text)
 	if i := strings.IndexFunc(text, unicode.IsSpace); i >= 0 {
@@ -37,35 +37,36 @@ func cutSpace(text string) (word, rest string) {
 	return text, ""
 }
 
-// parsePublicKey splits a line and reports whether Bitbucket accepts it. Only
-// the type and the size of RSA and DSA keys are looked at: the live API took a
-// key whose last character was changed.
+// parsePublicKey splits a key line and reports whether Bitbucket accepts it. It
+// checks only the type of the key, and the size of RSA and DSA keys: the live API
+// accepted a key whose last character was changed.
 func parsePublicKey(line string) (material, comment string, ok bool) {
 	if strings.ContainsAny(strings.TrimSpace(line), "\r\n") {
 		return "", "", false
 	}
 	material, comment = splitKey(line)
-	kind, encoded, _ := strings.Cut(material, " ")
-	if !slices.Contains(acceptedTypes, kind) {
+	keyType, encoded, _ := strings.Cut(material, " ")
+	if !slices.Contains(acceptedTypes, keyType) {
 		return "", "", false
 	}
 	blob, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {
 		return "", "", false
 	}
-	return material, comment, acceptedBlob(kind, blob)
+	return material, comment, acceptedBlob(keyType, blob)
 }
 
-// acceptedBlob checks the parts of blob that are not taken on trust.
-func acceptedBlob(kind string, blob []byte) bool {
+// acceptedBlob reports whether the decoded base64 text contains keyType, and whether
+// an RSA or DSA key is long enough.
+func acceptedBlob(keyType string, blob []byte) bool {
 	var inner struct {
 		Type string
 		Rest []byte `ssh:"rest"`
 	}
-	if err := ssh.Unmarshal(blob, &inner); err != nil || inner.Type != kind {
+	if err := ssh.Unmarshal(blob, &inner); err != nil || inner.Type != keyType {
 		return false
 	}
-	switch kind {
+	switch keyType {
 	case ssh.KeyAlgoRSA:
 		var numbers struct {
 			E, N *big.Int

@@ -10,31 +10,31 @@ import (
 	"time"
 )
 
-// delivery is what becomes of a reply on its way to the client.
+// delivery selects how much of a reply reaches the client.
 type delivery int
 
 const (
 	whole     delivery = iota
-	truncated          // The body ends in the middle.
-	cut                // The connection ends without an answer.
-	hanging            // Nothing is sent until the client goes away.
+	truncated          // Only the first half of the body is sent.
+	cut                // The connection is closed without a reply.
+	hanging            // Nothing is sent until the client closes the connection.
 )
 
-// reply is an answer that is complete before anything is sent, so that it can
-// be made under the mutex and sent without it.
+// reply is a complete reply. The emulator creates it under the mutex, and sends it
+// after it released the mutex.
 type reply struct {
 	status   int
 	header   http.Header
 	body     []byte
 	delivery delivery
-	reset    bool // reset is how a connection ends that does not deliver the whole.
+	reset    bool // reset ends the connection with a TCP reset if the reply is not complete.
 }
 
-// jsonReply is a reply with v as its body.
+// jsonReply returns a reply with v as its JSON body.
 func jsonReply(status int, v any) reply {
 	var body bytes.Buffer
 	encoder := json.NewEncoder(&body)
-	encoder.SetEscapeHTML(false) // Bitbucket sends & as it is.
+	encoder.SetEscapeHTML(false) // Bitbucket does not escape &.
 	if err := encoder.Encode(v); err != nil {
 		return textReply(http.StatusInternalServerError, err.Error())
 	}
@@ -45,7 +45,7 @@ func jsonReply(status int, v any) reply {
 	}
 }
 
-// textReply is a reply in plain text.
+// textReply returns a reply in plain text.
 func textReply(status int, text string) reply {
 	return reply{
 		status: status,
@@ -54,7 +54,7 @@ func textReply(status int, text string) reply {
 	}
 }
 
-// add puts further fields into the reply's header, in place of its own.
+// add sets fields of the reply's header. It replaces existing fields.
 func (a *reply) add(header http.Header) {
 	if a.header == nil {
 		a.header = http.Header{}
@@ -64,15 +64,15 @@ func (a *reply) add(header http.Header) {
 	}
 }
 
-// date says when the reply was made, unless a fault says something else.
+// date sets the header Date, unless a fault has set it.
 func (a *reply) date(now time.Time) {
 	if _, dated := a.header["Date"]; !dated {
 		a.add(http.Header{"Date": {now.UTC().Format(http.TimeFormat)}})
 	}
 }
 
-// send delivers the reply. A connection that must not be answered, or that
-// broke, is aborted: net/http would otherwise send an empty 200.
+// send sends the reply. It panics with [http.ErrAbortHandler] if the reply must not
+// be sent or cannot be sent, because net/http would otherwise send an empty 200.
 func (a reply) send(w http.ResponseWriter) {
 	if a.delivery == cut || a.delivery == hanging {
 		a.abort(w)
@@ -86,7 +86,7 @@ func (a reply) send(w http.ResponseWriter) {
 	w.WriteHeader(a.status)
 	body := a.body
 	if a.delivery == truncated {
-		body = body[:len(body)/2] // net/http closes a connection that owes bytes.
+		body = body[:len(body)/2] // net/http closes the connection, because bytes are missing.
 	}
 	if _, err := w.Write(body); err != nil {
 		panic(http.ErrAbortHandler)
@@ -96,8 +96,8 @@ func (a reply) send(w http.ResponseWriter) {
 	}
 }
 
-// abort ends the connection after what was written so far: with an end of file,
-// as net/http does, or with a reset.
+// abort ends the connection with a TCP reset or, as net/http does, with an end of
+// file. With a truncated reply, it first sends the bytes that were written.
 func (a reply) abort(w http.ResponseWriter) {
 	if a.reset {
 		controller := http.NewResponseController(w)

@@ -1,29 +1,26 @@
 package emulator
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"regexp"
-	"slices"
-	"strings"
 )
 
-// Permission is what the credentials may do with a repository or a project.
+// Permission is the permission of the account on a repository or a project.
 type Permission string
 
-// The permissions by Bitbucket's names. Whoever may not administer a repository or
-// project sees that it is there, and its deploy keys not.
+// The permissions have Bitbucket's names. With PermissionRead, an account sees the
+// repository or project, but not its deploy keys.
 const (
 	PermissionAdmin Permission = "admin"
 	PermissionRead  Permission = "read"
 )
 
-// repositoryRead are the scopes to read repositories.
+// repositoryRead lists the scopes that reading a repository requires.
 var repositoryRead = scopes{[]string{"read:repository:bitbucket"}, []string{"repository"}}
 
-// listedBody is a repository by itself or as the list of a workspace has it. The
-// live API sends more.
+// fullRepositoryBody is the JSON of a repository that is not inside a deploy key.
+// The live API sends more fields.
 type fullRepositoryBody struct {
 	repositoryBody
 	Slug      string      `json:"slug"`
@@ -31,10 +28,10 @@ type fullRepositoryBody struct {
 	Project   projectBody `json:"project"`
 }
 
-// equation is the one form of a filter that is understood.
+// filterPattern matches the only supported form of the parameter q: field = "value".
 var filterPattern = regexp.MustCompile(`^\s*([a-z_.]+)\s*=\s*"([^"]*)"\s*$`)
 
-// repositories carries out a GET of a workspace's repositories.
+// repositories answers a GET of the repositories of a workspace.
 func (e *Emulator) repositories(c call, workspace string) reply {
 	if c.Method != http.MethodGet {
 		return methodNotAllowed(http.MethodGet)
@@ -42,7 +39,7 @@ func (e *Emulator) repositories(c call, workspace string) reply {
 	if answer, ok := e.authorize(c, repositoryRead); !ok {
 		return answer
 	}
-	owner, _ := e.state.findRepository(workspace, "")
+	owner := e.state.findWorkspace(workspace)
 	if owner == nil {
 		return workspaceNotFound(workspace)
 	}
@@ -70,7 +67,7 @@ func (e *Emulator) repositories(c call, workspace string) reply {
 	return partialReply(c, list)
 }
 
-// repository carries out a GET of one repository.
+// repository answers a GET of one repository.
 func (e *Emulator) repository(c call, workspace, slug string) reply {
 	if c.Method != http.MethodGet {
 		return methodNotAllowed(http.MethodGet)
@@ -85,7 +82,8 @@ func (e *Emulator) repository(c call, workspace, slug string) reply {
 	return partialReply(c, newFullRepositoryBody(c, owner, found))
 }
 
-// readable looks up a repository; without one, the reply is the 404 to give.
+// findRepository returns a repository and its workspace. If the repository does not
+// exist, it returns nil and the error reply.
 func (e *Emulator) findRepository(workspace, slug string) (*Workspace, *Repository, reply) {
 	owner, found := e.state.findRepository(workspace, slug)
 	switch {
@@ -97,54 +95,7 @@ func (e *Emulator) findRepository(workspace, slug string) (*Workspace, *Reposito
 	return nil, nil, repositoryNotFound()
 }
 
-// listed is a repository as c sees it.
+// newFullRepositoryBody returns the JSON of a repository of the workspace owner.
 func newFullRepositoryBody(c call, owner *Workspace, repository *Repository) fullRepositoryBody {
 	return fullRepositoryBody{newRepositoryBody(c, owner, repository), repository.Slug, true, newProjectBody(c, owner, owner.project(repository.Project))}
-}
-
-// partialReply is v with the fields that c asks for, or all if it names none.
-func partialReply(c call, v any) reply {
-	whole := jsonReply(http.StatusOK, v)
-	fields := c.URL.Query().Get("fields")
-	if fields == "" {
-		return whole
-	}
-	var object any
-	if err := json.Unmarshal(whole.body, &object); err != nil {
-		return textReply(http.StatusInternalServerError, err.Error())
-	}
-	var paths [][]string
-	for field := range strings.SplitSeq(fields, ",") {
-		paths = append(paths, strings.Split(field, "."))
-	}
-	return jsonReply(http.StatusOK, selectFields(object, paths))
-}
-
-// part is what paths name of a decoded object, and of each object of a list.
-func selectFields(of any, paths [][]string) any {
-	switch of := of.(type) {
-	case []any:
-		parts := make([]any, len(of))
-		for i, one := range of {
-			parts[i] = selectFields(one, paths)
-		}
-		return parts
-	case map[string]any:
-		parts := map[string]any{}
-		for name, value := range of {
-			var below [][]string
-			for _, path := range paths {
-				if path[0] == name {
-					below = append(below, path[1:])
-				}
-			}
-			if slices.ContainsFunc(below, func(path []string) bool { return len(path) == 0 }) {
-				parts[name] = value
-			} else if below != nil {
-				parts[name] = selectFields(value, below)
-			}
-		}
-		return parts
-	}
-	return of
 }

@@ -13,43 +13,44 @@ import (
 	"strings"
 )
 
-// Seed is what an emulator starts with, and the format of its state file.
+// Seed is the initial state of an emulator. It is also the format of the state file.
 type Seed struct {
 	Workspaces []Workspace `json:"workspaces"`
 }
 
-// Workspace is a workspace with its repositories and projects. Projects that only
-// a repository names are made up.
+// Workspace is a workspace with its repositories and projects. If a repository names
+// a project that is not in Projects, the emulator adds the project.
 type Workspace struct {
 	Slug         string       `json:"slug"`
-	UUID         string       `json:"uuid"` // UUID has braces, and is made up when empty.
+	UUID         string       `json:"uuid"` // UUID has braces. If it is empty, it gets a random UUID.
 	Repositories []Repository `json:"repositories"`
 	Projects     []Project    `json:"projects"`
 }
 
-// Repository is a repository with its deploy keys, sorted by id.
+// Repository is a repository with its deploy keys, sorted by ID.
 type Repository struct {
 	Slug       string      `json:"slug"`
-	Name       string      `json:"name"`       // Name is the slug when empty.
-	UUID       string      `json:"uuid"`       // UUID has braces, and is made up when empty.
-	Project    string      `json:"project"`    // Project is the key of its project, PROJ when empty.
-	Permission Permission  `json:"permission"` // Permission is PermissionAdmin when empty.
+	Name       string      `json:"name"`       // Name is the slug by default.
+	UUID       string      `json:"uuid"`       // UUID has braces. If it is empty, it gets a random UUID.
+	Project    string      `json:"project"`    // Project is the key of its project, by default PROJ.
+	Permission Permission  `json:"permission"` // Permission is PermissionAdmin by default.
 	DeployKeys []DeployKey `json:"deploy_keys"`
-	// Deployments are in the order in which they are listed without a sort.
+	// Deployments have the order in which the API lists them without a sort.
 	Deployments []Deployment `json:"deployments"`
 }
 
-// Project is a project with deploy keys of its own, sorted by id.
+// Project is a project with its deploy keys, sorted by ID.
 type Project struct {
 	Key        string      `json:"key"`        // Key is case-sensitive.
-	Name       string      `json:"name"`       // Name is the key when empty.
-	UUID       string      `json:"uuid"`       // UUID has braces, and is made up when empty.
-	Permission Permission  `json:"permission"` // Permission is PermissionAdmin when empty.
+	Name       string      `json:"name"`       // Name is the key by default.
+	UUID       string      `json:"uuid"`       // UUID has braces. If it is empty, it gets a random UUID.
+	Permission Permission  `json:"permission"` // Permission is PermissionAdmin by default.
 	DeployKeys []DeployKey `json:"deploy_keys"`
 }
 
-// DeployKey is a deploy key as Bitbucket holds it: Key has no comment. In a
-// seed Key may carry one, which is split off, and ID and CreatedOn may be empty.
+// DeployKey is a deploy key. In a seed, Key may end in a comment, and the emulator
+// moves it to Comment. In a seed, ID and CreatedOn may be empty, and the emulator
+// then sets them.
 type DeployKey struct {
 	ID        int64   `json:"id"`
 	Key       string  `json:"key"`
@@ -59,12 +60,12 @@ type DeployKey struct {
 	LastUsed  *string `json:"last_used"`
 }
 
-// anyWorkspace is the empty uuid that stands for the workspace of a repository
-// which is addressed by its own uuid.
+// anyWorkspace is an empty UUID in braces. In a path it stands for any workspace, if
+// the repository is given by UUID.
 const anyWorkspace = "{}"
 
-// ReadSeed reads a seed or a state file. Unknown members are errors, because a
-// misspelt one would silently be empty.
+// ReadSeed reads a seed or a state file. It rejects unknown fields, because a
+// misspelled field would otherwise be ignored.
 func ReadSeed(path string) (Seed, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -79,16 +80,16 @@ func ReadSeed(path string) (Seed, error) {
 	return seed, nil
 }
 
-// Seed returns a copy of what the emulator holds now.
+// Seed returns a copy of the present state.
 func (e *Emulator) Seed() Seed {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.state.clone()
 }
 
-// SaveTo writes what the emulator holds to path, now and after every change.
-// Whether that went well is told by Err. The file does not remember ids that
-// were given out and removed: an emulator started from it may use them again.
+// SaveTo writes the state to path, now and after every change. Err returns the first
+// error of a write. The file does not contain the IDs of removed keys, so an emulator
+// that starts from the file may assign those IDs again.
 func (e *Emulator) SaveTo(path string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -96,14 +97,14 @@ func (e *Emulator) SaveTo(path string) {
 	e.save()
 }
 
-// Err is the first error met while saving, which no request can report.
+// Err returns the first error while saving the state.
 func (e *Emulator) Err() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.saveErr
 }
 
-// save writes the state file, if one is wanted.
+// save writes the state file, if SaveTo was called.
 func (e *Emulator) save() {
 	if e.statePath == "" {
 		return
@@ -113,7 +114,8 @@ func (e *Emulator) save() {
 	}
 }
 
-// write replaces the file at path at once, so that no reader sees half of it.
+// write writes s to a temporary file and renames it to path, so that a reader never
+// sees an incomplete file.
 func (s Seed) write(path string) error {
 	content, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
@@ -133,7 +135,7 @@ func (s Seed) write(path string) error {
 	return nil
 }
 
-// clone is a copy that shares nothing with s.
+// clone returns a deep copy of s.
 func (s Seed) clone() Seed {
 	workspaces := slices.Clone(s.Workspaces)
 	for i := range workspaces {
@@ -152,7 +154,7 @@ func (s Seed) clone() Seed {
 	return Seed{Workspaces: workspaces}
 }
 
-// cloneKeys is a copy that shares nothing with keys.
+// cloneKeys returns a deep copy of keys.
 func cloneKeys(keys []DeployKey) []DeployKey {
 	keys = slices.Clone(keys)
 	for i := range keys {
@@ -161,7 +163,7 @@ func cloneKeys(keys []DeployKey) []DeployKey {
 	return keys
 }
 
-// clone is a copy that shares nothing with k.
+// clone returns a deep copy of k.
 func (k DeployKey) clone() DeployKey {
 	if k.LastUsed != nil {
 		used := *k.LastUsed
@@ -170,8 +172,8 @@ func (k DeployKey) clone() DeployKey {
 	return k
 }
 
-// complete fills in what a seed may leave out, and returns the id for the next
-// key: nextID, or one above every id of the seed.
+// complete sets the defaults in s, and gives each key without an ID an ID. New IDs
+// start at nextID, or after the highest ID in s. complete returns the next free ID.
 func (s Seed) complete(nextID int64, now string) int64 {
 	var keyLists [][]DeployKey
 	for i := range s.Workspaces {
@@ -205,7 +207,7 @@ func (s Seed) complete(nextID int64, now string) int64 {
 	return nextID
 }
 
-// complete fills in what is left out but for the keys.
+// complete sets the defaults in w, except for deploy keys and deployments.
 func (w *Workspace) complete() {
 	w.Slug = strings.ToLower(w.Slug)
 	w.UUID = cmp.Or(w.UUID, newUUID())
@@ -228,7 +230,7 @@ func (w *Workspace) complete() {
 	}
 }
 
-// complete splits the comment off and dates the key.
+// complete moves the comment from Key to Comment, and sets CreatedOn.
 func (k *DeployKey) complete(now string) {
 	material, comment := splitKey(k.Key)
 	k.Key = material
@@ -236,43 +238,48 @@ func (k *DeployKey) complete(now string) {
 	k.CreatedOn = cmp.Or(k.CreatedOn, now)
 }
 
-// sortKeys keeps the order in which Bitbucket lists them.
+// sortKeys sorts keys by ID. Bitbucket lists deploy keys in this order.
 func sortKeys(keys []DeployKey) {
 	slices.SortStableFunc(keys, func(a, b DeployKey) int { return cmp.Compare(a.ID, b.ID) })
 }
 
-// find looks a repository up by slugs or uuids in any case. The workspace is
-// returned even when it has no such repository.
+// findRepository returns a repository and its workspace. It accepts slugs and UUIDs
+// in any case. It returns the workspace even if the repository does not exist.
 func (s Seed) findRepository(workspace, repository string) (*Workspace, *Repository) {
-	var found *Workspace
 	for i := range s.Workspaces {
-		candidate := &s.Workspaces[i]
-		named := matchesSlugOrUUID(workspace, candidate.Slug, candidate.UUID)
-		if named {
-			found = candidate
-		}
-		for j := range candidate.Repositories {
-			inside := &candidate.Repositories[j]
-			anywhere := workspace == anyWorkspace && strings.EqualFold(repository, inside.UUID)
-			if anywhere || named && matchesSlugOrUUID(repository, inside.Slug, inside.UUID) {
-				return candidate, inside
+		owner := &s.Workspaces[i]
+		inWorkspace := matchesSlugOrUUID(workspace, owner.Slug, owner.UUID)
+		for j := range owner.Repositories {
+			candidate := &owner.Repositories[j]
+			inAnyWorkspace := workspace == anyWorkspace && strings.EqualFold(repository, candidate.UUID)
+			if inAnyWorkspace || inWorkspace && matchesSlugOrUUID(repository, candidate.Slug, candidate.UUID) {
+				return owner, candidate
 			}
 		}
 	}
-	return found, nil
+	return s.findWorkspace(workspace), nil
 }
 
-// findProject looks a project up by its key. The workspace is returned even when
-// it has no such project.
+// findWorkspace returns the workspace with this slug or UUID, or nil.
+func (s Seed) findWorkspace(workspace string) *Workspace {
+	i := slices.IndexFunc(s.Workspaces, func(w Workspace) bool { return matchesSlugOrUUID(workspace, w.Slug, w.UUID) })
+	if i < 0 {
+		return nil
+	}
+	return &s.Workspaces[i]
+}
+
+// findProject returns the project with this key and its workspace. It returns the
+// workspace even if the project does not exist.
 func (s Seed) findProject(workspace, key string) (*Workspace, *Project) {
-	owner, _ := s.findRepository(workspace, "")
+	owner := s.findWorkspace(workspace)
 	if owner == nil {
 		return nil, nil
 	}
 	return owner, owner.project(key)
 }
 
-// project is the project with that key, or nil.
+// project returns the project with this key, or nil.
 func (w *Workspace) project(key string) *Project {
 	i := slices.IndexFunc(w.Projects, func(project Project) bool { return project.Key == key })
 	if i < 0 {
@@ -281,20 +288,20 @@ func (w *Workspace) project(key string) *Project {
 	return &w.Projects[i]
 }
 
-// isNamed reports whether selector is either of an object's names.
+// matchesSlugOrUUID reports whether selector is the slug or the UUID, in any case.
 func matchesSlugOrUUID(selector, slug, uuid string) bool {
 	return strings.EqualFold(selector, slug) || strings.EqualFold(selector, uuid)
 }
 
-// index is where the key with that id is, or -1.
+// indexOfKey returns the index of the key with this ID, or -1.
 func indexOfKey(keys []DeployKey, id int64) int {
 	return slices.IndexFunc(keys, func(key DeployKey) bool { return key.ID == id })
 }
 
-// newUUID is a random uuid with braces.
+// newUUID returns a random UUID in braces.
 func newUUID() string {
 	var b [16]byte
-	rand.Read(b[:]) // It never fails.
+	rand.Read(b[:]) // It never returns an error.
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
 	return fmt.Sprintf("{%x-%x-%x-%x-%x}", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }

@@ -5,26 +5,26 @@ import (
 	"time"
 )
 
-// traffic is how much the emulator takes, and what it has to cope with.
+// traffic holds the latency, the rate limit and the number of requests in flight.
 type traffic struct {
 	latency     time.Duration
-	limit       *RateLimit // limit is nil while there is none.
+	limit       *RateLimit // limit is nil if there is no rate limit.
 	nearLimit   bool
 	inFlight    int
 	maxInFlight int
 }
 
-// SetLatency lets every request that comes from now on wait before it is
-// carried out, none behind another. One whose client goes away meanwhile is
-// not carried out.
+// SetLatency delays every later request before the emulator carries it out. Requests
+// wait at the same time, not one after the other. If the client cancels a request
+// during its delay, the emulator does not carry out the request.
 func (e *Emulator) SetLatency(latency time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.traffic.latency = latency
 }
 
-// delay waits for as long as an answer takes, and reports whether the client is
-// still there.
+// delay waits for the latency. It reports false if the client cancels the request
+// during that time.
 func (e *Emulator) delay(c call) bool {
 	e.mu.Lock()
 	latency := e.traffic.latency
@@ -42,16 +42,16 @@ func (e *Emulator) delay(c call) bool {
 	}
 }
 
-// RateLimit is Bitbucket's window of requests: when they are used up, every
-// request is answered 429 until the window ends.
+// RateLimit is the number of requests that Bitbucket accepts in a time window. After
+// that number, every request gets a 429 until the window ends.
 type RateLimit struct {
-	Requests int         // Requests is how many are left.
-	Until    time.Time   // Until is when the window ends by the emulator's clock, zero for not by itself.
-	Header   http.Header // Header is sent with each 429, beside what RateLimited sends.
+	Requests int         // Requests is the number of requests left in the window.
+	Until    time.Time   // Until is the end of the window on the emulator's clock. A window with a zero Until does not end.
+	Header   http.Header // Header is added to the header of each 429. Its fields replace those of RateLimited.
 }
 
-// SetRateLimit puts limit in place of any that is there. When its window ends
-// there is no limit any more, not another window.
+// SetRateLimit replaces the rate limit. There is no rate limit after its window ends:
+// no new window starts.
 func (e *Emulator) SetRateLimit(limit RateLimit) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -59,14 +59,15 @@ func (e *Emulator) SetRateLimit(limit RateLimit) {
 	e.traffic.limit = &limit
 }
 
-// RestoreRateLimit ends the window at once.
+// RestoreRateLimit removes the rate limit.
 func (e *Emulator) RestoreRateLimit() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.traffic.limit = nil
 }
 
-// limited counts a request, and is the refusal when it is one too many.
+// checkRateLimit counts a request. If the rate limit is used up, it returns the 429
+// and true.
 func (e *Emulator) checkRateLimit() (reply, bool) {
 	limit := e.traffic.limit
 	if limit == nil {
@@ -85,27 +86,28 @@ func (e *Emulator) checkRateLimit() (reply, bool) {
 	return answer, true
 }
 
-// nearLimit is what Bitbucket adds when less than a fifth of the requests of
-// the hour are left.
+// nearLimit has the fields that Bitbucket adds to each reply if less than a fifth of
+// the hourly requests are left.
 var nearLimit = http.Header{"X-RateLimit-Limit": {"1000"}, "X-RateLimit-NearLimit": {"true"}}
 
-// SetNearLimit chooses whether answers say that the limit is near.
+// SetNearLimit selects whether later replies have the header X-RateLimit-NearLimit.
 func (e *Emulator) SetNearLimit(near bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.traffic.nearLimit = near
 }
 
-// MaxInFlight returns how many requests were in flight at most at once, since
-// the start or ForgetRequests. A request counts from when it was read until its
-// answer is about to be sent; one that was given up, until that is noticed.
+// MaxInFlight returns the highest number of requests that were in flight at the same
+// time, since the start or the last ForgetRequests. A request is in flight from the
+// time when its body was read until just before its reply is sent. A canceled request
+// is in flight until the emulator notices the cancellation.
 func (e *Emulator) MaxInFlight() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.traffic.maxInFlight
 }
 
-// enter counts a request in.
+// enter adds a request to the requests in flight.
 func (e *Emulator) enter() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -113,7 +115,7 @@ func (e *Emulator) enter() {
 	e.traffic.maxInFlight = max(e.traffic.maxInFlight, e.traffic.inFlight)
 }
 
-// leave counts it out again.
+// leave removes a request from the requests in flight.
 func (e *Emulator) leave() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
