@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 )
 
 const (
@@ -183,5 +185,47 @@ func TestRevoke(t *testing.T) {
 	s.AllowBearer("new")
 	if got := s.sendAs(t, "Bearer new", "GET", keys, ""); got.status != 200 {
 		t.Errorf("a new token got %d", got.status)
+	}
+}
+
+func TestProjectDeployKeys_scopes(t *testing.T) {
+	t.Parallel()
+	const admin, write, remove = "admin:project:bitbucket", "write:ssh-key:bitbucket", "delete:ssh-key:bitbucket"
+	const one = projectKeys + "/1"
+	ofRepositories := []string{"admin:repository:bitbucket", write, remove}
+	oauth := []string{"project", "project:admin"}
+	for name, test := range map[string]struct {
+		granted      []string
+		method, path string
+		required     []string // required is empty when the request passes.
+	}{
+		"get":                 {[]string{admin}, "GET", one, nil},
+		"get, repository's":   {ofRepositories, "GET", projectKeys, []string{admin}},
+		"post":                {[]string{admin, write}, "POST", projectKeys, nil},
+		"post without write":  {[]string{admin, remove}, "POST", projectKeys, []string{admin, write}},
+		"post, repository's":  {ofRepositories, "POST", projectKeys, []string{admin, write}},
+		"delete":              {[]string{admin, remove}, "DELETE", one, nil},
+		"delete without it":   {[]string{admin, write}, "DELETE", one, []string{admin, remove}},
+		"oauth":               {oauth, "DELETE", one, nil},
+		"oauth without admin": {oauth[:1], "GET", one, oauth},
+		"oauth, repository's": {[]string{"repository", "repository:admin"}, "POST", projectKeys, oauth},
+		"list":                {[]string{"read:project:bitbucket"}, "GET", projects, nil},
+		"list with admin":     {[]string{admin}, "GET", projects, []string{"read:project:bitbucket"}},
+		"list with oauth":     {oauth[:1], "GET", projects, nil},
+		"list, repository's":  {[]string{"repository"}, "GET", projects, oauth[:1]},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newProjectServer(t, emulator.DeployKey{ID: 1, Key: publicKey(1)})
+			s.AllowBasic("me", "token", test.granted...)
+			got := s.sendAs(t, basic("me", "token"), test.method, test.path, input(t, publicKey(2), ""))
+			if len(test.required) == 0 {
+				if got.status >= 300 {
+					t.Errorf("%d %s", got.status, got.body)
+				}
+				return
+			}
+			got.want(t, 403, scopesMissing(test.required, test.granted))
+		})
 	}
 }

@@ -2,14 +2,13 @@ package emulator_test
 
 import (
 	"fmt"
-	"math/big"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"golang.org/x/crypto/ssh"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 )
@@ -56,93 +55,6 @@ func TestLifeOfAKey(t *testing.T) {
 	s.send(t, "GET", keys+"/10958984", "").want(t, 404, keyUnknown)
 	s.send(t, "DELETE", keys+"/10958984", "").want(t, 404, keyUnknown)
 	s.send(t, "POST", keys, input(t, key, "")).want(t, 200, object(t, s, 10958986, key, "", ""))
-}
-
-func TestCreatedOnWithoutMicroseconds(t *testing.T) {
-	t.Parallel()
-	s := newServer(t)
-	s.SetClock(func() time.Time { return time.Date(2013, 12, 10, 16, 44, 13, 0, time.FixedZone("", 7200)) })
-	s.send(t, "POST", keys, input(t, publicKey(1), ""))
-	if got := s.DeployKeys("acme", "sandbox")[0].CreatedOn; got != "2013-12-10T14:44:13+00:00" {
-		t.Errorf("created_on is %s", got)
-	}
-}
-
-func TestDuplicates(t *testing.T) {
-	t.Parallel()
-	s := newServer(t)
-	again := input(t, publicKey(1)+" other comment", "other")
-	for range 2 {
-		s.SetDuplicate(emulator.DuplicateFieldErrors)
-		s.send(t, "POST", keys, input(t, publicKey(1), "same label"))
-		s.send(t, "POST", keys, again).want(t, 400, keyTaken)
-		s.SetDuplicate(emulator.DuplicateEnvelope)
-		s.send(t, "POST", keys, again).want(t, 400, `{"type":"error","error":{
-			"message":"key: Someone has already added that access key to this repository.",
-			"fields":{"key":["Someone has already added that access key to this repository."]}}}`)
-		s.send(t, "POST", keys, `{"key":"x"}`).want(t, 400, `{"type":"error","error":{
-			"message":"key: Invalid SSH key.","fields":{"key":["Invalid SSH key."]}}}`)
-	}
-	if got := s.send(t, "POST", "/2.0/repositories/acme/other/deploy-keys", again); got.status != 200 {
-		t.Errorf("the key on another repository: %d %s", got.status, got.body)
-	}
-	if got := s.send(t, "POST", keys, input(t, publicKey(2), "same label")); got.status != 200 {
-		t.Errorf("the label of another key: %d %s", got.status, got.body)
-	}
-}
-
-func TestKeys(t *testing.T) {
-	t.Parallel()
-	type rsa struct {
-		Type string
-		E, N *big.Int
-	}
-	type dsa struct {
-		Type       string
-		P, Q, G, Y *big.Int
-	}
-	type ec struct {
-		Type, Curve string
-		Point       []byte
-	}
-	bits := func(n uint) *big.Int { return new(big.Int).Lsh(big.NewInt(1), n-1) }
-	one := big.NewInt(1)
-	ed := publicKey(1)
-	for name, test := range map[string]struct {
-		key string
-		ok  bool
-	}{
-		"ed25519":            {ed, true},
-		"rsa 2048":           {line("ssh-rsa", rsa{"ssh-rsa", big.NewInt(65537), bits(2048)}), true},
-		"rsa 2047":           {line("ssh-rsa", rsa{"ssh-rsa", big.NewInt(65537), bits(2047)}), false},
-		"dsa 1024":           {line("ssh-dss", dsa{"ssh-dss", bits(1024), one, one, one}), true},
-		"dsa 512":            {line("ssh-dss", dsa{"ssh-dss", bits(512), one, one, one}), false},
-		"ecdsa":              {line("ecdsa-sha2-nistp256", ec{"ecdsa-sha2-nistp256", "nistp256", []byte{4}}), true},
-		"other curve":        {line("ecdsa-sha2-nistp256", ec{"ecdsa-sha2-nistp521", "nistp521", []byte{4}}), false},
-		"security key":       {line("sk-ssh-ed25519@openssh.com", ec{"sk-ssh-ed25519@openssh.com", "", nil}), false},
-		"certificate":        {line("ssh-ed25519-cert-v01@openssh.com", ec{"ssh-ed25519-cert-v01@openssh.com", "", nil}), false},
-		"other inner type":   {strings.Replace(ed, "ssh-ed25519", "ssh-rsa", 1), false},
-		"last character":     {ed[:len(ed)-1] + "A", true},
-		"bad base64":         {ed[:40] + "!" + ed[41:], false},
-		"no blob":            {"ssh-ed25519", false},
-		"blob too short":     {"ssh-ed25519 AAAA", false},
-		"empty":              {"", false},
-		"two keys":           {ed + "\n" + publicKey(2), false},
-		"options":            {"no-pty " + ed, false},
-		"private key":        {"-----BEGIN OPENSSH PRIVATE KEY-----", false},
-		"rsa without number": {line("ssh-rsa", struct{ Type string }{ssh.KeyAlgoRSA}), false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newServer(t)
-			got := s.send(t, "POST", keys, input(t, test.key, ""))
-			if test.ok {
-				got.want(t, 200, object(t, s, 10958984, test.key, "", ""))
-			} else {
-				got.want(t, 400, keyInvalid)
-			}
-		})
-	}
 }
 
 func TestBodies(t *testing.T) {
@@ -206,76 +118,6 @@ func TestPUT(t *testing.T) {
 	}
 }
 
-// list is what a client reads of a page.
-type list struct {
-	Values []struct {
-		ID int64 `json:"id"`
-	} `json:"values"`
-	Pagelen int     `json:"pagelen"`
-	Size    int     `json:"size"`
-	Page    int     `json:"page"`
-	Next    *string `json:"next"`
-}
-
-func TestPages(t *testing.T) {
-	t.Parallel()
-	s := newServer(t)
-	for n := range 250 {
-		s.AddDeployKey("acme", "sandbox", publicKey(n), "")
-	}
-	const byUUID = "/2.0/repositories/%7B00000000-0000-4000-8000-0000000000ac%7D/sandbox/deploy-keys"
-	for path, want := range map[string]struct {
-		pages, pagelen int
-		second         string
-	}{
-		keys:                    {25, 10, "?page=2"},
-		byUUID + "?pagelen=100": {3, 100, "?pagelen=100&page=2"},
-		keys + "/?pagelen=50":   {5, 50, "?pagelen=50&page=2"},
-	} {
-		var ids []int64
-		for next, number := s.url+path, 1; next != ""; number++ {
-			at, ok := strings.CutPrefix(next, s.url)
-			page := decode[list](t, s.send(t, "GET", at, "").body)
-			if !ok || page.Page != number || page.Pagelen != want.pagelen || page.Size != 250 {
-				t.Fatalf("%s: %+v", next, page)
-			}
-			for _, value := range page.Values {
-				ids = append(ids, value.ID)
-			}
-			bare, _, _ := strings.Cut(path, "?")
-			if number == 1 && (page.Next == nil || *page.Next != s.url+bare+want.second) {
-				t.Errorf("%s: next is %v", path, page.Next)
-			}
-			next = ""
-			if page.Next != nil {
-				next = *page.Next
-			} else if number != want.pages {
-				t.Errorf("%s: %d pages, want %d", path, number, want.pages)
-			}
-		}
-		if len(ids) != 250 || ids[0] != 10958984 || ids[249] != 10959233 {
-			t.Errorf("%s: %d ids, %v", path, len(ids), ids)
-		}
-	}
-}
-
-func TestPageParameters(t *testing.T) {
-	t.Parallel()
-	s := newServer(t)
-	const (
-		invalidPagelen = `{"type":"error","error":{"message":"Invalid pagelen"}}`
-		invalidPage    = `{"type":"error","error":{"message":"Invalid page"}}`
-	)
-	for query, want := range map[string]string{
-		"pagelen=0": invalidPagelen, "pagelen=101": invalidPagelen, "pagelen=-1": invalidPagelen, "pagelen=x": invalidPagelen,
-		"pagelen=": invalidPagelen, "page=0": invalidPage, "page=x": invalidPage, "page=99999999999999999999": invalidPage,
-	} {
-		s.send(t, "GET", keys+"?"+query, "").want(t, 400, want)
-	}
-	s.send(t, "GET", keys+"?page=2&pagelen=100", "").want(t, 200, `{"values":[],"pagelen":100,"size":0,"page":2}`)
-	s.send(t, "GET", keys+"?page=9223372036854775807&x=y", "").want(t, 200, `{"values":[],"pagelen":10,"size":0,"page":9223372036854775807}`)
-}
-
 func TestConcurrentPOSTs(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -309,5 +151,133 @@ func TestConcurrentPOSTs(t *testing.T) {
 	}
 	if got := len(s.Requests()); got != 2*len(statuses) {
 		t.Errorf("%d requests were logged", got)
+	}
+}
+
+// projectObject is a project's deploy key as it is documented.
+func projectObject(t *testing.T, s server, id int64, key, comment, label string) string {
+	t.Helper()
+	return fmt.Sprintf(`{
+		"id": %[1]d, "key": %[2]s, "label": %[4]s, "type": "project_deploy_key",
+		"created_on": "2026-09-30T13:07:33.924449+00:00", "last_used": null, "comment": %[3]s,
+		"project": %[6]s,
+		"links": {"self": {"href": "%[5]s/2.0/workspaces/acme/projects/WEB/deploy-keys/%[1]d"}}
+	}`, id, quote(t, key), quote(t, comment), quote(t, label), s.url, webProject(s))
+}
+
+// created is how the answer to a POST differs from object: by a slash.
+func created(object string) string {
+	return strings.Replace(object, `"}}
+	}`, `/"}}
+	}`, 1)
+}
+
+// The examples of the documentation, but for host and ids.
+func TestProjectDeployKeys_documented(t *testing.T) {
+	t.Parallel()
+	const path = "/2.0/workspaces/standard/projects/TEST_PROJECT/deploy-keys"
+	s := serve(t, emulator.Seed{Workspaces: []emulator.Workspace{{Slug: "standard", Projects: []emulator.Project{
+		{Key: "TEST_PROJECT", Name: "cooperative standard", UUID: "{3b3e510b-7f2b-414d-a2b7-76c4e405c1c0}"},
+	}}}})
+	example := func(name, id string) string {
+		text, err := os.ReadFile(filepath.Join("testdata", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.NewReplacer("https://api.bitbucket.org", s.url, `"id": `+id, `"id": 10958984`, "deploy-keys/"+id, "deploy-keys/10958984").Replace(string(text))
+	}
+	type keyObject struct {
+		Key, Comment, Label string
+		CreatedOn           time.Time `json:"created_on"`
+	}
+	add := func(key keyObject) answer {
+		s.SetClock(func() time.Time { return key.CreatedOn })
+		return s.send(t, "POST", path+"/", input(t, key.Key+" "+key.Comment, key.Label))
+	}
+	want := example("project_deploy_keys.json", "1234")
+	add(decode[struct{ Values []keyObject }](t, want).Values[0])
+	s.send(t, "GET", path, "").want(t, 200, want)
+
+	s.send(t, "DELETE", path+"/10958984", "")
+	want = strings.ReplaceAll(example("project_deploy_key_created.json", "5"), "10958984", "10958985")
+	add(decode[keyObject](t, want)).want(t, 200, want)
+}
+
+func TestLifeOfAProjectKey(t *testing.T) {
+	t.Parallel()
+	s, key := newProjectServer(t), publicKey(1)
+	first := projectObject(t, s, 10958984, key, "me@host of mine", "ci")
+	s.send(t, "POST", projectKeys+"/", input(t, " "+key+" \t me@host of mine \n", "  ci ")).want(t, 200, created(first))
+	s.send(t, "GET", projectKeys+"/10958984", "").want(t, 200, first)
+	s.send(t, "GET", projectKeys, "").want(t, 200, `{"values":[`+first+`],"pagelen":10,"size":1,"page":1}`)
+
+	// Ids are those of repositories as well, the lists are not.
+	s.send(t, "POST", keys, input(t, key, "")).want(t, 200, object(t, s, 10958985, key, "", ""))
+	s.send(t, "GET", projectKeys+"/10958985", "").want(t, 404, keyUnknown)
+	s.send(t, "GET", keys+"/10958984", "").want(t, 404, keyUnknown)
+	s.send(t, "POST", projectKeys, `{"key": "`+publicKey(2)+`"}`).want(t, 200, created(projectObject(t, s, 10958986, publicKey(2), "", "")))
+
+	refused := s.send(t, "PUT", projectKeys+"/10958984", input(t, key, "new"))
+	refused.want(t, 405, wrongMethod)
+	if allowed := refused.header.Get("Allow"); allowed != "GET, DELETE" {
+		t.Errorf("Allow is %q", allowed)
+	}
+	deleted := s.send(t, "DELETE", projectKeys+"/10958984", "")
+	if deleted.status != 204 || deleted.body != "" || deleted.header.Get("Content-Type") != "" {
+		t.Errorf("DELETE answered %+v", deleted)
+	}
+	s.send(t, "GET", projectKeys+"/10958984", "").want(t, 404, keyUnknown)
+	s.send(t, "DELETE", projectKeys+"/10958984", "").want(t, 404, keyUnknown)
+	s.send(t, "POST", projectKeys, input(t, key, "")).want(t, 200, created(projectObject(t, s, 10958987, key, "", "")))
+}
+
+func TestProjectDeployKeys_refused(t *testing.T) {
+	t.Parallel()
+	s := newProjectServer(t, emulator.DeployKey{ID: 1, Key: publicKey(1)})
+	for body, want := range map[string]string{
+		"":                                    badRequest,
+		`{"label": "x"}`:                      keyInvalid,
+		`{"key": "ssh-ed25519"}`:              keyInvalid,
+		input(t, publicKey(1)+" other", "ci"): projectKeyTaken,
+	} {
+		s.send(t, "POST", projectKeys, body).want(t, 400, want)
+	}
+	s.SetDuplicate(emulator.DuplicateEnvelope)
+	s.send(t, "POST", projectKeys, input(t, publicKey(1), "")).want(t, 400, `{"type":"error","error":{
+		"message":"key: Someone has already added that access key to this project.",
+		"fields":{"key":["Someone has already added that access key to this project."]}}}`)
+	for _, path := range []string{keys, projects + "/PROJ/deploy-keys"} {
+		if got := s.send(t, "POST", path, input(t, publicKey(1), "")); got.status != 200 {
+			t.Errorf("the key on %s: %d %s", path, got.status, got.body)
+		}
+	}
+}
+
+func TestProjectDeployKeys_access(t *testing.T) {
+	t.Parallel()
+	s := newProjectServer(t, emulator.DeployKey{ID: 1, Key: publicKey(1)})
+	for _, path := range []string{projectKeys, projectKeys + "/1", projects, projects + "/NONE/deploy-keys"} {
+		s.sendAs(t, "", "GET", path, "").want(t, 404, projectGone)
+	}
+
+	s.SetProjectPermission("acme", "WEB", emulator.PermissionRead)
+	s.send(t, "GET", projectKeys, "").want(t, 403, forbidden)
+	s.send(t, "GET", projectKeys+"/1", "").want(t, 403, forbidden)
+	s.send(t, "POST", projectKeys, input(t, publicKey(2), "")).want(t, 403, forbidden)
+	s.send(t, "DELETE", projectKeys+"/1", "").want(t, 403, forbidden)
+	s.send(t, "GET", projects+"?fields=values.key", "").want(t, 200, `{"values":[{"key":"PROJ"},{"key":"WEB"}]}`)
+	if got := s.send(t, "GET", projects+"/PROJ/deploy-keys", ""); got.status != 200 {
+		t.Errorf("another project got %d", got.status)
+	}
+	s.SetProjectPermission("acme", "WEB", emulator.PermissionAdmin)
+
+	s.AllowAccessToken("ATCTT1")
+	for _, request := range []struct{ method, path string }{{"GET", projectKeys}, {"POST", projectKeys}, {"DELETE", projectKeys + "/1"}} {
+		if got := s.sendAs(t, "Bearer ATCTT1", request.method, request.path, input(t, publicKey(2), "")); got.status >= 300 {
+			t.Errorf("an access token got %d %s for %s", got.status, got.body, request.method)
+		}
+	}
+	if held := s.ProjectDeployKeys("acme", "WEB"); len(held) != 1 || held[0].Key != publicKey(2) {
+		t.Errorf("holds %+v", held)
 	}
 }

@@ -1,7 +1,6 @@
 package emulator_test
 
 import (
-	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -201,24 +200,6 @@ func TestDeployments_access(t *testing.T) {
 	}
 	s.sendAs(t, "Bearer repository", "GET", deployments, "").want(t, 403, `{"type":"error","error":{"message":"Your credentials lack one or more required privilege scopes.",
 		"detail":{"required":["read:pipeline:bitbucket"],"granted":["read:repository:bitbucket","admin:repository:bitbucket"]}}}`)
-}
-
-func TestRepository(t *testing.T) {
-	t.Parallel()
-	s := newServer(t)
-	s.SetPermission("acme", "sandbox", emulator.PermissionRead)
-	for _, path := range []string{"acme/sandbox", "ACME/Sandbox", url.PathEscape(workspaceUUID) + "/" + url.PathEscape(repositoryUUID), "%7B%7D/" + url.PathEscape(repositoryUUID)} {
-		s.send(t, "GET", "/2.0/repositories/"+path+"?fields=uuid,slug,project.key", "").want(t, 200, fmt.Sprintf(`{"uuid":%q,"slug":"sandbox","project":{"key":"PROJ"}}`, repositoryUUID))
-	}
-	s.send(t, "GET", repositories+"/none", "").want(t, 404, repositoryGone)
-	s.send(t, "GET", "/2.0/repositories/nobody/none", "").want(t, 404, `{"type":"error","error":{"message":"No workspace with identifier 'nobody'."}}`)
-	s.send(t, "DELETE", repositories+"/sandbox", "").want(t, 405, wrongMethod)
-	s.send(t, "GET", "/2.0/repositories//sandbox", "").want(t, 404, noRoute)
-	s.send(t, "GET", repositories+"/sandbox/", "").want(t, 404, noRoute)
-	s.AllowBearer("pipeline", "read:pipeline:bitbucket")
-	if got := s.sendAs(t, "Bearer pipeline", "GET", repositories+"/sandbox", ""); got.status != 403 || !strings.Contains(got.body, "read:repository:bitbucket") {
-		t.Errorf("got %d %s", got.status, got.body)
-	}
 }
 
 // Deployments are part of a seed, which is completed and never shared.

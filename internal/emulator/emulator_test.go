@@ -246,3 +246,74 @@ func TestRequestLog(t *testing.T) {
 		t.Errorf("got %+v after forgetting", got)
 	}
 }
+
+func TestProjectDeployKeys_routes(t *testing.T) {
+	t.Parallel()
+	const (
+		byUUID = "/2.0/workspaces/%7B00000000-0000-4000-8000-0000000000ac%7D/projects"
+		empty  = `{"values":[],"pagelen":10,"size":0,"page":1}`
+	)
+	nobody := func(workspace string) string {
+		return `{"type":"error","error":{"message":"No workspace with identifier '` + workspace + `'."}}`
+	}
+	for name, test := range map[string]struct {
+		method, path string
+		status       int
+		body         string
+	}{
+		"collection":              {"GET", projectKeys, 200, empty},
+		"trailing slash":          {"GET", projectKeys + "/", 200, empty},
+		"workspace in any case":   {"GET", "/2.0/workspaces/ACME/projects/WEB/deploy-keys", 200, empty},
+		"workspace by uuid":       {"GET", byUUID + "/WEB/deploy-keys", 200, empty},
+		"made-up project":         {"GET", projects + "/PROJ/deploy-keys", 200, empty},
+		"key in another case":     {"GET", projects + "/web/deploy-keys", 404, projectGone},
+		"project by uuid":         {"GET", projects + "/%7B00000000-0000-4000-8000-0000000000bb%7D/deploy-keys", 404, projectGone},
+		"unknown project":         {"POST", projects + "/NONE/deploy-keys", 404, projectGone},
+		"unknown project, delete": {"DELETE", projects + "/NONE/deploy-keys/1", 404, projectGone},
+		"unknown workspace":       {"GET", "/2.0/workspaces/nobody/projects/WEB/deploy-keys", 404, nobody("nobody")},
+		"any workspace":           {"GET", "/2.0/workspaces/%7B%7D/projects/WEB/deploy-keys", 404, nobody("{}")},
+		"unknown key":             {"GET", projectKeys + "/999999999", 404, keyUnknown},
+		"unescaped braces":        {"GET", "/2.0/workspaces/" + workspaceUUID + "/projects/WEB/deploy-keys", 404, noRoute},
+		"escaped slash":           {"GET", "/2.0/workspaces/acme/projects%2FWEB/deploy-keys", 404, noRoute},
+		"no workspace":            {"GET", "/2.0/workspaces//projects/WEB/deploy-keys", 404, noRoute},
+		"no project":              {"GET", projects + "//deploy-keys", 404, noRoute},
+		"key with trailing slash": {"GET", projectKeys + "/1/", 404, noRoute},
+		"project":                 {"GET", projects + "/WEB", 404, noRoute},
+		"workspace":               {"GET", "/2.0/workspaces/acme", 404, noRoute},
+		"workspaces":              {"GET", "/2.0/workspaces", 404, noRoute},
+		"other list":              {"GET", "/2.0/workspaces/acme/members", 404, noRoute},
+		"no deploy keys":          {"GET", projects + "/WEB/permissions-config", 404, noRoute},
+		"put on the collection":   {"PUT", projectKeys, 405, wrongMethod},
+		"post on a key":           {"POST", projectKeys + "/1", 405, wrongMethod},
+		"id that is no number":    {"GET", projectKeys + "/abc", 404, ""},
+		"list":                    {"GET", projects + "?fields=size", 200, `{"size":2}`},
+		"list, trailing slash":    {"GET", projects + "/?fields=size", 200, `{"size":2}`},
+		"list, workspace by uuid": {"GET", byUUID + "?fields=size", 200, `{"size":2}`},
+		"list, unknown workspace": {"GET", "/2.0/workspaces/nobody/projects", 404, nobody("nobody")},
+		"list, unescaped braces":  {"GET", "/2.0/workspaces/" + workspaceUUID + "/projects", 404, noRoute},
+		"list, post":              {"POST", projects, 405, wrongMethod},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := newProjectServer(t).send(t, test.method, test.path, "{}")
+			if test.body != "" {
+				got.want(t, test.status, test.body)
+			} else if got.status != test.status || got.header.Get("Content-Type") != "text/html; charset=utf-8" {
+				t.Errorf("got %d %s", got.status, got.header.Get("Content-Type"))
+			}
+			if (got.status == 405) != (got.header.Get("Allow") != "") {
+				t.Errorf("Allow is %q", got.header.Get("Allow"))
+			}
+		})
+	}
+}
+
+func TestCreatedOnWithoutMicroseconds(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.SetClock(func() time.Time { return time.Date(2013, 12, 10, 16, 44, 13, 0, time.FixedZone("", 7200)) })
+	s.send(t, "POST", keys, input(t, publicKey(1), ""))
+	if got := s.DeployKeys("acme", "sandbox")[0].CreatedOn; got != "2013-12-10T14:44:13+00:00" {
+		t.Errorf("created_on is %s", got)
+	}
+}

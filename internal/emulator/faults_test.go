@@ -184,30 +184,6 @@ func TestRewrite(t *testing.T) {
 	}
 }
 
-// A client can compare the date of a key with that of the reply, whatever the
-// emulator takes for the time.
-func TestDate(t *testing.T) {
-	t.Parallel()
-	s := newServer(t)
-	now := time.Date(2031, 2, 3, 4, 5, 6, 0, time.FixedZone("", 3600))
-	s.SetClock(func() time.Time { return now })
-	got := s.send(t, "POST", keys, input(t, publicKey(1), ""))
-	if created := decode[map[string]any](t, got.body)["created_on"]; created != "2031-02-03T03:05:06+00:00" {
-		t.Errorf("created on %v", created)
-	}
-	s.Inject(emulator.BadGateway())
-	for _, got := range []answer{got, s.send(t, "GET", keys, "")} {
-		if date := got.header.Get("Date"); date != "Mon, 03 Feb 2031 03:05:06 GMT" {
-			t.Errorf("a %d is dated %q", got.status, date)
-		}
-	}
-	s.ClearFaults()
-	s.Inject(emulator.Fault{Header: http.Header{"Date": {"Thu, 01 Jan 1970 00:00:00 GMT"}}})
-	if date := s.send(t, "GET", keys, "").header.Get("Date"); date != "Thu, 01 Jan 1970 00:00:00 GMT" {
-		t.Errorf("a fault with a date of its own is dated %q", date)
-	}
-}
-
 func TestHang(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -235,4 +211,21 @@ func TestHang(t *testing.T) {
 	if held := s.DeployKeys("acme", "sandbox"); len(held) != 1 {
 		t.Errorf("holds %+v", held)
 	}
+}
+
+// Faults and the rest of what is played on demand are the same everywhere.
+func TestProjectDeployKeys_troubles(t *testing.T) {
+	t.Parallel()
+	s := newProjectServer(t)
+	lost := emulator.ServerError()
+	lost.Path, lost.CarryOut, lost.Times = "/projects/", true, 1
+	s.Inject(lost)
+	s.SetNearLimit(true)
+	if got := s.send(t, "GET", projects, ""); got.status != 200 || got.header.Get("X-Ratelimit-Nearlimit") != "true" {
+		t.Errorf("the list got %+v", got)
+	}
+	if got := s.send(t, "POST", projectKeys, input(t, publicKey(1), "")); got.status != 500 || got.header.Get("X-Ratelimit-Nearlimit") != "true" {
+		t.Errorf("the POST got %+v", got)
+	}
+	s.send(t, "POST", projectKeys, input(t, publicKey(1), "")).want(t, 400, projectKeyTaken)
 }

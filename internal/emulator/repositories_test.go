@@ -2,7 +2,7 @@ package emulator_test
 
 import (
 	"fmt"
-	"slices"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -57,31 +57,6 @@ func TestRepositories_query(t *testing.T) {
 	s.send(t, "GET", repositories+"?pagelen=101", "").want(t, 400, `{"type":"error","error":{"message":"Invalid pagelen"}}`)
 }
 
-func TestRepositories_pages(t *testing.T) {
-	t.Parallel()
-	s := newServer(t)
-	want := []string{"sandbox", "other"}
-	for i := range 210 {
-		want = append(want, fmt.Sprintf("r-%d", i))
-		s.AddRepository("acme", emulator.Repository{Slug: want[len(want)-1]})
-	}
-	var got, queries []string
-	for next := repositories + "?pagelen=100"; next != ""; {
-		list := decode[struct {
-			Next   string
-			Values []struct{ Slug string }
-		}](t, s.send(t, "GET", next, "").body)
-		for _, repository := range list.Values {
-			got = append(got, repository.Slug)
-		}
-		next = strings.TrimPrefix(list.Next, s.url)
-		queries = append(queries, next)
-	}
-	if !slices.Equal(got, want) || !slices.Equal(queries, []string{repositories + "?pagelen=100&page=2", repositories + "?pagelen=100&page=3", ""}) {
-		t.Errorf("got %v by %v", got, queries)
-	}
-}
-
 // What the credentials may do differs from repository to repository, what their
 // scopes allow does not.
 func TestRepositories_access(t *testing.T) {
@@ -105,5 +80,23 @@ func TestRepositories_access(t *testing.T) {
 		if got := s.sendAs(t, "Bearer "+token, "GET", repositories, ""); got.status != want {
 			t.Errorf("%s: got %d %s", token, got.status, got.body)
 		}
+	}
+}
+
+func TestRepository(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.SetPermission("acme", "sandbox", emulator.PermissionRead)
+	for _, path := range []string{"acme/sandbox", "ACME/Sandbox", url.PathEscape(workspaceUUID) + "/" + url.PathEscape(repositoryUUID), "%7B%7D/" + url.PathEscape(repositoryUUID)} {
+		s.send(t, "GET", "/2.0/repositories/"+path+"?fields=uuid,slug,project.key", "").want(t, 200, fmt.Sprintf(`{"uuid":%q,"slug":"sandbox","project":{"key":"PROJ"}}`, repositoryUUID))
+	}
+	s.send(t, "GET", repositories+"/none", "").want(t, 404, repositoryGone)
+	s.send(t, "GET", "/2.0/repositories/nobody/none", "").want(t, 404, `{"type":"error","error":{"message":"No workspace with identifier 'nobody'."}}`)
+	s.send(t, "DELETE", repositories+"/sandbox", "").want(t, 405, wrongMethod)
+	s.send(t, "GET", "/2.0/repositories//sandbox", "").want(t, 404, noRoute)
+	s.send(t, "GET", repositories+"/sandbox/", "").want(t, 404, noRoute)
+	s.AllowBearer("pipeline", "read:pipeline:bitbucket")
+	if got := s.sendAs(t, "Bearer pipeline", "GET", repositories+"/sandbox", ""); got.status != 403 || !strings.Contains(got.body, "read:repository:bitbucket") {
+		t.Errorf("got %d %s", got.status, got.body)
 	}
 }

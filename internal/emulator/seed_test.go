@@ -83,58 +83,6 @@ func TestCopiesAreDeep(t *testing.T) {
 	}
 }
 
-func TestOutOfBandChanges(t *testing.T) {
-	t.Parallel()
-	s := newServer(t)
-	first := s.AddDeployKey("ACME", "Sandbox", publicKey(1)+" me@host", "ci")
-	second := s.AddDeployKey(workspaceUUID, repositoryUUID, publicKey(1), "a duplicate")
-	if first.Comment != "me@host" || first.Key != second.Key || second.ID != first.ID+1 {
-		t.Errorf("got %+v and %+v", first, second)
-	}
-	s.EditDeployKey("{}", repositoryUUID, first.ID, func(key *emulator.DeployKey) { key.Label, key.ID = "edited", 20000000 })
-	s.RemoveDeployKey("acme", "sandbox", second.ID)
-	if held := s.DeployKeys("acme", "sandbox"); len(held) != 1 || held[0].Label != "edited" || held[0].ID != 20000000 {
-		t.Errorf("holds %+v", held)
-	}
-	s.RenameRepository("acme", "sandbox", "Renamed")
-	s.send(t, "GET", keys, "").want(t, 404, repositoryGone)
-	got := s.send(t, "GET", "/2.0/repositories/acme/%7B00000000-0000-4000-8000-000000000001%7D/deploy-keys/20000000", "")
-	if got.status != 200 || !strings.Contains(got.body, `"full_name":"acme/renamed"`) {
-		t.Errorf("%d %s", got.status, got.body)
-	}
-	s.RemoveRepository("acme", "renamed")
-	s.send(t, "GET", "/2.0/repositories/acme/renamed/deploy-keys", "").want(t, 404, repositoryGone)
-	if got := s.send(t, "GET", "/2.0/repositories/acme/other/deploy-keys", ""); got.status != 200 {
-		t.Errorf("the other repository is gone as well: %d", got.status)
-	}
-	if got := len(s.Requests()); got != 4 {
-		t.Errorf("%d requests were logged", got)
-	}
-}
-
-func TestOutOfBandMistakesPanic(t *testing.T) {
-	t.Parallel()
-	s := newServer(t)
-	for name, mistake := range map[string]func(){
-		"repository": func() { s.DeployKeys("acme", "nothing") },
-		"workspace":  func() { s.RemoveRepository("nobody", "sandbox") },
-		"key":        func() { s.RemoveDeployKey("acme", "sandbox", 1) },
-		"project":    func() { s.ProjectDeployKeys("acme", "proj") },
-		"in use":     func() { s.RemoveProject("acme", "PROJ") },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			defer func() {
-				if recover() == nil {
-					t.Error("did not panic")
-				}
-				s.DeployKeys("acme", "sandbox") // The emulator is still usable.
-			}()
-			mistake()
-		})
-	}
-}
-
 func TestStateFile(t *testing.T) {
 	t.Parallel()
 	directory := t.TempDir()
