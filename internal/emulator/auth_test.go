@@ -15,12 +15,12 @@ const (
 	tokenInvalid = `{"type":"error","error":{"message":"Token is invalid, expired, or not supported for this endpoint."}}`
 )
 
-// basic is the Authorization header for Basic authentication.
+// basic returns an Authorization header for Basic authentication.
 func basic(name, secret string) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+secret))
 }
 
-// scopesMissing is the refusal of credentials without the scopes that they need.
+// scopesMissing returns the error for credentials without the required scopes.
 func scopesMissing(required, granted []string) string {
 	list := func(scopes []string) string { return `["` + strings.Join(scopes, `","`) + `"]` }
 	return `{"type":"error","error":{"message":"Your credentials lack one or more required privilege scopes.",
@@ -30,7 +30,7 @@ func scopesMissing(required, granted []string) string {
 func TestAnonymous(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	for range 2 {
+	for range 2 { // First the emulator accepts every token, then only one.
 		s.sendAs(t, "", "GET", keys, "").want(t, 404, repositoryGone)
 		s.sendAs(t, "", "POST", "/2.0/repositories/nobody/nothing/deploy-keys", "").want(t, 404, repositoryGone)
 		s.sendAs(t, "", "DELETE", keys+"/1", "").want(t, 404, repositoryGone)
@@ -45,21 +45,21 @@ func TestCredentials(t *testing.T) {
 	s.AllowBearer("bearer")
 	for _, authorization := range []string{basic("me@example.com", "ATATT1"), "Bearer bearer", "bearer bearer"} {
 		if got := s.sendAs(t, authorization, "GET", keys, ""); got.status != 200 {
-			t.Errorf("%s: %d %s", authorization, got.status, got.body)
+			t.Errorf("%s: got %d %s, want 200", authorization, got.status, got.body)
 		}
 	}
 	for _, authorization := range []string{"Bearer other", "Bearer ATATT1", basic("me@example.com", "bearer"), "Token bearer", "bearer"} {
 		got := s.sendAs(t, authorization, "GET", keys, "")
 		got.want(t, 401, tokenInvalid)
 		if challenge := got.header.Get("Www-Authenticate"); challenge != "BitbucketCustom realm=Bitbucket.org HTTP" {
-			t.Errorf("%s: WWW-Authenticate is %q", authorization, challenge)
+			t.Errorf("%s: got WWW-Authenticate %q", authorization, challenge)
 		}
 	}
 	for _, authorization := range []string{basic("me@example.com", "other"), basic("other", "ATATT1"), basic("", "")} {
 		got := s.sendAs(t, authorization, "GET", keys, "")
 		if got.status != 401 || got.header.Get("Content-Type") != "text/plain" ||
 			!strings.HasPrefix(got.body, "Login failed due to incorrect login credentials or method.\nFor information on") {
-			t.Errorf("%s: %+v", authorization, got)
+			t.Errorf("%s: got %+v", authorization, got)
 		}
 	}
 }
@@ -74,7 +74,7 @@ func TestScopes(t *testing.T) {
 	for name, test := range map[string]struct {
 		granted  []string
 		method   string
-		required []string // required is empty when the request passes.
+		required []string // required is empty if the request succeeds.
 	}{
 		"all":                    {nil, "POST", nil},
 		"get":                    {[]string{admin}, "GET", nil},
@@ -101,7 +101,7 @@ func TestScopes(t *testing.T) {
 			got := s.sendAs(t, basic("me", "token"), test.method, path, body)
 			if len(test.required) == 0 {
 				if got.status >= 300 {
-					t.Errorf("%d %s", got.status, got.body)
+					t.Errorf("got %d %s, want success", got.status, got.body)
 				}
 				return
 			}
@@ -117,15 +117,15 @@ func TestAccessToken(t *testing.T) {
 	key := s.AddDeployKey("acme", "sandbox", publicKey(1), "")
 	for _, path := range []string{keys, keys + "/10958984"} {
 		if got := s.sendAs(t, "Bearer ATCTT1", "GET", path, ""); got.status != 200 {
-			t.Errorf("GET %s: %d %s", path, got.status, got.body)
+			t.Errorf("GET %s: got %d %s, want 200", path, got.status, got.body)
 		}
 	}
 	for method, path := range map[string]string{"POST": keys, "PUT": keys + "/10958984", "DELETE": keys + "/10958984"} {
 		s.sendAs(t, "Bearer ATCTT1", method, path, input(t, key.Key, "new")).want(t, 403,
 			`{"type":"error","error":{"message":"This API is not accessible by this authentication mechanism"}}`)
 	}
-	if held := s.DeployKeys("acme", "sandbox"); len(held) != 1 || held[0] != key {
-		t.Errorf("holds %+v", held)
+	if stored := s.DeployKeys("acme", "sandbox"); len(stored) != 1 || stored[0] != key {
+		t.Errorf("an access token changed the keys: %+v", stored)
 	}
 }
 
@@ -140,16 +140,16 @@ func TestConsumer(t *testing.T) {
 	token := decode[map[string]any](t, got.body)
 	issued, ok := token["access_token"].(string)
 	if !ok || issued == "" {
-		t.Fatalf("%d %s", got.status, got.body)
+		t.Fatalf("got no token: %d %s", got.status, got.body)
 	}
 	delete(token, "access_token")
 	if want := map[string]any{
 		"scope": "repository repository:admin project project:admin", "expires_in": 60.0, "token_type": "bearer", "state": "client_credentials",
 	}; got.status != 200 || !reflect.DeepEqual(token, want) {
-		t.Errorf("%d %v", got.status, token)
+		t.Errorf("got %d %v, want %v", got.status, token, want)
 	}
 	if got := s.sendAs(t, "Bearer "+issued, "POST", keys, input(t, publicKey(1), "")); got.status != 200 {
-		t.Errorf("%d %s", got.status, got.body)
+		t.Errorf("the token got %d %s, want 200", got.status, got.body)
 	}
 	now = now.Add(60 * time.Second)
 	s.sendAs(t, "Bearer "+issued, "GET", keys, "").want(t, 401, tokenInvalid)
@@ -172,47 +172,47 @@ func TestRevoke(t *testing.T) {
 	s.AllowConsumer("id", "secret", 60)
 	issued := decode[map[string]any](t, s.sendAs(t, basic("id", "secret"), "POST", tokenPath, "grant_type=client_credentials").body)
 	s.Revoke()
-	for _, authorization := range []any{"token", issued["access_token"], "never known"} {
+	for _, authorization := range []any{"token", issued["access_token"], "unknown"} {
 		token, ok := authorization.(string)
 		if !ok {
-			t.Fatalf("no token in %v", issued)
+			t.Fatalf("got no token in %v", issued)
 		}
 		s.sendAs(t, "Bearer "+token, "GET", keys, "").want(t, 401, tokenInvalid)
 	}
 	if got := s.sendAs(t, basic("id", "secret"), "POST", tokenPath, "grant_type=client_credentials"); got.status != 401 {
-		t.Errorf("the consumer got %d", got.status)
+		t.Errorf("the revoked consumer got %d, want 401", got.status)
 	}
 	s.AllowBearer("new")
 	if got := s.sendAs(t, "Bearer new", "GET", keys, ""); got.status != 200 {
-		t.Errorf("a new token got %d", got.status)
+		t.Errorf("a new token got %d, want 200", got.status)
 	}
 }
 
-func TestProjectDeployKeys_scopes(t *testing.T) {
+func TestScopes_projects(t *testing.T) {
 	t.Parallel()
 	const admin, write, remove = "admin:project:bitbucket", "write:ssh-key:bitbucket", "delete:ssh-key:bitbucket"
 	const one = projectKeys + "/1"
-	ofRepositories := []string{"admin:repository:bitbucket", write, remove}
+	repositoryScopes := []string{"admin:repository:bitbucket", write, remove}
 	oauth := []string{"project", "project:admin"}
 	for name, test := range map[string]struct {
 		granted      []string
 		method, path string
-		required     []string // required is empty when the request passes.
+		required     []string // required is empty if the request succeeds.
 	}{
-		"get":                 {[]string{admin}, "GET", one, nil},
-		"get, repository's":   {ofRepositories, "GET", projectKeys, []string{admin}},
-		"post":                {[]string{admin, write}, "POST", projectKeys, nil},
-		"post without write":  {[]string{admin, remove}, "POST", projectKeys, []string{admin, write}},
-		"post, repository's":  {ofRepositories, "POST", projectKeys, []string{admin, write}},
-		"delete":              {[]string{admin, remove}, "DELETE", one, nil},
-		"delete without it":   {[]string{admin, write}, "DELETE", one, []string{admin, remove}},
-		"oauth":               {oauth, "DELETE", one, nil},
-		"oauth without admin": {oauth[:1], "GET", one, oauth},
-		"oauth, repository's": {[]string{"repository", "repository:admin"}, "POST", projectKeys, oauth},
-		"list":                {[]string{"read:project:bitbucket"}, "GET", projects, nil},
-		"list with admin":     {[]string{admin}, "GET", projects, []string{"read:project:bitbucket"}},
-		"list with oauth":     {oauth[:1], "GET", projects, nil},
-		"list, repository's":  {[]string{"repository"}, "GET", projects, oauth[:1]},
+		"get":                      {[]string{admin}, "GET", one, nil},
+		"get, repository scopes":   {repositoryScopes, "GET", projectKeys, []string{admin}},
+		"post":                     {[]string{admin, write}, "POST", projectKeys, nil},
+		"post without write":       {[]string{admin, remove}, "POST", projectKeys, []string{admin, write}},
+		"post, repository scopes":  {repositoryScopes, "POST", projectKeys, []string{admin, write}},
+		"delete":                   {[]string{admin, remove}, "DELETE", one, nil},
+		"delete without delete":    {[]string{admin, write}, "DELETE", one, []string{admin, remove}},
+		"oauth":                    {oauth, "DELETE", one, nil},
+		"oauth without admin":      {oauth[:1], "GET", one, oauth},
+		"oauth, repository scopes": {[]string{"repository", "repository:admin"}, "POST", projectKeys, oauth},
+		"list":                     {[]string{"read:project:bitbucket"}, "GET", projects, nil},
+		"list with admin":          {[]string{admin}, "GET", projects, []string{"read:project:bitbucket"}},
+		"list with oauth":          {oauth[:1], "GET", projects, nil},
+		"list, repository scopes":  {[]string{"repository"}, "GET", projects, oauth[:1]},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -221,7 +221,7 @@ func TestProjectDeployKeys_scopes(t *testing.T) {
 			got := s.sendAs(t, basic("me", "token"), test.method, test.path, input(t, publicKey(2), ""))
 			if len(test.required) == 0 {
 				if got.status >= 300 {
-					t.Errorf("%d %s", got.status, got.body)
+					t.Errorf("got %d %s, want success", got.status, got.body)
 				}
 				return
 			}

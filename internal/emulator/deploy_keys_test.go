@@ -126,12 +126,12 @@ func TestConcurrentPOSTs(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range statuses {
 		group.Go(func() {
-			got, err := s.try(t, "Bearer token", "POST", keys, input(t, publicKey(max(0, i-rivals+1)), ""))
+			got, err := s.trySend(t, "Bearer token", "POST", keys, input(t, publicKey(max(0, i-rivals+1)), ""))
 			if err != nil {
 				t.Error(err)
 			}
 			statuses[i] = got.status
-			if got, err := s.try(t, "Bearer token", "GET", keys, ""); err != nil || got.status != http.StatusOK {
+			if got, err := s.trySend(t, "Bearer token", "GET", keys, ""); err != nil || got.status != http.StatusOK {
 				t.Errorf("GET answered %d, %v", got.status, err)
 			}
 		})

@@ -1,6 +1,7 @@
 package emulator_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -34,29 +35,35 @@ const (
 	wrongMethod    = `{"type":"error","error":{"message":"Method not allowed"}}`
 )
 
-// server is an emulator behind a real connection.
+// server is an emulator with a real HTTP server.
 type server struct {
 	*emulator.Emulator
 	url    string
 	client *http.Client
 }
 
-// answer is a response that was read completely.
+// answer is a response whose body was read completely.
 type answer struct {
 	status int
 	header http.Header
 	body   string
 }
 
-// newServer serves two repositories, acme/sandbox and acme/other.
-func newServer(t *testing.T, deployKeys ...emulator.DeployKey) server {
-	t.Helper()
-	return serve(t, emulator.Seed{Workspaces: []emulator.Workspace{{
+// acmeSeed returns a seed with the repositories acme/sandbox and acme/other.
+// acme/sandbox has the given deploy keys.
+func acmeSeed(deployKeys ...emulator.DeployKey) emulator.Seed {
+	return emulator.Seed{Workspaces: []emulator.Workspace{{
 		Slug: "acme", UUID: workspaceUUID, Repositories: []emulator.Repository{
 			{Slug: "sandbox", Name: "Sandbox", UUID: repositoryUUID, DeployKeys: deployKeys},
 			{Slug: "other"},
 		},
-	}}})
+	}}}
+}
+
+// newServer starts a server with acmeSeed.
+func newServer(t *testing.T, deployKeys ...emulator.DeployKey) server {
+	t.Helper()
+	return serve(t, acmeSeed(deployKeys...))
 }
 
 // serve starts a server with a seed.
@@ -71,24 +78,25 @@ func serve(t *testing.T, seed emulator.Seed) server {
 	return server{Emulator: bitbucket, url: listening.URL, client: client}
 }
 
-// send sends a request with a token that is accepted by default.
+// send sends a request with a Bearer token. A new emulator accepts every token.
 func (s server) send(t *testing.T, method, path, body string) answer {
 	t.Helper()
 	return s.sendAs(t, "Bearer token", method, path, body)
 }
 
-// sendAs sends a request with an Authorization header, or none when it is "".
+// sendAs sends a request with an Authorization header, or without one if
+// authorization is "".
 func (s server) sendAs(t *testing.T, authorization, method, path, body string) answer {
 	t.Helper()
-	response, err := s.try(t, authorization, method, path, body)
+	response, err := s.trySend(t, authorization, method, path, body)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return response
 }
 
-// try is sendAs for requests that may go wrong. The path is sent as it is.
-func (s server) try(t *testing.T, authorization, method, path, body string) (answer, error) {
+// trySend is sendAs for a request that may fail. It sends the path unchanged.
+func (s server) trySend(t *testing.T, authorization, method, path, body string) (answer, error) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, s.url, strings.NewReader(body))
 	if err != nil {
@@ -111,21 +119,46 @@ func (s server) try(t *testing.T, authorization, method, path, body string) (ans
 	return answer{response.StatusCode, response.Header, string(read)}, err
 }
 
-// want compares a JSON answer by its meaning.
+// want checks the status and the JSON body. It ignores the formatting of the body.
 func (a answer) want(t *testing.T, status int, body string) {
 	t.Helper()
 	if a.status != status {
-		t.Errorf("status %d, want %d", a.status, status)
+		t.Errorf("got status %d, want %d", a.status, status)
 	}
 	if got := a.header.Get("Content-Type"); got != "application/json; charset=utf-8" {
-		t.Errorf("Content-Type %q", got)
+		t.Errorf("got Content-Type %q", got)
 	}
 	if got, want := decode[any](t, a.body), decode[any](t, body); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %s\nwant %s", a.body, body)
 	}
 }
 
-// decode reads JSON.
+// serveDirectly passes a request to the emulator without a network connection. The
+// test can therefore run in a synctest bubble, or send a request that net/http does
+// not allow. aborted reports whether the emulator closed the connection without a
+// complete reply.
+func serveDirectly(bitbucket http.Handler, request *http.Request) (recorder *httptest.ResponseRecorder, aborted bool) {
+	recorder = httptest.NewRecorder()
+	defer func() {
+		if value := recover(); value != nil {
+			if value != http.ErrAbortHandler {
+				panic(value)
+			}
+			aborted = true
+		}
+	}()
+	bitbucket.ServeHTTP(recorder, request)
+	return recorder, false
+}
+
+// newRequest returns a request with a Bearer token for serveDirectly.
+func newRequest(ctx context.Context, method, path string) *http.Request {
+	request := httptest.NewRequestWithContext(ctx, method, path, http.NoBody)
+	request.Header.Set("Authorization", "Bearer token")
+	return request
+}
+
+// decode decodes JSON.
 func decode[T any](t *testing.T, text string) T {
 	t.Helper()
 	var value T
@@ -135,7 +168,7 @@ func decode[T any](t *testing.T, text string) T {
 	return value
 }
 
-// quote is text as a JSON string.
+// quote returns text as a JSON string.
 func quote(t *testing.T, text string) string {
 	t.Helper()
 	quoted, err := json.Marshal(text)
@@ -145,12 +178,13 @@ func quote(t *testing.T, text string) string {
 	return string(quoted)
 }
 
-// line encodes a public key of a type that the blob names as well.
-func line(kind string, blob any) string {
-	return kind + " " + base64.StdEncoding.EncodeToString(ssh.Marshal(blob))
+// line returns a public key line. The fields of blob become the fields inside the
+// base64 text.
+func line(keyType string, blob any) string {
+	return keyType + " " + base64.StdEncoding.EncodeToString(ssh.Marshal(blob))
 }
 
-// publicKey is the nth of many Ed25519 keys.
+// publicKey returns an Ed25519 key line. Each n gives a different key.
 func publicKey(n int) string {
 	point := sha256.Sum256([]byte(strconv.Itoa(n)))
 	return line(ssh.KeyAlgoED25519, struct {
@@ -162,22 +196,22 @@ func publicKey(n int) string {
 func TestRoutes(t *testing.T) {
 	t.Parallel()
 	const (
-		byUUIDs = "/2.0/repositories/%7B00000000-0000-4000-8000-0000000000ac%7D/%7B00000000-0000-4000-8000-000000000001%7D/deploy-keys"
-		anyRepo = "/2.0/repositories/%7B%7D/%7B00000000-0000-4000-8000-000000000001%7D/deploy-keys"
-		empty   = `{"values":[],"pagelen":10,"size":0,"page":1}`
+		byUUIDs   = "/2.0/repositories/%7B00000000-0000-4000-8000-0000000000ac%7D/%7B00000000-0000-4000-8000-000000000001%7D/deploy-keys"
+		anyRepo   = "/2.0/repositories/%7B%7D/%7B00000000-0000-4000-8000-000000000001%7D/deploy-keys"
+		emptyPage = `{"values":[],"pagelen":10,"size":0,"page":1}`
 	)
 	for name, test := range map[string]struct {
 		method, path string
 		status       int
 		body         string
 	}{
-		"collection":              {"GET", keys, 200, empty},
-		"trailing slash":          {"GET", keys + "/", 200, empty},
-		"any case":                {"GET", "/2.0/repositories/Acme/SANDBOX/deploy-keys", 200, empty},
-		"uuids":                   {"GET", byUUIDs, 200, empty},
-		"uuid in upper case":      {"GET", strings.ReplaceAll(byUUIDs, "ac%7D", "AC%7D"), 200, empty},
-		"lower-case escapes":      {"GET", strings.NewReplacer("%7B", "%7b", "%7D", "%7d").Replace(byUUIDs), 200, empty},
-		"any workspace":           {"GET", anyRepo, 200, empty},
+		"collection":              {"GET", keys, 200, emptyPage},
+		"trailing slash":          {"GET", keys + "/", 200, emptyPage},
+		"any case":                {"GET", "/2.0/repositories/Acme/SANDBOX/deploy-keys", 200, emptyPage},
+		"uuids":                   {"GET", byUUIDs, 200, emptyPage},
+		"uuid in upper case":      {"GET", strings.ReplaceAll(byUUIDs, "ac%7D", "AC%7D"), 200, emptyPage},
+		"lower-case escapes":      {"GET", strings.NewReplacer("%7B", "%7b", "%7D", "%7d").Replace(byUUIDs), 200, emptyPage},
+		"any workspace":           {"GET", anyRepo, 200, emptyPage},
 		"any workspace with slug": {"GET", "/2.0/repositories/%7B%7D/sandbox/deploy-keys", 404, repositoryGone},
 		"unescaped braces":        {"GET", "/2.0/repositories/" + workspaceUUID + "/sandbox/deploy-keys", 404, noRoute},
 		"escaped slash":           {"GET", "/2.0/repositories/acme%2Fsandbox/deploy-keys", 404, `{"type":"error","error":{"message":"No workspace with identifier 'acme/sandbox'."}}`},
@@ -188,18 +222,18 @@ func TestRoutes(t *testing.T) {
 			"GET", "/2.0/repositories/badworkspace/sandbox/deploy-keys", 404,
 			`{"type":"error","error":{"message":"No workspace with identifier 'badworkspace'."}}`,
 		},
-		"unknown key":             {"GET", keys + "/999999999", 404, keyUnknown},
-		"unknown key, delete":     {"DELETE", keys + "/999999999", 404, keyUnknown},
-		"unknown key, put":        {"PUT", keys + "/999999999", 404, keyUnknown},
-		"key with trailing slash": {"GET", keys + "/1/", 404, noRoute},
-		"other API":               {"GET", "/2.0/user", 404, noRoute},
-		"below a repository":      {"GET", "/2.0/repositories/acme/sandbox/commits", 404, noRoute},
-		"put on the collection":   {"PUT", keys, 405, wrongMethod},
-		"delete all":              {"DELETE", keys + "/", 405, wrongMethod},
-		"post on a key":           {"POST", keys + "/1", 405, wrongMethod},
-		"id that is no number":    {"GET", keys + "/abc", 404, ""},
-		"negative id":             {"GET", keys + "/-1", 404, ""},
-		"web site":                {"GET", "/acme/sandbox", 404, ""},
+		"unknown key":                {"GET", keys + "/999999999", 404, keyUnknown},
+		"unknown key, delete":        {"DELETE", keys + "/999999999", 404, keyUnknown},
+		"unknown key, put":           {"PUT", keys + "/999999999", 404, keyUnknown},
+		"key with trailing slash":    {"GET", keys + "/1/", 404, noRoute},
+		"unknown path":               {"GET", "/2.0/user", 404, noRoute},
+		"unknown path in repository": {"GET", "/2.0/repositories/acme/sandbox/commits", 404, noRoute},
+		"put on the collection":      {"PUT", keys, 405, wrongMethod},
+		"delete all":                 {"DELETE", keys + "/", 405, wrongMethod},
+		"post on a key":              {"POST", keys + "/1", 405, wrongMethod},
+		"ID that is not a number":    {"GET", keys + "/abc", 404, ""},
+		"negative ID":                {"GET", keys + "/-1", 404, ""},
+		"web site":                   {"GET", "/acme/sandbox", 404, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -207,10 +241,10 @@ func TestRoutes(t *testing.T) {
 			if test.body != "" {
 				got.want(t, test.status, test.body)
 			} else if got.status != test.status || got.header.Get("Content-Type") != "text/html; charset=utf-8" {
-				t.Errorf("got %d %s", got.status, got.header.Get("Content-Type"))
+				t.Errorf("got status %d and Content-Type %s", got.status, got.header.Get("Content-Type"))
 			}
 			if (got.status == http.StatusMethodNotAllowed) != (got.header.Get("Allow") != "") {
-				t.Errorf("Allow is %q", got.header.Get("Allow"))
+				t.Errorf("got Allow %q for status %d", got.header.Get("Allow"), got.status)
 			}
 		})
 	}
@@ -223,8 +257,8 @@ func TestRequestLog(t *testing.T) {
 	s.sendAs(t, "", "POST", keys, "{}")
 	s.sendAs(t, "Basic aWQ6c2VjcmV0", "POST", "/site/oauth2/access_token", "grant_type=client_credentials")
 	s.Inject(emulator.Fault{Cut: true, Times: 1})
-	if _, err := s.try(t, "Bearer token", "DELETE", keys+"/1", ""); err == nil {
-		t.Error("a cut connection was answered")
+	if _, err := s.trySend(t, "Bearer token", "DELETE", keys+"/1", ""); err == nil {
+		t.Error("got a reply on a cut connection")
 	}
 	want := []emulator.Request{
 		{Method: "GET", Path: "/2.0/repositories/%7b%7D/a%2Fb/deploy-keys", Query: "page=1", Authorization: "Bearer token", Status: 404},
@@ -243,17 +277,17 @@ func TestRequestLog(t *testing.T) {
 	}
 	s.ForgetRequests()
 	if got := s.Requests(); len(got) != 0 {
-		t.Errorf("got %+v after forgetting", got)
+		t.Errorf("got %+v after ForgetRequests, want none", got)
 	}
 }
 
-func TestProjectDeployKeys_routes(t *testing.T) {
+func TestRoutes_projects(t *testing.T) {
 	t.Parallel()
 	const (
-		byUUID = "/2.0/workspaces/%7B00000000-0000-4000-8000-0000000000ac%7D/projects"
-		empty  = `{"values":[],"pagelen":10,"size":0,"page":1}`
+		byUUID    = "/2.0/workspaces/%7B00000000-0000-4000-8000-0000000000ac%7D/projects"
+		emptyPage = `{"values":[],"pagelen":10,"size":0,"page":1}`
 	)
-	nobody := func(workspace string) string {
+	unknownWorkspace := func(workspace string) string {
 		return `{"type":"error","error":{"message":"No workspace with identifier '` + workspace + `'."}}`
 	}
 	for name, test := range map[string]struct {
@@ -261,17 +295,17 @@ func TestProjectDeployKeys_routes(t *testing.T) {
 		status       int
 		body         string
 	}{
-		"collection":              {"GET", projectKeys, 200, empty},
-		"trailing slash":          {"GET", projectKeys + "/", 200, empty},
-		"workspace in any case":   {"GET", "/2.0/workspaces/ACME/projects/WEB/deploy-keys", 200, empty},
-		"workspace by uuid":       {"GET", byUUID + "/WEB/deploy-keys", 200, empty},
-		"made-up project":         {"GET", projects + "/PROJ/deploy-keys", 200, empty},
+		"collection":              {"GET", projectKeys, 200, emptyPage},
+		"trailing slash":          {"GET", projectKeys + "/", 200, emptyPage},
+		"workspace in any case":   {"GET", "/2.0/workspaces/ACME/projects/WEB/deploy-keys", 200, emptyPage},
+		"workspace by uuid":       {"GET", byUUID + "/WEB/deploy-keys", 200, emptyPage},
+		"project of a repository": {"GET", projects + "/PROJ/deploy-keys", 200, emptyPage},
 		"key in another case":     {"GET", projects + "/web/deploy-keys", 404, projectGone},
 		"project by uuid":         {"GET", projects + "/%7B00000000-0000-4000-8000-0000000000bb%7D/deploy-keys", 404, projectGone},
 		"unknown project":         {"POST", projects + "/NONE/deploy-keys", 404, projectGone},
 		"unknown project, delete": {"DELETE", projects + "/NONE/deploy-keys/1", 404, projectGone},
-		"unknown workspace":       {"GET", "/2.0/workspaces/nobody/projects/WEB/deploy-keys", 404, nobody("nobody")},
-		"any workspace":           {"GET", "/2.0/workspaces/%7B%7D/projects/WEB/deploy-keys", 404, nobody("{}")},
+		"unknown workspace":       {"GET", "/2.0/workspaces/nobody/projects/WEB/deploy-keys", 404, unknownWorkspace("nobody")},
+		"any workspace":           {"GET", "/2.0/workspaces/%7B%7D/projects/WEB/deploy-keys", 404, unknownWorkspace("{}")},
 		"unknown key":             {"GET", projectKeys + "/999999999", 404, keyUnknown},
 		"unescaped braces":        {"GET", "/2.0/workspaces/" + workspaceUUID + "/projects/WEB/deploy-keys", 404, noRoute},
 		"escaped slash":           {"GET", "/2.0/workspaces/acme/projects%2FWEB/deploy-keys", 404, noRoute},
@@ -281,15 +315,15 @@ func TestProjectDeployKeys_routes(t *testing.T) {
 		"project":                 {"GET", projects + "/WEB", 404, noRoute},
 		"workspace":               {"GET", "/2.0/workspaces/acme", 404, noRoute},
 		"workspaces":              {"GET", "/2.0/workspaces", 404, noRoute},
-		"other list":              {"GET", "/2.0/workspaces/acme/members", 404, noRoute},
-		"no deploy keys":          {"GET", projects + "/WEB/permissions-config", 404, noRoute},
+		"unknown list":            {"GET", "/2.0/workspaces/acme/members", 404, noRoute},
+		"unknown path in project": {"GET", projects + "/WEB/permissions-config", 404, noRoute},
 		"put on the collection":   {"PUT", projectKeys, 405, wrongMethod},
 		"post on a key":           {"POST", projectKeys + "/1", 405, wrongMethod},
-		"id that is no number":    {"GET", projectKeys + "/abc", 404, ""},
+		"ID that is not a number": {"GET", projectKeys + "/abc", 404, ""},
 		"list":                    {"GET", projects + "?fields=size", 200, `{"size":2}`},
 		"list, trailing slash":    {"GET", projects + "/?fields=size", 200, `{"size":2}`},
 		"list, workspace by uuid": {"GET", byUUID + "?fields=size", 200, `{"size":2}`},
-		"list, unknown workspace": {"GET", "/2.0/workspaces/nobody/projects", 404, nobody("nobody")},
+		"list, unknown workspace": {"GET", "/2.0/workspaces/nobody/projects", 404, unknownWorkspace("nobody")},
 		"list, unescaped braces":  {"GET", "/2.0/workspaces/" + workspaceUUID + "/projects", 404, noRoute},
 		"list, post":              {"POST", projects, 405, wrongMethod},
 	} {
@@ -299,10 +333,10 @@ func TestProjectDeployKeys_routes(t *testing.T) {
 			if test.body != "" {
 				got.want(t, test.status, test.body)
 			} else if got.status != test.status || got.header.Get("Content-Type") != "text/html; charset=utf-8" {
-				t.Errorf("got %d %s", got.status, got.header.Get("Content-Type"))
+				t.Errorf("got status %d and Content-Type %s", got.status, got.header.Get("Content-Type"))
 			}
 			if (got.status == 405) != (got.header.Get("Allow") != "") {
-				t.Errorf("Allow is %q", got.header.Get("Allow"))
+				t.Errorf("got Allow %q for status %d", got.header.Get("Allow"), got.status)
 			}
 		})
 	}
@@ -314,6 +348,6 @@ func TestCreatedOnWithoutMicroseconds(t *testing.T) {
 	s.SetClock(func() time.Time { return time.Date(2013, 12, 10, 16, 44, 13, 0, time.FixedZone("", 7200)) })
 	s.send(t, "POST", keys, input(t, publicKey(1), ""))
 	if got := s.DeployKeys("acme", "sandbox")[0].CreatedOn; got != "2013-12-10T14:44:13+00:00" {
-		t.Errorf("created_on is %s", got)
+		t.Errorf("got created_on %s", got)
 	}
 }

@@ -7,15 +7,14 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strings"
 	"syscall"
 	"testing"
-	"time"
+	"testing/synctest"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 )
 
-func TestReadyMadeFaults(t *testing.T) {
+func TestFaultConstructors(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		fault             emulator.Fault
@@ -58,21 +57,21 @@ func TestReadyMadeFaults(t *testing.T) {
 			}
 			for _, name := range []string{"Retry-After", "Location"} {
 				if want := test.fault.Header.Get(name); got.header.Get(name) != want {
-					t.Errorf("%s is %q, want %q", name, got.header.Get(name), want)
+					t.Errorf("got %s %q, want %q", name, got.header.Get(name), want)
 				}
 			}
-			if held := s.DeployKeys("acme", "sandbox"); len(held) != 0 {
-				t.Errorf("holds %+v", held)
+			if stored := s.DeployKeys("acme", "sandbox"); len(stored) != 0 {
+				t.Errorf("the request was carried out: %+v", stored)
 			}
 			s.ClearFaults()
 			if got := s.send(t, "GET", keys, ""); got.status != 200 {
-				t.Errorf("%d after clearing", got.status)
+				t.Errorf("got status %d after ClearFaults, want 200", got.status)
 			}
 		})
 	}
 }
 
-func TestFaultsAreMatchedInOrder(t *testing.T) {
+func TestFaults_order(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	s.Inject(
@@ -96,13 +95,13 @@ func TestCarryOut(t *testing.T) {
 	fault.CarryOut, fault.Times = true, 1
 	s.Inject(fault, emulator.Fault{CarryOut: true, Cut: true, Times: 1})
 	if got := s.send(t, "POST", keys, input(t, publicKey(1), "")); got.status != 500 {
-		t.Errorf("%d %s", got.status, got.body)
+		t.Errorf("got %d %s, want 500", got.status, got.body)
 	}
-	if _, err := s.try(t, "Bearer token", "POST", keys, input(t, publicKey(2), "")); !errors.Is(err, io.EOF) {
-		t.Errorf("a cut connection gave %v", err)
+	if _, err := s.trySend(t, "Bearer token", "POST", keys, input(t, publicKey(2), "")); !errors.Is(err, io.EOF) {
+		t.Errorf("a cut connection returned %v, want EOF", err)
 	}
-	if held := s.DeployKeys("acme", "sandbox"); len(held) != 2 {
-		t.Errorf("holds %+v", held)
+	if stored := s.DeployKeys("acme", "sandbox"); len(stored) != 2 {
+		t.Errorf("stored %+v, want two keys", stored)
 	}
 }
 
@@ -110,15 +109,15 @@ func TestTruncate(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	s.Inject(emulator.Fault{Truncate: true})
-	got, err := s.try(t, "Bearer token", "POST", keys, input(t, publicKey(1), ""))
+	got, err := s.trySend(t, "Bearer token", "POST", keys, input(t, publicKey(1), ""))
 	if !errors.Is(err, io.ErrUnexpectedEOF) || got.status != 200 || got.body == "" {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	if got := s.send(t, "DELETE", keys+"/10958984", ""); got.status != 204 {
-		t.Errorf("a reply without a body: %+v", got)
+		t.Errorf("Truncate changed a reply without a body: %+v", got)
 	}
 	if requests := s.Requests(); requests[0].Status != 200 || requests[1].Status != 204 {
-		t.Errorf("logged %+v", requests)
+		t.Errorf("the request log has %+v", requests)
 	}
 }
 
@@ -126,32 +125,32 @@ func TestReset(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	s.Inject(emulator.Fault{Reset: true, Times: 1})
-	if got, err := s.try(t, "Bearer token", "POST", keys, input(t, publicKey(1), "")); !errors.Is(err, syscall.ECONNRESET) {
+	if got, err := s.trySend(t, "Bearer token", "POST", keys, input(t, publicKey(1), "")); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	if held := s.DeployKeys("acme", "sandbox"); len(held) != 0 {
-		t.Errorf("a request that nobody read was carried out: %+v", held)
+	if stored := s.DeployKeys("acme", "sandbox"); len(stored) != 0 {
+		t.Errorf("the request was carried out: %+v", stored)
 	}
 	s.Inject(emulator.Fault{Reset: true, CarryOut: true, Times: 1})
-	if got, err := s.try(t, "Bearer token", "POST", keys, input(t, publicKey(1), "")); !errors.Is(err, syscall.ECONNRESET) {
+	if got, err := s.trySend(t, "Bearer token", "POST", keys, input(t, publicKey(1), "")); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	if held := s.DeployKeys("acme", "sandbox"); len(held) != 1 {
-		t.Errorf("holds %+v", held)
+	if stored := s.DeployKeys("acme", "sandbox"); len(stored) != 1 {
+		t.Errorf("stored %+v, want one key", stored)
 	}
 	s.Inject(emulator.Fault{Reset: true, Truncate: true})
-	if got, err := s.try(t, "Bearer token", "GET", keys, ""); !errors.Is(err, syscall.ECONNRESET) || got.status != 200 || got.body == "" {
+	if got, err := s.trySend(t, "Bearer token", "GET", keys, ""); !errors.Is(err, syscall.ECONNRESET) || got.status != 200 || got.body == "" {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	if got := s.send(t, "DELETE", keys+"/10958984", ""); got.status != 204 {
-		t.Errorf("a reply without a body: %+v", got)
+		t.Errorf("Truncate changed a reply without a body: %+v", got)
 	}
 	var got []int
 	for _, request := range s.Requests() {
 		got = append(got, request.Status)
 	}
 	if want := []int{0, 0, 200, 204}; !slices.Equal(got, want) {
-		t.Errorf("logged %v, want %v", got, want)
+		t.Errorf("the request log has the statuses %v, want %v", got, want)
 	}
 }
 
@@ -159,13 +158,13 @@ func TestRewrite(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	s.AddDeployKey("acme", "sandbox", publicKey(1), "")
-	whole := s.send(t, "GET", keys+"/10958984", "").body
+	complete := s.send(t, "GET", keys+"/10958984", "").body
 	for name, test := range map[string]struct {
 		fault             emulator.Fault
 		contentType, body string
 	}{
-		"truncated JSON":     {emulator.TruncatedJSON(), "application/json; charset=utf-8", whole[:len(whole)/2]},
-		"wrong content type": {emulator.WrongContentType(), "text/html; charset=utf-8", whole},
+		"truncated JSON":     {emulator.TruncatedJSON(), "application/json; charset=utf-8", complete[:len(complete)/2]},
+		"wrong content type": {emulator.WrongContentType(), "text/html; charset=utf-8", complete},
 	} {
 		test.fault.Times = 1
 		s.Inject(test.fault)
@@ -177,44 +176,48 @@ func TestRewrite(t *testing.T) {
 			t.Errorf("%s: got %+v", name, got)
 		}
 		s.Inject(test.fault)
-		id := s.DeployKeys("acme", "sandbox")[1].ID // Carried out: there is a second key.
+		id := s.DeployKeys("acme", "sandbox")[1].ID // The faulty POST has added a second key.
 		if got := s.send(t, "DELETE", fmt.Sprintf("%s/%d", keys, id), ""); got.status != 204 || got.body != "" {
-			t.Errorf("%s: a reply without a body: %+v", name, got)
+			t.Errorf("%s changed a reply without a body: %+v", name, got)
 		}
 	}
 }
 
 func TestHang(t *testing.T) {
 	t.Parallel()
-	s := newServer(t)
-	s.Inject(emulator.Fault{Hang: true, CarryOut: true, Times: 1})
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+keys, strings.NewReader(input(t, publicKey(1), "")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Authorization", "Bearer token")
-	response, err := s.client.Do(request)
-	if err == nil {
-		t.Errorf("answered %d, closed with %v", response.StatusCode, response.Body.Close())
-	}
-	if !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("got %v", err)
-	}
-	if got := s.send(t, "GET", keys, ""); got.status != 200 { // Nothing waits for the one that hung.
-		t.Errorf("%d %s", got.status, got.body)
-	}
-	if got := s.Requests()[0].Status; got != 0 {
-		t.Errorf("a request without an answer was logged as %d", got)
-	}
-	if held := s.DeployKeys("acme", "sandbox"); len(held) != 1 {
-		t.Errorf("holds %+v", held)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		bitbucket := emulator.New(acmeSeed(emulator.DeployKey{ID: 1, Key: publicKey(1)}))
+		bitbucket.Inject(emulator.Fault{Hang: true, CarryOut: true, Times: 1})
+		ctx, cancel := context.WithCancel(t.Context())
+		aborted := make(chan bool)
+		go func() {
+			_, ended := serveDirectly(bitbucket, newRequest(ctx, "DELETE", keys+"/1"))
+			aborted <- ended
+		}()
+		synctest.Wait()
+		if got, _ := serveDirectly(bitbucket, newRequest(t.Context(), "GET", keys)); got.Code != 200 {
+			t.Errorf("another request got %d %s while a request hangs", got.Code, got.Body)
+		}
+		select {
+		case <-aborted:
+			t.Fatal("the request ended before the client canceled it")
+		default:
+		}
+		cancel()
+		if !<-aborted {
+			t.Error("a hanging request got a reply")
+		}
+		if got := bitbucket.Requests()[0].Status; got != 0 {
+			t.Errorf("the request log has status %d for a request without a reply, want 0", got)
+		}
+		if stored := bitbucket.DeployKeys("acme", "sandbox"); len(stored) != 0 {
+			t.Errorf("the request was not carried out: %+v", stored)
+		}
+	})
 }
 
-// Faults and the rest of what is played on demand are the same everywhere.
-func TestProjectDeployKeys_troubles(t *testing.T) {
+// Faults and the headers of the rate limit also apply to requests for projects.
+func TestFaults_projects(t *testing.T) {
 	t.Parallel()
 	s := newProjectServer(t)
 	lost := emulator.ServerError()
@@ -222,10 +225,10 @@ func TestProjectDeployKeys_troubles(t *testing.T) {
 	s.Inject(lost)
 	s.SetNearLimit(true)
 	if got := s.send(t, "GET", projects, ""); got.status != 200 || got.header.Get("X-Ratelimit-Nearlimit") != "true" {
-		t.Errorf("the list got %+v", got)
+		t.Errorf("GET of the list: got %+v", got)
 	}
 	if got := s.send(t, "POST", projectKeys, input(t, publicKey(1), "")); got.status != 500 || got.header.Get("X-Ratelimit-Nearlimit") != "true" {
-		t.Errorf("the POST got %+v", got)
+		t.Errorf("POST: got %+v", got)
 	}
 	s.send(t, "POST", projectKeys, input(t, publicKey(1), "")).want(t, 400, projectKeyTaken)
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 )
 
-// Whatever arrives, the answer is a whole one, and each key stays one that can
-// be told from the others.
+// The emulator must send a complete reply to every request, and it must never store
+// two keys with the same ID or the same material.
 func FuzzServeHTTP(f *testing.F) {
 	const token = "/site/oauth2/access_token"
 	add := func(method, path, query, body string) { f.Add(method, path, query, "Bearer token", body) }
@@ -67,55 +67,55 @@ func FuzzServeHTTP(f *testing.F) {
 			Projects: []emulator.Project{{Key: "WEB", DeployKeys: []emulator.DeployKey{{ID: 2, Key: publicKey(1)}, {ID: 4, Key: publicKey(2)}}}},
 		}}})
 		bitbucket.SetClock(func() time.Time { return time.Date(2026, 9, 30, 13, 7, 33, 924449123, time.UTC) })
-		answer := ask(t, bitbucket, method, &url.URL{Path: path, RawPath: path, RawQuery: query}, authorization, body)
+		answer := sendRaw(t, bitbucket, method, &url.URL{Path: path, RawPath: path, RawQuery: query}, authorization, body)
 
 		if logged := bitbucket.Requests(); len(logged) != 1 || logged[0].Status != answer.Code {
-			t.Errorf("answered %d, logged %+v", answer.Code, logged)
+			t.Errorf("got status %d, but the request log has %+v", answer.Code, logged)
 		}
 		var page struct{ Next string }
 		if strings.HasPrefix(answer.Header().Get("Content-Type"), "application/json") {
 			if body := answer.Body.Bytes(); !json.Valid(body) {
-				t.Errorf("answered %q", body)
+				t.Errorf("got invalid JSON: %q", body)
 			}
-			_ = json.Unmarshal(answer.Body.Bytes(), &page) // Most are no pages.
+			_ = json.Unmarshal(answer.Body.Bytes(), &page) // Most replies are not pages.
 		}
 		if page.Next != "" {
 			next, err := url.ParseRequestURI(page.Next)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if answer := ask(t, bitbucket, http.MethodGet, next, authorization, ""); answer.Code != http.StatusOK {
-				t.Errorf("%s answered %d %s", page.Next, answer.Code, answer.Body)
+			if answer := sendRaw(t, bitbucket, http.MethodGet, next, authorization, ""); answer.Code != http.StatusOK {
+				t.Errorf("%s: got %d %s, want 200", page.Next, answer.Code, answer.Body)
 			}
 		}
 
 		for _, path := range []string{keys, projectKeys} {
-			if answer := ask(t, bitbucket, http.MethodPost, &url.URL{Path: path}, "Bearer token", `{"key": "`+publicKey(5)+`"}`); answer.Code != http.StatusOK {
-				t.Errorf("a new key is answered %d %s", answer.Code, answer.Body)
+			if answer := sendRaw(t, bitbucket, http.MethodPost, &url.URL{Path: path}, "Bearer token", `{"key": "`+publicKey(5)+`"}`); answer.Code != http.StatusOK {
+				t.Errorf("POST of a new key: got %d %s, want 200", answer.Code, answer.Body)
 			}
 		}
-		for _, held := range [][]emulator.DeployKey{bitbucket.DeployKeys("acme", "sandbox"), bitbucket.ProjectDeployKeys("acme", "WEB")} {
-			for i, key := range held {
-				others := held[:i]
-				if key.ID <= 0 || key.Key == "" || slices.ContainsFunc(others, func(other emulator.DeployKey) bool { return other.ID >= key.ID || other.Key == key.Key }) {
-					t.Errorf("keys are %+v", held)
+		for _, stored := range [][]emulator.DeployKey{bitbucket.DeployKeys("acme", "sandbox"), bitbucket.ProjectDeployKeys("acme", "WEB")} {
+			for i, key := range stored {
+				duplicate := func(other emulator.DeployKey) bool { return other.ID >= key.ID || other.Key == key.Key }
+				if key.ID <= 0 || key.Key == "" || slices.ContainsFunc(stored[:i], duplicate) {
+					t.Errorf("stored %+v", stored)
 				}
 			}
 		}
 	})
 }
 
-// ask sends a request that need not be one that net/http would let through.
-func ask(t *testing.T, bitbucket http.Handler, method string, u *url.URL, authorization, body string) *httptest.ResponseRecorder {
+// sendRaw passes a request to the emulator that net/http might not allow. It fails
+// the test if the emulator aborts the connection or sends a server error.
+func sendRaw(t *testing.T, bitbucket http.Handler, method string, u *url.URL, authorization, body string) *httptest.ResponseRecorder {
 	t.Helper()
 	request := &http.Request{Method: method, URL: u, Host: "localhost", Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}
 	if authorization != "" {
 		request.Header.Set("Authorization", authorization)
 	}
-	answer := httptest.NewRecorder()
-	bitbucket.ServeHTTP(answer, request)
-	if answer.Code < 200 || answer.Code > 499 {
-		t.Errorf("%s %s answered %d", method, u, answer.Code)
+	answer, aborted := serveDirectly(bitbucket, request)
+	if aborted || answer.Code < 200 || answer.Code > 499 {
+		t.Errorf("%s %s: got status %d, aborted: %v", method, u, answer.Code, aborted)
 	}
 	return answer
 }

@@ -2,78 +2,72 @@ package emulator_test
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 )
 
-// sendAll sends n requests at once.
-func (s server) sendAll(t *testing.T, n int) {
-	t.Helper()
-	var all sync.WaitGroup
-	for range n {
-		all.Go(func() {
-			if _, err := s.try(t, "Bearer token", "GET", keys, ""); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	all.Wait()
-}
-
 func TestLatency(t *testing.T) {
 	t.Parallel()
-	const latency = time.Second
-	s := newServer(t)
-	s.SetLatency(latency)
-	start := time.Now()
-	s.sendAll(t, 8)
-	if took := time.Since(start); took < latency {
-		t.Errorf("eight requests at once took %v", took)
-	}
-	if got := s.MaxInFlight(); got != 8 {
-		t.Errorf("%d were in flight at once, want 8", got)
-	}
-	s.SetLatency(0)
-	s.ForgetRequests()
-	for range 3 {
-		s.send(t, "GET", keys, "")
-	}
-	if got := s.MaxInFlight(); got != 1 {
-		t.Errorf("%d of one after the other were in flight at once", got)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		const latency = time.Second
+		bitbucket := emulator.New(acmeSeed())
+		bitbucket.SetLatency(latency)
+		start := time.Now()
+		var group sync.WaitGroup
+		for range 8 {
+			group.Go(func() {
+				if got, _ := serveDirectly(bitbucket, newRequest(t.Context(), "GET", keys)); got.Code != 200 {
+					t.Errorf("got status %d", got.Code)
+				}
+			})
+		}
+		group.Wait()
+		if took := time.Since(start); took != latency {
+			t.Errorf("eight concurrent requests took %v, want %v", took, latency)
+		}
+		if got := bitbucket.MaxInFlight(); got != 8 {
+			t.Errorf("got %d requests in flight, want 8", got)
+		}
+		bitbucket.SetLatency(0)
+		bitbucket.ForgetRequests()
+		for range 3 {
+			serveDirectly(bitbucket, newRequest(t.Context(), "GET", keys))
+		}
+		if got := bitbucket.MaxInFlight(); got != 1 {
+			t.Errorf("got %d requests in flight for consecutive requests, want 1", got)
+		}
+		if took := time.Since(start); took != latency {
+			t.Errorf("requests without a latency took %v", took-latency)
+		}
+	})
 }
 
-func TestLatencyEndsWithTheClient(t *testing.T) {
+func TestLatency_canceled(t *testing.T) {
 	t.Parallel()
-	s := newServer(t)
-	s.SetLatency(time.Hour)
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodDelete, s.url+keys+"/10958984", http.NoBody)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.AddDeployKey("acme", "sandbox", publicKey(1), "")
-	response, err := s.client.Do(request)
-	if err == nil {
-		t.Errorf("answered %d, closed with %v", response.StatusCode, response.Body.Close())
-	}
-	if !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("got %v", err)
-	}
-	s.SetLatency(0)
-	if got := s.send(t, "GET", keys+"/10958984", ""); got.status != 200 {
-		t.Errorf("a request that was given up was carried out: %d", got.status)
-	}
-	if got := s.Requests()[0]; got.Method != "DELETE" || got.Status != 0 {
-		t.Errorf("logged %+v", got)
-	}
-	// The server closes only when the request that was given up has ended.
+	synctest.Test(t, func(t *testing.T) {
+		bitbucket := emulator.New(acmeSeed(emulator.DeployKey{ID: 1, Key: publicKey(1)}))
+		bitbucket.SetLatency(time.Hour)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		start := time.Now()
+		if _, aborted := serveDirectly(bitbucket, newRequest(ctx, "DELETE", keys+"/1")); !aborted {
+			t.Error("a canceled request got a reply")
+		}
+		if took := time.Since(start); took != time.Minute {
+			t.Errorf("the request ended after %v, want one minute", took)
+		}
+		if stored := bitbucket.DeployKeys("acme", "sandbox"); len(stored) != 1 {
+			t.Errorf("a canceled request was carried out: %+v", stored)
+		}
+		if got := bitbucket.Requests()[0]; got.Method != "DELETE" || got.Status != 0 {
+			t.Errorf("the request log has %+v", got)
+		}
+	})
 }
 
 func TestRateLimit(t *testing.T) {
@@ -88,7 +82,7 @@ func TestRateLimit(t *testing.T) {
 		Header:   http.Header{"Retry-After": {"60"}, "X-RateLimit-Limit": {"1000"}, "content-type": {"text/plain; charset=utf-8"}},
 	})
 	if got := s.send(t, "GET", keys, ""); got.status != 200 {
-		t.Errorf("the last request of the window got %d", got.status)
+		t.Errorf("got status %d for the last request in the window, want 200", got.status)
 	}
 	for _, path := range []string{keys, tokenPath} {
 		got := s.send(t, "POST", path, input(t, publicKey(1), ""))
@@ -99,13 +93,15 @@ func TestRateLimit(t *testing.T) {
 		}
 	}
 	now = now.Add(time.Minute)
-	for _, want := range []int{503, 200, 200} { // The fault has waited for its turn.
+	// The fault skips one request. The requests that the rate limit rejected must not
+	// count for the fault.
+	for _, want := range []int{503, 200, 200} {
 		if got := s.send(t, "GET", keys, ""); got.status != want {
-			t.Errorf("got %d after the window, want %d", got.status, want)
+			t.Errorf("got status %d after the window, want %d", got.status, want)
 		}
 	}
-	if held := s.DeployKeys("acme", "sandbox"); len(held) != 0 {
-		t.Errorf("a refused request was carried out: %+v", held)
+	if stored := s.DeployKeys("acme", "sandbox"); len(stored) != 0 {
+		t.Errorf("a rejected request was carried out: %+v", stored)
 	}
 }
 
@@ -121,7 +117,7 @@ func TestRestoreRateLimit(t *testing.T) {
 	}
 	s.RestoreRateLimit()
 	if got := s.send(t, "GET", keys, ""); got.status != 200 {
-		t.Errorf("got %d after the limit was restored", got.status)
+		t.Errorf("got status %d after RestoreRateLimit, want 200", got.status)
 	}
 }
 
@@ -144,35 +140,33 @@ func TestNearLimit(t *testing.T) {
 
 func TestMaxInFlight(t *testing.T) {
 	t.Parallel()
-	s := newServer(t)
-	if got := s.MaxInFlight(); got != 0 {
-		t.Errorf("%d before the first request", got)
-	}
-	s.Inject(emulator.Fault{Hang: true, Times: 1})
-	ctx, giveUp := context.WithCancel(t.Context())
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+keys, http.NoBody)
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() {
-		response, err := s.client.Do(request)
-		if err == nil {
-			err = errors.Join(errors.New("a hanging request was answered"), response.Body.Close())
+	synctest.Test(t, func(t *testing.T) {
+		bitbucket := emulator.New(acmeSeed())
+		if got := bitbucket.MaxInFlight(); got != 0 {
+			t.Errorf("got %d requests in flight before the first request, want 0", got)
 		}
-		done <- err
-	}()
-	for len(s.Requests()) == 0 {
-		time.Sleep(time.Millisecond)
-	}
-	s.ForgetRequests() // The one that hangs is in flight still.
-	s.send(t, "GET", keys, "")
-	s.send(t, "GET", keys, "")
-	if got := s.MaxInFlight(); got != 2 {
-		t.Errorf("%d were in flight at once, want 2", got)
-	}
-	giveUp()
-	if err := <-done; !errors.Is(err, context.Canceled) {
-		t.Error(err)
-	}
+		bitbucket.Inject(emulator.Fault{Hang: true, Times: 1})
+		ctx, cancel := context.WithCancel(t.Context())
+		aborted := make(chan bool)
+		go func() {
+			_, ended := serveDirectly(bitbucket, newRequest(ctx, "GET", keys))
+			aborted <- ended
+		}()
+		synctest.Wait()
+		bitbucket.ForgetRequests() // The hanging request stays in flight.
+		for range 2 {
+			serveDirectly(bitbucket, newRequest(t.Context(), "GET", keys))
+		}
+		if got := bitbucket.MaxInFlight(); got != 2 {
+			t.Errorf("got %d requests in flight, want 2", got)
+		}
+		cancel()
+		if !<-aborted {
+			t.Error("a hanging request got a reply")
+		}
+		bitbucket.ForgetRequests()
+		if got := bitbucket.MaxInFlight(); got != 0 {
+			t.Errorf("got %d requests in flight after all requests ended, want 0", got)
+		}
+	})
 }
