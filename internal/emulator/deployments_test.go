@@ -16,9 +16,9 @@ const (
 	sortRefused       = `{"message":"Invalid sort attribute provided"}`
 )
 
-// newDeployed serves a repository with three deployments, of which the last one
-// has not started.
-func newDeployed(t *testing.T) server {
+// newDeploymentServer starts a server with three deployments in acme/sandbox. The last
+// deployment has not started.
+func newDeploymentServer(t *testing.T) server {
 	t.Helper()
 	s := newServer(t)
 	s.AddDeployment("acme", "sandbox", emulator.Deployment{
@@ -35,8 +35,8 @@ func newDeployed(t *testing.T) server {
 
 func TestDeployments_documented(t *testing.T) {
 	t.Parallel()
-	s := newDeployed(t)
-	one := `{
+	s := newDeploymentServer(t)
+	first := `{
 		"type": "deployment", "uuid": "{d1}",
 		"state": {
 			"type": "deployment_state_completed", "name": "COMPLETED", "url": "` + s.url + `/acme/sandbox/pipelines/results/1",
@@ -47,22 +47,22 @@ func TestDeployments_documented(t *testing.T) {
 		"environment": {"type": "deployment_environment", "uuid": "` + production + `", "name": "Production"},
 		"release": {"type": "deployment_release", "name": "#1", "url": "https://example.com/1", "commit": {"type": "commit", "hash": "deadbeef"}, "created_on": "2026-09-01T09:00:00.000Z"}
 	}`
-	two := `{
+	second := `{
 		"type": "deployment", "uuid": "{d2}",
 		"state": {"type": "deployment_state_in_progress", "name": "IN_PROGRESS", "url": "` + s.url + `/acme/sandbox/pipelines/results/7", "status": null, "start_date": "2026-09-01T13:00:00+02:00"},
 		"environment": {"type": "deployment_environment", "uuid": "{00000000-0000-4000-8000-0000000000e2}"},
 		"release": {"type": "deployment_release", "created_on": "2026-09-30T13:07:33.924449+00:00"}
 	}`
-	three := `{
+	third := `{
 		"type": "deployment", "uuid": "{d3}",
 		"state": {"type": "deployment_state_undeployed", "name": "UNDEPLOYED", "trigger_url": "` + s.url + `/acme/sandbox/pipelines/results/8", "status": null},
 		"environment": {"type": "deployment_environment", "uuid": "` + production + `"},
 		"release": {"type": "deployment_release", "created_on": "2026-09-30T13:07:33.924449+00:00"}
 	}`
 	for _, path := range []string{deployments, deployments + "/", "/2.0/repositories/%7B%7D/" + url.PathEscape(repositoryUUID) + "/deployments/"} {
-		s.send(t, "GET", path, "").want(t, 200, `{"values":[`+one+`,`+two+`,`+three+`],"pagelen":10,"size":3,"page":1}`)
+		s.send(t, "GET", path, "").want(t, 200, `{"values":[`+first+`,`+second+`,`+third+`],"pagelen":10,"size":3,"page":1}`)
 	}
-	s.send(t, "GET", deployments+"/%7BD1%7D", "").want(t, 200, one)
+	s.send(t, "GET", deployments+"/%7BD1%7D", "").want(t, 200, first)
 	s.send(t, "GET", deployments+"/%7Bd2%7D?fields=uuid,state.name", "").want(t, 200, `{"uuid":"{d2}","state":{"name":"IN_PROGRESS"}}`)
 	s.send(t, "GET", deployments+"/%7Bd4%7D", "").want(t, 404, deploymentUnknown)
 	s.send(t, "GET", "/2.0/repositories/acme/other/deployments", "").want(t, 200, `{"values":[],"pagelen":10,"size":0,"page":1}`)
@@ -75,7 +75,7 @@ func TestDeployments_documented(t *testing.T) {
 
 func TestDeployments_observed(t *testing.T) {
 	t.Parallel()
-	s := newDeployed(t)
+	s := newDeploymentServer(t)
 	s.SetDeployments(emulator.DeploymentBehavior{Observed: true})
 	s.send(t, "GET", deployments+"/", "").want(t, 200, `{"values":[{
 		"type": "deployment", "uuid": "{d1}", "number": 1, "key": "first",
@@ -103,32 +103,31 @@ func TestDeployments_observed(t *testing.T) {
 	}],"pagelen":10,"size":3,"page":1}`)
 }
 
-// What clients ask for is done, ignored or refused.
+// The emulator applies, ignores or rejects sort and filters, as a test selects.
 func TestDeployments_query(t *testing.T) {
 	t.Parallel()
-	s := newDeployed(t)
-	behavior := func(behavior emulator.DeploymentBehavior) func() { return func() { s.SetDeployments(behavior) } }
-	honored := behavior(emulator.DeploymentBehavior{})
+	s := newDeploymentServer(t)
+	var honored emulator.DeploymentBehavior
 	for _, test := range []struct {
-		name   string
-		behave func()
-		query  string
-		want   string // The uuids, or the body of the refusal.
+		name     string
+		behavior emulator.DeploymentBehavior
+		query    string
+		want     string // The UUIDs in the reply, or the body of the error.
 	}{
-		{"nothing", honored, "", "d1 d2 d3"},
+		{"no query", honored, "", "d1 d2 d3"},
 		{"by start", honored, "&sort=-state.started_on", "d2 d1 d3"},
 		{"by completion", honored, "&sort=-state.completed_on", "d1 d2 d3"},
 		{"ascending", honored, "&sort=state.started_on", sortRefused},
 		{"by another attribute", honored, "&sort=last_update_time", sortRefused},
 		{"environment", honored, "&environment=" + url.QueryEscape(strings.ToUpper(production)), "d1 d3"},
 		{"state", honored, "&state.name=IN_PROGRESS", "d2"},
-		{"all of them", honored, "&sort=-state.started_on&state.name=UNDEPLOYED&environment=" + url.QueryEscape(production), "d3"},
-		{"sort ignored", behavior(emulator.DeploymentBehavior{Sort: emulator.SortIgnored}), "&sort=x", "d1 d2 d3"},
-		{"sort refused", behavior(emulator.DeploymentBehavior{Sort: emulator.SortRefused}), "&sort=-state.started_on", sortRefused},
-		{"sort refused, none", behavior(emulator.DeploymentBehavior{Sort: emulator.SortRefused}), "&state.name=COMPLETED", "d1"},
-		{"filters ignored", behavior(emulator.DeploymentBehavior{IgnoreFilters: true}), "&sort=-state.started_on&environment=x&state.name=x", "d2 d1 d3"},
+		{"sort and both filters", honored, "&sort=-state.started_on&state.name=UNDEPLOYED&environment=" + url.QueryEscape(production), "d3"},
+		{"sort ignored", emulator.DeploymentBehavior{Sort: emulator.SortIgnored}, "&sort=x", "d1 d2 d3"},
+		{"sort refused", emulator.DeploymentBehavior{Sort: emulator.SortRefused}, "&sort=-state.started_on", sortRefused},
+		{"sort refused, no sort", emulator.DeploymentBehavior{Sort: emulator.SortRefused}, "&state.name=COMPLETED", "d1"},
+		{"filters ignored", emulator.DeploymentBehavior{IgnoreFilters: true}, "&sort=-state.started_on&environment=x&state.name=x", "d2 d1 d3"},
 	} {
-		test.behave()
+		s.SetDeployments(test.behavior)
 		got := s.send(t, "GET", deployments+"/?pagelen=100"+test.query, "")
 		if strings.HasPrefix(test.want, "{") {
 			got.want(t, 400, test.want)
@@ -150,7 +149,7 @@ func TestDeployments_query(t *testing.T) {
 
 func TestDeployments_slash(t *testing.T) {
 	t.Parallel()
-	s := newDeployed(t)
+	s := newDeploymentServer(t)
 	for rule, want := range map[emulator.SlashRule][2]int{
 		emulator.SlashAllowed:  {200, 200},
 		emulator.SlashRequired: {404, 200},
@@ -160,19 +159,19 @@ func TestDeployments_slash(t *testing.T) {
 		for i, path := range []string{deployments, deployments + "/"} {
 			got := s.send(t, "GET", path, "")
 			if got.status != want[i] {
-				t.Errorf("rule %d: %s answers %d", rule, path, got.status)
+				t.Errorf("rule %d: %s got status %d, want %d", rule, path, got.status, want[i])
 			}
 			if got.status == 404 {
 				got.want(t, 404, noRoute)
 			}
 		}
 		if got := s.send(t, "GET", deployments+"/%7Bd1%7D", ""); got.status != 200 {
-			t.Errorf("rule %d: a deployment answers %d", rule, got.status)
+			t.Errorf("rule %d: a single deployment got status %d, want 200", rule, got.status)
 		}
 	}
 }
 
-func TestDeployments_never(t *testing.T) {
+func TestDeployments_neverDeployed(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	s.SetDeployments(emulator.DeploymentBehavior{NeverDeployed404: true})
@@ -181,10 +180,11 @@ func TestDeployments_never(t *testing.T) {
 	s.send(t, "GET", deployments+"/?state.name=UNDEPLOYED", "").want(t, 200, `{"values":[],"pagelen":10,"size":0,"page":1}`)
 }
 
-// Whoever may read a repository sees its deployments, with scopes of their own.
+// The permission to read a repository includes its deployments. Their scopes are
+// different from the scopes of repositories.
 func TestDeployments_access(t *testing.T) {
 	t.Parallel()
-	s := newDeployed(t)
+	s := newDeploymentServer(t)
 	s.SetPermission("acme", "sandbox", emulator.PermissionRead)
 	s.sendAs(t, "", "GET", deployments, "").want(t, 404, repositoryGone)
 	s.AllowBearer("pipeline", "read:pipeline:bitbucket")
@@ -194,7 +194,7 @@ func TestDeployments_access(t *testing.T) {
 	for token, want := range map[string]int{"pipeline": 200, "oauth": 200, "access": 200, "repository": 403} {
 		for _, path := range []string{deployments + "/", deployments + "/%7Bd1%7D"} {
 			if got := s.sendAs(t, "Bearer "+token, "GET", path, ""); got.status != want {
-				t.Errorf("%s: got %d %s", token, got.status, got.body)
+				t.Errorf("%s: got %d %s, want %d", token, got.status, got.body, want)
 			}
 		}
 	}
@@ -202,7 +202,7 @@ func TestDeployments_access(t *testing.T) {
 		"detail":{"required":["read:pipeline:bitbucket"],"granted":["read:repository:bitbucket","admin:repository:bitbucket"]}}}`)
 }
 
-// Deployments are part of a seed, which is completed and never shared.
+// The emulator sets the defaults of deployments in its own copy of a seed.
 func TestDeployments_seed(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -211,18 +211,18 @@ func TestDeployments_seed(t *testing.T) {
 	if given[0] != (emulator.Deployment{Number: 5}) {
 		t.Errorf("the caller's deployments were changed: %+v", given)
 	}
-	held := s.Seed().Workspaces[0].Repositories[2].Deployments
+	stored := s.Seed().Workspaces[0].Repositories[2].Deployments
 	now := "2026-09-30T13:07:33.924449+00:00"
 	want := []emulator.Deployment{
-		{UUID: held[0].UUID, Number: 5, State: "COMPLETED", Status: "SUCCESSFUL", CreatedOn: now},
-		{UUID: held[1].UUID, Number: 6, State: "IN_PROGRESS", CreatedOn: now},
-		{UUID: held[2].UUID, Number: 7, State: "COMPLETED", Status: "FAILED", CreatedOn: "2026-09-01T10:00:00Z"},
+		{UUID: stored[0].UUID, Number: 5, State: "COMPLETED", Status: "SUCCESSFUL", CreatedOn: now},
+		{UUID: stored[1].UUID, Number: 6, State: "IN_PROGRESS", CreatedOn: now},
+		{UUID: stored[2].UUID, Number: 7, State: "COMPLETED", Status: "FAILED", CreatedOn: "2026-09-01T10:00:00Z"},
 	}
-	if !slices.Equal(held, want) || held[0].UUID == held[1].UUID || !strings.HasPrefix(held[0].UUID, "{") {
-		t.Errorf("got %+v", held)
+	if !slices.Equal(stored, want) || stored[0].UUID == stored[1].UUID || !strings.HasPrefix(stored[0].UUID, "{") {
+		t.Errorf("got %+v", stored)
 	}
-	held[0].Number = 100
+	stored[0].Number = 100
 	if again := s.AddDeployment("acme", "seeded", emulator.Deployment{}); again.Number != 8 {
-		t.Errorf("the next one is %+v", again)
+		t.Errorf("the next deployment is %+v, want number 8", again)
 	}
 }

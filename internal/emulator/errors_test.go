@@ -10,7 +10,7 @@ func TestDuplicates(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	again := input(t, publicKey(1)+" other comment", "other")
-	for range 2 {
+	for range 2 { // A test may select the form again at any time.
 		s.SetDuplicate(emulator.DuplicateFieldErrors)
 		s.send(t, "POST", keys, input(t, publicKey(1), "same label"))
 		s.send(t, "POST", keys, again).want(t, 400, keyTaken)
@@ -22,9 +22,9 @@ func TestDuplicates(t *testing.T) {
 			"message":"key: Invalid SSH key.","fields":{"key":["Invalid SSH key."]}}}`)
 	}
 	if got := s.send(t, "POST", "/2.0/repositories/acme/other/deploy-keys", again); got.status != 200 {
-		t.Errorf("the key on another repository: %d %s", got.status, got.body)
+		t.Errorf("POST of the same key to another repository: got %d %s, want 200", got.status, got.body)
 	}
 	if got := s.send(t, "POST", keys, input(t, publicKey(2), "same label")); got.status != 200 {
-		t.Errorf("the label of another key: %d %s", got.status, got.body)
+		t.Errorf("POST of another key with the same label: got %d %s, want 200", got.status, got.body)
 	}
 }

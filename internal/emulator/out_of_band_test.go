@@ -17,26 +17,26 @@ func TestOutOfBandChanges(t *testing.T) {
 	}
 	s.EditDeployKey("{}", repositoryUUID, first.ID, func(key *emulator.DeployKey) { key.Label, key.ID = "edited", 20000000 })
 	s.RemoveDeployKey("acme", "sandbox", second.ID)
-	if held := s.DeployKeys("acme", "sandbox"); len(held) != 1 || held[0].Label != "edited" || held[0].ID != 20000000 {
-		t.Errorf("holds %+v", held)
+	if stored := s.DeployKeys("acme", "sandbox"); len(stored) != 1 || stored[0].Label != "edited" || stored[0].ID != 20000000 {
+		t.Errorf("stored %+v", stored)
 	}
 	s.RenameRepository("acme", "sandbox", "Renamed")
 	s.send(t, "GET", keys, "").want(t, 404, repositoryGone)
 	got := s.send(t, "GET", "/2.0/repositories/acme/%7B00000000-0000-4000-8000-000000000001%7D/deploy-keys/20000000", "")
 	if got.status != 200 || !strings.Contains(got.body, `"full_name":"acme/renamed"`) {
-		t.Errorf("%d %s", got.status, got.body)
+		t.Errorf("the key in the renamed repository: got %d %s", got.status, got.body)
 	}
 	s.RemoveRepository("acme", "renamed")
 	s.send(t, "GET", "/2.0/repositories/acme/renamed/deploy-keys", "").want(t, 404, repositoryGone)
 	if got := s.send(t, "GET", "/2.0/repositories/acme/other/deploy-keys", ""); got.status != 200 {
-		t.Errorf("the other repository is gone as well: %d", got.status)
+		t.Errorf("the other repository got %d, want 200", got.status)
 	}
 	if got := len(s.Requests()); got != 4 {
-		t.Errorf("%d requests were logged", got)
+		t.Errorf("the request log has %d requests, want 4", got)
 	}
 }
 
-func TestProjects_outOfBand(t *testing.T) {
+func TestOutOfBandChanges_projects(t *testing.T) {
 	t.Parallel()
 	s := newProjectServer(t)
 	s.AddRepository("acme", emulator.Repository{Slug: "shop", Project: "WEB"})
@@ -48,7 +48,7 @@ func TestProjects_outOfBand(t *testing.T) {
 	s.EditProjectDeployKey("acme", "WEB", first.ID, func(key *emulator.DeployKey) { key.Label, key.ID = "edited", 20000000 })
 	s.RemoveProjectDeployKey("acme", "WEB", second.ID)
 	if next := s.AddDeployKey("acme", "sandbox", publicKey(1), ""); next.ID != 20000001 {
-		t.Errorf("the next id is %d", next.ID)
+		t.Errorf("the next ID is %d, want 20000001", next.ID)
 	}
 	s.RenameProject("acme", "WEB", "SITE")
 	s.send(t, "GET", projectKeys, "").want(t, 404, projectGone)
@@ -56,7 +56,7 @@ func TestProjects_outOfBand(t *testing.T) {
 		Label   string
 		Project struct{ Key, Name, UUID string }
 	}](t, s.send(t, "GET", projects+"/SITE/deploy-keys/20000000", "").body)
-	if inside := renamed.Project; renamed.Label != "edited" || inside.Key != "SITE" || inside.Name != "Web Site" || inside.UUID != projectUUID {
+	if project := renamed.Project; renamed.Label != "edited" || project.Key != "SITE" || project.Name != "Web Site" || project.UUID != projectUUID {
 		t.Errorf("got %+v", renamed)
 	}
 	s.send(t, "GET", repositories+"?q=project.key%3D%22SITE%22&fields=values.slug", "").want(t, 200, `{"values":[{"slug":"shop"}]}`)
@@ -67,8 +67,9 @@ func TestProjects_outOfBand(t *testing.T) {
 	s.send(t, "GET", projects+"?fields=values.key", "").want(t, 200, `{"values":[{"key":"PROJ"}]}`)
 }
 
-// A repository is in a project wherever it is, and takes none along.
-func TestProjects_moveRepository(t *testing.T) {
+// A moved repository joins a project with the same key. The deploy keys of the old
+// project stay in the old workspace.
+func TestMoveRepository(t *testing.T) {
 	t.Parallel()
 	s := serve(t, emulator.Seed{Workspaces: []emulator.Workspace{
 		{Slug: "acme", Repositories: []emulator.Repository{{Slug: "shop", Project: "WEB"}}}, {Slug: "other"},
@@ -76,28 +77,28 @@ func TestProjects_moveRepository(t *testing.T) {
 	s.AddProjectDeployKey("acme", "WEB", publicKey(1), "")
 	s.MoveRepository("acme", "shop", "other")
 	s.send(t, "GET", "/2.0/repositories/other?fields=values.project.key", "").want(t, 200, `{"values":[{"project":{"key":"WEB"}}]}`)
-	if left, made := s.ProjectDeployKeys("acme", "WEB"), s.ProjectDeployKeys("other", "WEB"); len(left) != 1 || len(made) != 0 {
-		t.Errorf("acme/WEB has %+v, other/WEB %+v", left, made)
+	if before, after := s.ProjectDeployKeys("acme", "WEB"), s.ProjectDeployKeys("other", "WEB"); len(before) != 1 || len(after) != 0 {
+		t.Errorf("acme/WEB has keys %+v, and other/WEB has keys %+v", before, after)
 	}
 }
 
-func TestOutOfBandMistakesPanic(t *testing.T) {
+func TestOutOfBandChanges_panic(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	for name, mistake := range map[string]func(){
-		"repository": func() { s.DeployKeys("acme", "nothing") },
-		"workspace":  func() { s.RemoveRepository("nobody", "sandbox") },
-		"key":        func() { s.RemoveDeployKey("acme", "sandbox", 1) },
-		"project":    func() { s.ProjectDeployKeys("acme", "proj") },
-		"in use":     func() { s.RemoveProject("acme", "PROJ") },
+		"repository":     func() { s.DeployKeys("acme", "nothing") },
+		"workspace":      func() { s.RemoveRepository("nobody", "sandbox") },
+		"key":            func() { s.RemoveDeployKey("acme", "sandbox", 1) },
+		"project":        func() { s.ProjectDeployKeys("acme", "proj") },
+		"project in use": func() { s.RemoveProject("acme", "PROJ") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			defer func() {
 				if recover() == nil {
-					t.Error("did not panic")
+					t.Error("the method did not panic")
 				}
-				s.DeployKeys("acme", "sandbox") // The emulator is still usable.
+				s.DeployKeys("acme", "sandbox") // This blocks if the panic left the mutex locked.
 			}()
 			mistake()
 		})

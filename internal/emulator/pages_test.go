@@ -9,8 +9,8 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 )
 
-// list is what a client reads of a page.
-type list struct {
+// keyPage is one page of a list of deploy keys.
+type keyPage struct {
 	Values []struct {
 		ID int64 `json:"id"`
 	} `json:"values"`
@@ -38,7 +38,7 @@ func TestPages(t *testing.T) {
 		var ids []int64
 		for next, number := s.url+path, 1; next != ""; number++ {
 			at, ok := strings.CutPrefix(next, s.url)
-			page := decode[list](t, s.send(t, "GET", at, "").body)
+			page := decode[keyPage](t, s.send(t, "GET", at, "").body)
 			if !ok || page.Page != number || page.Pagelen != want.pagelen || page.Size != 250 {
 				t.Fatalf("%s: %+v", next, page)
 			}
@@ -47,17 +47,17 @@ func TestPages(t *testing.T) {
 			}
 			bare, _, _ := strings.Cut(path, "?")
 			if number == 1 && (page.Next == nil || *page.Next != s.url+bare+want.second) {
-				t.Errorf("%s: next is %v", path, page.Next)
+				t.Errorf("%s: got next %v", path, page.Next)
 			}
 			next = ""
 			if page.Next != nil {
 				next = *page.Next
 			} else if number != want.pages {
-				t.Errorf("%s: %d pages, want %d", path, number, want.pages)
+				t.Errorf("%s: got %d pages, want %d", path, number, want.pages)
 			}
 		}
 		if len(ids) != 250 || ids[0] != 10958984 || ids[249] != 10959233 {
-			t.Errorf("%s: %d ids, %v", path, len(ids), ids)
+			t.Errorf("%s: got %d IDs: %v", path, len(ids), ids)
 		}
 	}
 }
@@ -79,7 +79,7 @@ func TestPageParameters(t *testing.T) {
 	s.send(t, "GET", keys+"?page=9223372036854775807&x=y", "").want(t, 200, `{"values":[],"pagelen":10,"size":0,"page":9223372036854775807}`)
 }
 
-func TestProjectDeployKeys_pages(t *testing.T) {
+func TestPages_projectDeployKeys(t *testing.T) {
 	t.Parallel()
 	s := newProjectServer(t)
 	for n := range 250 {
@@ -88,21 +88,21 @@ func TestProjectDeployKeys_pages(t *testing.T) {
 	const byUUID = "/2.0/workspaces/%7B00000000-0000-4000-8000-0000000000ac%7D/projects/WEB/deploy-keys"
 	var ids []int64
 	for _, query := range []string{"?pagelen=100", "?pagelen=100&page=2", "?pagelen=100&page=3"} {
-		page := decode[list](t, s.send(t, "GET", byUUID+query, "").body)
+		page := decode[keyPage](t, s.send(t, "GET", byUUID+query, "").body)
 		for _, value := range page.Values {
 			ids = append(ids, value.ID)
 		}
 		last := strings.HasSuffix(query, "3")
 		if page.Size != 250 || last != (page.Next == nil) || !last && *page.Next != fmt.Sprintf("%s%s?pagelen=100&page=%d", s.url, byUUID, page.Page+1) {
-			t.Errorf("%s: %+v", query, page)
+			t.Errorf("%s: got %+v", query, page)
 		}
 	}
 	if len(ids) != 250 || ids[0] != 10958984 || ids[249] != 10959233 {
-		t.Errorf("%d ids, %v", len(ids), ids)
+		t.Errorf("got %d IDs: %v", len(ids), ids)
 	}
 }
 
-func TestRepositories_pages(t *testing.T) {
+func TestPages_repositories(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	want := []string{"sandbox", "other"}
@@ -110,7 +110,7 @@ func TestRepositories_pages(t *testing.T) {
 		want = append(want, fmt.Sprintf("r-%d", i))
 		s.AddRepository("acme", emulator.Repository{Slug: want[len(want)-1]})
 	}
-	var got, queries []string
+	var got, links []string
 	for next := repositories + "?pagelen=100"; next != ""; {
 		list := decode[struct {
 			Next   string
@@ -120,9 +120,9 @@ func TestRepositories_pages(t *testing.T) {
 			got = append(got, repository.Slug)
 		}
 		next = strings.TrimPrefix(list.Next, s.url)
-		queries = append(queries, next)
+		links = append(links, next)
 	}
-	if !slices.Equal(got, want) || !slices.Equal(queries, []string{repositories + "?pagelen=100&page=2", repositories + "?pagelen=100&page=3", ""}) {
-		t.Errorf("got %v by %v", got, queries)
+	if !slices.Equal(got, want) || !slices.Equal(links, []string{repositories + "?pagelen=100&page=2", repositories + "?pagelen=100&page=3", ""}) {
+		t.Errorf("got repositories %v from the links %v", got, links)
 	}
 }

@@ -16,7 +16,8 @@ const (
 	forbidden       = `{"type":"error","error":{"message":"Forbidden"}}`
 )
 
-// newProjectServer serves the project acme/WEB, beside what newServer does.
+// newProjectServer is newServer with the additional project acme/WEB. The project has
+// the given deploy keys.
 func newProjectServer(t *testing.T, deployKeys ...emulator.DeployKey) server {
 	t.Helper()
 	s := newServer(t)
@@ -24,7 +25,7 @@ func newProjectServer(t *testing.T, deployKeys ...emulator.DeployKey) server {
 	return s
 }
 
-// webProject is the project, as it is embedded and listed.
+// webProject returns the JSON of the project acme/WEB.
 func webProject(s server) string {
 	return `{"type": "project", "key": "WEB", "name": "Web Site", "uuid": "` + projectUUID + `",
 		"links": {"self": {"href": "` + s.url + `/2.0/workspaces/acme/projects/WEB"}}}`
@@ -46,7 +47,7 @@ func TestProjects(t *testing.T) {
 	}
 	s.send(t, "GET", projects+"?pagelen=101", "").want(t, 400, `{"type":"error","error":{"message":"Invalid pagelen"}}`)
 
-	// Repositories embed the same project.
+	// A repository contains the same JSON of its project.
 	s.send(t, "GET", repositories+"?q=project.key%3D%22WEB%22&fields=values.slug,values.project", "").want(t, 200,
 		`{"values":[{"slug":"shop","project":`+webProject(s)+`}]}`)
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 )
 
-func TestNewCompletesTheSeed(t *testing.T) {
+func TestSeed_defaults(t *testing.T) {
 	t.Parallel()
 	seed := emulator.Seed{Workspaces: []emulator.Workspace{{Slug: "Acme", Repositories: []emulator.Repository{{
 		Slug: "Sandbox",
@@ -36,45 +36,45 @@ func TestNewCompletesTheSeed(t *testing.T) {
 		!uuid.MatchString(workspace.UUID) || !uuid.MatchString(repository.UUID) || workspace.UUID == repository.UUID {
 		t.Errorf("got %+v", workspace)
 	}
-	held := repository.DeployKeys
-	if held[0].ID != 5 || held[1].ID != 20000000 || held[2].ID != 20000001 || held[1].Comment != "mine" ||
-		held[2].Key != publicKey(1) || held[2].Comment != "me@host" ||
-		held[2].CreatedOn != "2013-12-10T14:44:13+00:00" || held[0].CreatedOn == "" {
-		t.Errorf("got %+v", held)
+	stored := repository.DeployKeys
+	if stored[0].ID != 5 || stored[1].ID != 20000000 || stored[2].ID != 20000001 || stored[1].Comment != "mine" ||
+		stored[2].Key != publicKey(1) || stored[2].Comment != "me@host" ||
+		stored[2].CreatedOn != "2013-12-10T14:44:13+00:00" || stored[0].CreatedOn == "" {
+		t.Errorf("got %+v", stored)
 	}
 	if len(workspace.Projects) != 2 {
 		t.Fatalf("got %+v", workspace.Projects)
 	}
-	project, made := workspace.Projects[0], workspace.Projects[1]
-	held = project.DeployKeys
+	project, added := workspace.Projects[0], workspace.Projects[1]
+	stored = project.DeployKeys
 	if project.Key != "WEB" || project.Name != "WEB" || project.UUID != "{w}" || project.Permission != emulator.PermissionRead ||
-		held[0].ID != 7 || held[0].CreatedOn != "2013-12-10T14:44:13+00:00" ||
-		held[1].ID != 20000002 || held[1].Key != publicKey(1) || held[1].Comment != "me@host" || held[1].CreatedOn == "" {
+		stored[0].ID != 7 || stored[0].CreatedOn != "2013-12-10T14:44:13+00:00" ||
+		stored[1].ID != 20000002 || stored[1].Key != publicKey(1) || stored[1].Comment != "me@host" || stored[1].CreatedOn == "" {
 		t.Errorf("got %+v", project)
 	}
-	if made.Key != "PROJ" || made.Name != "PROJ" || !uuid.MatchString(made.UUID) || made.Permission != emulator.PermissionAdmin {
-		t.Errorf("got %+v", made)
+	if added.Key != "PROJ" || added.Name != "PROJ" || !uuid.MatchString(added.UUID) || added.Permission != emulator.PermissionAdmin {
+		t.Errorf("got %+v", added)
 	}
 	if next := bitbucket.AddDeployKey("acme", repository.UUID, publicKey(4), ""); next.ID != 20000003 {
-		t.Errorf("the next id is %d", next.ID)
+		t.Errorf("the next ID is %d, want 20000003", next.ID)
 	}
 }
 
-func TestCopiesAreDeep(t *testing.T) {
+func TestSeed_deepCopies(t *testing.T) {
 	t.Parallel()
 	used, want := "2026-09-30T13:07:33+00:00", "2026-09-30T13:07:33+00:00"
 	key := emulator.DeployKey{ID: 1, Key: publicKey(1), Label: "ci", LastUsed: &used}
 	s := newServer(t, key)
 	s.AddProject("acme", emulator.Project{Key: "WEB", DeployKeys: []emulator.DeployKey{key}})
 	used = "changed"
-	for _, held := range [][]emulator.DeployKey{
+	for _, stored := range [][]emulator.DeployKey{
 		s.DeployKeys("acme", "sandbox"), s.Seed().Workspaces[0].Repositories[0].DeployKeys,
 		s.ProjectDeployKeys("acme", "WEB"), s.Seed().Workspaces[0].Projects[1].DeployKeys,
 	} {
-		if *held[0].LastUsed != want || held[0].Label != "ci" {
-			t.Errorf("got %+v", held[0])
+		if *stored[0].LastUsed != want || stored[0].Label != "ci" {
+			t.Errorf("got %+v", stored[0])
 		}
-		*held[0].LastUsed, held[0].Label = "changed", "changed"
+		*stored[0].LastUsed, stored[0].Label = "changed", "changed"
 	}
 	for _, path := range []string{keys, projectKeys} {
 		if got := decode[map[string]any](t, s.send(t, "GET", path+"/1", "").body); got["last_used"] != want || got["label"] != "ci" {
@@ -95,11 +95,11 @@ func TestStateFile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if held := s.Seed(); !reflect.DeepEqual(saved, held) {
-			t.Errorf("after %s: saved %+v, holds %+v", after, saved, held)
+		if state := s.Seed(); !reflect.DeepEqual(saved, state) {
+			t.Errorf("after %s: the file has %+v, the emulator has %+v", after, saved, state)
 		}
 		if again := emulator.New(saved).Seed(); !reflect.DeepEqual(again, saved) {
-			t.Errorf("after %s: read as %+v", after, again)
+			t.Errorf("after %s: an emulator that starts from the file has %+v", after, again)
 		}
 	}
 	check("SaveTo")
@@ -136,26 +136,26 @@ func TestStateFile(t *testing.T) {
 		t.Error(err)
 	}
 	if entries, err := os.ReadDir(directory); err != nil || len(entries) != 1 {
-		t.Errorf("temporary files are left: %v, %v", entries, err)
+		t.Errorf("the directory has other files than the state file: %v, %v", entries, err)
 	}
 }
 
-func TestSavingFails(t *testing.T) {
+func TestStateFile_errors(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	s.SaveTo(filepath.Join(t.TempDir(), "missing", "state.json"))
 	if err := s.Err(); err == nil || !strings.Contains(err.Error(), "missing") {
 		t.Errorf("got %v", err)
 	}
-	directory := t.TempDir() // Nothing can be renamed to a directory.
+	directory := t.TempDir() // A file cannot be renamed to a directory.
 	s = newServer(t)
 	s.SaveTo(directory)
 	if s.Err() == nil {
-		t.Error("a directory was overwritten")
+		t.Error("SaveTo(directory) reported no error")
 	}
 }
 
-func TestReadSeedRefuses(t *testing.T) {
+func TestReadSeed_invalid(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "seed.json")
 	for _, content := range []string{"", "[]", `{"workspace": []}`, `{"workspaces": [{"slug": 1}]}`} {
@@ -163,7 +163,7 @@ func TestReadSeedRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 		if seed, err := emulator.ReadSeed(path); err == nil || !strings.Contains(err.Error(), "seed.json") {
-			t.Errorf("%q: %+v, %v", content, seed, err)
+			t.Errorf("ReadSeed(%q) returned %+v, %v", content, seed, err)
 		}
 	}
 }
