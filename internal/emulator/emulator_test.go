@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -141,7 +142,7 @@ func serveDirectly(bitbucket http.Handler, request *http.Request) (recorder *htt
 	recorder = httptest.NewRecorder()
 	defer func() {
 		if value := recover(); value != nil {
-			if value != http.ErrAbortHandler {
+			if err, ok := value.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
 				panic(value)
 			}
 			aborted = true

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// partialReply returns v as JSON. If c has the parameter fields, the JSON contains
-// only those fields.
+// partialReply returns v as JSON. If the query of c has the parameter fields, the
+// JSON contains only the fields that the parameter names.
 func partialReply(c call, v any) reply {
 	full := jsonReply(http.StatusOK, v)
 	fields := c.URL.Query().Get("fields")

@@ -1,8 +1,6 @@
 package emulator_test
 
-import (
-	"testing"
-)
+import "testing"
 
 func TestFields(t *testing.T) {
 	t.Parallel()

@@ -89,7 +89,7 @@ func (e *Emulator) Seed() Seed {
 
 // SaveTo writes the state to path, now and after every change. Err returns the first
 // error of a write. The file does not contain the IDs of removed keys, so an emulator
-// that starts from the file may assign those IDs again.
+// that starts from the file may assign the same IDs again.
 func (e *Emulator) SaveTo(path string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

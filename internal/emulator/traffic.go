@@ -47,7 +47,7 @@ func (e *Emulator) delay(c call) bool {
 type RateLimit struct {
 	Requests int         // Requests is the number of requests left in the window.
 	Until    time.Time   // Until is the end of the window on the emulator's clock. A window with a zero Until does not end.
-	Header   http.Header // Header is added to the header of each 429. Its fields replace those of RateLimited.
+	Header   http.Header // Header is added to the header of each 429. Its fields replace the fields of RateLimited.
 }
 
 // SetRateLimit replaces the rate limit. There is no rate limit after its window ends:

@@ -37,8 +37,8 @@ func FuzzSplit(f *testing.F) {
 	})
 }
 
-// Check must never show a private key, and it must reject every text that OpenSSH
-// cannot read.
+// Check must set MaybeSecret for every private key. If Check and Doubt accept a text,
+// OpenSSH must read the same key from it.
 func FuzzCheck(f *testing.F) {
 	lines := openSSHLines(f)
 	for _, line := range lines {

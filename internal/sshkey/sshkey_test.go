@@ -183,8 +183,8 @@ func TestBits(t *testing.T) {
 	}
 }
 
-// Split parses the key once, and Bits must not parse it again. A parse makes at
-// least eight allocations; Bits itself makes at most one.
+// Split parses the key once, and Bits must not parse it again. With a parse,
+// Bits makes at least eight allocations. Without a parse, it makes at most one.
 //
 //nolint:paralleltest // AllocsPerRun panics if other tests run in parallel.
 func TestBits_doesNotParseAgain(t *testing.T) {
