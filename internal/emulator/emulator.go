@@ -119,6 +119,7 @@ type Emulator struct {
 	deploymentBehavior DeploymentBehavior
 	statePath          string
 	saveErr            error
+	changed            chan struct{} // changed is closed at the next change, nil while nobody waits for one.
 }
 
 // Request records a received request, so that a test can check what a client
@@ -242,6 +243,7 @@ func (e *Emulator) log(c call) *Request {
 		UserAgent:     c.UserAgent(),
 	}
 	e.requests = append(e.requests, request)
+	e.announce()
 	return request
 }
 
@@ -254,6 +256,7 @@ func (e *Emulator) handle(c call) reply {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	defer e.announce()
 	answer := e.decide(c)
 	if e.traffic.nearLimit {
 		answer.add(nearLimit)
