@@ -1,6 +1,6 @@
 //go:build unix
 
-package provider
+package acceptance
 
 import (
 	"context"
@@ -15,14 +15,16 @@ import (
 	"testing"
 
 	"github.com/hashicorp/terraform-plugin-framework/path"
-	"github.com/hashicorp/terraform-plugin-framework/provider"
+	framework "github.com/hashicorp/terraform-plugin-framework/provider"
 	"github.com/hashicorp/terraform-plugin-framework/providerserver"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/provider"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
@@ -57,8 +59,8 @@ var ranElsewhere = map[string]string{
 	"terraform import bitbucket_deploy_key.by_hand acme/website/10958987": "demo",
 }
 
-// walk is what a guide tells to do, from a state of things on.
-type walk struct {
+// scenario is a sequence of commands that a guide shows.
+type scenario struct {
 	name  string
 	start func(*testing.T) stage
 	steps []step
@@ -77,16 +79,16 @@ type step struct {
 }
 
 // placeholders are what stands for those of the guides.
-var placeholders = strings.NewReplacer("ADDRESS", address, "WORKSPACE/REPOSITORY/KEY_ID", "acme/website/10958985", " ID", " acme/website/10958985")
+var placeholders = strings.NewReplacer("ADDRESS", acctest.Address, "WORKSPACE/REPOSITORY/KEY_ID", "acme/website/10958985", " ID", " acme/website/10958985")
 
-// walks are the commands that are run as they are written.
-func walks() []walk {
+// scenarios are the commands that TestAccCommands runs as they are written.
+func scenarios() []scenario {
 	const switching = "switch-from-another-provider"
-	return []walk{
+	return []scenario{
 		{name: "unused keys", start: func(t *testing.T) stage {
 			f := exampleFake(t)
 			addAudited(t, f)
-			return f.staged(t, f.config(read(t, examples+"/guides/unused-deploy-keys/unused.tf")))
+			return staged(t, f, f.Config(acctest.ReadFile(t, examples+"/guides/unused-deploy-keys/unused.tf")))
 		}, steps: []step{
 			{command: "terraform plan", prints: "acme/worker/10958986 CI, last used: never"},
 		}},
@@ -94,12 +96,12 @@ func walks() []walk {
 		{name: "from drfaust92 and back", start: left("drfaust92-created-with-comment", "drfaust92"), steps: []step{
 			{command: "terraform state pull > before.tfstate"},
 			{command: "terraform state replace-provider drfaust92/bitbucket bitbucket-deploy-keys/bitbucket", prints: "Successfully replaced provider for 1 resources.", before: func(t *testing.T, s stage) {
-				s.write(t, guideBlock(t, switching, "From drfaust92/bitbucket")+strings.TrimPrefix(s.config(oldExample), requiredProviders))
+				s.Write(t, guideBlock(t, switching, "From drfaust92/bitbucket")+strings.TrimPrefix(s.Config(oldExample), acctest.RequiredProviders))
 			}},
 			{command: "terraform init", prints: "successfully initialized"},
 			{command: "terraform plan", prints: "No changes."},
 			{command: "terraform state push -force before.tfstate", before: func(t *testing.T, s stage) {
-				s.write(t, strings.Replace(requiredProviders, "bitbucket-deploy-keys/", "drfaust92/", 1)+oldExample)
+				s.Write(t, strings.Replace(acctest.RequiredProviders, "bitbucket-deploy-keys/", "drfaust92/", 1)+oldExample)
 			}},
 			{command: "terraform init", prints: "successfully initialized"},
 			{command: "terraform plan", prints: "No changes."},
@@ -115,9 +117,9 @@ func walks() []walk {
 		}},
 		{name: "from fabianschurig", start: func(t *testing.T) stage {
 			s := left("fabianschurig-created", "fabianschurig")(t)
-			s.EditDeployKey("acme", "website", firstID, func(key *emulator.DeployKey) { key.Label = "CI" })
-			s.writeFile(t, "deploy.pub", bareKey+" deploy@example.com\n")
-			s.write(t, s.config(guideBlock(t, switching, "From fabianschurig/bitbucket")))
+			s.EditDeployKey("acme", "website", acctest.FirstID, func(key *emulator.DeployKey) { key.Label = "CI" })
+			s.WriteFile(t, "deploy.pub", acctest.BareKey+" deploy@example.com\n")
+			s.Write(t, s.Config(guideBlock(t, switching, "From fabianschurig/bitbucket")))
 			return s
 		}, steps: []step{
 			{command: "terraform init", prints: "successfully initialized"},
@@ -125,8 +127,8 @@ func walks() []walk {
 		}},
 		{name: "both providers", start: func(t *testing.T) stage {
 			s := left("drfaust92-created-with-comment", "drfaust92")(t)
-			block := strings.TrimPrefix(s.config(""), requiredProviders)
-			s.write(t, strings.NewReplacer(
+			block := strings.TrimPrefix(s.Config(""), acctest.RequiredProviders)
+			s.Write(t, strings.NewReplacer(
 				`provider "deploykeys" {}`, strings.Replace(block, `"bitbucket"`, `"deploykeys"`, 1),
 				"  # …", strings.Join(strings.Split(oldExample, "\n")[2:6], "\n"),
 			).Replace(guideBlock(t, switching, "Keep both providers")))
@@ -137,7 +139,7 @@ func walks() []walk {
 		}},
 		{name: "state that cannot be read", start: func(t *testing.T) stage {
 			s := left("unknown-shape", "drfaust92")(t)
-			s.replaceProvider(t, "drfaust92/bitbucket")
+			s.ReplaceProvider(t, "drfaust92/bitbucket")
 			return s
 		}, steps: []step{
 			{command: "terraform state rm bitbucket_deploy_key.example", prints: "Successfully removed 1 resource instance(s)."},
@@ -145,9 +147,9 @@ func walks() []walk {
 		}},
 
 		{name: "query", start: func(t *testing.T) stage {
-			needs(t, terraformcli.Query)
+			acctest.Needs(t, terraformcli.Query)
 			s := workspaceToTake(t, "")
-			s.writeFile(t, "deploy_keys.tfquery.hcl", read(t, examples+"/guides/query-workspace/deploy_keys.tfquery.hcl"))
+			s.WriteFile(t, "deploy_keys.tfquery.hcl", acctest.ReadFile(t, examples+"/guides/query-workspace/deploy_keys.tfquery.hcl"))
 			return s
 		}, steps: []step{
 			{command: "terraform query", prints: "acme/website: ci website"},
@@ -156,44 +158,44 @@ func walks() []walk {
 			{command: "terraform plan", prints: "No changes."},
 		}},
 		{name: "workspace without query", start: func(t *testing.T) stage {
-			return workspaceToTake(t, read(t, examples+"/guides/take-over-workspace/1-find.tf"))
+			return workspaceToTake(t, acctest.ReadFile(t, examples+"/guides/take-over-workspace/1-find.tf"))
 		}, steps: []step{
 			{command: "terraform apply", prints: "Apply complete!"},
 			{command: "terraform output -json keys > keys.json"},
 			{command: "terraform apply", prints: "0 to add, 0 to change, 0 to destroy", before: func(t *testing.T, s stage) {
-				s.write(t, s.config(read(t, examples+"/guides/take-over-workspace/2-import.tf")))
+				s.Write(t, s.Config(acctest.ReadFile(t, examples+"/guides/take-over-workspace/2-import.tf")))
 			}},
 			{command: "terraform plan", prints: "No changes."},
 		}},
 
 		{name: "generated key", start: func(t *testing.T) stage {
-			f := newFake(t)
-			s := f.staged(t, f.config(guideBlock(t, "rotate-a-deploy-key", "With a generated key")), attachedAs(t, map[string]func() tfprotov6.ProviderServer{
-				"bitbucket-deploy-keys/bitbucket": NewServer("test"), "hashicorp/tls": providerserver.NewProtocol6(pairProvider{}),
+			f := acctest.NewFake(t)
+			s := staged(t, f, f.Config(guideBlock(t, "rotate-a-deploy-key", "With a generated key")), acctest.AttachedAs(t, map[string]func() tfprotov6.ProviderServer{
+				"bitbucket-deploy-keys/bitbucket": provider.NewServer("test"), "hashicorp/tls": providerserver.NewProtocol6(pairProvider{}),
 			}))
-			s.must(t, "apply", "-auto-approve")
+			s.MustRun(t, "apply", "-auto-approve")
 			return s
 		}, steps: []step{
 			{command: "terraform apply -replace=tls_private_key.ci", prints: "2 added, 0 changed, 2 destroyed"},
 		}, end: func(t *testing.T, s stage) {
-			s.expectWrites(t, "POST "+collection+" 200", "POST "+collection+" 200", "DELETE "+firstKey+" 204")()
+			s.ExpectWrites(t, "POST "+acctest.Collection+" 200", "POST "+acctest.Collection+" 200", "DELETE "+acctest.FirstKey+" 204")()
 		}},
 		{name: "one key", start: func(t *testing.T) stage {
-			f := newFake(t)
-			s := f.staged(t, f.config(deployKey(keyLine(newKey(t)))))
-			s.must(t, "apply", "-auto-approve")
+			f := acctest.NewFake(t)
+			s := staged(t, f, f.Config(acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t)))))
+			s.MustRun(t, "apply", "-auto-approve")
 			return s
 		}, steps: []step{
 			{command: "terraform apply -refresh=false", prints: "0 added, 0 changed, 0 destroyed"},
 			{command: "terraform apply -replace=ADDRESS", prints: "1 added, 0 changed, 1 destroyed"},
 			{command: "terraform apply -target=ADDRESS", prints: "0 added, 0 changed, 0 destroyed"},
-			{command: "terraform untaint ADDRESS", prints: "has been successfully untainted", before: func(t *testing.T, s stage) { s.must(t, "taint", address) }},
+			{command: "terraform untaint ADDRESS", prints: "has been successfully untainted", before: func(t *testing.T, s stage) { s.MustRun(t, "taint", acctest.Address) }},
 			{command: "terraform state rm ADDRESS", prints: "Successfully removed 1 resource instance(s)."},
 			{command: "terraform import ADDRESS WORKSPACE/REPOSITORY/KEY_ID", prints: "Import successful!"},
-			{command: "terraform import ADDRESS ID", prints: "Import successful!", before: func(t *testing.T, s stage) { s.must(t, "state", "rm", address) }},
+			{command: "terraform import ADDRESS ID", prints: "Import successful!", before: func(t *testing.T, s stage) { s.MustRun(t, "state", "rm", acctest.Address) }},
 			{command: "terraform plan", prints: "No changes."},
 		}, end: func(t *testing.T, s stage) {
-			s.expectWrites(t, "POST "+collection+" 200", "DELETE "+firstKey+" 204", "POST "+collection+" 200")()
+			s.ExpectWrites(t, "POST "+acctest.Collection+" 200", "DELETE "+acctest.FirstKey+" 204", "POST "+acctest.Collection+" 200")()
 		}},
 	}
 }
@@ -201,18 +203,18 @@ func walks() []walk {
 // The commands of the guides do what these say, typed as they stand there.
 func TestAccCommands(t *testing.T) {
 	t.Parallel()
-	for _, walk := range walks() {
-		t.Run(walk.name, func(t *testing.T) {
+	for _, scenario := range scenarios() {
+		t.Run(scenario.name, func(t *testing.T) {
 			t.Parallel()
-			s := walk.start(t)
-			for _, step := range walk.steps {
+			s := scenario.start(t)
+			for _, step := range scenario.steps {
 				if step.before != nil {
 					step.before(t, s)
 				}
-				contains(t, s.types(t, placeholders.Replace(step.command)), strings.Split(step.prints, " … ")...)
+				acctest.Contains(t, s.types(t, placeholders.Replace(step.command)), strings.Split(step.prints, " … ")...)
 			}
-			if walk.end != nil {
-				walk.end(t, s)
+			if scenario.end != nil {
+				scenario.end(t, s)
 			}
 		})
 	}
@@ -223,34 +225,34 @@ func TestAccCommands(t *testing.T) {
 func TestCommands_accounted(t *testing.T) {
 	t.Parallel()
 	var all []string
-	for _, walk := range walks() {
+	for _, scenario := range scenarios() {
 		var commands []string
-		for _, step := range walk.steps {
+		for _, step := range scenario.steps {
 			commands = append(commands, step.command)
 		}
 		all = append(all, "\n"+strings.Join(commands, "\n")+"\n")
 	}
 	ran := func(commands string) bool {
-		return slices.ContainsFunc(all, func(walk string) bool { return strings.Contains(walk, "\n"+commands) })
+		return slices.ContainsFunc(all, func(scenario string) bool { return strings.Contains(scenario, "\n"+commands) })
 	}
 	pages := ""
 	for _, page := range pagesWithCommands(t) {
-		blocks, single := commandsIn(read(t, page))
+		blocks, single := commandsIn(acctest.ReadFile(t, page))
 		for _, block := range blocks {
 			if _, not := notRun[block]; !not && !ran(block+"\n") {
-				t.Errorf("%s has this block, which no walk has: add its commands to walks in commands_test.go, or the block to notRun with the reason\n%s", page, block)
+				t.Errorf("%s has this block, which no scenario has: add its commands to scenarios in commands_test.go, or the block to notRun with the reason\n%s", page, block)
 			}
 		}
 		for _, command := range single {
 			// The name of a command that is run with more words is a mention.
 			_, not := notRun[command]
 			if _, elsewhere := ranElsewhere[command]; !not && !elsewhere && !ran(command+"\n") && !ran(command+" ") {
-				t.Errorf("%s has %q, which nothing runs: add it to walks or ranElsewhere in commands_test.go, or to notRun with the reason", page, command)
+				t.Errorf("%s has %q, which nothing runs: add it to scenarios or ranElsewhere in commands_test.go, or to notRun with the reason", page, command)
 			}
 		}
 		pages += "\n" + strings.Join(blocks, "\n") + "\n" + strings.Join(single, "\n") + "\n"
 	}
-	makefile := read(t, "../../GNUmakefile")
+	makefile := acctest.ReadFile(t, root+"/GNUmakefile")
 	for command, where := range ranElsewhere {
 		if !strings.Contains(makefile, "\n"+where+":") && !strings.Contains(testsHere(t), "\nfunc "+where+"(") {
 			t.Errorf("neither a test nor a target of the makefile is called %q, which is to run %q", where, command)
@@ -269,7 +271,7 @@ func TestCommands_accounted(t *testing.T) {
 	}
 	for command := range strings.FieldsFuncSeq(strings.Join(all, ""), func(r rune) bool { return r == '\n' }) {
 		if !strings.Contains(pages, "\n"+command+"\n") {
-			t.Errorf("no page has %q any more: remove it from walks", command)
+			t.Errorf("no page has %q any more: remove it from scenarios", command)
 		}
 	}
 }
@@ -283,18 +285,18 @@ func testsHere(t *testing.T) string {
 	}
 	text := ""
 	for _, file := range files {
-		text += read(t, file)
+		text += acctest.ReadFile(t, file)
 	}
 	return text
 }
 
 func pagesWithCommands(t *testing.T) []string {
 	t.Helper()
-	guides, err := filepath.Glob("../../templates/guides/*.md.tmpl")
+	guides, err := filepath.Glob(root + "/templates/guides/*.md.tmpl")
 	if err != nil || len(guides) == 0 {
 		t.Fatalf("no guides: %v", err)
 	}
-	return append(guides, "../../README.md", "../../templates/index.md.tmpl")
+	return append(guides, root+"/README.md", root+"/templates/index.md.tmpl")
 }
 
 var (
@@ -324,7 +326,7 @@ func commandsIn(page string) (blocks, single []string) {
 // guideBlock is the first block of configuration in a section of a guide.
 func guideBlock(t *testing.T, guide, section string) string {
 	t.Helper()
-	_, rest, found := strings.Cut(read(t, "../../templates/guides/"+guide+".md.tmpl"), "\n## "+section+"\n")
+	_, rest, found := strings.Cut(acctest.ReadFile(t, root+"/templates/guides/"+guide+".md.tmpl"), "\n## "+section+"\n")
 	for _, fenced := range fencedBlock.FindAllStringSubmatch(rest, -1) {
 		if found && fenced[1] == "terraform" {
 			return fenced[2]
@@ -336,13 +338,13 @@ func guideBlock(t *testing.T, guide, section string) string {
 
 // staged is a directory with a configuration, and the provider in this process
 // unless env says otherwise.
-func (f *fake) staged(t *testing.T, config string, env ...string) stage {
+func staged(t *testing.T, f *acctest.Fake, config string, env ...string) stage {
 	t.Helper()
 	if len(env) == 0 {
-		env = []string{attached(t)}
+		env = []string{acctest.Attached(t)}
 	}
-	s := stage{f, newCLI(t, env...)}
-	s.write(t, config)
+	s := stage{f, acctest.NewCLI(t, env...)}
+	s.Write(t, config)
 	return s
 }
 
@@ -350,11 +352,11 @@ func (f *fake) staged(t *testing.T, config string, env ...string) stage {
 func (s stage) types(t *testing.T, line string) string {
 	t.Helper()
 	bin := t.TempDir()
-	if err := os.Symlink(engine.Path, filepath.Join(bin, "terraform")); err != nil {
+	if err := os.Symlink(acctest.Engine.Path, filepath.Join(bin, "terraform")); err != nil {
 		t.Fatal(err)
 	}
 	shell := exec.CommandContext(t.Context(), "sh", "-c", line)
-	shell.Dir, shell.Env, shell.Stdin = s.dir, append(s.env, "PATH="+bin+":"+os.Getenv("PATH")), strings.NewReader("yes\n")
+	shell.Dir, shell.Env, shell.Stdin = s.Dir, append(s.Env, "PATH="+bin+":"+os.Getenv("PATH")), strings.NewReader("yes\n")
 	out, err := shell.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", line, err, out)
@@ -368,7 +370,7 @@ const oldExample = `
 resource "bitbucket_deploy_key" "example" {
   workspace  = "acme"
   repository = "website"
-  key        = "` + bareKey + ` deploy@example.com"
+  key        = "` + acctest.BareKey + ` deploy@example.com"
   label      = "ci"
 }
 `
@@ -377,12 +379,12 @@ resource "bitbucket_deploy_key" "example" {
 func left(state, namespace string) func(*testing.T) stage {
 	return func(t *testing.T) stage {
 		t.Helper()
-		f, terraform := switching(t, state, "deploy@example.com", attachedAs(t, map[string]func() tfprotov6.ProviderServer{
-			"bitbucket-deploy-keys/bitbucket": NewServer("test"), namespace + "/bitbucket": providerserver.NewProtocol6(oldProvider{}),
+		f, terraform := acctest.Switching(t, state, "deploy@example.com", acctest.AttachedAs(t, map[string]func() tfprotov6.ProviderServer{
+			"bitbucket-deploy-keys/bitbucket": provider.NewServer("test"), namespace + "/bitbucket": providerserver.NewProtocol6(oldProvider{}),
 		}))
-		held := read(t, filepath.Join(terraform.dir, "terraform.tfstate"))
-		terraform.writeFile(t, "terraform.tfstate", regexp.MustCompile(`"name": "\w+"`).ReplaceAllString(held, `"name": "example"`))
-		terraform.write(t, f.config(oldExample))
+		held := acctest.ReadFile(t, filepath.Join(terraform.Dir, "terraform.tfstate"))
+		terraform.WriteFile(t, "terraform.tfstate", regexp.MustCompile(`"name": "\w+"`).ReplaceAllString(held, `"name": "example"`))
+		terraform.Write(t, f.Config(oldExample))
 		return stage{f, terraform}
 	}
 }
@@ -391,22 +393,22 @@ func left(state, namespace string) func(*testing.T) stage {
 func workspaceToTake(t *testing.T, config string) stage {
 	t.Helper()
 	f := exampleFake(t)
-	f.AddDeployKey("acme", "website", newKey(t), "ci website")
-	f.AddDeployKey("acme", "api", newKey(t)+" ci@example.com", "CI")
-	return f.staged(t, f.config(config))
+	f.AddDeployKey("acme", "website", acctest.NewKey(t), "ci website")
+	f.AddDeployKey("acme", "api", acctest.NewKey(t)+" ci@example.com", "CI")
+	return staged(t, f, f.Config(config))
 }
 
 // oldProvider is another provider that still works.
-type oldProvider struct{ movedProvider }
+type oldProvider struct{ acctest.OtherProvider }
 
 func (oldProvider) Resources(context.Context) []func() resource.Resource {
 	return []func() resource.Resource{
-		func() resource.Resource { return oldResource{movedResource{typeName: "bitbucket_deploy_key"}} },
-		func() resource.Resource { return movedResource{typeName: "bitbucket_repo_deploy_keys"} },
+		func() resource.Resource { return oldResource{acctest.OtherResource{TypeName: "bitbucket_deploy_key"}} },
+		func() resource.Resource { return acctest.OtherResource{TypeName: "bitbucket_repo_deploy_keys"} },
 	}
 }
 
-type oldResource struct{ movedResource }
+type oldResource struct{ acctest.OtherResource }
 
 func (oldResource) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
 	resp.Schema.Attributes = map[string]schema.Attribute{}
@@ -421,17 +423,17 @@ func (oldResource) Schema(_ context.Context, _ resource.SchemaRequest, resp *res
 func (oldResource) Read(context.Context, resource.ReadRequest, *resource.ReadResponse) {}
 
 // pairProvider stands for hashicorp/tls, as far as a guide uses it.
-type pairProvider struct{ movedProvider }
+type pairProvider struct{ acctest.OtherProvider }
 
-func (pairProvider) Metadata(_ context.Context, _ provider.MetadataRequest, resp *provider.MetadataResponse) {
+func (pairProvider) Metadata(_ context.Context, _ framework.MetadataRequest, resp *framework.MetadataResponse) {
 	resp.TypeName = "tls"
 }
 
 func (pairProvider) Resources(context.Context) []func() resource.Resource {
-	return []func() resource.Resource{func() resource.Resource { return pairResource{movedResource{typeName: "tls_private_key"}} }}
+	return []func() resource.Resource{func() resource.Resource { return pairResource{acctest.OtherResource{TypeName: "tls_private_key"}} }}
 }
 
-type pairResource struct{ movedResource }
+type pairResource struct{ acctest.OtherResource }
 
 func (pairResource) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
 	resp.Schema.Attributes = map[string]schema.Attribute{

@@ -1,4 +1,4 @@
-package provider
+package acceptance
 
 import (
 	"context"
@@ -30,6 +30,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
@@ -38,12 +39,12 @@ import (
 // in what the CLI writes.
 func TestAccGuide_noPrivateKeyInState(t *testing.T) {
 	t.Parallel()
-	needs(t, terraformcli.WriteOnly)
+	acctest.Needs(t, terraformcli.WriteOnly)
 	const guide = examples + "/guides/no-private-key-in-state/key-pair.tf"
 	f, store := exampleFake(t), &keyStore{versions: map[string]string{}, parameters: map[string]string{}}
 	terraform := exampleCLI(t, f, guide)
 	others := providerserver.NewProtocol6(storeProvider{store: store})
-	terraform.env = append(terraform.env, attachedAs(t, map[string]func() tfprotov6.ProviderServer{"hashicorp/tls": others, "hashicorp/aws": others}))
+	terraform.Env = append(terraform.Env, acctest.AttachedAs(t, map[string]func() tfprotov6.ProviderServer{"hashicorp/tls": others, "hashicorp/aws": others}))
 	settled := func() {
 		t.Helper()
 		stored, made := store.look()
@@ -51,11 +52,11 @@ func TestAccGuide_noPrivateKeyInState(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, want := f.onlyKey(t).Key, strings.TrimSpace(string(ssh.MarshalAuthorizedKey(private.PublicKey()))); got != want {
+		if got, want := f.OnlyKey(t).Key, strings.TrimSpace(string(ssh.MarshalAuthorizedKey(private.PublicKey()))); got != want {
 			t.Errorf("the deploy key is %s, the store holds the other half of %s", got, want)
 		}
 		for range 2 {
-			terraform.must(t, "plan", "-detailed-exitcode") // Fails unless the plan is empty.
+			terraform.MustRun(t, "plan", "-detailed-exitcode") // Fails unless the plan is empty.
 			before := len(made)
 			if _, made = store.look(); len(made) == before {
 				t.Error("the plan made no other pair")
@@ -63,38 +64,38 @@ func TestAccGuide_noPrivateKeyInState(t *testing.T) {
 		}
 	}
 
-	config := read(t, guide)
-	terraform.write(t, config)
-	terraform.must(t, "apply", "-auto-approve")
-	f.expectWrites(t, "POST acme/website/deploy-keys 200")()
+	config := acctest.ReadFile(t, guide)
+	terraform.Write(t, config)
+	terraform.MustRun(t, "apply", "-auto-approve")
+	f.ExpectWrites(t, "POST acme/website/deploy-keys 200")()
 	settled()
 
 	// Other changes of the parameter do not touch the key.
 	tagged := strings.Replace(config, `"String"`, "\"String\"\n  tags = { team = \"web\" }", 1)
-	terraform.write(t, tagged)
-	contains(t, terraform.must(t, "apply", "-auto-approve"), "0 added, 1 changed, 0 destroyed")
-	f.expectWrites(t)()
+	terraform.Write(t, tagged)
+	acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve"), "0 added, 1 changed, 0 destroyed")
+	f.ExpectWrites(t)()
 
 	// The number rotates the key, once. Where the run ends after the first half
 	// was stored, the next one goes on with it.
-	terraform.write(t, strings.Replace(tagged, "secret_string_wo_version = 1", "secret_string_wo_version = 2", 1))
-	contains(t, terraform.must(t, "plan", "-out=saved.tfplan"), "bitbucket_deploy_key.ci must be replaced", "3 to add, 0 to change, 3 to destroy")
+	terraform.Write(t, strings.Replace(tagged, "secret_string_wo_version = 1", "secret_string_wo_version = 2", 1))
+	acctest.Contains(t, terraform.MustRun(t, "plan", "-out=saved.tfplan"), "bitbucket_deploy_key.ci must be replaced", "3 to add, 0 to change, 3 to destroy")
 	store.refuses.Store(true)
-	terraform.fails(t, []string{"apply", "saved.tfplan"}, "no access")
-	f.expectWrites(t)()
+	terraform.Fails(t, []string{"apply", "saved.tfplan"}, "no access")
+	f.ExpectWrites(t)()
 	store.refuses.Store(false)
-	terraform.must(t, "apply", "-auto-approve")
-	f.expectWrites(t, "POST acme/website/deploy-keys 200", "DELETE "+firstKey+" 204")()
+	terraform.MustRun(t, "apply", "-auto-approve")
+	f.ExpectWrites(t, "POST acme/website/deploy-keys 200", "DELETE "+acctest.FirstKey+" 204")()
 	settled()
 
 	// So does a replacement of the secret, for whatever reason.
-	terraform.must(t, "apply", "-auto-approve", "-replace=aws_secretsmanager_secret_version.ci")
-	f.expectWrites(t, "POST acme/website/deploy-keys 200", "DELETE "+secondKey+" 204")()
+	terraform.MustRun(t, "apply", "-auto-approve", "-replace=aws_secretsmanager_secret_version.ci")
+	f.ExpectWrites(t, "POST acme/website/deploy-keys 200", "DELETE "+acctest.SecondKey+" 204")()
 	settled()
 
 	written := writtenBy(t, terraform)
 	stored, made := store.look()
-	written["show"] = terraform.must(t, "show", "-json", "saved.tfplan")
+	written["show"] = terraform.MustRun(t, "show", "-json", "saved.tfplan")
 	for file, text := range written {
 		if part := partOfSecret(text, made); part != "" {
 			t.Errorf("%s holds %q of a private key", file, part)
@@ -103,9 +104,9 @@ func TestAccGuide_noPrivateKeyInState(t *testing.T) {
 	if partOfSecret(stored, made) == "" {
 		t.Error("no private key would be found")
 	}
-	contains(t, written["terraform.tfstate"], strings.Fields(f.onlyKey(t).Key)[1])
+	acctest.Contains(t, written["terraform.tfstate"], strings.Fields(f.OnlyKey(t).Key)[1])
 
-	terraform.must(t, "destroy", "-auto-approve")
+	terraform.MustRun(t, "destroy", "-auto-approve")
 	if keys := f.DeployKeys("acme", "website"); len(keys) > 0 {
 		t.Errorf("there are %v", keys)
 	}

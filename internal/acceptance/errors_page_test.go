@@ -1,4 +1,4 @@
-package provider
+package acceptance
 
 import (
 	"context"
@@ -16,16 +16,17 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 
-	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/provider"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
-const errorsPage = "../../templates/guides/errors.md.tmpl"
+const errorsPage = root + "/templates/guides/errors.md.tmpl"
 
 var (
 	codeSpan = regexp.MustCompile("`([^`]+)`")
@@ -39,7 +40,7 @@ type errorRow struct{ messages, advice string }
 func errorRows(t *testing.T) map[string]errorRow {
 	t.Helper()
 	rows := map[string]errorRow{}
-	for line := range strings.Lines(read(t, errorsPage)) {
+	for line := range strings.Lines(acctest.ReadFile(t, errorsPage)) {
 		cells := strings.SplitN(strings.Trim(line, "| \n"), " | ", 2)
 		if !strings.HasPrefix(line, "| `") || len(cells) != 2 {
 			continue
@@ -97,7 +98,7 @@ func TestAccErrorsPage_made(t *testing.T) {
 			}
 			out := validated[message]
 			if cause.run != nil {
-				out = cause.run(t, stage{newFake(t), newCLI(t, attached(t))})
+				out = cause.run(t, stage{acctest.NewFake(t), acctest.NewCLI(t, acctest.Attached(t))})
 			}
 			printed := message
 			if _, found := reported[message]; found { // Then it is a summary, and no part of the text.
@@ -135,23 +136,23 @@ type cause struct {
 
 // stage is a Bitbucket and a directory to make trouble with.
 type stage struct {
-	*fake
-	*cli
+	*acctest.Fake
+	*acctest.CLI
 }
 
 // plan returns what a plan prints, good or bad.
 func (s stage) plan(t *testing.T, config string) string {
 	t.Helper()
-	s.write(t, config)
-	out, _ := s.run(t, "plan")
+	s.Write(t, config)
+	out, _ := s.Run(t, "plan")
 	return out
 }
 
 // apply returns what an apply prints, good or bad.
 func (s stage) apply(t *testing.T, config string) string {
 	t.Helper()
-	s.write(t, config)
-	out, _ := s.run(t, "apply", "-auto-approve")
+	s.Write(t, config)
+	out, _ := s.Run(t, "apply", "-auto-approve")
 	return out
 }
 
@@ -160,10 +161,10 @@ const atOnce, noWait = "max_retries = 0", `max_rate_limit_wait = "0s"`
 // causes make each message of the page.
 func causes(t *testing.T) map[string]cause {
 	t.Helper()
-	key := newKey(t)
+	key := acctest.NewKey(t)
 	blob := strings.Fields(key)[1]
-	managed := deployKey(keyLine(key))
-	one := dataDeployKey("key_id = 10958984")
+	managed := acctest.DeployKey(acctest.KeyLine(key))
+	one := acctest.DataDeployKey("key_id = 10958984")
 	workspaceKeys := func(kind string) string {
 		return fmt.Sprintf("\ndata %q \"all\" {\n  workspace = \"acme\"\n}\n", kind)
 	}
@@ -172,48 +173,48 @@ func causes(t *testing.T) map[string]cause {
 	}
 	// configured is a plan with these lines in the provider block.
 	configured := func(lines ...string) func(*testing.T, stage) string {
-		return func(t *testing.T, s stage) string { return s.plan(t, s.configWith(one, lines...)) }
+		return func(t *testing.T, s stage) string { return s.plan(t, s.ConfigWith(one, lines...)) }
 	}
 	// reads and adds ask for a key and add one, while this is the answer.
 	reads := func(fault emulator.Fault) func(*testing.T, stage) string {
 		return func(t *testing.T, s stage) string {
 			s.Inject(fault)
-			return s.plan(t, s.config(one, atOnce, noWait))
+			return s.plan(t, s.Config(one, atOnce, noWait))
 		}
 	}
 	adds := func(faults ...emulator.Fault) func(*testing.T, stage) string {
 		return func(t *testing.T, s stage) string {
 			s.Inject(faults...)
-			return s.apply(t, s.config(managed, atOnce))
+			return s.apply(t, s.Config(managed, atOnce))
 		}
 	}
 	// then applies a configuration, lets something happen, and applies another.
 	then := func(first string, happen func(stage), second string) func(*testing.T, stage) string {
 		return func(t *testing.T, s stage) string {
-			if out := s.apply(t, s.config(first)); !strings.Contains(out, "Apply complete") {
+			if out := s.apply(t, s.Config(first)); !strings.Contains(out, "Apply complete") {
 				t.Fatal(out)
 			}
 			happen(s)
-			return s.apply(t, s.config(second, atOnce))
+			return s.apply(t, s.Config(second, atOnce))
 		}
 	}
 	const unknownToken = "\nresource \"terraform_data\" \"token\" {\n  input = \"api-token\"\n  triggers_replace = %d\n}\n"
 	unknown := func(s stage, generation int, body string) string {
-		return fmt.Sprintf(unknownToken, generation) + s.configWith(body, `username = "ci@example.com"`, "token = terraform_data.token.output")
+		return fmt.Sprintf(unknownToken, generation) + s.ConfigWith(body, `username = "ci@example.com"`, "token = terraform_data.token.output")
 	}
 	// taken is the state of another provider.
 	taken := func(state string, args ...string) func(*testing.T, stage) string {
 		return func(t *testing.T, _ stage) string {
-			f, terraform := switching(t, state, "")
-			terraform.write(t, f.config(deployKey(keyLine(bareKey), `label = "ci"`)))
-			terraform.replaceProvider(t, "drfaust92/bitbucket")
-			out, _ := terraform.run(t, append([]string{"plan"}, args...)...)
+			f, terraform := acctest.Switching(t, state, "")
+			terraform.Write(t, f.Config(acctest.DeployKey(acctest.KeyLine(acctest.BareKey), `label = "ci"`)))
+			terraform.ReplaceProvider(t, "drfaust92/bitbucket")
+			out, _ := terraform.Run(t, append([]string{"plan"}, args...)...)
 			return out
 		}
 	}
 	const oneLine = "Give the one line of the .pub file"
 	public := func(text string, advice ...string) cause {
-		return cause{advice: advice, validate: deployKey("key = " + asHCL(t, text))}
+		return cause{advice: advice, validate: acctest.DeployKey("key = " + acctest.HCL(t, text))}
 	}
 
 	all := map[string]cause{
@@ -221,27 +222,27 @@ func causes(t *testing.T) map[string]cause {
 		"Unable to read deploy key":   {advice: []string{"read deploy key 10958984 of"}, run: reads(emulator.ServerError())},
 		"Unable to list deploy keys": {advice: []string{"list the deploy keys of"}, run: func(t *testing.T, s stage) string {
 			s.Inject(emulator.ServerError())
-			return s.plan(t, s.config(dataDeployKey(`label = "CI"`), atOnce))
+			return s.plan(t, s.Config(acctest.DataDeployKey(`label = "CI"`), atOnce))
 		}},
 		"Unable to update deploy key": {advice: []string{"update deploy key 10958984 of"}, run: then(managed, func(s stage) {
 			s.Inject(emulator.Fault{Method: "PUT"})
-		}, deployKey(keyLine(key), `label = "x"`))},
+		}, acctest.DeployKey(acctest.KeyLine(key), `label = "x"`))},
 		"Unable to delete deploy key": {advice: []string{"delete deploy key 10958984 of"}, run: then(managed, func(s stage) {
 			s.Inject(emulator.Fault{Method: "DELETE"})
 		}, "")},
 		"Unable to list repositories": {advice: []string{"list the repositories of", "read:repository:bitbucket"}, run: func(t *testing.T, s stage) string {
 			s.Inject(emulator.Fault{Status: http.StatusForbidden})
-			return s.plan(t, s.config(workspaceKeys("bitbucket_deploy_keys")))
+			return s.plan(t, s.Config(workspaceKeys("bitbucket_deploy_keys")))
 		}},
 		"Unable to list projects": {advice: []string{"list the projects of", "read:project:bitbucket"}, run: func(t *testing.T, s stage) string {
 			s.Inject(emulator.Fault{Status: http.StatusForbidden})
-			return s.plan(t, s.config(workspaceKeys("bitbucket_project_deploy_keys")))
+			return s.plan(t, s.Config(workspaceKeys("bitbucket_project_deploy_keys")))
 		}},
 		"Unable to list deployments": {
 			advice: []string{"list the deployments of", "read:pipeline:bitbucket and, for a repository that never deployed, read:repository:bitbucket"},
 			run: func(t *testing.T, s stage) string {
 				s.Inject(emulator.Fault{Status: http.StatusForbidden})
-				return s.plan(t, s.config(dataDeployments()))
+				return s.plan(t, s.Config(acctest.DataDeployments()))
 			},
 		},
 
@@ -251,17 +252,17 @@ func causes(t *testing.T) map[string]cause {
 		},
 		"403 Forbidden": {advice: []string{"an administrator of the repository"}, run: func(t *testing.T, s stage) string {
 			s.SetPermission("acme", "website", emulator.PermissionRead)
-			return s.plan(t, s.config(one))
+			return s.plan(t, s.Config(one))
 		}},
 		"Your credentials lack one or more required privilege scopes": {advice: []string{"Required scopes"}, run: func(t *testing.T, s stage) string {
 			s.AllowBasic("ci@example.com", "weak", "read:repository:bitbucket")
-			return s.plan(t, s.configWith(one, `username = "ci@example.com"`, `token = "weak"`))
+			return s.plan(t, s.ConfigWith(one, `username = "ci@example.com"`, `token = "weak"`))
 		}},
 		"This API is not accessible by this authentication mechanism": {
 			advice: []string{"Set username and token to an Atlassian account and its API token"},
 			run: func(t *testing.T, s stage) string {
 				s.AllowAccessToken("access-token")
-				return s.apply(t, s.configWith(managed, `token = "access-token"`))
+				return s.apply(t, s.ConfigWith(managed, `token = "access-token"`))
 			},
 		},
 		"No access token could be had for the OAuth consumer": {
@@ -282,7 +283,7 @@ func causes(t *testing.T) map[string]cause {
 		}},
 		"Deploy key depends on the OAuth consumer": {advice: []string{"any change to the consumer invalidates the key", "API token of an account"}, run: func(t *testing.T, s stage) string {
 			s.AllowConsumer("id", "secret", 7200)
-			return s.apply(t, s.configWith(managed, `oauth_client_id = "id"`, `oauth_client_secret = "secret"`))
+			return s.apply(t, s.ConfigWith(managed, `oauth_client_id = "id"`, `oauth_client_secret = "secret"`))
 		}},
 
 		"404 Not Found": {
@@ -294,49 +295,49 @@ func causes(t *testing.T) map[string]cause {
 		},
 		"Repository has another name now": {
 			advice: []string{"Change workspace and repository in the configuration to the new name"},
-			run:    then(managed, func(s stage) { s.RenameRepository("acme", "website", "site") }, deployKey(keyLine(newKey(t)))),
+			run:    then(managed, func(s stage) { s.RenameRepository("acme", "website", "site") }, acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t)))),
 		},
 		"the name is that of another repository or project now": {advice: []string{"terraform state rm ADDRESS"}, run: func(t *testing.T, s stage) string {
 			theirs := s.AddProjectDeployKey("acme", "WEB", key, "")
 			only := strings.NewReplacer("bitbucket_deploy", "bitbucket_project_deploy", "repository", "project", "website", "WEB").Replace(exclusive(fmt.Sprintf("[%d]", theirs.ID)))
-			s.apply(t, s.config(only))
+			s.apply(t, s.Config(only))
 			s.RenameProject("acme", "WEB", "SITE")
 			s.AddProject("acme", emulator.Project{Key: "WEB"})
 			s.AddProjectDeployKey("acme", "WEB", key, "")
-			return s.plan(t, s.config(only))
+			return s.plan(t, s.Config(only))
 		}},
 		"only then is its deploy key kept": {advice: []string{"Nothing was changed"}, run: then(managed, func(s stage) {
 			s.Inject(emulator.Fault{Path: "/api/"})
-		}, deployKey(keyLine(key), `repository = "api"`))},
+		}, acctest.DeployKey(acctest.KeyLine(key), `repository = "api"`))},
 		"Deploy keys of some repositories are not included": {advice: []string{"Bitbucket", "403 or 404", "must be an administrator of"}, run: func(t *testing.T, s stage) string {
 			s.SetPermission("acme", "website", emulator.PermissionRead)
-			return s.plan(t, s.config(workspaceKeys("bitbucket_deploy_keys")))
+			return s.plan(t, s.Config(workspaceKeys("bitbucket_deploy_keys")))
 		}},
 		"Deploy keys of some projects are not included": {advice: []string{"Bitbucket", "403 or 404", "must be an administrator of"}, run: func(t *testing.T, s stage) string {
 			s.SetProjectPermission("acme", "PROJ", emulator.PermissionRead)
-			return s.plan(t, s.config(workspaceKeys("bitbucket_project_deploy_keys")))
+			return s.plan(t, s.Config(workspaceKeys("bitbucket_project_deploy_keys")))
 		}},
 
 		"429 Too Many Requests": {advice: []string{"1,000 requests an hour", "Run again later, or raise max_rate_limit_wait and max_retries"}, run: reads(emulator.RateLimited())},
 		"Bitbucket's rate limit is near": {advice: []string{"When none is left, this run waits, and fails after max_rate_limit_wait"}, run: func(t *testing.T, s stage) string {
 			s.SetNearLimit(true)
-			return s.apply(t, s.config(managed))
+			return s.apply(t, s.Config(managed))
 		}},
 
 		"No answer came that could be used": {advice: []string{"Check base_url, the network and the proxy (HTTPS_PROXY)"}, run: reads(emulator.Fault{Cut: true})},
 		"failed to verify certificate": {
 			advice: []string{"Either a proxy", "base_url leads to another server", "set SSL_CERT_FILE to a PEM file with the authority", "add the authority to the system's certificates"},
 			run: func(t *testing.T, s stage) string {
-				s.fake, _, _ = startTLS(t)
-				return s.plan(t, s.config(one, atOnce))
+				s.Fake, _, _ = startTLS(t)
+				return s.plan(t, s.Config(one, atOnce))
 			},
 		},
 		"refuses the connection: 407 Proxy Authentication Required": {advice: []string{"HTTPS_PROXY"}, run: func(t *testing.T, s stage) string {
 			proxy := httptest.NewServer(&connecting{})
 			t.Cleanup(proxy.Close)
-			s.url = "https://bitbucket.example.com"
-			s.cli = newCLI(t, "HTTPS_PROXY="+proxy.URL, "https_proxy=", "NO_PROXY=", "no_proxy=")
-			return s.plan(t, s.config(one, atOnce))
+			s.URL = "https://bitbucket.example.com"
+			s.CLI = acctest.NewCLI(t, "HTTPS_PROXY="+proxy.URL, "https_proxy=", "NO_PROXY=", "no_proxy=")
+			return s.plan(t, s.Config(one, atOnce))
 		}},
 		"Something other than Bitbucket's API has answered": {advice: []string{"base_url and the proxy (HTTPS_PROXY)"}, run: reads(emulator.LoginPage())},
 		"The address has moved":                             {advice: []string{"Check workspace, repository, base_url and the proxy (HTTPS_PROXY)"}, run: reads(emulator.Redirect("https://login.example.com/"))},
@@ -344,17 +345,15 @@ func causes(t *testing.T) map[string]cause {
 		"Bitbucket may have added the key all the same":     {advice: []string{"the next apply says that", "exists and how to import it"}, run: adds(emulator.ServerError())},
 		"Bitbucket may have done it all the same": {advice: []string{"The next plan shows what there is"}, run: then(managed, func(s stage) {
 			s.Inject(emulator.Fault{Method: "PUT"})
-		}, deployKey(keyLine(key), `label = "x"`))},
+		}, acctest.DeployKey(acctest.KeyLine(key), `label = "x"`))},
 		"is in the state as tainted": {
 			advice: []string{"the next apply replaces it. To keep it, run", "terraform untaint ADDRESS"},
 			run:    adds(emulator.Fault{Method: "POST", CarryOut: true, Status: http.StatusOK, Body: `{"id":10958984}`}, emulator.Fault{Method: "GET", Status: http.StatusForbidden}),
 		},
-		"The run was stopped": {run: reports(func(diags *diag.Diagnostics) {
-			createDeployKey.addError(diags, bitbucket.Place{Workspace: "acme", Repository: "website"}, 0, context.Canceled)
-		})},
+		"The run was stopped": {run: func(t *testing.T, s stage) string { return readWhenStopped(t, s.Fake) }},
 		"Invalid Bitbucket base URL": {advice: []string{"base_url", "not an absolute URL"}, run: func(t *testing.T, s stage) string {
-			s.url = "api.bitbucket.org"
-			return s.plan(t, s.config(one))
+			s.URL = "api.bitbucket.org"
+			return s.plan(t, s.Config(one))
 		}},
 
 		"Private key given":                public("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA", "committed or shared, consider it leaked: make a new pair"),
@@ -371,24 +370,24 @@ func causes(t *testing.T) map[string]cause {
 		"Public key in RFC 4716 format":    public("---- BEGIN SSH2 PUBLIC KEY ----\nAAAA", "Convert it with", "ssh-keygen -i -f FILE"),
 		"Public key in PEM format":         public("-----BEGIN PUBLIC KEY-----\nAAAA", "Convert it with", "ssh-keygen -i -m PKCS8 -f FILE"),
 		"Certificate given":                public(strings.Replace(key, "ed25519", "ed25519-cert-v01@openssh.com", 1), "is an OpenSSH certificate. ", "Give the public key that it certifies: the"),
-		"Bitbucket may refuse this key":    public(dsaKey(t), "DSA", "an Ed25519 key."),
+		"Bitbucket may refuse this key":    public(acctest.DSAKey(t), "DSA", "an Ed25519 key."),
 		"Bitbucket refuses this key": {advice: []string{"RSA", "2048 bits", "Use an Ed25519 key, or a longer RSA key."}, run: func(t *testing.T, s stage) string {
-			return s.plan(t, s.config(deployKey(keyLine(shortRSA(t)))))
+			return s.plan(t, s.Config(acctest.DeployKey(acctest.KeyLine(acctest.ShortRSA(t)))))
 		}},
 		"Bitbucket refuses such a key today": {advice: []string{"keeps working, but could not be added again"}, run: func(t *testing.T, s stage) string {
-			old := shortRSA(t)
-			s.write(t, s.config(deployKey(keyLine(old))))
-			s.must(t, "import", address, fmt.Sprintf("acme/website/%d", s.AddDeployKey("acme", "website", old, "").ID))
-			return s.plan(t, s.config(deployKey(keyLine(old))))
+			old := acctest.ShortRSA(t)
+			s.Write(t, s.Config(acctest.DeployKey(acctest.KeyLine(old))))
+			s.MustRun(t, "import", acctest.Address, fmt.Sprintf("acme/website/%d", s.AddDeployKey("acme", "website", old, "").ID))
+			return s.plan(t, s.Config(acctest.DeployKey(acctest.KeyLine(old))))
 		}},
 		"has this key already": {advice: []string{"To manage it, import it"}, run: func(t *testing.T, s stage) string {
 			s.AddDeployKey("acme", "website", key, "")
-			return s.apply(t, s.config(managed))
+			return s.apply(t, s.Config(managed))
 		}},
 		"If the repository has the key already, import it": {advice: []string{"terraform import ADDRESS WORKSPACE/REPOSITORY/KEY_ID"}, run: func(t *testing.T, s stage) string {
 			s.AddDeployKey("acme", "website", key, "")
 			s.Inject(emulator.Fault{Method: "GET"})
-			return s.apply(t, s.config(managed, atOnce))
+			return s.apply(t, s.Config(managed, atOnce))
 		}},
 		"so a user account or a workspace does": {
 			advice: []string{"Bitbucket takes a key there or on repositories and projects, not both.", "Remove it there, or make another key"},
@@ -397,67 +396,67 @@ func causes(t *testing.T) map[string]cause {
 
 		"Bitbucket does not let this key be changed in place": {
 			advice: []string{"othing was changed", "terraform apply -replace=ADDRESS", `update_strategy = "replace" in the provider block`},
-			run:    then(managed, func(s stage) { s.SetPUT(emulator.PUTRefused) }, deployKey(keyLine(key), `label = "x"`)),
+			run:    then(managed, func(s stage) { s.SetPUT(emulator.PUTRefused) }, acctest.DeployKey(acctest.KeyLine(key), `label = "x"`)),
 		},
 		"Update strategy is not known yet": {advice: []string{"Set it to a value that is known."}, run: func(t *testing.T, s stage) string {
-			s.apply(t, s.config(managed))
+			s.apply(t, s.Config(managed))
 			return s.plan(t, "\nresource \"terraform_data\" \"strategy\" {\n  input = \"replace\"\n}\n"+
-				s.config(deployKey(keyLine(key), `label = "x"`), "update_strategy = terraform_data.strategy.output"))
+				s.Config(acctest.DeployKey(acctest.KeyLine(key), `label = "x"`), "update_strategy = terraform_data.strategy.output"))
 		}},
 		"Bitbucket stored something else": {
 			advice: []string{"another label", "The next plan shows the difference."},
 			run:    adds(emulator.Fault{Method: "POST", Status: http.StatusOK, Body: fmt.Sprintf(`{"id":10958984,"key":%q,"label":"theirs","comment":""}`, key)}),
 		},
 
-		"Invalid workspace":       {advice: []string{"slug as it stands in the address of the page", "or a UUID in braces"}, validate: deployKey(keyLine(key), `workspace = "a/b"`)},
-		"Invalid repository":      {advice: []string{"slug as it stands in the address of the page", "or a UUID in braces"}, validate: deployKey(keyLine(key), `repository = "a/b"`)},
+		"Invalid workspace":       {advice: []string{"slug as it stands in the address of the page", "or a UUID in braces"}, validate: acctest.DeployKey(acctest.KeyLine(key), `workspace = "a/b"`)},
+		"Invalid repository":      {advice: []string{"slug as it stands in the address of the page", "or a UUID in braces"}, validate: acctest.DeployKey(acctest.KeyLine(key), `repository = "a/b"`)},
 		"Invalid project":         {advice: []string{"as Bitbucket shows it, in capitals"}, validate: "\ndata \"bitbucket_deploy_keys\" \"test\" {\n  workspace = \"acme\"\n  project = \"web\"\n}\n"},
-		"Invalid label":           {advice: []string{"begins or ends with white space", "Use trimspace(), or remove it."}, validate: deployKey(keyLine(key), `label = " x"`)},
-		"Invalid comment":         {advice: []string{"begins or ends with white space", "Use trimspace(), or remove it."}, validate: deployKey(keyLine(key), `comment = " x"`)},
+		"Invalid label":           {advice: []string{"begins or ends with white space", "Use trimspace(), or remove it."}, validate: acctest.DeployKey(acctest.KeyLine(key), `label = " x"`)},
+		"Invalid comment":         {advice: []string{"begins or ends with white space", "Use trimspace(), or remove it."}, validate: acctest.DeployKey(acctest.KeyLine(key), `comment = " x"`)},
 		"Invalid label_pattern":   {advice: []string{"in the syntax of RE2, as in Terraform's regex()"}, validate: "\ndata \"bitbucket_deploy_keys\" \"test\" {\n  workspace = \"acme\"\n  label_pattern = \"(\"\n}\n"},
 		"Invalid duration":        {advice: []string{"positive duration", `with its unit, for example "30s"`}, run: configured(`request_timeout = "30"`)},
-		"Invalid id":              {advice: []string{"workspace/repository/key_id"}, validate: dataDeployKey(`id = "x"`)},
-		"Invalid Attribute Value": {advice: []string{"must be"}, validate: dataDeployKey("key_id = 0")},
+		"Invalid id":              {advice: []string{"workspace/repository/key_id"}, validate: acctest.DataDeployKey(`id = "x"`)},
+		"Invalid Attribute Value": {advice: []string{"must be"}, validate: acctest.DataDeployKey("key_id = 0")},
 		"Missing Configuration for Required Attribute":            {advice: []string{"required"}, validate: exclusive("null")},
 		"Invalid Attribute Value Match":                           {advice: []string{"must be"}, run: configured(`token = "t"`, `update_strategy = "x"`)},
-		"Invalid Attribute Combination":                           {advice: []string{"label", "fingerprint_sha256"}, validate: dataDeployKey("")},
-		"Invalid function argument":                               called(parsed(`"hello"`)),
-		"Expected a slug as it stands in the address of the page": called(importID(`"a/b"`, `"website"`, "1"), "or a UUID in braces"),
-		"Expected the number of the key":                          called(importID(`"acme"`, `"website"`, "1.5"), "key_id"),
+		"Invalid Attribute Combination":                           {advice: []string{"label", "fingerprint_sha256"}, validate: acctest.DataDeployKey("")},
+		"Invalid function argument":                               called(acctest.ParseCall(`"hello"`)),
+		"Expected a slug as it stands in the address of the page": called(acctest.ImportIDCall(`"a/b"`, `"website"`, "1"), "or a UUID in braces"),
+		"Expected the number of the key":                          called(acctest.ImportIDCall(`"acme"`, `"website"`, "1.5"), "key_id"),
 
 		"Invalid import ID": {advice: []string{"The bitbucket_deploy_keys data source lists the numbers."}, run: func(t *testing.T, s stage) string {
-			s.write(t, s.config(managed))
-			return s.fails(t, []string{"import", address, "acme"})
+			s.Write(t, s.Config(managed))
+			return s.Fails(t, []string{"import", acctest.Address, "acme"})
 		}},
-		"Invalid import identity": {advice: []string{"workspace", "repository", "key_id"}, run: func(t *testing.T, s stage) string { return importIdentity(t, s.fake) }},
+		"Invalid import identity": {advice: []string{"workspace", "repository", "key_id"}, run: func(t *testing.T, s stage) string { return importIdentity(t, s.Fake) }},
 		"No single deploy key found": {advice: []string{"Use the number (key_id) of one of them"}, run: func(t *testing.T, s stage) string {
-			s.AddDeployKey("acme", "website", newKey(t), "CI")
-			s.AddDeployKey("acme", "website", newKey(t), "CI")
-			return s.plan(t, s.config(dataDeployKey(`label = "CI"`)))
+			s.AddDeployKey("acme", "website", acctest.NewKey(t), "CI")
+			s.AddDeployKey("acme", "website", acctest.NewKey(t), "CI")
+			return s.plan(t, s.Config(acctest.DataDeployKey(`label = "CI"`)))
 		}},
 
 		"Unable to take over deploy key": {advice: []string{"Nothing was changed.", "terraform state rm ADDRESS", "terraform import ADDRESS WORKSPACE/REPOSITORY/KEY_ID"}, run: taken("unknown-shape")},
 		"Deploy key was not read yet":    {advice: []string{"Plan without -refresh=false"}, run: taken("drfaust92-imported", "-refresh=false")},
-		"Setting id is deprecated":       {advice: []string{"another provider", "Write key_id with the number of the key."}, validate: dataDeployKey(`id = "1"`)},
+		"Setting id is deprecated":       {advice: []string{"another provider", "Write key_id with the number of the key."}, validate: acctest.DataDeployKey(`id = "1"`)},
 
 		"Deploy keys of acme/website will be removed": {advice: []string{"not in key_ids"}, run: func(t *testing.T, s stage) string {
-			s.AddDeployKey("acme", "website", newKey(t), "stranger")
-			return s.plan(t, s.config(exclusive(fmt.Sprintf("[%d]", s.AddDeployKey("acme", "website", key, "").ID))))
+			s.AddDeployKey("acme", "website", acctest.NewKey(t), "stranger")
+			return s.plan(t, s.Config(exclusive(fmt.Sprintf("[%d]", s.AddDeployKey("acme", "website", key, "").ID))))
 		}},
 		"Deploy keys may be removed": {advice: []string{"not known yet", "cannot be named"}, run: func(t *testing.T, s stage) string {
 			return s.plan(t, unknown(s, 1, exclusive("[5]")))
 		}},
 		"Deploy keys of acme/website were removed": {advice: []string{"were not in key_ids"}, run: func(t *testing.T, s stage) string {
-			s.AddDeployKey("acme", "website", newKey(t), "stranger")
-			return s.apply(t, s.config(exclusive(fmt.Sprintf("[%d]", s.AddDeployKey("acme", "website", key, "").ID))))
+			s.AddDeployKey("acme", "website", acctest.NewKey(t), "stranger")
+			return s.apply(t, s.Config(exclusive(fmt.Sprintf("[%d]", s.AddDeployKey("acme", "website", key, "").ID))))
 		}},
 		"No deploy key is allowed": {advice: []string{"If that is meant", "allow_empty = true"}, validate: exclusive("[]")},
 		"No deploy key would be left": {advice: []string{"None of key_ids is", "allow_empty = true"}, run: func(t *testing.T, s stage) string {
 			s.AddDeployKey("acme", "website", key, "")
-			return s.plan(t, s.config(exclusive("[5]")))
+			return s.plan(t, s.Config(exclusive("[5]")))
 		}},
 
-		"Unexpected provider data":                 {advice: []string{"This is a bug in the provider. Please report it"}, run: reports(func(diags *diag.Diagnostics) { configuredData("another", diags) })},
+		"Unexpected provider data":                 {advice: []string{"This is a bug in the provider. Please report it"}, run: configureWrongly},
 		"Unable to configure the Bitbucket client": {never: "NewClient refuses nothing but the base URL, and that is checked before"},
 	}
 	for words, of := range map[string]string{ // What Bitbucket says to it.
@@ -473,13 +472,41 @@ func causes(t *testing.T) map[string]cause {
 	return all
 }
 
-// reports is what a diagnostic looks like that no command can be brought to.
-func reports(add func(*diag.Diagnostics)) func(*testing.T, stage) string {
-	return func(*testing.T, stage) string {
-		var diags diag.Diagnostics
-		add(&diags)
-		return diagnosed("error", diags[0].Summary(), diags[0].Detail())
+// readWhenStopped is what a data source reports when Terraform stops the run
+// before Bitbucket has answered. A command cannot be stopped at that moment.
+func readWhenStopped(t *testing.T, f *acctest.Fake) string {
+	t.Helper()
+	server := acctest.NewConfiguredServer(t, f)
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	const name = "bitbucket_deploy_keys"
+	resp, err := server.ReadDataSource(stopped, &tfprotov6.ReadDataSourceRequest{
+		TypeName: name, Config: acctest.ProtocolObject(t, server.Schemas.DataSourceSchemas[name], map[string]string{"workspace": "acme", "repository": "website"}),
+	})
+	if err != nil || len(resp.Diagnostics) == 0 {
+		t.Fatal(err, resp)
 	}
+	return diagnosed("error", resp.Diagnostics[0].Summary, resp.Diagnostics[0].Detail)
+}
+
+// configureWrongly is what a resource reports that gets the data of another
+// provider. No command can bring that about.
+func configureWrongly(t *testing.T, _ stage) string {
+	t.Helper()
+	for _, create := range provider.New("test")().Resources(t.Context()) {
+		configured, ok := create().(resource.ResourceWithConfigure)
+		if !ok {
+			continue
+		}
+		var resp resource.ConfigureResponse
+		configured.Configure(t.Context(), resource.ConfigureRequest{ProviderData: "another"}, &resp)
+		if len(resp.Diagnostics) == 0 {
+			t.Fatal("the data was accepted")
+		}
+		return diagnosed("error", resp.Diagnostics[0].Summary(), resp.Diagnostics[0].Detail())
+	}
+	t.Fatal("no resource can be configured")
+	return ""
 }
 
 // diagnosed is a diagnostic on one line, as run returns it.
@@ -490,15 +517,15 @@ func diagnosed(severity, summary, detail string) string {
 // called is a call of a function that fails.
 func called(call string, advice ...string) cause {
 	return cause{advice: advice, run: func(t *testing.T, s stage) string {
-		needs(t, terraformcli.Functions)
-		s.write(t, requiredProviders+output(call))
-		return s.fails(t, []string{"validate"})
+		acctest.Needs(t, terraformcli.Functions)
+		s.Write(t, acctest.RequiredProviders+acctest.OutputBlock(call))
+		return s.Fails(t, []string{"validate"})
 	}}
 }
 
 // importIdentity imports by an identity that names no repository, which takes a
 // newer CLI than most.
-func importIdentity(t *testing.T, f *fake) string {
+func importIdentity(t *testing.T, f *acctest.Fake) string {
 	t.Helper()
 	kind := tftypes.Object{AttributeTypes: map[string]tftypes.Type{"workspace": tftypes.String, "repository": tftypes.String, "key_id": tftypes.Number}}
 	identity, err := tfprotov6.NewDynamicValue(kind, tftypes.NewValue(kind, map[string]tftypes.Value{
@@ -507,7 +534,7 @@ func importIdentity(t *testing.T, f *fake) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := newKeyList(t, f, website).ImportResourceState(t.Context(), &tfprotov6.ImportResourceStateRequest{
+	resp, err := acctest.NewConfiguredServer(t, f).ImportResourceState(t.Context(), &tfprotov6.ImportResourceStateRequest{
 		TypeName: "bitbucket_deploy_key", Identity: &tfprotov6.ResourceIdentityData{IdentityData: &identity},
 	})
 	if err != nil || len(resp.Diagnostics) == 0 {
@@ -519,16 +546,16 @@ func importIdentity(t *testing.T, f *fake) string {
 // validateCauses returns what one run of validate says of each block.
 func validateCauses(t *testing.T, all map[string]cause) map[string]string {
 	t.Helper()
-	config, messages := requiredProviders, []string{}
+	config, messages := acctest.RequiredProviders, []string{}
 	for message, cause := range all {
 		if cause.validate != "" {
 			config += strings.Replace(cause.validate, `"test"`, fmt.Sprintf(`"cause_%d"`, len(messages)), 1)
 			messages = append(messages, message)
 		}
 	}
-	terraform := newCLI(t, attached(t))
-	terraform.write(t, config)
-	out, _ := terraform.run(t, "validate", "-json")
+	terraform := acctest.NewCLI(t, acctest.Attached(t))
+	terraform.Write(t, config)
+	out, _ := terraform.Run(t, "validate", "-json")
 	var result struct {
 		Diagnostics []struct{ Severity, Summary, Detail, Address string }
 	}
@@ -552,7 +579,7 @@ func validateCauses(t *testing.T, all map[string]cause) map[string]string {
 func reportedSummaries(t *testing.T) map[string]string {
 	t.Helper()
 	summaries := map[string]string{}
-	for _, pattern := range []string{"*.go", "../sshkey/*.go"} {
+	for _, pattern := range []string{"../provider/*.go", "../sshkey/*.go"} {
 		fset := token.NewFileSet()
 		var files []*ast.File
 		paths, err := filepath.Glob(pattern)
@@ -650,14 +677,8 @@ func textOf(info *types.Info, expression ast.Expr) (text string, ok bool) {
 // set holds nonsense.
 func validatorSummaries(t *testing.T) map[string]string {
 	t.Helper()
-	server, ok := NewServer("test")().(frameworkServer)
-	if !ok {
-		t.Fatal("the server cannot list")
-	}
-	schemas, err := server.GetProviderSchema(t.Context(), &tfprotov6.GetProviderSchemaRequest{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	server := acctest.NewServer(t)
+	schemas := server.Schemas
 	summaries := map[string]string{}
 	note := func(where string, diagnostics []*tfprotov6.Diagnostic, err error) {
 		if err != nil {
@@ -674,10 +695,10 @@ func validatorSummaries(t *testing.T) map[string]string {
 				values[attribute.Name] = " (" // As a number, 0.
 			}
 		}
-		return protocolObject(t, schema, values)
+		return acctest.ProtocolObject(t, schema, values)
 	}
-	provider, err := server.ValidateProviderConfig(t.Context(), &tfprotov6.ValidateProviderConfigRequest{Config: nonsense(schemas.Provider)})
-	note("the provider block", provider.Diagnostics, err)
+	block, err := server.ValidateProviderConfig(t.Context(), &tfprotov6.ValidateProviderConfigRequest{Config: nonsense(schemas.Provider)})
+	note("the provider block", block.Diagnostics, err)
 	for name, schema := range schemas.ResourceSchemas {
 		resp, err := server.ValidateResourceConfig(t.Context(), &tfprotov6.ValidateResourceConfigRequest{
 			TypeName: name, Config: nonsense(schema),

@@ -1,4 +1,4 @@
-package provider
+package acceptance
 
 import (
 	"fmt"
@@ -11,46 +11,42 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
-)
-
-const (
-	firstID    = 10958984
-	collection = "acme/website/deploy-keys"
 )
 
 // What somebody changes at Bitbucket shows in the plan, and apply repairs it.
 func TestAccDeployKey_drift(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
-		other := newKey(t)
-		replaced := at.planned(plancheck.ResourceActionReplace, at.unknown()...)
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		other := acctest.NewKey(t)
+		replaced := parent.Planned(plancheck.ResourceActionReplace, parent.Unknown()...)
 		for name, tc := range map[string]struct {
 			edit   func(*emulator.DeployKey)
 			plan   resource.ConfigPlanChecks
 			writes []string
 		}{
-			"label":        {func(k *emulator.DeployKey) { k.Label = "theirs" }, at.plannedChange(), at.sentChange()},
-			"comment":      {func(k *emulator.DeployKey) { k.Comment = "theirs" }, at.plannedChange(), at.sentChange()},
-			"lost comment": {func(k *emulator.DeployKey) { k.Comment = "" }, at.plannedChange(), at.sentChange()},
-			"key":          {func(k *emulator.DeployKey) { k.Key = other }, replaced, at.sentReplacement()},
-			"broken key":   {func(k *emulator.DeployKey) { k.Key = "ssh-ed25519 not*base64" }, replaced, at.sentReplacement()},
-			"last used":    {func(k *emulator.DeployKey) { k.LastUsed = new("2026-11-01T10:00:00+00:00") }, at.planned(plancheck.ResourceActionNoop), nil},
+			"label":        {func(k *emulator.DeployKey) { k.Label = "theirs" }, parent.PlannedChange(), parent.SentChange()},
+			"comment":      {func(k *emulator.DeployKey) { k.Comment = "theirs" }, parent.PlannedChange(), parent.SentChange()},
+			"lost comment": {func(k *emulator.DeployKey) { k.Comment = "" }, parent.PlannedChange(), parent.SentChange()},
+			"key":          {func(k *emulator.DeployKey) { k.Key = other }, replaced, parent.SentReplacement()},
+			"broken key":   {func(k *emulator.DeployKey) { k.Key = "ssh-ed25519 not*base64" }, replaced, parent.SentReplacement()},
+			"last used":    {func(k *emulator.DeployKey) { k.LastUsed = new("2026-11-01T10:00:00+00:00") }, parent.Planned(plancheck.ResourceActionNoop), nil},
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				f := newFake(t)
-				config := f.config(at.deployKey(keyLine(newKey(t)+" our own\n"), `label = "ours"`))
-				test(t,
+				f := acctest.NewFake(t)
+				config := f.Config(parent.DeployKey(acctest.KeyLine(acctest.NewKey(t)+" our own\n"), `label = "ours"`))
+				acctest.Test(t,
 					resource.TestStep{Config: config},
 					resource.TestStep{
 						PreConfig: func() {
-							f.edit(at, firstID, tc.edit)
+							f.Edit(parent, acctest.FirstID, tc.edit)
 							f.ForgetRequests()
 						},
 						Config:           config,
 						ConfigPlanChecks: tc.plan,
-						PostApplyFunc:    f.expectWrites(t, tc.writes...),
+						PostApplyFunc:    f.ExpectWrites(t, tc.writes...),
 					},
 				)
 			})
@@ -60,20 +56,20 @@ func TestAccDeployKey_drift(t *testing.T) {
 
 func TestAccDeployKey_gone(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
-		f := newFake(t)
-		config := f.config(at.deployKey(keyLine(newKey(t))))
-		deletes := []string{"DELETE " + at.second() + " 404"}
-		if at.placeKind == onRepository { // An empty one may be another of the same name.
-			deletes = append(deletes, "DELETE acme/"+url.PathEscape(at.uuid)+"/deploy-keys/10958985 404")
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f := acctest.NewFake(t)
+		config := f.Config(parent.DeployKey(acctest.KeyLine(acctest.NewKey(t))))
+		deletes := []string{"DELETE " + parent.SecondKey() + " 404"}
+		if !parent.IsProject() { // An empty one may be another of the same name.
+			deletes = append(deletes, "DELETE acme/"+url.PathEscape(parent.UUID)+"/deploy-keys/10958985 404")
 		}
-		test(t,
+		acctest.Test(t,
 			resource.TestStep{Config: config},
 			resource.TestStep{
-				PreConfig:        func() { f.remove(at, firstID); f.ForgetRequests() },
+				PreConfig:        func() { f.Remove(parent, acctest.FirstID); f.ForgetRequests() },
 				Config:           config,
-				ConfigPlanChecks: at.planned(plancheck.ResourceActionCreate, at.unknown()...),
-				PostApplyFunc:    f.expectWrites(t, "POST "+at.collection()+" 200"),
+				ConfigPlanChecks: parent.Planned(plancheck.ResourceActionCreate, parent.Unknown()...),
+				PostApplyFunc:    f.ExpectWrites(t, "POST "+parent.Collection()+" 200"),
 			},
 			// One that disappears between refresh and delete is as good as deleted.
 			resource.TestStep{
@@ -82,7 +78,7 @@ func TestAccDeployKey_gone(t *testing.T) {
 				},
 				Config:        config,
 				Destroy:       true,
-				PostApplyFunc: f.expectWrites(t, deletes...),
+				PostApplyFunc: f.ExpectWrites(t, deletes...),
 			},
 		)
 	})
@@ -92,32 +88,32 @@ func TestAccDeployKey_gone(t *testing.T) {
 // credentials: the state is kept until somebody decides.
 func TestAccDeployKey_placeOutOfSight(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
-		f := newFake(t)
-		config := f.config(at.deployKey(keyLine(newKey(t))))
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f := acctest.NewFake(t)
+		config := f.Config(parent.DeployKey(acctest.KeyLine(acctest.NewKey(t))))
 		outOfSight := emulator.Fault{Status: 404, Body: `{"type":"error","error":{"message":"You may not have access to this repository or it no longer exists in this workspace. If you think this repository exists and you have access, make sure you are authenticated."}}`}
-		want := []string{"404 Not Found", "You may not have access", "deleted or renamed, or these credentials cannot see it", "still in the Terraform state", fmt.Sprintf(`If the %s or its workspace was renamed.*\(workspace, %[1]s\)`, at.placeKind), "terraform state rm"}
-		test(t,
+		want := []string{"404 Not Found", "You may not have access", "deleted or renamed, or these credentials cannot see it", "still in the Terraform state", fmt.Sprintf(`If the %s or its workspace was renamed.*\(workspace, %[1]s\)`, parent.Kind), "terraform state rm"}
+		acctest.Test(t,
 			resource.TestStep{Config: config},
 			resource.TestStep{
 				PreConfig:   func() { f.ForgetRequests(); f.Inject(outOfSight) },
 				Config:      config,
-				ExpectError: message(append([]string{"Unable to read deploy key"}, want...)...),
+				ExpectError: acctest.Message(append([]string{"Unable to read deploy key"}, want...)...),
 			},
 			// Also while deleting, where only the write is refused and then the list.
 			resource.TestStep{
 				PreConfig: func() {
-					f.expectWrites(t)()
+					f.ExpectWrites(t)()
 					f.ClearFaults()
 					f.Inject(emulator.Fault{Method: "DELETE", Status: 404}, emulator.Fault{Method: "GET", Path: "deploy-keys", Skip: 1, Status: 404})
 				},
 				Config: config, Destroy: true,
-				ExpectError: message(append([]string{"Unable to delete deploy key"}, want[2:]...)...),
+				ExpectError: acctest.Message(append([]string{"Unable to delete deploy key"}, want[2:]...)...),
 			},
 			resource.TestStep{
 				PreConfig:        f.ClearFaults,
 				Config:           config,
-				ConfigPlanChecks: at.planned(plancheck.ResourceActionNoop),
+				ConfigPlanChecks: parent.Planned(plancheck.ResourceActionNoop),
 			},
 		)
 	})
@@ -127,9 +123,9 @@ func TestAccDeployKey_placeOutOfSight(t *testing.T) {
 // when it answers again, is empty.
 func TestAccDeployKey_readErrors(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
 		const single = "/10958984"
-		admin := fmt.Sprintf("admin:%s:bitbucket", at.placeKind)
+		admin := fmt.Sprintf("admin:%s:bitbucket", parent.Kind)
 		for name, tc := range map[string]struct {
 			// The path of a fault is "" for the list.
 			fault emulator.Fault
@@ -138,7 +134,7 @@ func TestAccDeployKey_readErrors(t *testing.T) {
 			"401": {emulator.Unauthorized(), []string{"401 Unauthorized", "Token is invalid, expired", "username"}},
 			"403 scope": {
 				emulator.MissingScope([]string{admin}, []string{"read:repository:bitbucket"}),
-				[]string{"403 Forbidden", "privilege scopes", "Required scopes: " + admin, "Granted scopes: read:repository:bitbucket", "the scopes " + admin, "an administrator of the " + string(at.placeKind)},
+				[]string{"403 Forbidden", "privilege scopes", "Required scopes: " + admin, "Granted scopes: read:repository:bitbucket", "the scopes " + admin, "an administrator of the " + parent.Kind},
 			},
 			"429":        {emulator.RateLimited(), []string{"429 Too Many Requests", "Rate limit for this resource has been exceeded", "1,000 requests an hour"}},
 			"500":        {emulator.ServerError(), []string{"500 Internal Server Error", "Temporary lookup failure", "Request ID: 5c99b0118d884499b54591e0293a90ed"}},
@@ -150,29 +146,29 @@ func TestAccDeployKey_readErrors(t *testing.T) {
 			"no id":      {emulator.Fault{Status: 200, Path: single, Body: `{"key":"ssh-ed25519 AAAA"}`}, []string{"the reply cannot be used", "no deploy key with an id"}},
 			"single 403": {emulator.Fault{Status: 403, Path: single}, []string{"403 Forbidden"}},
 			"single 500": {emulator.Fault{Status: 500, Path: single}, []string{"500 Internal Server Error"}},
-			"redirect":   {emulator.Fault{Status: 302, Header: http.Header{"Location": {"https://login.example.com/"}}}, []string{"302 Found", "The address has moved: the " + string(at.placeKind) + " may have another name now", "Check workspace, " + string(at.placeKind) + ", base_url"}},
+			"redirect":   {emulator.Fault{Status: 302, Header: http.Header{"Location": {"https://login.example.com/"}}}, []string{"302 Found", "The address has moved: the " + parent.Kind + " may have another name now", "Check workspace, " + parent.Kind + ", base_url"}},
 			"cut":        {emulator.Fault{Cut: true}, []string{"EOF", "the network and the proxy"}},
 			"truncated":  {emulator.Fault{Truncate: true}, []string{"unexpected EOF"}},
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				f := newFake(t)
-				config := f.config(at.deployKey(keyLine(newKey(t))), "max_retries = 0")
+				f := acctest.NewFake(t)
+				config := f.Config(parent.DeployKey(acctest.KeyLine(acctest.NewKey(t))), "max_retries = 0")
 				faults := []emulator.Fault{tc.fault}
 				if tc.fault.Path == single { // Asked for what the list does not show.
 					faults = append(faults, emulator.Fault{Status: 200, Body: `{"values":[]}`})
 				}
-				test(t,
+				acctest.Test(t,
 					resource.TestStep{Config: config},
 					resource.TestStep{
 						PreConfig:   func() { f.ForgetRequests(); f.Inject(faults...) },
 						Config:      config,
-						ExpectError: message(append([]string{"Unable to read deploy key", "Bitbucket was asked to read deploy key 10958984 of " + at.String(), "GET " + strings.Replace(at.path, at.name, ".*", 1) + "/deploy-keys" + tc.fault.Path + ":"}, tc.want...)...),
+						ExpectError: acctest.Message(append([]string{"Unable to read deploy key", "Bitbucket was asked to read deploy key 10958984 of " + parent.String(), "GET " + strings.Replace(parent.Path, parent.Name, ".*", 1) + "/deploy-keys" + tc.fault.Path + ":"}, tc.want...)...),
 					},
 					resource.TestStep{
-						PreConfig:        func() { f.ClearFaults(); f.expectWrites(t)() },
+						PreConfig:        func() { f.ClearFaults(); f.ExpectWrites(t)() },
 						Config:           config,
-						ConfigPlanChecks: at.planned(plancheck.ResourceActionNoop),
+						ConfigPlanChecks: parent.Planned(plancheck.ResourceActionNoop),
 					},
 				)
 			})
@@ -182,52 +178,52 @@ func TestAccDeployKey_readErrors(t *testing.T) {
 
 func TestAccDeployKey_createErrors(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
-		admin := fmt.Sprintf("admin:%s:bitbucket", at.placeKind)
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		admin := fmt.Sprintf("admin:%s:bitbucket", parent.Kind)
 		for name, tc := range map[string]struct {
-			setUp func(*fake)
+			setUp func(*acctest.Fake)
 			want  []string
 			// posts is how often the key was to be added.
 			posts int
 		}{
-			"401 wrong token": {func(f *fake) { f.Revoke() }, []string{"401 Unauthorized", "username"}, 1},
+			"401 wrong token": {func(f *acctest.Fake) { f.Revoke() }, []string{"401 Unauthorized", "username"}, 1},
 			"403 scope": {
-				func(f *fake) { f.Revoke(); f.AllowBasic("ci@example.com", "api-token", admin) },
+				func(f *acctest.Fake) { f.Revoke(); f.AllowBasic("ci@example.com", "api-token", admin) },
 				[]string{"403 Forbidden", "Required scopes: .*write:ssh-key:bitbucket", "Granted scopes: " + admin, admin + " and write:ssh-key:bitbucket"},
 				1,
 			},
-			"404": {func(f *fake) { f.removePlace(at) }, []string{"404 Not Found", "Either the " + string(at.placeKind) + " was deleted or renamed, or these credentials cannot see it"}, 1},
+			"404": {func(f *acctest.Fake) { f.RemoveParent(parent) }, []string{"404 Not Found", "Either the " + parent.Kind + " was deleted or renamed, or these credentials cannot see it"}, 1},
 			"500": {
-				func(f *fake) { f.Inject(emulator.ServerError()) },
-				[]string{"500 Internal Server Error", "To look for it failed as well: GET " + at.path + "/deploy-keys: 500", "may have added the key all the same"},
+				func(f *acctest.Fake) { f.Inject(emulator.ServerError()) },
+				[]string{"500 Internal Server Error", "To look for it failed as well: GET " + parent.Path + "/deploy-keys: 500", "may have added the key all the same"},
 				1,
 			},
 			"502, list works": {
-				func(f *fake) { f.Inject(emulator.Fault{Method: "POST", Status: 502, Body: "<html>"}) },
+				func(f *acctest.Fake) { f.Inject(emulator.Fault{Method: "POST", Status: 502, Body: "<html>"}) },
 				[]string{"502 Bad Gateway", "HTML page", "may have added the key all the same", "It was not there when it was looked for"},
 				2,
 			},
 			"cut after it was carried out": {
-				func(f *fake) {
+				func(f *acctest.Fake) {
 					f.Inject(emulator.Fault{Method: "POST", Cut: true, CarryOut: true}, emulator.Fault{Method: "GET", Status: 403})
 				},
 				[]string{"EOF", "To look for it failed as well: .* 403", "may have added the key"},
 				1,
 			},
 			"202 is not what the API documents": {
-				func(f *fake) { f.Inject(emulator.Fault{Method: "POST", Status: 202, Body: "<html>"}) },
+				func(f *acctest.Fake) { f.Inject(emulator.Fault{Method: "POST", Status: 202, Body: "<html>"}) },
 				[]string{"202 Accepted"},
 				2,
 			},
 			"not ours": {
-				func(f *fake) {
+				func(f *acctest.Fake) {
 					f.Inject(emulator.Fault{Method: "POST", Status: 200, Body: `{"id":7,"key":"ssh-ed25519 AAAA"}`})
 				},
 				[]string{"the reply cannot be used: it is about another public key"},
 				1,
 			},
 			"taken by an account": {
-				func(f *fake) {
+				func(f *acctest.Fake) {
 					f.Inject(emulator.Fault{Method: "POST", Status: 400, Body: `{"error":{"message":"Someone has already registered that SSH key."}}`})
 				},
 				[]string{"400 Bad Request", "so a user account or a workspace does"},
@@ -236,16 +232,16 @@ func TestAccDeployKey_createErrors(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				f := newFake(t)
+				f := acctest.NewFake(t)
 				tc.setUp(f)
-				test(t, resource.TestStep{
-					Config: f.config(at.deployKey(keyLine(newKey(t))), "max_retries = 1"),
-					ExpectError: message(append([]string{
-						"Unable to create deploy key", "Bitbucket was asked to add a deploy key to " + at.String(),
-						"POST " + at.path + "/deploy-keys",
+				acctest.Test(t, resource.TestStep{
+					Config: f.Config(parent.DeployKey(acctest.KeyLine(acctest.NewKey(t))), "max_retries = 1"),
+					ExpectError: acctest.Message(append([]string{
+						"Unable to create deploy key", "Bitbucket was asked to add a deploy key to " + parent.String(),
+						"POST " + parent.Path + "/deploy-keys",
 					}, tc.want...)...),
 				})
-				if posts := len(f.writes()); posts != tc.posts {
+				if posts := len(f.Writes()); posts != tc.posts {
 					t.Errorf("%d requests to add the key, want %d", posts, tc.posts)
 				}
 			})
@@ -256,8 +252,8 @@ func TestAccDeployKey_createErrors(t *testing.T) {
 // A 429 carried nothing out, so even a POST is tried again.
 func TestAccDeployKey_retries(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
-		f := newFake(t)
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f := acctest.NewFake(t)
 		wait := emulator.RateLimited()
 		wait.Times, wait.Header = 1, wait.Header.Clone()
 		wait.Header.Set("Retry-After", "0")
@@ -265,34 +261,34 @@ func TestAccDeployKey_retries(t *testing.T) {
 			fault.Method, fault.Times = method, 1
 			return fault
 		}
-		key, writes, last := keyLine(newKey(t)), at.sentChange(), at.first()
+		key, writes, last := acctest.KeyLine(acctest.NewKey(t)), parent.SentChange(), parent.FirstKey()
 		if len(writes) > 1 {
-			last = at.second() // It is another key.
+			last = parent.SecondKey() // It is another key.
 		}
 		method, rest, _ := strings.Cut(writes[0], " ")
 		path, _, _ := strings.Cut(rest, " ")
-		test(t,
+		acctest.Test(t,
 			resource.TestStep{
 				PreConfig:     func() { f.Inject(once("POST", wait)) },
-				Config:        f.config(at.deployKey(key)),
-				PostApplyFunc: f.expectWrites(t, "POST "+at.collection()+" 429", "POST "+at.collection()+" 200"),
+				Config:        f.Config(parent.DeployKey(key)),
+				PostApplyFunc: f.ExpectWrites(t, "POST "+parent.Collection()+" 429", "POST "+parent.Collection()+" 200"),
 			},
 			resource.TestStep{
 				PreConfig: func() {
 					f.Inject(once("GET", wait), once("GET", emulator.BadGateway()), once(method, emulator.ServerError()))
 				},
-				Config:        f.config(at.deployKey(key, `label = "x"`)),
-				PostApplyFunc: f.expectWrites(t, append([]string{method + " " + path + " 500"}, writes...)...),
+				Config:        f.Config(parent.DeployKey(key, `label = "x"`)),
+				PostApplyFunc: f.ExpectWrites(t, append([]string{method + " " + path + " 500"}, writes...)...),
 			},
 			// The answer to a DELETE that was carried out is lost.
 			resource.TestStep{
 				PreConfig:   func() { f.Inject(emulator.Fault{Method: "DELETE", Cut: true, CarryOut: true, Times: 1}) },
-				Config:      f.config(at.deployKey(key, `label = "x"`)),
+				Config:      f.Config(parent.DeployKey(key, `label = "x"`)),
 				Destroy:     true,
 				ExpectError: nil,
 			},
 		)
-		if got, want := f.sent(), []string{"DELETE " + last + " 0", "DELETE " + last + " 404", "GET " + at.collection() + " 200"}; !slices.Equal(got[len(got)-3:], want) {
+		if got, want := f.Sent(), []string{"DELETE " + last + " 0", "DELETE " + last + " 404", "GET " + parent.Collection() + " 200"}; !slices.Equal(got[len(got)-3:], want) {
 			t.Errorf("the last requests are %v, want %v", got, want)
 		}
 	})
@@ -301,21 +297,21 @@ func TestAccDeployKey_retries(t *testing.T) {
 // Only 204 means deleted: a proxy's page does not.
 func TestAccDeployKey_deleteAnsweredByProxy(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
-		f := newFake(t)
-		config := f.config(at.deployKey(keyLine(newKey(t))))
-		test(t,
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f := acctest.NewFake(t)
+		config := f.Config(parent.DeployKey(acctest.KeyLine(acctest.NewKey(t))))
+		acctest.Test(t,
 			resource.TestStep{Config: config},
 			resource.TestStep{
 				PreConfig: func() {
 					f.Inject(emulator.Fault{Method: "DELETE", Status: 200, Body: "<html><title>Log in</title></html>"})
 				},
 				Config: config, Destroy: true,
-				ExpectError: message("Unable to delete deploy key", "200 OK", `HTML page with the title "Log in"`),
+				ExpectError: acctest.Message("Unable to delete deploy key", "200 OK", `HTML page with the title "Log in"`),
 			},
 			resource.TestStep{
 				PreConfig: f.ClearFaults, Config: config,
-				ConfigPlanChecks: at.planned(plancheck.ResourceActionNoop),
+				ConfigPlanChecks: parent.Planned(plancheck.ResourceActionNoop),
 			},
 		)
 	})
@@ -324,19 +320,19 @@ func TestAccDeployKey_deleteAnsweredByProxy(t *testing.T) {
 // A 404 on a key that is listed all the same says nothing: the key is kept.
 func TestAccDeployKey_deleteRefusesListedKey(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
-		f := newFake(t)
-		config := f.config(at.deployKey(keyLine(newKey(t))))
-		test(t,
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f := acctest.NewFake(t)
+		config := f.Config(parent.DeployKey(acctest.KeyLine(acctest.NewKey(t))))
+		acctest.Test(t,
 			resource.TestStep{Config: config},
 			resource.TestStep{
 				PreConfig: func() { f.Inject(emulator.Fault{Method: "DELETE", Status: 404}) },
 				Config:    config, Destroy: true,
-				ExpectError: message("Unable to delete deploy key", "delete deploy key 10958984 of "+at.String(), "404 Not Found", "still in the Terraform state"),
+				ExpectError: acctest.Message("Unable to delete deploy key", "delete deploy key 10958984 of "+parent.String(), "404 Not Found", "still in the Terraform state"),
 			},
 			resource.TestStep{
 				PreConfig: f.ClearFaults, Config: config,
-				ConfigPlanChecks: at.planned(plancheck.ResourceActionNoop),
+				ConfigPlanChecks: parent.Planned(plancheck.ResourceActionNoop),
 			},
 		)
 	})
@@ -345,13 +341,13 @@ func TestAccDeployKey_deleteRefusesListedKey(t *testing.T) {
 // A server that knows no PUT refuses in words of its own.
 func TestAccDeployKey_updateNotAllowed(t *testing.T) {
 	t.Parallel()
-	f, terraform, key := newFake(t), newCLI(t, attached(t)), newKey(t)
-	terraform.write(t, f.config(deployKey(keyLine(key), `label = "one"`)))
-	terraform.must(t, "apply", "-auto-approve")
-	terraform.write(t, f.config(deployKey(keyLine(key), `label = "two"`)))
+	f, terraform, key := acctest.NewFake(t), acctest.NewCLI(t, acctest.Attached(t)), acctest.NewKey(t)
+	terraform.Write(t, f.Config(acctest.DeployKey(acctest.KeyLine(key), `label = "one"`)))
+	terraform.MustRun(t, "apply", "-auto-approve")
+	terraform.Write(t, f.Config(acctest.DeployKey(acctest.KeyLine(key), `label = "two"`)))
 	f.Inject(emulator.Fault{Method: "PUT", Status: 405, Body: "Method Not Allowed"})
-	terraform.fails(t, []string{"apply", "-auto-approve"}, "Unable to update deploy key", "405 Method Not Allowed", "-replace=ADDRESS", `update_strategy = "replace"`)
-	if label := f.onlyKey(t).Label; label != "one" {
+	terraform.Fails(t, []string{"apply", "-auto-approve"}, "Unable to update deploy key", "405 Method Not Allowed", "-replace=ADDRESS", `update_strategy = "replace"`)
+	if label := f.OnlyKey(t).Label; label != "one" {
 		t.Errorf("the label is %q", label)
 	}
 }

@@ -1,7 +1,6 @@
-package provider
+package acceptance
 
 import (
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -9,11 +8,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
-const examples = "../../examples"
+const examples = root + "/examples"
 
 // keyText finds the public keys in an example.
 var keyText = regexp.MustCompile(`ssh-ed25519 AAAA[^"]*`)
@@ -67,34 +67,25 @@ func tfFiles(t *testing.T, directory string) []string {
 	return files
 }
 
-func read(t *testing.T, file string) string {
-	t.Helper()
-	content, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(content)
-}
-
 // exampleFake is the Bitbucket that the examples speak of.
-func exampleFake(t *testing.T) *fake {
+func exampleFake(t *testing.T) *acctest.Fake {
 	t.Helper()
-	f := startFake(t, []emulator.Repository{{Slug: "website", UUID: websiteUUID, Project: "WEB"}, {Slug: "api"}, {Slug: "worker"}})
+	f := acctest.NewFakeOfRepositories(t, []emulator.Repository{{Slug: "website", UUID: acctest.WebsiteUUID, Project: "WEB"}, {Slug: "api"}, {Slug: "worker"}})
 	f.AllowBearer("access-token")
 	f.AllowConsumer("Xn4kQ7vTz2pLw9sRbE", "secret", 7200)
 	return f
 }
 
 // exampleOf is where the keys of an example are.
-func exampleOf(file string) testPlace {
+func exampleOf(file string) acctest.Parent {
 	if strings.Contains(file, "bitbucket_project_") {
-		return web
+		return acctest.WEB
 	}
-	return website
+	return acctest.Website
 }
 
 // exampleCLI takes its credentials from the environment, as the examples do.
-func exampleCLI(t *testing.T, f *fake, file string) *cli {
+func exampleCLI(t *testing.T, f *acctest.Fake, file string) *acctest.CLI {
 	t.Helper()
 	credentials := []string{"BITBUCKET_USERNAME=ci@example.com", "BITBUCKET_TOKEN=api-token"}
 	switch filepath.Base(file) {
@@ -105,7 +96,7 @@ func exampleCLI(t *testing.T, f *fake, file string) *cli {
 	case "provider_oauth.tf":
 		credentials = []string{"BITBUCKET_OAUTH_CLIENT_SECRET=secret"}
 	}
-	return newCLI(t, append(credentials, "BITBUCKET_BASE_URL="+f.url+"/2.0")...)
+	return acctest.NewCLI(t, append(credentials, "BITBUCKET_BASE_URL="+f.URL+"/2.0")...)
 }
 
 // applyExamples applies files one after the other.
@@ -114,49 +105,49 @@ func applyExamples(t *testing.T, files ...string) {
 	f := exampleFake(t)
 	terraform := exampleCLI(t, f, files[0])
 	for _, file := range files {
-		config := read(t, file)
+		config := acctest.ReadFile(t, file)
 		switch {
 		case strings.Contains(file, "/provider/"):
-			f.AddDeployKey("acme", "website", newKey(t), "CI")
-			config += dataDeployKey(`label = "CI"`)
+			f.AddDeployKey("acme", "website", acctest.NewKey(t), "CI")
+			config += acctest.DataDeployKey(`label = "CI"`)
 		case strings.Contains(file, "/bitbucket_deployments/"):
 			for _, status := range []string{"SUCCESSFUL", "FAILED"} {
-				f.AddDeployment("acme", "website", emulator.Deployment{EnvironmentUUID: productionUUID, Status: status, Commit: "commit that " + status})
+				f.AddDeployment("acme", "website", emulator.Deployment{EnvironmentUUID: acctest.ProductionUUID, Status: status, Commit: "commit that " + status})
 			}
 		case strings.Contains(file, "/data-sources/"):
-			f.add(exampleOf(file), newKey(t), "CI")
+			f.Add(exampleOf(file), acctest.NewKey(t), "CI")
 		case strings.Contains(file, "/2-import.tf"):
-			terraform.writeFile(t, "keys.json", terraform.output(t, "keys"))
+			terraform.WriteFile(t, "keys.json", terraform.Output(t, "keys"))
 		case strings.Contains(file, "/check-deploy-keys/"):
-			f.AddDeployKey("acme", "website", newKey(t), "new")
+			f.AddDeployKey("acme", "website", acctest.NewKey(t), "new")
 		case strings.Contains(config, "data \"bitbucket_deploy_keys\""):
 			addAudited(t, f)
 		case strings.Contains(file, "keys_exclusive/"):
-			f.AddDeployKey("acme", "website", newKey(t), "stranger")
-			f.AddProjectDeployKey("acme", "WEB", newKey(t), "stranger")
+			f.AddDeployKey("acme", "website", acctest.NewKey(t), "stranger")
+			f.AddProjectDeployKey("acme", "WEB", acctest.NewKey(t), "stranger")
 		case strings.Contains(file, "/import-by-"):
-			config += read(t, filepath.Join(filepath.Dir(file), "resource.tf"))
-			f.add(exampleOf(file), keyText.FindString(config), "CI")
+			config += acctest.ReadFile(t, filepath.Join(filepath.Dir(file), "resource.tf"))
+			f.Add(exampleOf(file), keyText.FindString(config), "CI")
 		case strings.Contains(config, "\nimport {"):
 			for _, repository := range []string{"website", "api", "worker"} {
 				f.AddDeployKey("acme", repository, keyText.FindString(config), "CI")
 			}
 		}
 		if !strings.Contains(config, "required_providers") {
-			config += requiredProviders
+			config += acctest.RequiredProviders
 		}
-		terraform.write(t, config)
-		terraform.must(t, "apply", "-auto-approve")
-		terraform.must(t, "plan", "-detailed-exitcode") // Fails unless the plan is empty.
+		terraform.Write(t, config)
+		terraform.MustRun(t, "apply", "-auto-approve")
+		terraform.MustRun(t, "plan", "-detailed-exitcode") // Fails unless the plan is empty.
 		imports := strings.Contains(config, "import {")
-		if writes := f.writes(); imports && len(writes) > 0 {
+		if writes := f.Writes(); imports && len(writes) > 0 {
 			t.Errorf("the import of %s wrote: %v", file, writes)
 		} else if strings.Contains(config, "resource \"bitbucket_") && !imports && len(writes) == 0 {
 			t.Errorf("%s wrote nothing", file)
 		}
 		for name, want := range exampleOutputs {
 			if strings.Contains(config, "output \""+name+"\"") {
-				contains(t, terraform.output(t, name), want...)
+				acctest.Contains(t, terraform.Output(t, name), want...)
 			}
 		}
 	}
@@ -164,7 +155,7 @@ func applyExamples(t *testing.T, files ...string) {
 
 // addAudited adds keys to repositories that have none: one of them on two, and
 // one that was never used.
-func addAudited(t *testing.T, f *fake) {
+func addAudited(t *testing.T, f *acctest.Fake) {
 	t.Helper()
 	const shared = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILBqHsX3+q0qSag0M1kjnrojMhitRlA4SgN95NHQ65wS ci@example.com"
 	day := func(days int) *string {
@@ -174,7 +165,7 @@ func addAudited(t *testing.T, f *fake) {
 		repository := []string{"website", "api", "worker", "worker"}[i]
 		key := shared
 		if i > 1 {
-			key = newKey(t)
+			key = acctest.NewKey(t)
 		}
 		added := f.AddDeployKey("acme", repository, key, "CI")
 		f.EditDeployKey("acme", repository, added.ID, func(k *emulator.DeployKey) {
@@ -198,19 +189,19 @@ var exampleOutputs = map[string][]string{
 // runQuery runs the queries of a file, and applies what they write.
 func runQuery(t *testing.T, file string) {
 	t.Helper()
-	needs(t, terraformcli.Query)
+	acctest.Needs(t, terraformcli.Query)
 	f := exampleFake(t)
 	terraform := exampleCLI(t, f, file)
-	at := exampleOf(file)
-	f.add(at, newKey(t), "ci website")
-	f.add(at.named(at.other), newKey(t)+" ci@example.com", "CI")
-	terraform.write(t, requiredProviders+"\nprovider \"bitbucket\" {}\n")
-	terraform.writeFile(t, filepath.Base(file), read(t, file))
-	contains(t, terraform.must(t, "query"), "acme/"+at.name+": ci website (SHA256:", "acme/"+at.other+": CI (SHA256:")
-	terraform.must(t, "query", "-generate-config-out=deploy_keys.tf")
-	contains(t, terraform.must(t, "apply", "-auto-approve"), "imported, 0 added, 0 changed, 0 destroyed")
-	terraform.must(t, "plan", "-detailed-exitcode")
-	if writes := f.writes(); len(writes) > 0 {
+	parent := exampleOf(file)
+	f.Add(parent, acctest.NewKey(t), "ci website")
+	f.Add(parent.Named(parent.Other), acctest.NewKey(t)+" ci@example.com", "CI")
+	terraform.Write(t, acctest.RequiredProviders+"\nprovider \"bitbucket\" {}\n")
+	terraform.WriteFile(t, filepath.Base(file), acctest.ReadFile(t, file))
+	acctest.Contains(t, terraform.MustRun(t, "query"), "acme/"+parent.Name+": ci website (SHA256:", "acme/"+parent.Other+": CI (SHA256:")
+	terraform.MustRun(t, "query", "-generate-config-out=deploy_keys.tf")
+	acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve"), "imported, 0 added, 0 changed, 0 destroyed")
+	terraform.MustRun(t, "plan", "-detailed-exitcode")
+	if writes := f.Writes(); len(writes) > 0 {
 		t.Errorf("wrote: %v", writes)
 	}
 }
@@ -218,19 +209,19 @@ func runQuery(t *testing.T, file string) {
 // runImport runs each command of import.sh beside resource.tf.
 func runImport(t *testing.T, directory string) {
 	t.Helper()
-	config := read(t, filepath.Join(directory, "resource.tf"))
-	for line := range strings.Lines(regexp.MustCompile(`(?m)^#.*\n`).ReplaceAllString(read(t, filepath.Join(directory, "import.sh")), "")) {
+	config := acctest.ReadFile(t, filepath.Join(directory, "resource.tf"))
+	for line := range strings.Lines(regexp.MustCompile(`(?m)^#.*\n`).ReplaceAllString(acctest.ReadFile(t, filepath.Join(directory, "import.sh")), "")) {
 		f := exampleFake(t)
 		terraform := exampleCLI(t, f, directory)
-		f.add(exampleOf(directory), keyText.FindString(config), "CI")
-		terraform.write(t, config+requiredProviders)
+		f.Add(exampleOf(directory), keyText.FindString(config), "CI")
+		terraform.Write(t, config+acctest.RequiredProviders)
 		command := strings.Fields(line)
 		if len(command) != 4 || !slices.Equal(command[:2], []string{"terraform", "import"}) {
 			t.Fatalf("import.sh has another command: %v", command)
 		}
-		terraform.must(t, command[1:]...)
+		terraform.MustRun(t, command[1:]...)
 		if !strings.HasSuffix(directory, "_exclusive") { // Its keys are to be imported besides.
-			terraform.must(t, "plan", "-detailed-exitcode")
+			terraform.MustRun(t, "plan", "-detailed-exitcode")
 		}
 	}
 }
@@ -238,10 +229,36 @@ func runImport(t *testing.T, directory string) {
 // The examples are formatted as the CLI formats them.
 func TestExamples_formatted(t *testing.T) {
 	t.Parallel()
-	needs(t, terraformcli.Functions) // An older CLI cannot read their names.
+	acctest.Needs(t, terraformcli.Functions) // An older CLI cannot read their names.
 	folder, err := filepath.Abs(examples)
 	if err != nil {
 		t.Fatal(err)
 	}
-	newCLI(t).must(t, "fmt", "-check", "-recursive", folder)
+	acctest.NewCLI(t).MustRun(t, "fmt", "-check", "-recursive", folder)
+}
+
+// The check of the guide names keys that nobody uses, and keeps no plan from being
+// empty. It costs one request, which it shares with the keys of the repository.
+func TestAccExamples_check(t *testing.T) {
+	t.Parallel()
+	acctest.Needs(t, terraformcli.Checks)
+	f := exampleFake(t)
+	terraform := acctest.NewCLI(t, acctest.Attached(t))
+	terraform.Write(t, f.Config(acctest.ReadFile(t, examples+"/guides/check-deploy-keys/check.tf")+acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t)), `label = "CI"`)))
+	terraform.MustRun(t, "apply", "-auto-approve")
+	ours := f.OnlyKey(t)
+	forgotten := f.AddDeployKey("acme", "website", acctest.NewKey(t), "forgotten")
+	old := "2021-03-04T05:06:07.000000+00:00"
+	f.EditDeployKey("acme", "website", forgotten.ID, func(key *emulator.DeployKey) { key.CreatedOn = old })
+	f.EditDeployKey("acme", "website", ours.ID, func(key *emulator.DeployKey) { key.LastUsed = &old })
+	f.ForgetRequests()
+	acctest.Contains(t, terraform.MustRun(t, "plan", "-detailed-exitcode"), "Check block assertion failed", "Not used for 90 days: acme/website/10958984 CI, acme/website/10958985 forgotten.")
+	if sent := f.Sent(); len(sent) != 1 {
+		t.Errorf("sent %q", sent)
+	}
+	f.RemoveDeployKey("acme", "website", forgotten.ID)
+	f.EditDeployKey("acme", "website", ours.ID, func(key *emulator.DeployKey) { key.LastUsed = nil })
+	if out := terraform.MustRun(t, "plan", "-detailed-exitcode"); strings.Contains(out, "assertion failed") {
+		t.Errorf("nothing is unused: %s", out)
+	}
 }

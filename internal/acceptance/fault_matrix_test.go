@@ -1,4 +1,4 @@
-package provider
+package acceptance
 
 import (
 	"flag"
@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 )
 
@@ -69,7 +70,7 @@ func limited(header http.Header) emulator.Fault {
 // faultyRequest is a column: the request that the fault befalls.
 type faultyRequest struct {
 	name, method string
-	at           testPlace
+	parent       acctest.Parent
 	// path is a part of the path, where the method alone does not tell.
 	path string
 	// before and after are the lines of the key's resource when all is well and
@@ -96,20 +97,20 @@ var (
 )
 
 var faultyRequests = []faultyRequest{
-	{name: "POST", method: "POST", at: website, after: labeled},
-	{name: "GET list", method: "GET", at: website, before: labeled, after: labeled},
+	{name: "POST", method: "POST", parent: acctest.Website, after: labeled},
+	{name: "GET list", method: "GET", parent: acctest.Website, before: labeled, after: labeled},
 	// Behind a hundred others the key is not on the first page.
-	{name: "GET one, to refresh", method: "GET", at: website, path: "/deploy-keys/", before: labeled, after: labeled, others: 100, second: true},
+	{name: "GET one, to refresh", method: "GET", parent: acctest.Website, path: "/deploy-keys/", before: labeled, after: labeled, others: 100, second: true},
 	// Another spelling of the workspace has to be looked up: the key is replaced
 	// if the repository is another one.
-	{name: "GET one, to compare", method: "GET", at: website, path: "/deploy-keys/", before: labeled, after: append([]string{`workspace = "` + workspaceUUID + `"`}, labeled...), args: noRefresh},
-	{name: "PUT", method: "PUT", at: website, before: []string{`label = "old"`}, after: labeled, args: noRefresh},
-	{name: "DELETE", method: "DELETE", at: website, before: labeled, args: noRefresh},
-	{name: "GET deployments", method: "GET", at: website, path: "/deployments/", reads: true},
+	{name: "GET one, to compare", method: "GET", parent: acctest.Website, path: "/deploy-keys/", before: labeled, after: append([]string{`workspace = "` + acctest.WorkspaceUUID + `"`}, labeled...), args: noRefresh},
+	{name: "PUT", method: "PUT", parent: acctest.Website, before: []string{`label = "old"`}, after: labeled, args: noRefresh},
+	{name: "DELETE", method: "DELETE", parent: acctest.Website, before: labeled, args: noRefresh},
+	{name: "GET deployments", method: "GET", parent: acctest.Website, path: "/deployments/", reads: true},
 	// Keys of projects have no PUT, and are not found by a UUID.
-	{name: "project: POST", method: "POST", at: web, after: labeled},
-	{name: "project: GET list", method: "GET", at: web, before: labeled, after: labeled},
-	{name: "project: DELETE", method: "DELETE", at: web, before: labeled, args: noRefresh},
+	{name: "project: POST", method: "POST", parent: acctest.WEB, after: labeled},
+	{name: "project: GET list", method: "GET", parent: acctest.WEB, before: labeled, after: labeled},
+	{name: "project: DELETE", method: "DELETE", parent: acctest.WEB, before: labeled, args: noRefresh},
 }
 
 // Whatever goes wrong with a request, a run either gets there or fails with an
@@ -193,7 +194,7 @@ func (c faultCell) possible() bool {
 // deleting a key have the most to lose, which for projects is done in the same way,
 // and deployments are read in a way of their own.
 func (c faultCell) quick() bool {
-	sample := c.request.at == website || c.fault.fault.CarryOut
+	sample := c.request.parent == acctest.Website || c.fault.fault.CarryOut
 	return c.spread == once && sample && (c.request.method == "POST" || c.request.method == "DELETE" || c.request.reads)
 }
 
@@ -209,13 +210,13 @@ const (
 func (c faultCell) play(t *testing.T) string {
 	s := newFaultScene(t, c)
 	if c.request.before != nil {
-		s.configure(t, s.fake, c.request.before)
-		s.terraform.must(t, "apply", "-auto-approve")
+		s.configure(t, s.Fake, c.request.before)
+		s.terraform.MustRun(t, "apply", "-auto-approve")
 		s.sound(t)
 	}
-	target, fault := s.fake, c.fault.fault
+	target, fault := s.Fake, c.fault.fault
 	if c.fault.refuse {
-		target = &fake{url: "http://127.0.0.1:1"}
+		target = &acctest.Fake{URL: "http://127.0.0.1:1"}
 	} else {
 		if c.spread != outage {
 			fault.Method, fault.Path = c.request.method, c.request.path
@@ -226,12 +227,12 @@ func (c faultCell) play(t *testing.T) string {
 		s.Inject(fault)
 	}
 	s.configure(t, target, c.request.after)
-	out, ok := s.terraform.run(t, append([]string{"apply", "-auto-approve"}, c.request.args...)...)
+	out, ok := s.terraform.Run(t, append([]string{"apply", "-auto-approve"}, c.request.args...)...)
 	s.ClearFaults()
 	if !c.fault.refuse && !slices.ContainsFunc(s.Requests(), c.request.is) {
 		t.Fatalf("the request was not made: %s", out)
 	}
-	s.configure(t, s.fake, c.request.after)
+	s.configure(t, s.Fake, c.request.after)
 	if ok {
 		s.converged(t)
 		return recovered
@@ -241,7 +242,7 @@ func (c faultCell) play(t *testing.T) string {
 		t.Errorf("no error names the cause, %s: %s", c.fault.cause, out)
 	}
 	s.sound(t)
-	if out, ok = s.terraform.run(t, "apply", "-auto-approve"); ok {
+	if out, ok = s.terraform.Run(t, "apply", "-auto-approve"); ok {
 		s.converged(t)
 		return nextRun
 	}
@@ -251,20 +252,20 @@ func (c faultCell) play(t *testing.T) string {
 	s.sound(t)
 	outcome, id := imported, regexp.MustCompile(`acme/(?:website|WEB)/\d+`).FindString(out)
 	if id == "" {
-		outcome, id = importedByHand, s.request.at.id(s.id)
+		outcome, id = importedByHand, s.request.parent.ImportID(s.id)
 	}
-	s.terraform.must(t, "import", s.request.at.address(), id)
-	s.terraform.must(t, "apply", "-auto-approve")
+	s.terraform.MustRun(t, "import", s.request.parent.Address(), id)
+	s.terraform.MustRun(t, "apply", "-auto-approve")
 	s.converged(t)
 	return outcome
 }
 
 // faultScene is where a cell is played: an emulator and a folder of its own.
 type faultScene struct {
-	*fake
+	*acctest.Fake
 	request   faultyRequest
 	lines     []string
-	terraform *cli
+	terraform *acctest.CLI
 	key       string
 	// id is the number of the key since it was first seen.
 	id int64
@@ -274,12 +275,12 @@ type faultScene struct {
 
 func newFaultScene(t *testing.T, c faultCell) *faultScene {
 	t.Helper()
-	s := &faultScene{fake: newFake(t), request: c.request, lines: []string{"max_retries = 1"}, terraform: newCLI(t, attached(t)), key: newKey(t)}
+	s := &faultScene{Fake: acctest.NewFake(t), request: c.request, lines: []string{"max_retries = 1"}, terraform: acctest.NewCLI(t, acctest.Attached(t)), key: acctest.NewKey(t)}
 	if c.fault.slow {
 		s.lines = append(s.lines, `request_timeout = "1s"`)
 	}
 	for range max(1, c.request.others) {
-		s.others = append(s.others, s.add(c.request.at, newKey(t), "ci"))
+		s.others = append(s.others, s.Add(c.request.parent, acctest.NewKey(t), "ci"))
 	}
 	if c.request.reads {
 		s.AddDeployment("acme", "website", emulator.Deployment{UUID: "{d1}"})
@@ -288,20 +289,20 @@ func newFaultScene(t *testing.T, c faultCell) *faultScene {
 }
 
 // configure writes the configuration with the key's resource, or without.
-func (s *faultScene) configure(t *testing.T, target *fake, lines []string) {
+func (s *faultScene) configure(t *testing.T, target *acctest.Fake, lines []string) {
 	t.Helper()
 	body := ""
 	if lines != nil {
-		body = s.request.at.deployKey(append([]string{keyLine(s.key)}, lines...)...)
+		body = s.request.parent.DeployKey(append([]string{acctest.KeyLine(s.key)}, lines...)...)
 	} else if s.request.reads {
-		body = dataDeployments()
+		body = acctest.DataDeployments()
 	}
-	s.terraform.write(t, target.config(body, s.lines...))
+	s.terraform.Write(t, target.Config(body, s.lines...))
 }
 
 // held are the keys that Bitbucket holds, those with our material apart.
 func (s *faultScene) held() (ours, others []emulator.DeployKey) {
-	for _, key := range s.keys(s.request.at) {
+	for _, key := range s.Keys(s.request.parent) {
 		if key.Key == s.key {
 			ours = append(ours, key)
 		} else {
@@ -315,8 +316,8 @@ func (s *faultScene) held() (ours, others []emulator.DeployKey) {
 func (s *faultScene) state(t *testing.T) map[int64]string {
 	t.Helper()
 	labels := map[int64]string{}
-	for _, key := range s.terraform.state(t) {
-		labels[key.id] = key.label
+	for _, key := range s.terraform.State(t) {
+		labels[key.ID] = key.Label
 	}
 	return labels
 }
@@ -335,7 +336,7 @@ func (s *faultScene) sound(t *testing.T) {
 	if s.id != 0 && !deletes && (len(ours) == 0 || ours[0].ID != s.id) {
 		t.Fatalf("key %d was deleted or replaced, Bitbucket holds %v", s.id, ours)
 	}
-	for _, line := range s.writes() {
+	for _, line := range s.Writes() {
 		if strings.HasPrefix(line, "DELETE ") && !deletes {
 			t.Fatalf("nobody asked for %s", line)
 		}
@@ -370,9 +371,9 @@ func (s *faultScene) converged(t *testing.T) {
 		t.Fatalf("Bitbucket holds %v, the state %v, want %v", held, state, want)
 	}
 	if s.request.reads {
-		s.terraform.found(t, "{d1}")
+		s.terraform.FoundDeployments(t, "{d1}")
 	}
-	s.terraform.must(t, "plan", "-detailed-exitcode")
+	s.terraform.MustRun(t, "plan", "-detailed-exitcode")
 }
 
 // writeFaultMatrix stores what became of the cells, by their names.

@@ -1,4 +1,4 @@
-package provider
+package acceptance
 
 import (
 	"encoding/json"
@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 )
 
@@ -15,7 +16,7 @@ import (
 // no panic, nothing in the state that was not said, nothing that a terminal obeys.
 func TestAccDeployKeys_hostileReplies(t *testing.T) {
 	t.Parallel()
-	key := newKey(t)
+	key := acctest.NewKey(t)
 	list := func(fields string) string { return `{"values": [{"id": 7, "key": "` + key + `"` + fields + `}]}` }
 	deep := strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000)
 	refused := map[string]struct{ body, want string }{
@@ -33,7 +34,7 @@ func TestAccDeployKeys_hostileReplies(t *testing.T) {
 		"extra": list(`, "label": "said", "other": ` + deep[15_000:25_000] + `, "owner": {"token": 5}`),
 		"ansi":  list(`, "label": "\u001b[2J\u001b]0;title\u0007\u202e"`),
 	}
-	f, terraform := newFake(t), newCLI(t)
+	f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
 	data := func(repository string) string {
 		return fmt.Sprintf("\ndata \"bitbucket_deploy_keys\" %q {\n  workspace = \"acme\"\n  repository = %q\n}\n\noutput %[1]q {\n  value = data.bitbucket_deploy_keys.%[1]s.keys\n}\n", repository, repository)
 	}
@@ -42,10 +43,10 @@ func TestAccDeployKeys_hostileReplies(t *testing.T) {
 		f.Inject(emulator.Fault{Path: "/acme/" + name + "/", Status: 200, Body: tc.body})
 		config += data(name)
 	}
-	terraform.write(t, f.config(config))
-	out := terraform.fails(t, []string{"apply", "-auto-approve"}, "Error: ")
+	terraform.Write(t, f.Config(config))
+	out := terraform.Fails(t, []string{"apply", "-auto-approve"}, "Error: ")
 	for name, tc := range refused {
-		contains(t, out, "Bitbucket was asked to list the deploy keys of acme/"+name+".", "GET /2.0/repositories/acme/"+name+"/deploy-keys: the reply cannot be used", tc.want)
+		acctest.Contains(t, out, "Bitbucket was asked to list the deploy keys of acme/"+name+".", "GET /2.0/repositories/acme/"+name+"/deploy-keys: the reply cannot be used", tc.want)
 	}
 	if strings.ContainsAny(out, "\x1b\a\u202e") || len(out) > 20_000 {
 		t.Errorf("%d bytes were printed: %.5000q", len(out), out)
@@ -56,11 +57,11 @@ func TestAccDeployKeys_hostileReplies(t *testing.T) {
 		f.Inject(emulator.Fault{Path: "/acme/" + name + "/", Status: 200, Body: body})
 		config += data(name)
 	}
-	terraform.write(t, f.config(config))
-	if out := terraform.must(t, "apply", "-auto-approve"); strings.ContainsAny(out, "\x1b\a") {
+	terraform.Write(t, f.Config(config))
+	if out := terraform.MustRun(t, "apply", "-auto-approve"); strings.ContainsAny(out, "\x1b\a") {
 		t.Errorf("control characters were printed: %q", out)
 	}
-	state, err := os.ReadFile(filepath.Join(terraform.dir, "terraform.tfstate"))
+	state, err := os.ReadFile(filepath.Join(terraform.Dir, "terraform.tfstate"))
 	if err != nil {
 		t.Fatal(err)
 	}

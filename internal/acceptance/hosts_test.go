@@ -1,4 +1,4 @@
-package provider
+package acceptance
 
 import (
 	"encoding/base64"
@@ -16,6 +16,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 )
 
 // Credentials are for one host: neither a redirect nor a link to the next page
@@ -40,17 +42,17 @@ func TestAccProvider_otherHosts(t *testing.T) {
 		http.Redirect(w, r, there, http.StatusTemporaryRedirect)
 	}))
 	t.Cleanup(api.Close)
-	f, terraform := &fake{url: api.URL}, newCLI(t)
-	terraform.write(t, f.config(`
+	f, terraform := &acctest.Fake{URL: api.URL}, acctest.NewCLI(t)
+	terraform.Write(t, f.Config(`
 data "bitbucket_deploy_keys" "test" {
   for_each   = toset(["moved", "paged"])
   workspace  = "acme"
   repository = each.key
 }
-`+deployKey(keyLine(newKey(t)))))
-	out := terraform.fails(t, []string{"apply", "-auto-approve"}, "Error: ")
-	contains(t, out, "acme/moved/deploy-keys: 307 Temporary Redirect", "The address has moved")
-	contains(t, out, "acme/paged/deploy-keys: the reply cannot be used", "does not lead to "+api.URL)
+`+acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t)))))
+	out := terraform.Fails(t, []string{"apply", "-auto-approve"}, "Error: ")
+	acctest.Contains(t, out, "acme/moved/deploy-keys: 307 Temporary Redirect", "The address has moved")
+	acctest.Contains(t, out, "acme/paged/deploy-keys: the reply cannot be used", "does not lead to "+api.URL)
 	mu.Lock()
 	defer mu.Unlock()
 	if len(authorizations) != 2 || slices.Contains(authorizations, "") {
@@ -60,17 +62,17 @@ data "bitbucket_deploy_keys" "test" {
 
 // startTLS puts an emulator behind https, and returns it with a file that holds
 // its certificate.
-func startTLS(t *testing.T) (f *fake, server *httptest.Server, certificate string) {
+func startTLS(t *testing.T) (f *acctest.Fake, server *httptest.Server, certificate string) {
 	t.Helper()
 	if runtime.GOOS == "windows" || runtime.GOOS == "darwin" {
 		t.Skip("the certificates are those of the system")
 	}
-	f = newFake(t)
+	f = acctest.NewFake(t)
 	server = httptest.NewUnstartedServer(f.Emulator)
 	server.Config.ErrorLog = log.New(io.Discard, "", 0) // One of the clients hangs up.
 	server.StartTLS()
 	t.Cleanup(server.Close)
-	f.url = server.URL
+	f.URL = server.URL
 	certificate = filepath.Join(t.TempDir(), "authority.pem")
 	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
 	if err := os.WriteFile(certificate, text, 0o600); err != nil {
@@ -82,7 +84,7 @@ func startTLS(t *testing.T) (f *fake, server *httptest.Server, certificate strin
 func TestAccProvider_certificate(t *testing.T) {
 	t.Parallel()
 	f, _, certificate := startTLS(t)
-	config := f.config(deployKey(keyLine(newKey(t))))
+	config := f.Config(acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t))))
 	for name, tc := range map[string]struct {
 		env     []string
 		trusted bool
@@ -93,14 +95,14 @@ func TestAccProvider_certificate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			terraform := newCLI(t, tc.env...)
+			terraform := acctest.NewCLI(t, tc.env...)
 			if tc.trusted {
-				terraform.write(t, strings.Replace(config, `"website"`, fmt.Sprintf("%q", map[string]string{"SSL_CERT_FILE": "website", "SSL_CERT_DIR": "api"}[name]), 1))
-				terraform.must(t, "apply", "-auto-approve")
+				terraform.Write(t, strings.Replace(config, `"website"`, fmt.Sprintf("%q", map[string]string{"SSL_CERT_FILE": "website", "SSL_CERT_DIR": "api"}[name]), 1))
+				terraform.MustRun(t, "apply", "-auto-approve")
 				return
 			}
-			terraform.write(t, config)
-			terraform.fails(t, []string{"apply", "-auto-approve"}, "POST /2.0/repositories/acme/website/deploy-keys", "failed to verify certificate", "unknown authority", "set SSL_CERT_FILE")
+			terraform.Write(t, config)
+			terraform.Fails(t, []string{"apply", "-auto-approve"}, "POST /2.0/repositories/acme/website/deploy-keys", "failed to verify certificate", "unknown authority", "set SSL_CERT_FILE")
 		})
 	}
 }
@@ -147,12 +149,12 @@ const proxyPassword = "pr0xy-s3cret-9f8e7d6c5b4a"
 func TestAccProvider_proxy(t *testing.T) {
 	t.Parallel()
 	f, server, certificate := startTLS(t)
-	f.url = "https://bitbucket.example.com"
+	f.URL = "https://bitbucket.example.com"
 	proxy := &connecting{to: server.Listener.Addr().String()}
 	proxyServer := httptest.NewServer(proxy)
 	t.Cleanup(proxyServer.Close)
 	host := proxyServer.Listener.Addr().String()
-	config := f.config(deployKey(keyLine(newKey(t))))
+	config := f.Config(acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t))))
 	for name, tc := range map[string]struct {
 		address string
 		want    []string
@@ -164,17 +166,17 @@ func TestAccProvider_proxy(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			terraform := newCLI(t, "SSL_CERT_FILE="+certificate, "HTTPS_PROXY="+tc.address, "https_proxy=", "NO_PROXY=", "no_proxy=", "TF_LOG=TRACE")
-			terraform.write(t, config)
+			terraform := acctest.NewCLI(t, "SSL_CERT_FILE="+certificate, "HTTPS_PROXY="+tc.address, "https_proxy=", "NO_PROXY=", "no_proxy=", "TF_LOG=TRACE")
+			terraform.Write(t, config)
 			args := []string{"apply", "-auto-approve"}
 			var out string
 			if tc.want == nil {
 				if name == "without scheme" {
-					terraform.write(t, strings.Replace(config, `"website"`, `"api"`, 1))
+					terraform.Write(t, strings.Replace(config, `"website"`, `"api"`, 1))
 				}
-				out = terraform.must(t, args...)
+				out = terraform.MustRun(t, args...)
 			} else {
-				out = terraform.fails(t, args, append([]string{"Unable to create deploy key", "POST /2.0/repositories/acme/website/deploy-keys: "}, tc.want...)...)
+				out = terraform.Fails(t, args, append([]string{"Unable to create deploy key", "POST /2.0/repositories/acme/website/deploy-keys: "}, tc.want...)...)
 			}
 			if part := partOfSecret(out, []string{proxyPassword}); part != "" {
 				t.Errorf("the password of the proxy is shown, %q: %s", part, out)

@@ -1,4 +1,4 @@
-package provider
+package acceptance
 
 import (
 	"fmt"
@@ -6,18 +6,19 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 )
 
 // Exactly the requests that one command makes.
 func TestAccDeployKey_requestsPerCommand(t *testing.T) {
 	t.Parallel()
-	f, terraform, key := newFake(t), newCLI(t), newKey(t)
+	f, terraform, key := acctest.NewFake(t), acctest.NewCLI(t), acctest.NewKey(t)
 	config := func(lines ...string) {
-		terraform.write(t, f.config(deployKey(append(lines, keyLine(key+" me\n"))...)))
+		terraform.Write(t, f.Config(acctest.DeployKey(append(lines, acctest.KeyLine(key+" me\n"))...)))
 	}
 	const get = "GET acme/website/deploy-keys 200"
-	const look = "GET " + firstKey + " 200"
+	const look = "GET " + acctest.FirstKey + " 200"
 	const getByUUID = "GET acme/%7B85d08b4e-571d-44e9-a507-fa476535aa98%7D/deploy-keys 200"
 	for _, step := range []struct {
 		lines []string
@@ -29,22 +30,22 @@ func TestAccDeployKey_requestsPerCommand(t *testing.T) {
 		{nil, []string{"apply", "-auto-approve"}, []string{"POST acme/website/deploy-keys 200"}},
 		{nil, []string{"plan"}, []string{get}},
 		{[]string{`label = "x"`}, []string{"plan"}, []string{get}},
-		{[]string{`label = "x"`}, []string{"apply", "-auto-approve"}, []string{get, "PUT " + firstKey + " 200"}},
+		{[]string{`label = "x"`}, []string{"apply", "-auto-approve"}, []string{get, "PUT " + acctest.FirstKey + " 200"}},
 		{[]string{`label = "x"`, `repository = "WEBSITE"`}, []string{"plan"}, []string{get}},
-		{[]string{`label = "x"`, fmt.Sprintf("repository = %q", websiteUUID)}, []string{"plan"}, []string{get}},
-		{[]string{`label = "x"`, fmt.Sprintf("repository = %q", websiteUUID)}, []string{"apply", "-auto-approve"}, []string{get}},
+		{[]string{`label = "x"`, fmt.Sprintf("repository = %q", acctest.WebsiteUUID)}, []string{"plan"}, []string{get}},
+		{[]string{`label = "x"`, fmt.Sprintf("repository = %q", acctest.WebsiteUUID)}, []string{"apply", "-auto-approve"}, []string{get}},
 		// The way back is looked up, in the plan and before it is carried out.
 		{[]string{`label = "x"`}, []string{"plan"}, []string{getByUUID, look}},
 		{[]string{`label = "x"`}, []string{"apply", "-auto-approve"}, []string{getByUUID, look, look}},
-		{[]string{`label = "x"`, fmt.Sprintf("workspace = %q", workspaceUUID)}, []string{"plan"}, []string{get, strings.Replace(look, "acme", "%7B2f5a9b2e-0000-4000-8000-0000000000ac%7D", 1)}},
+		{[]string{`label = "x"`, fmt.Sprintf("workspace = %q", acctest.WorkspaceUUID)}, []string{"plan"}, []string{get, strings.Replace(look, "acme", "%7B2f5a9b2e-0000-4000-8000-0000000000ac%7D", 1)}},
 		// Another uuid is another repository: nothing needs to be asked.
 		{[]string{`label = "x"`, `repository = "{00000000-0000-4000-8000-00000000dead}"`}, []string{"plan"}, []string{get}},
 		{[]string{`label = "x"`, `repository = "api"`}, []string{"plan"}, []string{get, "GET acme/api/deploy-keys/10958984 404"}},
-		{[]string{`label = "x"`}, []string{"destroy", "-auto-approve"}, []string{get, "DELETE " + firstKey + " 204"}},
+		{[]string{`label = "x"`}, []string{"destroy", "-auto-approve"}, []string{get, "DELETE " + acctest.FirstKey + " 204"}},
 	} {
 		config(step.lines...)
-		out := terraform.must(t, step.args...)
-		if got := f.sent(); !slices.Equal(got, step.want) {
+		out := terraform.MustRun(t, step.args...)
+		if got := f.Sent(); !slices.Equal(got, step.want) {
 			t.Errorf("%v with %v made the requests\n  %s\nwant\n  %s\n%s", step.args, step.lines, strings.Join(got, "\n  "), strings.Join(step.want, "\n  "), out)
 		}
 	}
@@ -54,29 +55,29 @@ func TestAccDeployKey_requestsPerCommand(t *testing.T) {
 // a message about what may be secret must not sit on its attribute.
 func TestAccDeployKey_secretsAreNotShown(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
 		const secret = "c2VjcmV0LXByaXZhdGUta2V5LWJ5dGVz"
-		f, key := newFake(t), newKey(t)
+		f, key := acctest.NewFake(t), acctest.NewKey(t)
 		for name, config := range map[string]string{
-			"private key":         f.config(at.deployKey("key = <<-EOT\n    -----BEGIN OPENSSH PRIVATE KEY-----\n    " + secret + "\n    -----END OPENSSH PRIVATE KEY-----\n  EOT")),
-			"private key, a line": f.config(at.deployKey(fmt.Sprintf("key = %q", "-----BEGIN RSA PRIVATE KEY----- "+secret))),
-			"putty":               f.config(at.deployKey(fmt.Sprintf("key = %q", "PuTTY-User-Key-File-2: ssh-rsa "+secret))),
-			"public and private":  f.config(at.deployKey(fmt.Sprintf("key = %q", key+"\n-----BEGIN RSA PRIVATE KEY-----\n"+secret))),
-			"a token as the key":  f.config(at.deployKey(fmt.Sprintf("key = %q", secret))),
-			"private label":       f.config(at.deployKey(keyLine(key), fmt.Sprintf("label = %q", "-----BEGIN RSA PRIVATE KEY----- "+secret+" "))),
-			"conflict":            f.configWith(at.deployKey(keyLine(key)), fmt.Sprintf("token = %q", secret), fmt.Sprintf("password = %q", secret)),
-			"conflict of methods": f.configWith(at.deployKey(keyLine(key)), fmt.Sprintf("token = %q", secret), fmt.Sprintf("oauth_client_secret = %q", secret)),
-			"half":                f.configWith(at.deployKey(keyLine(key)), fmt.Sprintf("oauth_client_secret = %q", secret)),
-			"password":            f.configWith(at.deployKey(keyLine(key)), fmt.Sprintf("password = %q", secret)),
-			"base URL":            requiredProviders + fmt.Sprintf("provider \"bitbucket\" {\n  token = \"t\"\n  base_url = \"https://user:%s@example.com\"\n}\n", secret) + at.deployKey(keyLine(key)),
-			"wrong token":         f.configWith(at.deployKey(keyLine(key)), fmt.Sprintf("token = %q", secret)),
-			"wrong consumer":      f.configWith(at.deployKey(keyLine(key)), `oauth_client_id = "id"`, fmt.Sprintf("oauth_client_secret = %q", secret)),
+			"private key":         f.Config(parent.DeployKey("key = <<-EOT\n    -----BEGIN OPENSSH PRIVATE KEY-----\n    " + secret + "\n    -----END OPENSSH PRIVATE KEY-----\n  EOT")),
+			"private key, a line": f.Config(parent.DeployKey(fmt.Sprintf("key = %q", "-----BEGIN RSA PRIVATE KEY----- "+secret))),
+			"putty":               f.Config(parent.DeployKey(fmt.Sprintf("key = %q", "PuTTY-User-Key-File-2: ssh-rsa "+secret))),
+			"public and private":  f.Config(parent.DeployKey(fmt.Sprintf("key = %q", key+"\n-----BEGIN RSA PRIVATE KEY-----\n"+secret))),
+			"a token as the key":  f.Config(parent.DeployKey(fmt.Sprintf("key = %q", secret))),
+			"private label":       f.Config(parent.DeployKey(acctest.KeyLine(key), fmt.Sprintf("label = %q", "-----BEGIN RSA PRIVATE KEY----- "+secret+" "))),
+			"conflict":            f.ConfigWith(parent.DeployKey(acctest.KeyLine(key)), fmt.Sprintf("token = %q", secret), fmt.Sprintf("password = %q", secret)),
+			"conflict of methods": f.ConfigWith(parent.DeployKey(acctest.KeyLine(key)), fmt.Sprintf("token = %q", secret), fmt.Sprintf("oauth_client_secret = %q", secret)),
+			"half":                f.ConfigWith(parent.DeployKey(acctest.KeyLine(key)), fmt.Sprintf("oauth_client_secret = %q", secret)),
+			"password":            f.ConfigWith(parent.DeployKey(acctest.KeyLine(key)), fmt.Sprintf("password = %q", secret)),
+			"base URL":            acctest.RequiredProviders + fmt.Sprintf("provider \"bitbucket\" {\n  token = \"t\"\n  base_url = \"https://user:%s@example.com\"\n}\n", secret) + parent.DeployKey(acctest.KeyLine(key)),
+			"wrong token":         f.ConfigWith(parent.DeployKey(acctest.KeyLine(key)), fmt.Sprintf("token = %q", secret)),
+			"wrong consumer":      f.ConfigWith(parent.DeployKey(acctest.KeyLine(key)), `oauth_client_id = "id"`, fmt.Sprintf("oauth_client_secret = %q", secret)),
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				terraform := newCLI(t)
-				terraform.write(t, config)
-				out := terraform.fails(t, []string{"apply", "-auto-approve"}, "Error: ")
+				terraform := acctest.NewCLI(t)
+				terraform.Write(t, config)
+				out := terraform.Fails(t, []string{"apply", "-auto-approve"}, "Error: ")
 				if strings.Contains(out, secret) {
 					t.Errorf("the secret is shown: %s", out)
 				}
@@ -88,64 +89,64 @@ func TestAccDeployKey_secretsAreNotShown(t *testing.T) {
 // Other messages do sit on their attribute.
 func TestAccDeployKey_errorsNameTheLine(t *testing.T) {
 	t.Parallel()
-	f, terraform, key := newFake(t), newCLI(t), newKey(t)
+	f, terraform, key := acctest.NewFake(t), acctest.NewCLI(t), acctest.NewKey(t)
 	for line, want := range map[string]string{
 		`label = " x"`:      `label = " x"`,
 		`repository = "x?"`: `repository = "x?"`,
 	} {
-		terraform.write(t, f.config(deployKey(line, keyLine(key))))
-		terraform.fails(t, []string{"plan"}, "Error: Invalid "+strings.Fields(line)[0], "on main.tf line", want)
+		terraform.Write(t, f.Config(acctest.DeployKey(line, acctest.KeyLine(key))))
+		terraform.Fails(t, []string{"plan"}, "Error: Invalid "+strings.Fields(line)[0], "on main.tf line", want)
 	}
-	terraform.write(t, f.config(deployKey(keyLine(key+"AAAA"))))
-	terraform.fails(t, []string{"plan"}, "Damaged public key", "on main.tf line", "key = ")
-	terraform.write(t, f.configWith("", `username = "ci"`, `token = "t"`, `oauth_client_id = "i"`)+deployKey(keyLine(key)))
-	terraform.fails(t, []string{"plan"}, "Conflicting Bitbucket credentials", "on main.tf line", `oauth_client_id = "i"`)
+	terraform.Write(t, f.Config(acctest.DeployKey(acctest.KeyLine(key+"AAAA"))))
+	terraform.Fails(t, []string{"plan"}, "Damaged public key", "on main.tf line", "key = ")
+	terraform.Write(t, f.ConfigWith("", `username = "ci"`, `token = "t"`, `oauth_client_id = "i"`)+acctest.DeployKey(acctest.KeyLine(key)))
+	terraform.Fails(t, []string{"plan"}, "Conflicting Bitbucket credentials", "on main.tf line", `oauth_client_id = "i"`)
 }
 
 func TestAccDeployKey_warnings(t *testing.T) {
 	t.Parallel()
 	t.Run("OAuth consumer", func(t *testing.T) {
 		t.Parallel()
-		f, terraform := newFake(t), newCLI(t)
+		f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
 		f.AllowConsumer("id", "secret", 7200)
-		terraform.write(t, f.configWith(deployKey(keyLine(newKey(t))), `oauth_client_id = "id"`, `oauth_client_secret = "secret"`))
-		contains(t, terraform.must(t, "apply", "-auto-approve"), "Warning: Deploy key depends on the OAuth consumer", "invalidates the key", "1 added")
-		if out := terraform.must(t, "apply", "-auto-approve"); strings.Contains(out, "OAuth") {
+		terraform.Write(t, f.ConfigWith(acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t))), `oauth_client_id = "id"`, `oauth_client_secret = "secret"`))
+		acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve"), "Warning: Deploy key depends on the OAuth consumer", "invalidates the key", "1 added")
+		if out := terraform.MustRun(t, "apply", "-auto-approve"); strings.Contains(out, "OAuth") {
 			t.Errorf("the warning is repeated although nothing is created: %s", out)
 		}
 	})
 	t.Run("old RSA key", func(t *testing.T) {
 		t.Parallel()
-		f, terraform, old := newFake(t), newCLI(t), shortRSA(t)
+		f, terraform, old := acctest.NewFake(t), acctest.NewCLI(t), acctest.ShortRSA(t)
 		existing := f.AddDeployKey("acme", "website", old, "")
-		terraform.write(t, f.config(deployKey(keyLine(old))))
-		terraform.fails(t, []string{"plan"}, "Error: Bitbucket refuses this key")
-		terraform.must(t, "import", address, fmt.Sprintf("acme/website/%d", existing.ID))
-		contains(t, terraform.must(t, "plan"), "No changes", "Warning: Bitbucket refuses such a key today")
+		terraform.Write(t, f.Config(acctest.DeployKey(acctest.KeyLine(old))))
+		terraform.Fails(t, []string{"plan"}, "Error: Bitbucket refuses this key")
+		terraform.MustRun(t, "import", acctest.Address, fmt.Sprintf("acme/website/%d", existing.ID))
+		acctest.Contains(t, terraform.MustRun(t, "plan"), "No changes", "Warning: Bitbucket refuses such a key today")
 	})
 	t.Run("type that is not listed", func(t *testing.T) {
 		t.Parallel()
-		f, terraform := newFake(t), newCLI(t)
-		terraform.write(t, f.config(deployKey(keyLine("ssh-future AAAACnNzaC1mdXR1cmU="))))
-		contains(t, terraform.must(t, "plan"), "1 to add", "Warning: Bitbucket may refuse this key")
+		f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
+		terraform.Write(t, f.Config(acctest.DeployKey(acctest.KeyLine("ssh-future AAAACnNzaC1mdXR1cmU="))))
+		acctest.Contains(t, terraform.MustRun(t, "plan"), "1 to add", "Warning: Bitbucket may refuse this key")
 	})
 	t.Run("rate limit is near", func(t *testing.T) {
 		t.Parallel()
-		m := newMany(t, website, 3, 2)
+		m := newMany(t, acctest.Website, 3, 2)
 		m.SetNearLimit(true)
-		if out := m.terraform.must(t, "apply", "-auto-approve"); strings.Count(out, "Warning: Bitbucket's rate limit is near") != 1 {
+		if out := m.terraform.MustRun(t, "apply", "-auto-approve"); strings.Count(out, "Warning: Bitbucket's rate limit is near") != 1 {
 			t.Errorf("want one warning: %s", out)
 		}
 		m.SetNearLimit(false)
-		if out := m.terraform.must(t, "plan"); strings.Contains(out, "rate limit") {
+		if out := m.terraform.MustRun(t, "plan"); strings.Contains(out, "rate limit") {
 			t.Errorf("want no warning: %s", out)
 		}
 	})
 	t.Run("answer differs", func(t *testing.T) {
 		t.Parallel()
-		f, terraform, key := newFake(t), newCLI(t), newKey(t)
+		f, terraform, key := acctest.NewFake(t), acctest.NewCLI(t), acctest.NewKey(t)
 		f.Inject(emulator.Fault{Method: "POST", Status: 200, Body: fmt.Sprintf(`{"id":10958984,"key":%q,"label":"theirs","comment":""}`, key)})
-		terraform.write(t, f.config(deployKey(keyLine(key), `label = "ours"`)))
-		contains(t, terraform.must(t, "apply", "-auto-approve"), "Warning: Bitbucket stored something else", "another label than", "1 added")
+		terraform.Write(t, f.Config(acctest.DeployKey(acctest.KeyLine(key), `label = "ours"`)))
+		acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve"), "Warning: Bitbucket stored something else", "another label than", "1 added")
 	})
 }

@@ -1,4 +1,4 @@
-package provider
+package acceptance
 
 import (
 	"fmt"
@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
@@ -18,27 +19,27 @@ import (
 // An answer that holds little more than the id is completed from the list.
 func TestAccDeployKey_answerWithIDOnly(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
 		for name, fault := range map[string]emulator.Fault{
 			"id alone":     {Body: `{"id":10958984}`},
-			"wrong types":  {Body: `{"id":10958984,"key":"ssh-ed25519 AAAA","label":5,"last_used":17,"` + string(at.placeKind) + `":"x"}`},
+			"wrong types":  {Body: `{"id":10958984,"key":"ssh-ed25519 AAAA","label":5,"last_used":17,"` + parent.Kind + `":"x"}`},
 			"created, 201": {Body: `{"id":10958984}`, Status: http.StatusCreated},
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				f := newFake(t)
+				f := acctest.NewFake(t)
 				fault.Method, fault.CarryOut = "POST", true
 				if fault.Status == 0 {
 					fault.Status = http.StatusOK
 				}
-				config := f.config(at.deployKey(keyLine(newKey(t)+" me"), `label = "ci"`))
-				test(t,
+				config := f.Config(parent.DeployKey(acctest.KeyLine(acctest.NewKey(t)+" me"), `label = "ci"`))
+				acctest.Test(t,
 					resource.TestStep{
 						PreConfig:         func() { f.Inject(fault) },
 						Config:            config,
-						ConfigStateChecks: at.has(map[string]string{"id": at.id(firstID), "label": "ci", "comment": "me", string(at.placeKind) + "_uuid": at.uuid}),
+						ConfigStateChecks: parent.Has(map[string]string{"id": parent.ImportID(acctest.FirstID), "label": "ci", "comment": "me", parent.Kind + "_uuid": parent.UUID}),
 					},
-					resource.TestStep{Config: config, ConfigPlanChecks: at.planned(plancheck.ResourceActionNoop)},
+					resource.TestStep{Config: config, ConfigPlanChecks: parent.Planned(plancheck.ResourceActionNoop)},
 				)
 			})
 		}
@@ -49,24 +50,24 @@ func TestAccDeployKey_answerWithIDOnly(t *testing.T) {
 // fail, since the key exists, and the next plan shows the difference.
 func TestAccDeployKey_answerDiffers(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
-		f, key := newFake(t), newKey(t)
-		config := f.config(at.deployKey(keyLine(key+" asked"), `label = "asked"`))
-		test(t,
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f, key := acctest.NewFake(t), acctest.NewKey(t)
+		config := f.Config(parent.DeployKey(acctest.KeyLine(key+" asked"), `label = "asked"`))
+		acctest.Test(t,
 			resource.TestStep{
 				PreConfig: func() {
 					f.Inject(emulator.Fault{Method: "POST", CarryOut: true, Status: 200, Times: 1, Body: fmt.Sprintf(
-						`{"id":%d,"key":%q,"label":"answered","comment":"answered","last_used":null,"owner":null,"added_on":null}`, firstID, key)})
+						`{"id":%d,"key":%q,"label":"answered","comment":"answered","last_used":null,"owner":null,"added_on":null}`, acctest.FirstID, key)})
 				},
 				Config:            config,
-				ConfigStateChecks: at.has(map[string]string{"label": "asked", "comment": "asked"}),
+				ConfigStateChecks: parent.Has(map[string]string{"label": "asked", "comment": "asked"}),
 			},
 			resource.TestStep{
 				PreConfig: func() {
-					f.edit(at, firstID, func(k *emulator.DeployKey) { k.Label, k.Comment = "answered", "answered" })
+					f.Edit(parent, acctest.FirstID, func(k *emulator.DeployKey) { k.Label, k.Comment = "answered", "answered" })
 				},
 				Config:           config,
-				ConfigPlanChecks: at.plannedChange(),
+				ConfigPlanChecks: parent.PlannedChange(),
 			},
 		)
 	})
@@ -75,16 +76,16 @@ func TestAccDeployKey_answerDiffers(t *testing.T) {
 // A key that was added stays in the state, whatever fails after that.
 func TestAccDeployKey_createdAndUnreadable(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
-		f, terraform := newFake(t), newCLI(t)
-		terraform.write(t, f.config(at.deployKey(keyLine(newKey(t)), `label = "ci"`)))
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
+		terraform.Write(t, f.Config(parent.DeployKey(acctest.KeyLine(acctest.NewKey(t)), `label = "ci"`)))
 		f.Inject(emulator.Fault{Method: "POST", CarryOut: true, Status: 200, Body: `{"id":10958984}`}, emulator.Fault{Method: "GET", Status: 403})
-		terraform.fails(t, []string{"apply", "-auto-approve"}, "Unable to create deploy key", "the reply cannot be used", "To look for it failed as well", "403 Forbidden")
+		terraform.Fails(t, []string{"apply", "-auto-approve"}, "Unable to create deploy key", "the reply cannot be used", "To look for it failed as well", "403 Forbidden")
 		f.ClearFaults()
-		contains(t, terraform.must(t, "state", "show", at.address()), "(tainted)", `label = "ci"`)
-		terraform.must(t, "apply", "-auto-approve")
-		terraform.must(t, "plan", "-detailed-exitcode")
-		if keys := f.keys(at); len(keys) != 1 {
+		acctest.Contains(t, terraform.MustRun(t, "state", "show", parent.Address()), "(tainted)", `label = "ci"`)
+		terraform.MustRun(t, "apply", "-auto-approve")
+		terraform.MustRun(t, "plan", "-detailed-exitcode")
+		if keys := f.Keys(parent); len(keys) != 1 {
 			t.Errorf("there are %v", keys)
 		}
 	})
@@ -94,27 +95,27 @@ func TestAccDeployKey_createdAndUnreadable(t *testing.T) {
 // it.
 func TestAccDeployKey_duplicate(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
 		for name, shape := range map[string]emulator.DuplicateBehavior{"fields": emulator.DuplicateFieldErrors, "envelope": emulator.DuplicateEnvelope} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				f, key, terraform := newFake(t), newKey(t), newCLI(t)
+				f, key, terraform := acctest.NewFake(t), acctest.NewKey(t), acctest.NewCLI(t)
 				f.SetDuplicate(shape)
-				existing := f.add(at, key, "old one")
-				config := f.config(at.deployKey(keyLine(key), `label = "old one"`))
-				terraform.write(t, config)
-				out := terraform.fails(t, []string{"apply", "-auto-approve"}, "Unable to create deploy key", "400 Bad Request", "Someone has already added that access key to this "+string(at.placeKind),
-					"The "+string(at.placeKind)+" has this key already:",
-					"deploy key 10958984", `label "old one"`, existing.CreatedOn, "import {", "terraform import "+at.typeName()+".NAME "+at.id(firstID), "create_before_destroy")
-				if engine.Has(terraformcli.ImportBlocks) {
+				existing := f.Add(parent, key, "old one")
+				config := f.Config(parent.DeployKey(acctest.KeyLine(key), `label = "old one"`))
+				terraform.Write(t, config)
+				out := terraform.Fails(t, []string{"apply", "-auto-approve"}, "Unable to create deploy key", "400 Bad Request", "Someone has already added that access key to this "+parent.Kind,
+					"The "+parent.Kind+" has this key already:",
+					"deploy key 10958984", `label "old one"`, existing.CreatedOn, "import {", "terraform import "+parent.TypeName+".NAME "+parent.ImportID(acctest.FirstID), "create_before_destroy")
+				if acctest.Engine.Has(terraformcli.ImportBlocks) {
 					block := regexp.MustCompile(`import \{.*?\}`).FindString(out)
 					block = strings.NewReplacer("NAME", "test", " id", "\nid", "{", "{\n", "}", "\n}").Replace(block)
-					terraform.write(t, config+block)
-					contains(t, terraform.must(t, "apply", "-auto-approve"), "1 imported, 0 added, 0 changed, 0 destroyed")
+					terraform.Write(t, config+block)
+					acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve"), "1 imported, 0 added, 0 changed, 0 destroyed")
 				} else {
-					terraform.must(t, "import", at.address(), at.id(firstID))
+					terraform.MustRun(t, "import", parent.Address(), parent.ImportID(acctest.FirstID))
 				}
-				terraform.must(t, "plan", "-detailed-exitcode")
+				terraform.MustRun(t, "plan", "-detailed-exitcode")
 			})
 		}
 	})
@@ -124,52 +125,52 @@ func TestAccDeployKey_duplicate(t *testing.T) {
 // said, and nothing is lost.
 func TestAccDeployKey_createBeforeDestroy(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
-		f, terraform, key := newFake(t), newCLI(t), newKey(t)
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f, terraform, key := acctest.NewFake(t), acctest.NewCLI(t), acctest.NewKey(t)
 		strategy := `update_strategy = "replace"`
-		if at.placeKind == onProject {
+		if parent.IsProject() {
 			strategy = "" // There is no other one.
 		}
 		config := func(label string) string {
-			return f.config(at.deployKey(keyLine(key), fmt.Sprintf("label = %q", label), "lifecycle {\n create_before_destroy = true\n }"), strategy)
+			return f.Config(parent.DeployKey(acctest.KeyLine(key), fmt.Sprintf("label = %q", label), "lifecycle {\n create_before_destroy = true\n }"), strategy)
 		}
-		terraform.write(t, config("a"))
-		terraform.must(t, "apply", "-auto-approve")
-		terraform.write(t, config("b"))
-		terraform.fails(t, []string{"apply", "-auto-approve"}, "Unable to create deploy key", `deploy key 10958984, label "a"`, "replaced by the same key with create_before_destroy")
-		terraform.write(t, config("a"))
-		terraform.must(t, "plan", "-detailed-exitcode")
+		terraform.Write(t, config("a"))
+		terraform.MustRun(t, "apply", "-auto-approve")
+		terraform.Write(t, config("b"))
+		terraform.Fails(t, []string{"apply", "-auto-approve"}, "Unable to create deploy key", `deploy key 10958984, label "a"`, "replaced by the same key with create_before_destroy")
+		terraform.Write(t, config("a"))
+		terraform.MustRun(t, "plan", "-detailed-exitcode")
 	})
 }
 
 // The run ends well although the answer to each write was lost.
 func TestAccDeployKey_lostAnswers(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
-		f, key := newFake(t), newKey(t)
-		second := map[placeKind]struct {
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f, key := acctest.NewFake(t), acctest.NewKey(t)
+		second := map[string]struct {
 			method string
 			id     int64
 			writes []string
 		}{
-			onRepository: {"PUT", firstID, []string{"PUT " + at.first() + " 0"}},
-			onProject:    {"DELETE", firstID + 1, []string{"DELETE " + at.first() + " 0", "DELETE " + at.first() + " 404", "POST " + at.collection() + " 200"}},
-		}[at.placeKind]
+			"repository": {"PUT", acctest.FirstID, []string{"PUT " + parent.FirstKey() + " 0"}},
+			"project":    {"DELETE", acctest.FirstID + 1, []string{"DELETE " + parent.FirstKey() + " 0", "DELETE " + parent.FirstKey() + " 404", "POST " + parent.Collection() + " 200"}},
+		}[parent.Kind]
 		lost := func(method string) func() {
 			return func() { f.Inject(emulator.Fault{Method: method, Times: 1, CarryOut: true, Cut: true}) }
 		}
-		test(t,
+		acctest.Test(t,
 			resource.TestStep{
 				PreConfig:         lost("POST"),
-				Config:            f.config(at.deployKey(keyLine(key), `label = "a"`)),
-				ConfigStateChecks: at.has(map[string]string{"id": at.id(firstID), "label": "a"}),
-				PostApplyFunc:     f.expectWrites(t, "POST "+at.collection()+" 0"),
+				Config:            f.Config(parent.DeployKey(acctest.KeyLine(key), `label = "a"`)),
+				ConfigStateChecks: parent.Has(map[string]string{"id": parent.ImportID(acctest.FirstID), "label": "a"}),
+				PostApplyFunc:     f.ExpectWrites(t, "POST "+parent.Collection()+" 0"),
 			},
 			resource.TestStep{
 				PreConfig:         lost(second.method),
-				Config:            f.config(at.deployKey(keyLine(key), `label = "b"`)),
-				ConfigStateChecks: at.has(map[string]string{"id": at.id(second.id), "label": "b"}),
-				PostApplyFunc:     f.expectWrites(t, second.writes...),
+				Config:            f.Config(parent.DeployKey(acctest.KeyLine(key), `label = "b"`)),
+				ConfigStateChecks: parent.Has(map[string]string{"id": parent.ImportID(second.id), "label": "b"}),
+				PostApplyFunc:     f.ExpectWrites(t, second.writes...),
 			},
 		)
 	})
@@ -180,49 +181,49 @@ func TestAccDeployKey_lostAnswers(t *testing.T) {
 func TestAccDeployKey_renamed(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
-		rename                func(*fake)
+		rename                func(*acctest.Fake)
 		workspace, repository string
 	}{
-		"repository": {func(f *fake) { f.RenameRepository("acme", "website", "site") }, "acme", "site"},
-		"workspace":  {func(f *fake) { f.RenameWorkspace("acme", "umbrella") }, "umbrella", "website"},
-		"moved": {func(f *fake) {
+		"repository": {func(f *acctest.Fake) { f.RenameRepository("acme", "website", "site") }, "acme", "site"},
+		"workspace":  {func(f *acctest.Fake) { f.RenameWorkspace("acme", "umbrella") }, "umbrella", "website"},
+		"moved": {func(f *acctest.Fake) {
 			f.RenameRepository("acme", "website", "site")
 			f.MoveRepository("acme", "site", "other")
 		}, "other", "site"},
-		"and its name was taken": {func(f *fake) {
+		"and its name was taken": {func(f *acctest.Fake) {
 			f.RenameRepository("acme", "website", "site")
 			f.AddRepository("acme", emulator.Repository{Slug: "website"})
 		}, "acme", "site"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f, terraform := newFake(t), newCLI(t)
-			first, second := keyLine(newKey(t)), keyLine(newKey(t))
+			f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
+			first, second := acctest.KeyLine(acctest.NewKey(t)), acctest.KeyLine(acctest.NewKey(t))
 			config := func(workspace, repository, label string) string {
-				one := deployKey(first, fmt.Sprintf("label = %q", label), fmt.Sprintf("workspace = %q", workspace), fmt.Sprintf("repository = %q", repository))
-				return f.config(one + strings.NewReplacer(`"test"`, `"second"`, first, second).Replace(one))
+				one := acctest.DeployKey(first, fmt.Sprintf("label = %q", label), fmt.Sprintf("workspace = %q", workspace), fmt.Sprintf("repository = %q", repository))
+				return f.Config(one + strings.NewReplacer(`"test"`, `"second"`, first, second).Replace(one))
 			}
-			terraform.write(t, config("acme", "website", "a"))
-			terraform.must(t, "apply", "-auto-approve")
+			terraform.Write(t, config("acme", "website", "a"))
+			terraform.MustRun(t, "apply", "-auto-approve")
 			tc.rename(f)
 			f.ForgetRequests()
-			out := terraform.must(t, "plan", "-detailed-exitcode")
-			contains(t, out, "Warning: Repository has another name now", "acme/website is called \""+tc.workspace+"/"+tc.repository)
+			out := terraform.MustRun(t, "plan", "-detailed-exitcode")
+			acctest.Contains(t, out, "Warning: Repository has another name now", "acme/website is called \""+tc.workspace+"/"+tc.repository)
 			if strings.Count(out, "is called") != 1 {
 				t.Errorf("want one warning: %s", out)
 			}
-			terraform.write(t, config("acme", "website", "b"))
-			contains(t, terraform.must(t, "apply", "-auto-approve", "-refresh=false"), "0 added, 2 changed, 0 destroyed")
+			terraform.Write(t, config("acme", "website", "b"))
+			acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve", "-refresh=false"), "0 added, 2 changed, 0 destroyed")
 			f.ForgetRequests()
-			terraform.write(t, config(tc.workspace, tc.repository, "b"))
-			contains(t, terraform.must(t, "apply", "-auto-approve"), "0 added, 2 changed, 0 destroyed")
-			if writes := f.writes(); len(writes) > 0 {
+			terraform.Write(t, config(tc.workspace, tc.repository, "b"))
+			acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve"), "0 added, 2 changed, 0 destroyed")
+			if writes := f.Writes(); len(writes) > 0 {
 				t.Errorf("sent %v", writes)
 			}
-			if out := terraform.must(t, "plan", "-detailed-exitcode"); strings.Contains(out, "another name") {
+			if out := terraform.MustRun(t, "plan", "-detailed-exitcode"); strings.Contains(out, "another name") {
 				t.Errorf("still warns: %s", out)
 			}
-			terraform.must(t, "destroy", "-auto-approve")
+			terraform.MustRun(t, "destroy", "-auto-approve")
 			if keys := f.DeployKeys(tc.workspace, tc.repository); len(keys) > 0 {
 				t.Errorf("there are %v", keys)
 			}
@@ -234,30 +235,30 @@ func TestAccDeployKey_renamed(t *testing.T) {
 // one would go, and the new one could not come.
 func TestAccDeployKey_renamedAndRotated(t *testing.T) {
 	t.Parallel()
-	f, terraform, rotated := newFake(t), newCLI(t), keyLine(newKey(t))
-	terraform.write(t, f.config(deployKey(keyLine(newKey(t)))))
-	terraform.must(t, "apply", "-auto-approve")
+	f, terraform, rotated := acctest.NewFake(t), acctest.NewCLI(t), acctest.KeyLine(acctest.NewKey(t))
+	terraform.Write(t, f.Config(acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t)))))
+	terraform.MustRun(t, "apply", "-auto-approve")
 	f.RenameRepository("acme", "website", "site")
 	f.ForgetRequests()
-	terraform.write(t, f.config(deployKey(rotated)))
-	terraform.fails(t, []string{"apply", "-auto-approve"}, "Repository has another name now", `acme/website is called "acme/site" now`, "Change workspace and repository")
-	if writes := f.writes(); len(writes) > 0 {
+	terraform.Write(t, f.Config(acctest.DeployKey(rotated)))
+	terraform.Fails(t, []string{"apply", "-auto-approve"}, "Repository has another name now", `acme/website is called "acme/site" now`, "Change workspace and repository")
+	if writes := f.Writes(); len(writes) > 0 {
 		t.Errorf("sent %v", writes)
 	}
-	terraform.write(t, f.config(deployKey(rotated, `repository = "site"`)))
-	contains(t, terraform.must(t, "apply", "-auto-approve"), "1 added, 0 changed, 1 destroyed")
-	terraform.must(t, "plan", "-detailed-exitcode")
+	terraform.Write(t, f.Config(acctest.DeployKey(rotated, `repository = "site"`)))
+	acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve"), "1 added, 0 changed, 1 destroyed")
+	terraform.MustRun(t, "plan", "-detailed-exitcode")
 }
 
 // An empty repository that took the name of another says nothing of its keys.
 func TestAccDeployKey_nameTaken(t *testing.T) {
 	t.Parallel()
-	f, terraform := newFake(t), newCLI(t)
-	terraform.write(t, f.config(deployKey(keyLine(newKey(t)))))
-	terraform.must(t, "apply", "-auto-approve")
+	f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
+	terraform.Write(t, f.Config(acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t)))))
+	terraform.MustRun(t, "apply", "-auto-approve")
 	f.RenameRepository("acme", "website", "site")
 	f.AddRepository("acme", emulator.Repository{Slug: "website"})
-	terraform.must(t, "destroy", "-auto-approve", "-refresh=false")
+	terraform.MustRun(t, "destroy", "-auto-approve", "-refresh=false")
 	if keys := f.DeployKeys("acme", "site"); len(keys) > 0 {
 		t.Errorf("there are %v", keys)
 	}
@@ -267,12 +268,12 @@ func TestAccDeployKey_nameTaken(t *testing.T) {
 // where it is.
 func TestAccDeployKey_renamedWhileApplying(t *testing.T) {
 	t.Parallel()
-	f, terraform := newFake(t), newCLI(t)
-	terraform.write(t, f.config(deployKey(keyLine(newKey(t)))))
-	terraform.must(t, "apply", "-auto-approve")
-	terraform.must(t, "plan", "-destroy", "-out="+filepath.Join(terraform.dir, "plan"))
+	f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
+	terraform.Write(t, f.Config(acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t)))))
+	terraform.MustRun(t, "apply", "-auto-approve")
+	terraform.MustRun(t, "plan", "-destroy", "-out="+filepath.Join(terraform.Dir, "plan"))
 	f.RenameRepository("acme", "website", "site")
-	terraform.must(t, "apply", "plan")
+	terraform.MustRun(t, "apply", "plan")
 	if keys := f.DeployKeys("acme", "site"); len(keys) > 0 {
 		t.Errorf("there are %v", keys)
 	}
@@ -281,17 +282,17 @@ func TestAccDeployKey_renamedWhileApplying(t *testing.T) {
 // Where no name leads to the repository, the error tells the way on.
 func TestAccDeployKey_renamedOutOfSight(t *testing.T) {
 	t.Parallel()
-	f, terraform, key := newFake(t), newCLI(t), keyLine(newKey(t))
-	terraform.write(t, f.config(deployKey(key)))
-	terraform.must(t, "apply", "-auto-approve")
+	f, terraform, key := acctest.NewFake(t), acctest.NewCLI(t), acctest.KeyLine(acctest.NewKey(t))
+	terraform.Write(t, f.Config(acctest.DeployKey(key)))
+	terraform.MustRun(t, "apply", "-auto-approve")
 	f.RenameWorkspace("acme", "umbrella")
 	f.Inject(emulator.Fault{Path: "/%7B%7D/", Status: 404})
-	terraform.fails(t, []string{"plan"}, "Unable to read deploy key", "put the new name into the configuration (workspace, repository)", "-refresh=false")
+	terraform.Fails(t, []string{"plan"}, "Unable to read deploy key", "put the new name into the configuration (workspace, repository)", "-refresh=false")
 	f.ForgetRequests()
-	terraform.write(t, f.config(deployKey(key, `workspace = "umbrella"`)))
-	contains(t, terraform.must(t, "apply", "-auto-approve", "-refresh=false"), "0 added, 1 changed, 0 destroyed")
-	if writes := f.writes(); len(writes) > 0 {
+	terraform.Write(t, f.Config(acctest.DeployKey(key, `workspace = "umbrella"`)))
+	acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve", "-refresh=false"), "0 added, 1 changed, 0 destroyed")
+	if writes := f.Writes(); len(writes) > 0 {
 		t.Errorf("sent %v", writes)
 	}
-	terraform.must(t, "plan", "-detailed-exitcode")
+	terraform.MustRun(t, "plan", "-detailed-exitcode")
 }

@@ -1,4 +1,4 @@
-package main
+package acceptance
 
 import (
 	"archive/zip"
@@ -19,6 +19,7 @@ import (
 	"testing"
 	"text/template"
 
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
@@ -26,11 +27,11 @@ import (
 var dist = flag.String("dist", "", "test the release that goreleaser made in this folder, for all platforms")
 
 const (
-	project  = "terraform-provider-bitbucket"
-	manifest = "terraform-registry-manifest.json"
+	projectName = "terraform-provider-bitbucket"
+	manifest    = root + "/terraform-registry-manifest.json"
 )
 
-// platforms are those that a release has archives for.
+// platforms are the platforms that a release has archives for.
 var platforms = []string{
 	"darwin_amd64", "darwin_arm64",
 	"freebsd_386", "freebsd_amd64", "freebsd_arm", "freebsd_arm64",
@@ -38,9 +39,9 @@ var platforms = []string{
 	"windows_386", "windows_amd64", "windows_arm64",
 }
 
-// TestAccRelease takes a release the way that a user's gets: the files that the
-// registry asks for, by the names that it asks for, a mirror, and no setting
-// that is for developers. Without -dist it makes the part for this platform.
+// TestAccRelease installs a release as a user does: from the files that the registry
+// requires, with the names that it requires, through a mirror and without settings
+// for developers. Without -dist it makes the files for this platform only.
 func TestAccRelease(t *testing.T) {
 	t.Parallel()
 
@@ -49,18 +50,14 @@ func TestAccRelease(t *testing.T) {
 		folder, wanted = t.TempDir(), []string{runtime.GOOS + "_" + runtime.GOARCH}
 		makeRelease(t, folder, terraformcli.Version)
 	}
-	sums, err := filepath.Glob(filepath.Join(folder, project+"_*_SHA256SUMS"))
+	sums, err := filepath.Glob(filepath.Join(folder, projectName+"_*_SHA256SUMS"))
 	if err != nil || len(sums) != 1 {
 		t.Fatalf("got %v, %v; want one file of checksums", sums, err)
 	}
-	version := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(sums[0]), project+"_"), "_SHA256SUMS")
+	version := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(sums[0]), projectName+"_"), "_SHA256SUMS")
 	checkSums(t, sums[0], version, wanted)
 
-	cli, err := terraformcli.Find(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
+	cli, dir := acctest.Engine, t.TempDir()
 	_, environment, err := cli.Install(t.Context(), dir, "")
 	if err != nil {
 		t.Fatal(err)
@@ -72,8 +69,8 @@ func TestAccRelease(t *testing.T) {
 	}
 	lock := []string{"providers", "lock", "-fs-mirror=" + mirror}
 	for _, platform := range wanted {
-		name := project + "_" + version + "_" + platform + ".zip"
-		archive := read(t, filepath.Join(folder, name))
+		name := projectName + "_" + version + "_" + platform + ".zip"
+		archive := []byte(acctest.ReadFile(t, filepath.Join(folder, name)))
 		if !hasProvider(t, archive, version) {
 			t.Errorf("%s has no executable provider", name)
 		}
@@ -131,7 +128,7 @@ resource "bitbucket_deploy_key" "ci" {
 	run("Installed "+terraformcli.Source+" v"+version, "init")
 	run("provider "+address+" v"+version, "version")
 	run("", lock...)
-	locked := string(read(t, filepath.Join(work, ".terraform.lock.hcl")))
+	locked := acctest.ReadFile(t, filepath.Join(work, ".terraform.lock.hcl"))
 	if hashes := strings.Count(locked, `"h1:`); !strings.Contains(locked, fmt.Sprintf("provider %q", address)) || hashes != len(wanted) {
 		t.Errorf("got %d hashes of packages, want %d:\n%s", hashes, len(wanted), locked)
 	}
@@ -144,7 +141,7 @@ resource "bitbucket_deploy_key" "ci" {
 		t.Errorf("Bitbucket has %v", keys)
 	}
 	for _, request := range bitbucket.Requests() {
-		if want := project + "/" + version; request.UserAgent != want {
+		if want := projectName + "/" + version; request.UserAgent != want {
 			t.Errorf("%s %s came from %q, want %q", request.Method, request.Path, request.UserAgent, want)
 		}
 	}
@@ -153,21 +150,21 @@ resource "bitbucket_deploy_key" "ci" {
 // checkSums checks the checksums of the archives and of the manifest.
 func checkSums(t *testing.T, path, version string, wanted []string) {
 	t.Helper()
-	manifestName := project + "_" + version + "_manifest.json"
+	manifestName := projectName + "_" + version + "_manifest.json"
 	var summed []string
-	for line := range strings.Lines(string(read(t, path))) {
+	for line := range strings.Lines(acctest.ReadFile(t, path)) {
 		sum, name, _ := strings.Cut(strings.TrimSpace(line), "  ")
 		file := filepath.Join(filepath.Dir(path), name)
 		if name == manifestName {
-			file = manifest // goreleaser renames it on the way to the release only.
+			file = manifest // goreleaser renames the manifest only in the release.
 		}
-		if got := sha256.Sum256(read(t, file)); hex.EncodeToString(got[:]) != sum {
+		if got := sha256.Sum256([]byte(acctest.ReadFile(t, file))); hex.EncodeToString(got[:]) != sum {
 			t.Errorf("%s is not what %s says", name, filepath.Base(path))
 		}
 		summed = append(summed, name)
 	}
 	for _, platform := range wanted {
-		if name := project + "_" + version + "_" + platform + ".zip"; !slices.Contains(summed, name) {
+		if name := projectName + "_" + version + "_" + platform + ".zip"; !slices.Contains(summed, name) {
 			t.Errorf("there is no %s in %v", name, summed)
 		}
 	}
@@ -176,7 +173,7 @@ func checkSums(t *testing.T, path, version string, wanted []string) {
 	}
 }
 
-// hasProvider tells whether the provider is in an archive, and executable.
+// hasProvider reports whether an archive holds an executable provider.
 func hasProvider(t *testing.T, archive []byte, version string) bool {
 	t.Helper()
 	reader, err := zip.NewReader(bytes.NewReader(archive), int64(len(archive)))
@@ -184,15 +181,15 @@ func hasProvider(t *testing.T, archive []byte, version string) bool {
 		t.Fatal(err)
 	}
 	return slices.ContainsFunc(reader.File, func(file *zip.File) bool {
-		return strings.TrimSuffix(file.Name, ".exe") == project+"_v"+version && file.Mode().Perm() == 0o755
+		return strings.TrimSuffix(file.Name, ".exe") == projectName+"_v"+version && file.Mode().Perm() == 0o755
 	})
 }
 
-// makeRelease does for this platform, and by the settings that goreleaser has,
-// what goreleaser does for all.
+// makeRelease makes a release for this platform only, as goreleaser would: with the
+// settings of .goreleaser.yml.
 func makeRelease(t *testing.T, folder, version string) {
 	t.Helper()
-	goreleaser := string(read(t, ".goreleaser.yml"))
+	goreleaser := acctest.ReadFile(t, root+"/.goreleaser.yml")
 	setting := func(key string, nth int) string {
 		found := regexp.MustCompile(`\b`+key+`: \[?"(.+?)"`).FindAllStringSubmatch(goreleaser, -1)
 		if len(found) <= nth {
@@ -200,7 +197,7 @@ func makeRelease(t *testing.T, folder, version string) {
 		}
 		var value strings.Builder
 		err := template.Must(template.New(key).Parse(found[nth][1])).Execute(&value, map[string]string{
-			"ProjectName": project, "Version": version, "Os": runtime.GOOS, "Arch": runtime.GOARCH,
+			"ProjectName": projectName, "Version": version, "Os": runtime.GOOS, "Arch": runtime.GOARCH,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -214,7 +211,7 @@ func makeRelease(t *testing.T, folder, version string) {
 	archiveName, sumsName, manifestName := setting("name_template", 0)+".zip", setting("name_template", 1), setting("name_template", 2)
 
 	built := filepath.Join(t.TempDir(), binary)
-	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", setting("ldflags", 0), "-o", built, ".")
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", setting("ldflags", 0), "-o", built, root)
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -226,25 +223,16 @@ func makeRelease(t *testing.T, folder, version string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.Copy(entry, bytes.NewReader(read(t, built))); err != nil {
+	if _, err := io.Copy(entry, strings.NewReader(acctest.ReadFile(t, built))); err != nil {
 		t.Fatal(err)
 	}
 	if err := writer.Close(); err != nil {
 		t.Fatal(err)
 	}
-	sums := fmt.Sprintf("%x  %s\n%x  %s\n", sha256.Sum256(archive.Bytes()), archiveName, sha256.Sum256(read(t, manifest)), manifestName)
+	sums := fmt.Sprintf("%x  %s\n%x  %s\n", sha256.Sum256(archive.Bytes()), archiveName, sha256.Sum256([]byte(acctest.ReadFile(t, manifest))), manifestName)
 	for name, content := range map[string][]byte{archiveName: archive.Bytes(), sumsName: []byte(sums)} {
 		if err := os.WriteFile(filepath.Join(folder, name), content, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-}
-
-func read(t *testing.T, path string) []byte {
-	t.Helper()
-	content, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return content
 }

@@ -1,4 +1,4 @@
-package provider
+package acceptance
 
 import (
 	"encoding/json"
@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/sshkey"
 )
@@ -17,28 +18,28 @@ import (
 // many is a configuration of so many repositories or projects with so many keys
 // each, and the emulator that has them.
 type many struct {
-	*fake
-	at        testPlace
-	terraform *cli
+	*acctest.Fake
+	parent    acctest.Parent
+	terraform *acctest.CLI
 	keys      map[string]manyKey
 }
 
 type manyKey struct {
-	Place string `json:"place"`
-	Key   string `json:"key"`
+	Parent string `json:"parent"`
+	Key    string `json:"key"`
 }
 
-func newMany(t *testing.T, at testPlace, number, keys int, lines ...string) *many {
+func newMany(t *testing.T, parent acctest.Parent, number, keys int, lines ...string) *many {
 	t.Helper()
-	f, places := newFakeOfMany(t, at, number)
-	m := &many{fake: f, at: at, terraform: newCLI(t), keys: map[string]manyKey{}}
-	for _, place := range places {
+	f, parents := acctest.NewFakeOfMany(t, parent, number)
+	m := &many{Fake: f, parent: parent, terraform: acctest.NewCLI(t), keys: map[string]manyKey{}}
+	for _, parent := range parents {
 		for k := range keys {
-			m.keys[fmt.Sprintf("%s/%d", place.name, k)] = manyKey{place.name, newKey(t)}
+			m.keys[fmt.Sprintf("%s/%d", parent.Name, k)] = manyKey{parent.Name, acctest.NewKey(t)}
 		}
 	}
 	m.writeJSON(t, "keys.json", m.keys)
-	m.terraform.write(t, m.config(fmt.Sprintf(`
+	m.terraform.Write(t, m.Config(fmt.Sprintf(`
 variable "renamed" {
   default = ""
 }
@@ -50,11 +51,11 @@ locals {
 resource %q "many" {
   for_each  = local.keys
   workspace = "acme"
-  %s = each.value.place
+  %s = each.value.parent
   key       = each.value.key
   label     = each.key == var.renamed ? "renamed" : each.key
 }
-`, at.typeName(), at.placeKind), lines...))
+`, parent.TypeName, parent.Kind), lines...))
 	return m
 }
 
@@ -64,7 +65,7 @@ func (m *many) writeJSON(t *testing.T, name string, value any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(m.terraform.dir, name), content, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(m.terraform.Dir, name), content, 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -75,22 +76,22 @@ func (m *many) exist(t *testing.T) {
 	t.Helper()
 	var instances []map[string]any
 	for label, key := range m.keys {
-		place := m.at.named(key.Place)
-		added := m.add(place, key.Key, label)
+		parent := m.parent.Named(key.Parent)
+		added := m.Add(parent, key.Key, label)
 		parsed, err := sshkey.Split(key.Key)
 		if err != nil {
 			t.Fatal(err)
 		}
 		instances = append(instances, map[string]any{"index_key": label, "schema_version": 1, "attributes": map[string]any{
-			"id": place.id(added.ID), "key_id": added.ID, "key": key.Key, "label": label, "comment": "",
-			"workspace": "acme", string(place.placeKind): place.name, "key_type": parsed.Type, "created_on": added.CreatedOn,
-			"fingerprint_sha256": parsed.FingerprintSHA256(), "fingerprint_md5": parsed.FingerprintMD5(), string(place.placeKind) + "_uuid": nil,
+			"id": parent.ImportID(added.ID), "key_id": added.ID, "key": key.Key, "label": label, "comment": "",
+			"workspace": "acme", parent.Kind: parent.Name, "key_type": parsed.Type, "created_on": added.CreatedOn,
+			"fingerprint_sha256": parsed.FingerprintSHA256(), "fingerprint_md5": parsed.FingerprintMD5(), parent.Kind + "_uuid": nil,
 		}})
 	}
 	m.writeJSON(t, "terraform.tfstate", map[string]any{
 		"version": 4, "serial": 1, "lineage": "many", "terraform_version": "1.0.0", "outputs": map[string]any{},
 		"resources": []map[string]any{{
-			"mode": "managed", "type": m.at.typeName(), "name": "many", "instances": instances,
+			"mode": "managed", "type": m.parent.TypeName, "name": "many", "instances": instances,
 			"provider": fmt.Sprintf("provider[%q]", os.Getenv("TF_ACC_PROVIDER_HOST")+"/bitbucket-deploy-keys/bitbucket"),
 		}},
 	})
@@ -99,7 +100,7 @@ func (m *many) exist(t *testing.T) {
 // count returns how many requests there were of each method since the last call.
 func (m *many) count() map[string]int {
 	counted := map[string]int{}
-	for _, line := range m.sent() {
+	for _, line := range m.Sent() {
 		method, _, _ := strings.Cut(line, " ")
 		counted[method]++
 	}
@@ -110,22 +111,22 @@ func (m *many) count() map[string]int {
 func TestAccDeployKey_planCost(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
-		at                            testPlace
+		parent                        acctest.Parent
 		number, keys, atLeast, atMost int
 	}{
-		{website, 10, 100, 10, 10},
-		{website, 1, 1000, 10, 12},
-		{website, 1000, 1, 1000, 1000},
-		{website, 3, 101, 6, 12},
-		{web, 1, 3, 1, 1},
-		{web, 1, 250, 3, 5},
-		{web, 50, 1, 50, 50},
+		{acctest.Website, 10, 100, 10, 10},
+		{acctest.Website, 1, 1000, 10, 12},
+		{acctest.Website, 1000, 1, 1000, 1000},
+		{acctest.Website, 3, 101, 6, 12},
+		{acctest.WEB, 1, 3, 1, 1},
+		{acctest.WEB, 1, 250, 3, 5},
+		{acctest.WEB, 50, 1, 50, 50},
 	} {
-		t.Run(fmt.Sprintf("%s %dx%d", tc.at.placeKind, tc.number, tc.keys), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s %dx%d", tc.parent.Kind, tc.number, tc.keys), func(t *testing.T) {
 			t.Parallel()
-			m := newMany(t, tc.at, tc.number, tc.keys)
+			m := newMany(t, tc.parent, tc.number, tc.keys)
 			m.exist(t)
-			m.terraform.must(t, "plan", "-detailed-exitcode")
+			m.terraform.MustRun(t, "plan", "-detailed-exitcode")
 			if got := m.count(); len(got) > 1 || got["GET"] < tc.atLeast || got["GET"] > tc.atMost {
 				t.Errorf("made %v requests, want %d to %d", got, tc.atLeast, tc.atMost)
 			}
@@ -135,10 +136,10 @@ func TestAccDeployKey_planCost(t *testing.T) {
 
 func TestAccDeployKey_applyCost(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
-		m := newMany(t, at, 4, 25)
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		m := newMany(t, parent, 4, 25)
 		renamed, change := "repository-0/0", map[string]int{"GET": 4, "PUT": 1}
-		if at.placeKind == onProject {
+		if parent.IsProject() {
 			renamed, change = "PROJECT_0/0", map[string]int{"GET": 4, "DELETE": 1, "POST": 1}
 		}
 		for _, step := range []struct {
@@ -150,7 +151,7 @@ func TestAccDeployKey_applyCost(t *testing.T) {
 			{[]string{"apply", "-auto-approve", "-var=renamed=" + renamed}, change},
 			{[]string{"destroy", "-auto-approve"}, map[string]int{"GET": 4, "DELETE": 100}},
 		} {
-			m.terraform.must(t, step.args...)
+			m.terraform.MustRun(t, step.args...)
 			if got := m.count(); !maps.Equal(got, step.want) {
 				t.Errorf("%v made %v requests, want %v", step.args, got, step.want)
 			}
@@ -161,21 +162,21 @@ func TestAccDeployKey_applyCost(t *testing.T) {
 // One managed key among many of others costs one page and one request.
 func TestAccDeployKey_costAmongMany(t *testing.T) {
 	t.Parallel()
-	f, terraform := newFake(t), newCLI(t)
+	f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
 	for range 1000 {
-		f.AddDeployKey("acme", "website", newKey(t), "not ours")
+		f.AddDeployKey("acme", "website", acctest.NewKey(t), "not ours")
 	}
-	terraform.write(t, f.config(deployKey(keyLine(newKey(t)))))
-	terraform.must(t, "apply", "-auto-approve")
+	terraform.Write(t, f.Config(acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t)))))
+	terraform.MustRun(t, "apply", "-auto-approve")
 	f.ForgetRequests()
-	terraform.must(t, "plan", "-detailed-exitcode")
-	if got, want := f.sent(), []string{"GET acme/website/deploy-keys 200", "GET acme/website/deploy-keys/10959984 200"}; !slices.Equal(got, want) {
+	terraform.MustRun(t, "plan", "-detailed-exitcode")
+	if got, want := f.Sent(), []string{"GET acme/website/deploy-keys 200", "GET acme/website/deploy-keys/10959984 200"}; !slices.Equal(got, want) {
 		t.Errorf("made the requests %v, want %v", got, want)
 	}
 	// Data sources share what resources have listed, and the other way round.
-	terraform.write(t, f.config(deployKey(keyLine(newKey(t)))+dataDeployKey("key_id = 10958984")+dataDeployKeys))
-	terraform.must(t, "plan", "-refresh-only")
-	if got := f.sent(); len(got) > 12 {
+	terraform.Write(t, f.Config(acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t)))+acctest.DataDeployKey("key_id = 10958984")+dataDeployKeys))
+	terraform.MustRun(t, "plan", "-refresh-only")
+	if got := f.Sent(); len(got) > 12 {
 		t.Errorf("made %d requests: %v", len(got), got)
 	}
 }
@@ -186,7 +187,7 @@ const dataDeployKeys = "\ndata \"bitbucket_deploy_keys\" \"all\" {\n  workspace 
 // removes none of them from the state.
 func TestAccDeployKey_sharedListingFails(t *testing.T) {
 	t.Parallel()
-	m := newMany(t, website, 1, 130, "max_retries = 0")
+	m := newMany(t, acctest.Website, 1, 130, "max_retries = 0")
 	m.exist(t)
 	for name, fault := range map[string]emulator.Fault{
 		"403":       emulator.Forbidden(),
@@ -197,27 +198,27 @@ func TestAccDeployKey_sharedListingFails(t *testing.T) {
 	} {
 		fault.Skip = 1 // All that comes after the first page.
 		m.Inject(fault)
-		out := m.terraform.fails(t, []string{"plan", "-var=renamed=none"}, "Error: Unable to read deploy key")
+		out := m.terraform.Fails(t, []string{"plan", "-var=renamed=none"}, "Error: Unable to read deploy key")
 		if strings.Contains(out, "will be created") {
 			t.Errorf("%s: a failed listing lost keys: %s", name, out)
 		}
 		m.ClearFaults()
-		m.terraform.must(t, "plan", "-detailed-exitcode")
+		m.terraform.MustRun(t, "plan", "-detailed-exitcode")
 	}
 }
 
 // A 429 in the middle of a run holds everybody up, and the run goes on.
 func TestAccDeployKey_rateLimit(t *testing.T) {
 	t.Parallel()
-	m := newMany(t, website, 20, 1)
+	m := newMany(t, acctest.Website, 20, 1)
 	limited := emulator.RateLimited()
 	limited.Header = limited.Header.Clone()
 	limited.Header.Set("Retry-After", "1")
 	limited.Skip, limited.Times = 5, 4 // No more than one request alone may meet.
 	m.Inject(limited)
-	m.terraform.must(t, "apply", "-auto-approve")
+	m.terraform.MustRun(t, "apply", "-auto-approve")
 	refused, created := 0, 0
-	for _, line := range m.writes() {
+	for _, line := range m.Writes() {
 		switch {
 		case strings.HasSuffix(line, " 429"):
 			refused++
@@ -233,8 +234,8 @@ func TestAccDeployKey_rateLimit(t *testing.T) {
 	limited.Header.Set("X-RateLimit-Limit", "1000")
 	limited.Skip, limited.Times = 3, 0
 	m.Inject(limited)
-	contains(t, m.terraform.fails(t, []string{"plan"}), "429 Too Many Requests", "Retry after (seconds or a date): 3600", "Limit: 1000", "Requests made by this run:", "Requests may go on at:", "max_rate_limit_wait")
-	if sent := len(m.sent()); sent > 13 {
+	acctest.Contains(t, m.terraform.Fails(t, []string{"plan"}), "429 Too Many Requests", "Retry after (seconds or a date): 3600", "Limit: 1000", "Requests made by this run:", "Requests may go on at:", "max_rate_limit_wait")
+	if sent := len(m.Sent()); sent > 13 {
 		t.Errorf("%d requests although the limit was reached after 3", sent)
 	}
 }

@@ -1,4 +1,4 @@
-package provider
+package acceptance
 
 import (
 	"archive/zip"
@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 )
 
@@ -50,17 +51,17 @@ func TestAccProvider_secretsStaySecret(t *testing.T) {
 			if len(tc.lines) > 0 {
 				more = variables
 			}
-			f, terraform := newRepeating(t), newCLI(t, append(tc.env, "TF_LOG=TRACE")...)
-			key, existing := keyLine(newKey(t)), f.AddDeployKey("acme", "website", newKey(t), "imported")
-			more += strings.Replace(deployKey(keyLine(existing.Key), `label = "imported"`), `"test"`, `"imported"`, 1)
-			created := more + deployKey(key) + web.deployKey(key)
-			changed := more + deployKey(key, `label = "changed"`) + web.deployKey(key, `label = "changed"`)
+			f, terraform := newRepeating(t), acctest.NewCLI(t, append(tc.env, "TF_LOG=TRACE")...)
+			key, existing := acctest.KeyLine(acctest.NewKey(t)), f.AddDeployKey("acme", "website", acctest.NewKey(t), "imported")
+			more += strings.Replace(acctest.DeployKey(acctest.KeyLine(existing.Key), `label = "imported"`), `"test"`, `"imported"`, 1)
+			created := more + acctest.DeployKey(key) + acctest.WEB.DeployKey(key)
+			changed := more + acctest.DeployKey(key, `label = "changed"`) + acctest.WEB.DeployKey(key, `label = "changed"`)
 
 			var printed strings.Builder
 			run := func(succeeds bool, config string, args ...string) {
 				t.Helper()
-				terraform.write(t, f.configWith(config, append(tc.lines, "max_retries = 0")...))
-				out, ok := terraform.run(t, args...)
+				terraform.Write(t, f.ConfigWith(config, append(tc.lines, "max_retries = 0")...))
+				out, ok := terraform.Run(t, args...)
 				printed.WriteString(out)
 				if ok != succeeds {
 					t.Errorf("%v: got success %t: %s", args, ok, out)
@@ -70,9 +71,9 @@ func TestAccProvider_secretsStaySecret(t *testing.T) {
 			run(true, created, "import", "bitbucket_deploy_key.imported", fmt.Sprintf("acme/website/%d", existing.ID))
 			run(true, created, "plan", "-out=saved.tfplan")
 			run(true, created, "apply", "saved.tfplan")
-			run(false, changed+everyTrouble(website, `resource "bitbucket_deploy_key"`, key)+everyTrouble(web, `resource "bitbucket_project_deploy_key"`, key), "apply", "-auto-approve")
-			run(false, changed+everyTrouble(website, `data "bitbucket_deploy_keys"`)+everyTrouble(web, `data "bitbucket_project_deploy_keys"`), "plan")
-			run(false, changed+everyTrouble(website, `data "bitbucket_deployments"`), "plan")
+			run(false, changed+everyTrouble(acctest.Website, `resource "bitbucket_deploy_key"`, key)+everyTrouble(acctest.WEB, `resource "bitbucket_project_deploy_key"`, key), "apply", "-auto-approve")
+			run(false, changed+everyTrouble(acctest.Website, `data "bitbucket_deploy_keys"`)+everyTrouble(acctest.WEB, `data "bitbucket_project_deploy_keys"`), "plan")
+			run(false, changed+everyTrouble(acctest.Website, `data "bitbucket_deployments"`), "plan")
 			f.Inject(emulator.Fault{Method: "DELETE", Status: 403, Times: 1})
 			run(false, changed, "destroy", "-auto-approve")
 			f.tokens.Store(true)
@@ -91,45 +92,45 @@ func TestAccProvider_secretsStaySecret(t *testing.T) {
 					t.Errorf("%s holds %q", file, part)
 				}
 			}
-			contains(t, written["trace.log"]+written["output"], "Bitbucket API exchange", "Authorization: ")
-			contains(t, written["output"], "add a deploy key to project acme/REPEATS_IN_JSON")
-			contains(t, written["output"], "list the deploy keys of project acme/REPEATS_IN_JSON")
+			acctest.Contains(t, written["trace.log"]+written["output"], "Bitbucket API exchange", "Authorization: ")
+			acctest.Contains(t, written["output"], "add a deploy key to project acme/REPEATS_IN_JSON")
+			acctest.Contains(t, written["output"], "list the deploy keys of project acme/REPEATS_IN_JSON")
 		})
 	}
 }
 
 // repeating is an emulator behind something that repeats requests.
 type repeating struct {
-	*fake
+	*acctest.Fake
 	// tokens tells to repeat also what asks for an access token.
 	tokens atomic.Bool
 }
 
 func newRepeating(t *testing.T) *repeating {
 	t.Helper()
-	f := &repeating{fake: newFake(t)}
+	f := &repeating{Fake: acctest.NewFake(t)}
 	f.Revoke()
 	f.AllowBasic("ci@example.com", secretToken)
 	f.AllowBearer(secretToken)
 	f.AllowConsumer("consumer-id", url.QueryEscape(secretOfOAuth), 7200)
 	for name, fault := range troubles {
-		for _, at := range []testPlace{website, web} {
-			fault.Path = at.trouble(name).path + "/"
+		for _, parent := range []acctest.Parent{acctest.Website, acctest.WEB} {
+			fault.Path = trouble(parent, name).Path + "/"
 			f.Inject(fault)
 		}
 	}
 	server := httptest.NewServer(f)
 	t.Cleanup(server.Close)
-	f.url = server.URL
+	f.URL = server.URL
 	return f
 }
 
 // trouble is the repository or project of this name, as it is written there.
-func (p testPlace) trouble(name string) testPlace {
-	if p.placeKind == onProject {
+func trouble(p acctest.Parent, name string) acctest.Parent {
+	if p.IsProject() {
 		name = strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 	}
-	return p.named(name)
+	return p.Named(name)
 }
 
 // troubles are what repositories and projects of this name answer.
@@ -183,7 +184,7 @@ func (f *repeating) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	said := fmt.Sprintf("Refused: Authorization: %s %s", password, r.Header.Get("Authorization"))
 	for name, repeat := range repeats {
 		switch {
-		case !strings.HasPrefix(r.URL.Path, website.trouble(name).path+"/") && !strings.HasPrefix(r.URL.Path, web.trouble(name).path+"/"):
+		case !strings.HasPrefix(r.URL.Path, trouble(acctest.Website, name).Path+"/") && !strings.HasPrefix(r.URL.Path, trouble(acctest.WEB, name).Path+"/"):
 		case r.Method == http.MethodDelete:
 			w.WriteHeader(http.StatusNoContent)
 			return
@@ -197,23 +198,23 @@ func (f *repeating) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = fmt.Fprintf(w, `{"error": "invalid_client", "error_description": %q}`, said)
 		return
 	}
-	f.fake.ServeHTTP(w, r)
+	f.Fake.ServeHTTP(w, r)
 }
 
 // everyTrouble is a block of this kind for each of the repositories or projects
 // that make trouble.
-func everyTrouble(at testPlace, kind string, lines ...string) string {
+func everyTrouble(parent acctest.Parent, kind string, lines ...string) string {
 	var names []string
 	for _, name := range slices.Concat(slices.Collect(maps.Keys(troubles)), slices.Collect(maps.Keys(repeats))) {
-		names = append(names, fmt.Sprintf("%q", at.trouble(name).name))
+		names = append(names, fmt.Sprintf("%q", trouble(parent, name).Name))
 	}
 	return fmt.Sprintf("\n%s \"trouble\" {\n  for_each  = toset([%s])\n  workspace = \"acme\"\n  %s = each.key\n  %s\n}\n",
-		kind, strings.Join(names, ", "), at.placeKind, strings.Join(lines, "\n  "))
+		kind, strings.Join(names, ", "), parent.Kind, strings.Join(lines, "\n  "))
 }
 
 // writtenBy returns the texts of all files that the CLI wrote, those inside of
 // a saved plan too.
-func writtenBy(t *testing.T, terraform *cli) map[string]string {
+func writtenBy(t *testing.T, terraform *acctest.CLI) map[string]string {
 	t.Helper()
 	texts := map[string]string{}
 	read := func(name string, open func() (io.ReadCloser, error)) {
@@ -228,7 +229,7 @@ func writtenBy(t *testing.T, terraform *cli) map[string]string {
 		}
 		texts[name] = string(text)
 	}
-	err := filepath.WalkDir(terraform.dir, func(path string, entry fs.DirEntry, err error) error {
+	err := filepath.WalkDir(terraform.Dir, func(path string, entry fs.DirEntry, err error) error {
 		name := entry.Name()
 		if err != nil || entry.IsDir() || name == "main.tf" || name == "cli.tfrc" {
 			return err

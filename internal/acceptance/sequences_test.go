@@ -1,6 +1,6 @@
 //go:build unix
 
-package provider
+package acceptance
 
 import (
 	"flag"
@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 )
 
@@ -72,8 +73,8 @@ type wantedKey struct {
 // model is what the configuration says, and what other people have added.
 type model struct {
 	*rand.Rand
-	*fake
-	terraform *cli
+	*acctest.Fake
+	terraform *acctest.CLI
 	wanted    map[string]wantedKey
 	keys      map[string][]string
 	// called has the names of the places, known those that the configuration has
@@ -88,14 +89,14 @@ type model struct {
 	runs, faults, interrupts, imports int64
 }
 
-var modelUUIDs = map[string]string{"website": websiteUUID, "api": "{a0000000-571d-44e9-a507-fa476535aa98}", "WEB": webUUID}
+var modelUUIDs = map[string]string{"website": acctest.WebsiteUUID, "api": "{a0000000-571d-44e9-a507-fa476535aa98}", "WEB": acctest.ProjectUUID}
 
 func newModel(t *testing.T, seed uint64) *model {
 	t.Helper()
 	m := &model{
 		Rand:      rand.New(rand.NewPCG(seed, 0)),
-		fake:      startFake(t, []emulator.Repository{{Slug: "website", UUID: modelUUIDs["website"]}, {Slug: "api", UUID: modelUUIDs["api"]}}),
-		terraform: newCLI(t, attached(t)),
+		Fake:      acctest.NewFakeOfRepositories(t, []emulator.Repository{{Slug: "website", UUID: modelUUIDs["website"]}, {Slug: "api", UUID: modelUUIDs["api"]}}),
+		terraform: acctest.NewCLI(t, acctest.Attached(t)),
 		wanted:    map[string]wantedKey{},
 		keys:      map[string][]string{},
 		called:    map[string]string{"website": "website", "api": "api", "WEB": "WEB"},
@@ -104,7 +105,7 @@ func newModel(t *testing.T, seed uint64) *model {
 		doubtful:  map[int64]bool{},
 	}
 	for _, name := range []string{"a", "b", "c"} {
-		m.keys[name] = []string{newKey(t), newKey(t), newKey(t)}
+		m.keys[name] = []string{acctest.NewKey(t), acctest.NewKey(t), acctest.NewKey(t)}
 	}
 	return m
 }
@@ -119,11 +120,11 @@ func (m *model) pick(texts ...string) string { return texts[m.IntN(len(texts))] 
 func (m *model) pickPlace() string { return m.pick("website", "api", "WEB") }
 
 // at is the place with this first name.
-func (m *model) at(place string) testPlace {
+func (m *model) at(place string) acctest.Parent {
 	if place == "WEB" {
-		return web
+		return acctest.WEB
 	}
-	return website.named(m.called[place])
+	return acctest.Website.Named(m.called[place])
 }
 
 // step changes something here and there, and applies.
@@ -183,22 +184,22 @@ func (m *model) change() {
 // changeOutside changes something behind Terraform's back.
 func (m *model) changeOutside(t *testing.T) {
 	place := m.pickPlace()
-	at := m.at(place)
+	parent := m.at(place)
 	held := m.keysAt(place)
 	switch n := m.IntN(6); {
 	case n == 0:
-		key := m.add(at, newKey(t), m.pick("ci", "somebody's"))
+		key := m.Add(parent, acctest.NewKey(t), m.pick("ci", "somebody's"))
 		m.foreign[key.ID] = key
 		m.note("outside: key %d is added to %s", key.ID, place)
 	case n == 1: // A key that the configuration may come to want.
 		name := m.pick("a", "b", "c")
 		material := m.keys[name][m.IntN(3)]
 		if !slices.ContainsFunc(held, func(k emulator.DeployKey) bool { return k.Key == material }) {
-			key := m.add(at, material, "ci")
+			key := m.Add(parent, material, "ci")
 			m.foreign[key.ID] = key
 			m.note("outside: key %d, one of %s, is added to %s", key.ID, name, place)
 		}
-	case n == 2 && at.placeKind == onRepository:
+	case n == 2 && !parent.IsProject():
 		to := m.pick("site", "page", place) + map[string]string{"api": "-api"}[place]
 		m.RenameRepository("acme", m.called[place], to)
 		m.called[place] = to
@@ -206,12 +207,12 @@ func (m *model) changeOutside(t *testing.T) {
 	case len(held) == 0:
 	case n == 3:
 		id := held[m.IntN(len(held))].ID
-		m.remove(at, id)
+		m.Remove(parent, id)
 		delete(m.foreign, id)
 		m.note("outside: key %d is removed from %s", id, place)
 	default:
 		id, label := held[m.IntN(len(held))].ID, m.pick("ci", "edited")
-		m.edit(at, id, func(k *emulator.DeployKey) { k.Label = label })
+		m.Edit(parent, id, func(k *emulator.DeployKey) { k.Label = label })
 		if key, foreign := m.foreign[id]; foreign {
 			key.Label = label
 			m.foreign[id] = key
@@ -242,23 +243,23 @@ func (m *model) config() string {
 	var body strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(m.wanted)) {
 		w := m.wanted[name]
-		at, place, key := m.at(w.place), m.known[w.place], m.keys[name][w.key]
+		parent, place, key := m.at(w.place), m.known[w.place], m.keys[name][w.key]
 		switch {
 		case w.spelling == 3:
 			key = "  " + key + " \\n"
-		case at.placeKind == onProject: // It has one spelling.
+		case parent.IsProject(): // It has one spelling.
 		case w.spelling == 1:
 			place = strings.ToUpper(place)
 		case w.spelling == 2:
 			place = modelUUIDs[w.place]
 		}
-		lines := []string{fmt.Sprintf("key = \"%s\"", key), fmt.Sprintf("label = %q", w.label), at.in(place)}
+		lines := []string{fmt.Sprintf("key = \"%s\"", key), fmt.Sprintf("label = %q", w.label), parent.Line(place)}
 		if w.comment != "" {
 			lines = append(lines, fmt.Sprintf("comment = %q", w.comment))
 		}
-		body.WriteString(strings.Replace(at.deployKey(lines...), `"test"`, strconv.Quote(name), 1))
+		body.WriteString(strings.Replace(parent.DeployKey(lines...), `"test"`, strconv.Quote(name), 1))
 	}
-	return m.fake.config(body.String(), "max_retries = 1")
+	return m.Fake.Config(body.String(), "max_retries = 1")
 }
 
 // apply applies the configuration, interrupted after so many requests unless
@@ -266,12 +267,12 @@ func (m *model) config() string {
 func (m *model) apply(t *testing.T, after int) (string, bool) {
 	t.Helper()
 	m.runs++
-	m.terraform.write(t, m.config())
+	m.terraform.Write(t, m.config())
 	disposable := m.disposable(t)
 	m.ForgetRequests()
 	var out strings.Builder
 	command := exec.CommandContext(t.Context(), os.Getenv("TF_ACC_TERRAFORM_PATH"), "apply", "-auto-approve", "-no-color")
-	command.Dir, command.Env, command.Stdout, command.Stderr = m.terraform.dir, m.terraform.env, &out, &out
+	command.Dir, command.Env, command.Stdout, command.Stderr = m.terraform.Dir, m.terraform.Env, &out, &out
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -291,7 +292,7 @@ func (m *model) apply(t *testing.T, after int) (string, bool) {
 			}
 		}
 	}
-	for _, line := range m.sent() {
+	for _, line := range m.Sent() {
 		m.note("  %s", line)
 		if id := lastNumber.FindStringSubmatch(line); strings.HasPrefix(line, "DELETE ") && !disposable[id[1]] {
 			t.Fatalf("%s, but nobody wanted that: %s", line, out.String())
@@ -302,7 +303,7 @@ func (m *model) apply(t *testing.T, after int) (string, bool) {
 			t.Fatalf("key %d of somebody else was changed or removed: %s", id, out.String())
 		}
 	}
-	if message("may have added the key").MatchString(out.String()) {
+	if acctest.Message("may have added the key").MatchString(out.String()) {
 		for id := range m.forgotten(t) {
 			m.doubtful[id] = true
 		}
@@ -316,7 +317,7 @@ func (m *model) apply(t *testing.T, after int) (string, bool) {
 }
 
 // keysAt are the keys of the place with this first name.
-func (m *model) keysAt(place string) []emulator.DeployKey { return m.fake.keys(m.at(place)) }
+func (m *model) keysAt(place string) []emulator.DeployKey { return m.Fake.Keys(m.at(place)) }
 
 // forgotten are the keys, with their places, that are neither in state nor somebody
 // else's.
@@ -331,8 +332,8 @@ func (m *model) forgotten(t *testing.T) map[int64]string {
 	for id := range m.foreign {
 		delete(keys, id)
 	}
-	for _, key := range m.terraform.state(t) {
-		delete(keys, key.id)
+	for _, key := range m.terraform.State(t) {
+		delete(keys, key.ID)
 	}
 	return keys
 }
@@ -358,14 +359,14 @@ func (m *model) holds(id int64, label string) bool {
 func (m *model) disposable(t *testing.T) map[string]bool {
 	t.Helper()
 	ids := map[string]bool{}
-	for _, key := range m.terraform.state(t) {
-		w, wanted := m.wanted[key.name]
-		misnamed := m.known[w.place] != m.called[w.place] && !strings.EqualFold(m.known[w.place], key.place) && w.spelling != 2
-		changes := key.on == onProject && slices.ContainsFunc(m.keysAt("WEB"), func(held emulator.DeployKey) bool {
-			return held.ID == key.id && (held.Label != w.label || held.Comment != w.comment)
+	for _, key := range m.terraform.State(t) {
+		w, wanted := m.wanted[key.Name]
+		misnamed := m.known[w.place] != m.called[w.place] && !strings.EqualFold(m.known[w.place], key.Parent) && w.spelling != 2
+		changes := key.Kind == acctest.WEB.Kind && slices.ContainsFunc(m.keysAt("WEB"), func(held emulator.DeployKey) bool {
+			return held.ID == key.ID && (held.Label != w.label || held.Comment != w.comment)
 		})
-		if !wanted || misnamed || changes || key.tainted || !strings.Contains(key.key, m.keys[key.name][w.key]) || key.placeUUID != modelUUIDs[w.place] {
-			ids[strconv.FormatInt(key.id, 10)] = true
+		if !wanted || misnamed || changes || key.Tainted || !strings.Contains(key.Key, m.keys[key.Name][w.key]) || key.ParentUUID != modelUUIDs[w.place] {
+			ids[strconv.FormatInt(key.ID, 10)] = true
 		}
 	}
 	return ids
@@ -374,16 +375,16 @@ func (m *model) disposable(t *testing.T) map[string]bool {
 // settled checks that Bitbucket and the state have what the configuration says.
 func (m *model) settled(t *testing.T) {
 	t.Helper()
-	managed := map[string]managedKey{}
-	for _, key := range m.terraform.state(t) {
-		managed[key.name] = key
+	managed := map[string]acctest.ManagedKey{}
+	for _, key := range m.terraform.State(t) {
+		managed[key.Name] = key
 	}
-	if len(managed) != len(m.wanted) || len(managed) != len(m.terraform.state(t)) {
+	if len(managed) != len(m.wanted) || len(managed) != len(m.terraform.State(t)) {
 		t.Fatalf("the state has %+v, want %+v", managed, m.wanted)
 	}
 	for name, w := range m.wanted {
 		all := m.keysAt(w.place)
-		i := slices.IndexFunc(all, func(k emulator.DeployKey) bool { return k.ID == managed[name].id })
+		i := slices.IndexFunc(all, func(k emulator.DeployKey) bool { return k.ID == managed[name].ID })
 		if i < 0 {
 			t.Fatalf("%s has key %+v, which %s does not have", name, managed[name], w.place)
 		}
@@ -407,7 +408,7 @@ func (m *model) converge(t *testing.T) {
 		out, ok := m.apply(t, -1)
 		if ok {
 			m.settled(t)
-			m.terraform.must(t, "plan", "-detailed-exitcode")
+			m.terraform.MustRun(t, "plan", "-detailed-exitcode")
 			return
 		}
 		m.note("failed: %s", inShort(out))
@@ -418,7 +419,7 @@ func (m *model) converge(t *testing.T) {
 			}
 			m.note("import %s as %s", id[1], name[1])
 			m.imports++
-			m.terraform.must(t, "import", name[1], id[1])
+			m.terraform.MustRun(t, "import", name[1], id[1])
 			number, _ := strconv.ParseInt(id[1][strings.LastIndex(id[1], "/")+1:], 10, 64)
 			delete(m.foreign, number)
 		}

@@ -1,8 +1,6 @@
-package main
+package acceptance
 
 import (
-	"crypto/ed25519"
-	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"net/http/httptest"
@@ -12,21 +10,20 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/crypto/ssh"
-
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
-// TestAccWalk goes the way of a new user, with what the pages show and as they show
-// it: README, index page, first key, import of ten, rotation, an error, upgrades.
-// "make test-engines" goes it with each command.
+// TestAccWalk does what a new user does, with the text of the pages: README, index
+// page, first key, import of ten keys, rotation, an error, upgrades. "make
+// test-engines" runs it with each CLI.
 func TestAccWalk(t *testing.T) {
 	t.Parallel()
 	w := newWalk(t)
 
 	t.Log("README: install, and the first key")
-	w.write("main.tf", block(t, "README.md", "terraform"))
+	w.write("main.tf", block(t, root+"/README.md", "terraform"))
 	w.write("ci.pub", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDikcEnmpPo+/PNuXzAHc94cmZQU5An7OdteAr9i4iKD ci@laptop\n")
 	w.run("Installed "+terraformcli.Source+" v"+terraformcli.Version, "init")
 	w.run("1 to add", "plan")
@@ -35,7 +32,7 @@ func TestAccWalk(t *testing.T) {
 	w.has("website", "CI")
 
 	t.Log("Index page: its first example, without a key")
-	w.write("main.tf", block(t, "docs/index.md", "terraform"))
+	w.write("main.tf", block(t, root+"/docs/index.md", "terraform"))
 	w.run("", "init")
 	w.run("1 destroyed", "apply", "-auto-approve")
 
@@ -72,7 +69,7 @@ resource "bitbucket_deploy_key" "imported" {
 	w.restart()
 	for i, want := range []string{"1 added, 0 changed, 0 destroyed", "1 added, 0 changed, 0 destroyed", "0 added, 0 changed, 1 destroyed"} {
 		file := []string{"1-old-key.tf", "2-both-keys.tf", "3-new-key.tf"}[i]
-		w.write("main.tf", required+string(read(t, filepath.Join("examples", "guides", "rotate-with-overlap", file))))
+		w.write("main.tf", required+acctest.ReadFile(t, filepath.Join(examples, "guides", "rotate-with-overlap", file)))
 		w.run("", "init")
 		w.run(want, "apply", "-auto-approve")
 		w.run("No changes", "plan", "-detailed-exitcode")
@@ -81,7 +78,7 @@ resource "bitbucket_deploy_key" "imported" {
 
 	t.Log("An error says what to do, and is on the page of errors; nothing is lost")
 	w.bitbucket.SetPermission("acme", "website", emulator.PermissionRead)
-	page := string(read(t, "docs/guides/errors.md"))
+	page := acctest.ReadFile(t, root+"/docs/guides/errors.md")
 	out := w.fails("plan")
 	for _, words := range []string{"Unable to list deploy keys", "Unable to read deploy key"} {
 		if strings.Contains(out, words) && strings.Contains(page, words) {
@@ -111,7 +108,7 @@ resource "bitbucket_deploy_key" "imported" {
 	w.has("api", "by hand")
 }
 
-// required is what README says of the provider, for configurations of our own.
+// required is the provider in the configurations that are on no page.
 const required = `
 terraform {
   required_providers {
@@ -124,7 +121,7 @@ provider "bitbucket" {
 }
 `
 
-// walk is a user with a command, a mirror of the registry and a Bitbucket.
+// walk is a new user with a CLI, a mirror of the registry and a Bitbucket.
 type walk struct {
 	t           *testing.T
 	cli         terraformcli.CLI
@@ -136,11 +133,8 @@ type walk struct {
 
 func newWalk(t *testing.T) *walk {
 	t.Helper()
-	cli, err := terraformcli.Find(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	repositories := []emulator.Repository{{Slug: "website", UUID: "{85d08b4e-571d-44e9-a507-fa476535aa98}"}, {Slug: "api"}}
+	cli := acctest.Engine
+	repositories := []emulator.Repository{{Slug: "website", UUID: acctest.WebsiteUUID}, {Slug: "api"}}
 	for i := range 10 {
 		repositories = append(repositories, emulator.Repository{Slug: fmt.Sprintf("service-%d", i)})
 	}
@@ -148,15 +142,7 @@ func newWalk(t *testing.T) *walk {
 	bitbucket.AllowBasic("ci@example.com", "api-token")
 	bitbucket.AllowBearer("api-token")
 	for _, repository := range repositories[1:] {
-		public, _, err := ed25519.GenerateKey(rand.Reader)
-		if err != nil {
-			t.Fatal(err)
-		}
-		key, err := ssh.NewPublicKey(public)
-		if err != nil {
-			t.Fatal(err)
-		}
-		bitbucket.AddDeployKey("acme", repository.Slug, strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))+" admin@example.com", "by hand")
+		bitbucket.AddDeployKey("acme", repository.Slug, acctest.NewKey(t)+" admin@example.com", "by hand")
 	}
 	server := httptest.NewServer(bitbucket)
 	t.Cleanup(server.Close)
@@ -171,7 +157,7 @@ func newWalk(t *testing.T) *walk {
 	return w
 }
 
-// release puts a version where "init" finds it.
+// release puts a version into the mirror, where "init" finds it.
 func (w *walk) release(version string) {
 	w.t.Helper()
 	packages := filepath.Join(w.dir, "mirror", w.cli.RegistryHost(), filepath.FromSlash(terraformcli.Source))
@@ -181,7 +167,7 @@ func (w *walk) release(version string) {
 	makeRelease(w.t, packages, version)
 }
 
-// restart begins in an empty folder.
+// restart continues in an empty folder.
 func (w *walk) restart() {
 	w.t.Helper()
 	w.started++
@@ -198,7 +184,7 @@ func (w *walk) write(name, content string) {
 	}
 }
 
-// run runs a command that has to succeed and to print this.
+// run runs a command that must succeed and print this.
 func (w *walk) run(wants string, args ...string) {
 	w.t.Helper()
 	w.t.Logf("  $ %s %s", w.cli.Name(), strings.Join(args, " "))
@@ -211,7 +197,7 @@ func (w *walk) run(wants string, args ...string) {
 	}
 }
 
-// fails runs a command that has to fail, and returns what it printed.
+// fails runs a command that must fail, and returns what it printed.
 func (w *walk) fails(args ...string) string {
 	w.t.Helper()
 	w.t.Logf("  $ %s %s", w.cli.Name(), strings.Join(args, " "))
@@ -222,7 +208,7 @@ func (w *walk) fails(args ...string) string {
 	return strings.Join(strings.Fields(err.Error()), " ")
 }
 
-// has expects the one key of a repository.
+// has checks that a repository has one key, with this label.
 func (w *walk) has(repository, label string) {
 	w.t.Helper()
 	if keys := w.bitbucket.DeployKeys("acme", repository); len(keys) != 1 || keys[0].Label != label {
@@ -230,7 +216,7 @@ func (w *walk) has(repository, label string) {
 	}
 }
 
-// stateOfAnother is the state that drfaust92/bitbucket leaves of a key.
+// stateOfAnother is the state that drfaust92/bitbucket leaves for a key.
 func (w *walk) stateOfAnother(key emulator.DeployKey) string {
 	w.t.Helper()
 	state, err := json.Marshal(map[string]any{
@@ -251,7 +237,7 @@ func (w *walk) stateOfAnother(key emulator.DeployKey) string {
 // block is the first fenced block of a page in this language.
 func block(t *testing.T, page, language string) string {
 	t.Helper()
-	found := regexp.MustCompile("(?s)```" + language + "\n(.*?)```").FindStringSubmatch(string(read(t, page)))
+	found := regexp.MustCompile("(?s)```" + language + "\n(.*?)```").FindStringSubmatch(acctest.ReadFile(t, page))
 	if found == nil {
 		t.Fatalf("%s has no block of %s", page, language)
 	}

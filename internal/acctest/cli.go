@@ -1,4 +1,4 @@
-package provider
+package acctest
 
 import (
 	"bytes"
@@ -20,17 +20,18 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6/tf6server"
 )
 
-// cli runs the built provider as a person does: what a command prints, and
-// which requests a single command makes, shows only there.
-type cli struct {
-	dir string
-	env []string
+// CLI runs the built provider in a directory of its own, as a user does. Only
+// there a test sees what a command prints and which requests one command sends.
+type CLI struct {
+	Dir string
+	Env []string
 }
 
-// buildDir is where builtProvider builds. TestMain makes and removes it.
+// buildDir is the directory that builtProvider builds into. Main creates and
+// removes it.
 var buildDir string
 
-// builtProvider builds the provider once for all tests of the package.
+// builtProvider builds the provider once for all tests of a package.
 var builtProvider = sync.OnceValue(func() error {
 	build := exec.CommandContext(context.Background(), "go", "build", "-buildvcs=false", "-o", filepath.Join(buildDir, "terraform-provider-bitbucket"), "../..")
 	if out, err := build.CombinedOutput(); err != nil {
@@ -39,7 +40,9 @@ var builtProvider = sync.OnceValue(func() error {
 	return nil
 })
 
-func newCLI(t *testing.T, env ...string) *cli {
+// NewCLI returns a CLI that uses the built provider, with more variables in its
+// environment.
+func NewCLI(t *testing.T, env ...string) *CLI {
 	t.Helper()
 	if err := builtProvider(); err != nil {
 		t.Fatal(err)
@@ -50,50 +53,50 @@ func newCLI(t *testing.T, env ...string) *cli {
 	if err := os.WriteFile(settings, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return &cli{dir: dir, env: append(append(os.Environ(), "TF_CLI_CONFIG_FILE="+settings, "TF_IN_AUTOMATION=1", "CHECKPOINT_DISABLE=1"), env...)}
+	return &CLI{Dir: dir, Env: append(append(os.Environ(), "TF_CLI_CONFIG_FILE="+settings, "TF_IN_AUTOMATION=1", "CHECKPOINT_DISABLE=1"), env...)}
 }
 
-// write replaces the configuration.
-func (c *cli) write(t *testing.T, config string) {
+// Write replaces the configuration.
+func (c *CLI) Write(t *testing.T, config string) {
 	t.Helper()
-	c.writeFile(t, "main.tf", config)
+	c.WriteFile(t, "main.tf", config)
 }
 
-// writeFile replaces another file of it.
-func (c *cli) writeFile(t *testing.T, name, content string) {
+// WriteFile replaces another file of the directory.
+func (c *CLI) WriteFile(t *testing.T, name, content string) {
 	t.Helper()
 	understands(t, content)
-	if err := os.WriteFile(filepath.Join(c.dir, name), []byte(content), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(c.Dir, name), []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// run runs one command and returns all that it printed, on one line, and
-// whether it succeeded.
-func (c *cli) run(t *testing.T, args ...string) (string, bool) {
+// Run runs one command. It returns all that the command printed, on one line, and
+// reports whether the command succeeded.
+func (c *CLI) Run(t *testing.T, args ...string) (string, bool) {
 	t.Helper()
 	var out bytes.Buffer
 	command := exec.CommandContext(t.Context(), os.Getenv("TF_ACC_TERRAFORM_PATH"), append(args, "-no-color")...)
-	command.Dir, command.Env, command.Stdout, command.Stderr = c.dir, c.env, &out, &out
+	command.Dir, command.Env, command.Stdout, command.Stderr = c.Dir, c.Env, &out, &out
 	err := command.Run()
 	return strings.Join(strings.FieldsFunc(out.String(), func(r rune) bool { return strings.ContainsRune(" \n│╷╵", r) }), " "), err == nil
 }
 
-// must runs a command that has to succeed.
-func (c *cli) must(t *testing.T, args ...string) string {
+// MustRun runs a command that must succeed, and returns what it printed.
+func (c *CLI) MustRun(t *testing.T, args ...string) string {
 	t.Helper()
-	out, ok := c.run(t, args...)
+	out, ok := c.Run(t, args...)
 	if !ok {
 		t.Fatalf("%v failed: %s", args, out)
 	}
 	return out
 }
 
-// output is an output in state, as JSON.
-func (c *cli) output(t *testing.T, name string) string {
+// Output returns an output of the state, as JSON.
+func (c *CLI) Output(t *testing.T, name string) string {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), os.Getenv("TF_ACC_TERRAFORM_PATH"), "output", "-json", name)
-	command.Dir, command.Env = c.dir, c.env
+	command.Dir, command.Env = c.Dir, c.Env
 	out, err := command.Output()
 	if err != nil {
 		t.Fatal(err)
@@ -101,18 +104,19 @@ func (c *cli) output(t *testing.T, name string) string {
 	return string(out)
 }
 
-// fails runs a command that has to fail, with these words in this order.
-func (c *cli) fails(t *testing.T, args []string, words ...string) string {
+// Fails runs a command that must fail and print these words in this order.
+func (c *CLI) Fails(t *testing.T, args []string, words ...string) string {
 	t.Helper()
-	out, ok := c.run(t, args...)
+	out, ok := c.Run(t, args...)
 	if ok {
 		t.Fatalf("%v succeeded: %s", args, out)
 	}
-	contains(t, out, words...)
+	Contains(t, out, words...)
 	return out
 }
 
-func contains(t *testing.T, out string, words ...string) {
+// Contains checks that these words are in the text, in this order.
+func Contains(t *testing.T, out string, words ...string) {
 	t.Helper()
 	rest := out
 	for _, word := range words {
@@ -124,16 +128,16 @@ func contains(t *testing.T, out string, words ...string) {
 	}
 }
 
-// attached is the setting that lets a CLI use a provider in this process, which
-// takes a quarter of the time of starting one. Commands that run at the same
-// time need one each: a provider has one configuration.
-func attached(t *testing.T) string {
+// Attached returns the environment variable that lets a CLI use a provider in this
+// process. That takes a quarter of the time of starting a process. Commands that
+// run at the same time need one each, because a provider has one configuration.
+func Attached(t *testing.T) string {
 	t.Helper()
-	return attachedAs(t, map[string]func() tfprotov6.ProviderServer{"bitbucket-deploy-keys/bitbucket": NewServer("test")})
+	return AttachedAs(t, map[string]func() tfprotov6.ProviderServer{"bitbucket-deploy-keys/bitbucket": newServer("test")})
 }
 
-// attachedAs is the same for several providers, by their source.
-func attachedAs(t *testing.T, providers map[string]func() tfprotov6.ProviderServer) string {
+// AttachedAs is Attached for several providers, by their source.
+func AttachedAs(t *testing.T, providers map[string]func() tfprotov6.ProviderServer) string {
 	t.Helper()
 	settings := map[string]any{}
 	for source, provider := range providers {
@@ -159,19 +163,21 @@ func attachedAs(t *testing.T, providers map[string]func() tfprotov6.ProviderServ
 	return "TF_REATTACH_PROVIDERS=" + string(setting)
 }
 
-// managedKey is a key in state.
-type managedKey struct {
-	on               placeKind
-	name, key, label string
-	place, placeUUID string // Of the repository or project.
-	id               int64
-	tainted          bool
+// ManagedKey is a deploy key in the state.
+type ManagedKey struct {
+	Kind       string // Kind is the kind of the parent, as in [Parent].
+	Name       string // Name is the name of the resource.
+	Key, Label string
+	Parent     string // Parent is the name of the repository or project.
+	ParentUUID string
+	ID         int64
+	Tainted    bool
 }
 
-// state reads the keys in state, without a command.
-func (c *cli) state(t *testing.T) []managedKey {
+// State reads the deploy keys in the state, without running a command.
+func (c *CLI) State(t *testing.T) []ManagedKey {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join(c.dir, "terraform.tfstate"))
+	content, err := os.ReadFile(filepath.Join(c.Dir, "terraform.tfstate"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -198,22 +204,34 @@ func (c *cli) state(t *testing.T) []managedKey {
 	if err := json.Unmarshal(content, &state); err != nil {
 		t.Fatal(err)
 	}
-	var keys []managedKey
+	var keys []ManagedKey
 	for _, resource := range state.Resources {
 		if resource.Mode != "managed" {
 			continue
 		}
 		for _, instance := range resource.Instances {
 			held := instance.Attributes
-			on := onRepository
-			if resource.Type == onProject.typeName() {
-				on = onProject
+			kind := Website.Kind
+			if resource.Type == WEB.TypeName {
+				kind = WEB.Kind
 			}
-			keys = append(keys, managedKey{
-				on, resource.Name, held.Key, held.Label, held.Repository + held.Project, held.RepositoryUUID + held.ProjectUUID,
+			keys = append(keys, ManagedKey{
+				kind, resource.Name, held.Key, held.Label, held.Repository + held.Project, held.RepositoryUUID + held.ProjectUUID,
 				held.KeyID, instance.Status == "tainted",
 			})
 		}
 	}
 	return keys
+}
+
+// FoundDeployments checks which deployments DataDeployments found.
+func (c *CLI) FoundDeployments(t *testing.T, want string) {
+	t.Helper()
+	var uuids []string
+	if err := json.Unmarshal([]byte(c.Output(t, "uuids")), &uuids); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(uuids, " "); got != want {
+		t.Errorf("found %s, want %s", got, want)
+	}
 }

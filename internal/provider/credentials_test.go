@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
 
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 )
@@ -110,14 +111,14 @@ func TestAccProvider_authentication(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := newFake(t)
+			f := acctest.NewFake(t)
 			f.Revoke()
 			f.AllowBasic("ci@example.com", "secret")
 			f.AllowBearer("secret")
 			f.AllowConsumer("id", "secret", 7200)
-			test(t, resource.TestStep{
-				Config:            f.configWith(deployKey(keyLine(newKey(t))), tc.lines...),
-				ConfigStateChecks: []statecheck.StateCheck{statecheck.ExpectKnownValue(address, tfjsonpath.New("key_id"), knownvalue.NotNull())},
+			acctest.Test(t, resource.TestStep{
+				Config:            f.ConfigWith(acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t))), tc.lines...),
+				ConfigStateChecks: []statecheck.StateCheck{statecheck.ExpectKnownValue(acctest.Address, tfjsonpath.New("key_id"), knownvalue.NotNull())},
 			})
 			for _, request := range f.Requests() {
 				want := tc.want
@@ -138,15 +139,15 @@ func TestAccProvider_authentication(t *testing.T) {
 // An access token may read keys, but not add one.
 func TestAccProvider_accessToken(t *testing.T) {
 	t.Parallel()
-	f := newFake(t)
+	f := acctest.NewFake(t)
 	f.Revoke()
 	f.AllowAccessToken("access-token")
-	f.AddDeployKey("acme", "website", newKey(t), "ci")
-	test(t,
-		resource.TestStep{Config: f.configWith(dataDeployKey(`label = "ci"`), `token = "access-token"`)},
+	f.AddDeployKey("acme", "website", acctest.NewKey(t), "ci")
+	acctest.Test(t,
+		resource.TestStep{Config: f.ConfigWith(acctest.DataDeployKey(`label = "ci"`), `token = "access-token"`)},
 		resource.TestStep{
-			Config: f.configWith(deployKey(keyLine(newKey(t))), `token = "access-token"`),
-			ExpectError: message("Unable to create deploy key", "403 Forbidden", "This API is not accessible by this authentication mechanism",
+			Config: f.ConfigWith(acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t))), `token = "access-token"`),
+			ExpectError: acctest.Message("Unable to create deploy key", "403 Forbidden", "This API is not accessible by this authentication mechanism",
 				"access tokens read deploy keys, but not add", "Set username and token"),
 		},
 	)
@@ -155,14 +156,14 @@ func TestAccProvider_accessToken(t *testing.T) {
 // A token that expires in the middle of a run is bought anew.
 func TestAccProvider_tokenExpires(t *testing.T) {
 	t.Parallel()
-	f := newFake(t)
+	f := acctest.NewFake(t)
 	f.Revoke()
 	f.AllowConsumer("id", "secret", 1)
-	test(t, resource.TestStep{
-		Config: f.configWith(deployKey(keyLine(newKey(t))), `oauth_client_id = "id"`, `oauth_client_secret = "secret"`),
+	acctest.Test(t, resource.TestStep{
+		Config: f.ConfigWith(acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t))), `oauth_client_id = "id"`, `oauth_client_secret = "secret"`),
 	})
 	bought := 0
-	for _, line := range f.sent() {
+	for _, line := range f.Sent() {
 		if strings.HasPrefix(line, "POST /site/oauth2/access_token") {
 			bought++
 		} else if strings.HasSuffix(line, "401") {
@@ -176,14 +177,14 @@ func TestAccProvider_tokenExpires(t *testing.T) {
 
 func TestAccProvider_wrongConsumer(t *testing.T) {
 	t.Parallel()
-	f := newFake(t)
+	f := acctest.NewFake(t)
 	f.Revoke()
 	f.AllowConsumer("id", "secret", 7200)
-	test(t, resource.TestStep{
-		Config:      f.configWith(deployKey(keyLine(newKey(t))), `oauth_client_id = "id"`, `oauth_client_secret = "wrong"`),
-		ExpectError: message("Unable to create deploy key", "POST /site/oauth2/access_token: 401 Unauthorized", "consumer must be marked as private"),
+	acctest.Test(t, resource.TestStep{
+		Config:      f.ConfigWith(acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t))), `oauth_client_id = "id"`, `oauth_client_secret = "wrong"`),
+		ExpectError: acctest.Message("Unable to create deploy key", "POST /site/oauth2/access_token: 401 Unauthorized", "consumer must be marked as private"),
 	})
-	if sent := f.sent(); slices.ContainsFunc(sent, func(line string) bool { return strings.Contains(line, "deploy-keys") }) {
+	if sent := f.Sent(); slices.ContainsFunc(sent, func(line string) bool { return strings.Contains(line, "deploy-keys") }) {
 		t.Errorf("requests were made without a token: %v", sent)
 	}
 }
@@ -203,16 +204,16 @@ func TestAccProvider_environment(t *testing.T) { //nolint:paralleltest // See ab
 		"null is left out": {map[string]string{"BITBUCKET_TOKEN": "t"}, []string{"username = null"}, "Bearer t"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFake(t)
+			f := acctest.NewFake(t)
 			f.Revoke()
 			f.AllowBasic("ci", "t")
 			f.AllowBearer("t")
-			t.Setenv("BITBUCKET_BASE_URL", f.url+"/2.0/")
+			t.Setenv("BITBUCKET_BASE_URL", f.URL+"/2.0/")
 			for variable, value := range tc.env {
 				t.Setenv(variable, value)
 			}
-			test(t, resource.TestStep{
-				Config: requiredProviders + "\nprovider \"bitbucket\" {\n  " + strings.Join(tc.lines, "\n  ") + "\n}\n" + deployKey(keyLine(newKey(t))),
+			acctest.Test(t, resource.TestStep{
+				Config: acctest.RequiredProviders + "\nprovider \"bitbucket\" {\n  " + strings.Join(tc.lines, "\n  ") + "\n}\n" + acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t))),
 			})
 			for _, request := range f.Requests() {
 				if request.Authorization != tc.want {
@@ -242,10 +243,10 @@ func TestAccProvider_configurationErrors(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := newFake(t)
-			config := requiredProviders + "\nprovider \"bitbucket\" {\n  " + strings.Join(tc.lines, "\n  ") + "\n}\n" + deployKey(keyLine(newKey(t)))
-			test(t, resource.TestStep{Config: config, PlanOnly: true, ExpectError: message(tc.want...)})
-			if sent := f.sent(); len(sent) > 0 {
+			f := acctest.NewFake(t)
+			config := acctest.RequiredProviders + "\nprovider \"bitbucket\" {\n  " + strings.Join(tc.lines, "\n  ") + "\n}\n" + acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t)))
+			acctest.Test(t, resource.TestStep{Config: config, PlanOnly: true, ExpectError: acctest.Message(tc.want...)})
+			if sent := f.Sent(); len(sent) > 0 {
 				t.Errorf("requests were made: %v", sent)
 			}
 		})
@@ -256,49 +257,49 @@ func TestAccProvider_configurationErrors(t *testing.T) {
 // it, also when that plan replaces it while keys exist already.
 func TestAccProvider_unknownCredentials(t *testing.T) {
 	t.Parallel()
-	f := newFake(t)
-	terraform := newCLI(t)
-	key := newKey(t)
+	f := acctest.NewFake(t)
+	terraform := acctest.NewCLI(t)
+	key := acctest.NewKey(t)
 	config := func(generation int, more string) string {
 		return fmt.Sprintf("\nresource \"terraform_data\" \"token\" {\n  input = \"api-token\"\n  triggers_replace = %d\n}\n", generation) +
-			f.configWith(deployKey(keyLine(key), more), `username = "ci@example.com"`, "token = terraform_data.token.output")
+			f.ConfigWith(acctest.DeployKey(acctest.KeyLine(key), more), `username = "ci@example.com"`, "token = terraform_data.token.output")
 	}
-	terraform.write(t, config(1, ""))
-	terraform.must(t, "plan")
-	if sent := f.sent(); len(sent) > 0 {
+	terraform.Write(t, config(1, ""))
+	terraform.MustRun(t, "plan")
+	if sent := f.Sent(); len(sent) > 0 {
 		t.Errorf("a plan without credentials made requests: %v", sent)
 	}
-	terraform.must(t, "apply", "-auto-approve")
-	f.expectWrites(t, "POST acme/website/deploy-keys 200")()
+	terraform.MustRun(t, "apply", "-auto-approve")
+	f.ExpectWrites(t, "POST acme/website/deploy-keys 200")()
 
-	terraform.write(t, config(2, ""))
-	out := terraform.must(t, "plan")
+	terraform.Write(t, config(2, ""))
+	out := terraform.MustRun(t, "plan")
 	if strings.Count(out, "Warning: Bitbucket was not asked") != 1 {
 		t.Errorf("want one warning that nothing was asked: %s", out)
 	}
-	contains(t, out, "1 to add, 0 to change, 1 to destroy") // Only terraform_data.
-	if sent := f.sent(); len(sent) > 0 {
+	acctest.Contains(t, out, "1 to add, 0 to change, 1 to destroy") // Only terraform_data.
+	if sent := f.Sent(); len(sent) > 0 {
 		t.Errorf("a plan without credentials made requests: %v", sent)
 	}
-	terraform.must(t, "apply", "-auto-approve")
-	contains(t, terraform.must(t, "plan"), "No changes")
+	terraform.MustRun(t, "apply", "-auto-approve")
+	acctest.Contains(t, terraform.MustRun(t, "plan"), "No changes")
 
 	// What needs an answer is an error, not a guess.
-	terraform.write(t, config(3, `repository = "api"`))
-	terraform.fails(t, []string{"plan"}, "Bitbucket cannot be asked yet", "-target")
-	terraform.write(t, config(3, "")+dataDeployKey("key_id = 1"))
-	terraform.fails(t, []string{"plan"}, "Bitbucket cannot be asked yet")
-	f.expectWrites(t)()
+	terraform.Write(t, config(3, `repository = "api"`))
+	terraform.Fails(t, []string{"plan"}, "Bitbucket cannot be asked yet", "-target")
+	terraform.Write(t, config(3, "")+acctest.DataDeployKey("key_id = 1"))
+	terraform.Fails(t, []string{"plan"}, "Bitbucket cannot be asked yet")
+	f.ExpectWrites(t)()
 }
 
 // Those who come from another provider are told the name of its oauth_token
 // here, without the line that the token is on.
 func TestAccProvider_oauthToken(t *testing.T) {
 	t.Parallel()
-	f, terraform := newFake(t), newCLI(t, attached(t))
-	terraform.write(t, f.configWith(deployKey(keyLine(newKey(t))), `oauth_token = "very-secret"`))
+	f, terraform := acctest.NewFake(t), acctest.NewCLI(t, acctest.Attached(t))
+	terraform.Write(t, f.ConfigWith(acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t))), `oauth_token = "very-secret"`))
 	for _, command := range []string{"validate", "plan"} {
-		if out := terraform.fails(t, []string{command}, "Write token, not oauth_token", "BITBUCKET_OAUTH_TOKEN works as it is"); strings.Contains(out, "very-secret") {
+		if out := terraform.Fails(t, []string{command}, "Write token, not oauth_token", "BITBUCKET_OAUTH_TOKEN works as it is"); strings.Contains(out, "very-secret") {
 			t.Errorf("%s shows the token: %s", command, out)
 		}
 	}
@@ -321,11 +322,11 @@ func TestAccProvider_noAccessToken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f, terraform := newFake(t), newCLI(t, attached(t))
+			f, terraform := acctest.NewFake(t), acctest.NewCLI(t, acctest.Attached(t))
 			f.AllowConsumer("id", "secret", 7200)
 			f.Inject(tc.fault)
-			terraform.write(t, f.configWith(dataDeployKey("key_id = 1"), `oauth_client_id = "id"`, `oauth_client_secret = "secret"`, "max_retries = 0", `max_rate_limit_wait = "0s"`))
-			if out := terraform.fails(t, []string{"plan"}, "POST /site/oauth2/access_token", tc.advice); strings.Contains(out, tc.other) {
+			terraform.Write(t, f.ConfigWith(acctest.DataDeployKey("key_id = 1"), `oauth_client_id = "id"`, `oauth_client_secret = "secret"`, "max_retries = 0", `max_rate_limit_wait = "0s"`))
+			if out := terraform.Fails(t, []string{"plan"}, "POST /site/oauth2/access_token", tc.advice); strings.Contains(out, tc.other) {
 				t.Errorf("%q is in what is printed: %s", tc.other, out)
 			}
 		})

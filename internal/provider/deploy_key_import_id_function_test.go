@@ -9,19 +9,15 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
 
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
-
-// importID is a call of the function.
-func importID(workspace, repository, keyID string) string {
-	return fmt.Sprintf("provider::bitbucket::deploy_key_import_id(%s, %s, %s)", workspace, repository, keyID)
-}
 
 // The function puts together what an import takes apart.
 func TestAccDeployKeyImportIDFunction_roundTrip(t *testing.T) {
 	t.Parallel()
-	needs(t, terraformcli.LoneFunctions)
-	for _, want := range []string{"acme/website/10958984", "Acme-1/web_site.git/1", workspaceUUID + "/" + websiteUUID + "/9223372036854775807"} {
+	acctest.Needs(t, terraformcli.LoneFunctions)
+	for _, want := range []string{"acme/website/10958984", "Acme-1/web_site.git/1", acctest.WorkspaceUUID + "/" + acctest.WebsiteUUID + "/9223372036854775807"} {
 		t.Run(want, func(t *testing.T) {
 			t.Parallel()
 			repository, id, ok := parseDeployKeyID(onRepository, want)
@@ -29,8 +25,8 @@ func TestAccDeployKeyImportIDFunction_roundTrip(t *testing.T) {
 				t.Fatal("it is no import id")
 			}
 			for _, keyID := range []string{fmt.Sprint(id), fmt.Sprintf(`"%d"`, id)} {
-				test(t, resource.TestStep{
-					Config:            requiredProviders + output(importID(asHCL(t, repository.Workspace), asHCL(t, repository.Repository), keyID)),
+				acctest.Test(t, resource.TestStep{
+					Config:            acctest.RequiredProviders + acctest.OutputBlock(acctest.ImportIDCall(acctest.HCL(t, repository.Workspace), acctest.HCL(t, repository.Repository), keyID)),
 					ConfigStateChecks: []statecheck.StateCheck{statecheck.ExpectKnownOutputValue("test", knownvalue.StringExact(want))},
 				})
 			}
@@ -40,10 +36,10 @@ func TestAccDeployKeyImportIDFunction_roundTrip(t *testing.T) {
 
 func TestAccDeployKeyImportIDFunction_unknown(t *testing.T) {
 	t.Parallel()
-	needs(t, terraformcli.LoneFunctions)
-	test(t, resource.TestStep{
-		Config: requiredProviders + "\nresource \"terraform_data\" \"number\" {\n  input = 7\n}\n" +
-			output(importID(`"acme"`, `"website"`, "terraform_data.number.output")),
+	acctest.Needs(t, terraformcli.LoneFunctions)
+	acctest.Test(t, resource.TestStep{
+		Config: acctest.RequiredProviders + "\nresource \"terraform_data\" \"number\" {\n  input = 7\n}\n" +
+			acctest.OutputBlock(acctest.ImportIDCall(`"acme"`, `"website"`, "terraform_data.number.output")),
 		ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
 			plancheck.ExpectUnknownOutputValue("test"),
 		}},
@@ -53,7 +49,7 @@ func TestAccDeployKeyImportIDFunction_unknown(t *testing.T) {
 
 func TestAccDeployKeyImportIDFunction_errors(t *testing.T) {
 	t.Parallel()
-	needs(t, terraformcli.Functions)
+	acctest.Needs(t, terraformcli.Functions)
 	const slug, number = "Expected a slug as it stands in the address of the page", "Expected the number of the key, for example 10958984."
 	type call struct{ workspace, repository, keyID, parameter, want string }
 	calls := []call{
@@ -67,16 +63,16 @@ func TestAccDeployKeyImportIDFunction_errors(t *testing.T) {
 		{"null", `"website"`, "1", "workspace", "argument must not be null"},
 	}
 	for _, text := range hostile {
-		calls = append(calls, call{asHCL(t, text), `"website"`, "1", "workspace", slug}, call{`"acme"`, asHCL(t, text), "1", "repository", slug})
+		calls = append(calls, call{acctest.HCL(t, text), `"website"`, "1", "workspace", slug}, call{`"acme"`, acctest.HCL(t, text), "1", "repository", slug})
 	}
-	config := requiredProviders
+	config := acctest.RequiredProviders
 	for i, tc := range calls {
-		config += fmt.Sprintf("\noutput \"id_%d\" {\n  value = %s\n}\n", i, importID(tc.workspace, tc.repository, tc.keyID))
+		config += fmt.Sprintf("\noutput \"id_%d\" {\n  value = %s\n}\n", i, acctest.ImportIDCall(tc.workspace, tc.repository, tc.keyID))
 	}
-	terraform := newCLI(t)
-	terraform.write(t, config)
-	out := terraform.fails(t, []string{"validate"})
+	terraform := acctest.NewCLI(t)
+	terraform.Write(t, config)
+	out := terraform.Fails(t, []string{"validate"})
 	for i, tc := range calls {
-		contains(t, out, fmt.Sprintf(`, in output "id_%d":`, i), fmt.Sprintf("Invalid value for %q parameter: %s", tc.parameter, tc.want))
+		acctest.Contains(t, out, fmt.Sprintf(`, in output "id_%d":`, i), fmt.Sprintf("Invalid value for %q parameter: %s", tc.parameter, tc.want))
 	}
 }

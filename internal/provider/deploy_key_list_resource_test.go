@@ -13,42 +13,28 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
-// keyList is the list resource over the protocol, which no CLI before Terraform
-// 1.14 speaks.
+// keyList is the list resource over the protocol. No CLI before Terraform 1.14
+// can run it.
 type keyList struct {
-	frameworkServer
-	at      testPlace
-	schemas *tfprotov6.GetProviderSchemaResponse
+	acctest.Server
+	parent acctest.Parent
 }
 
-func newKeyList(t *testing.T, f *fake, at testPlace) keyList {
+func newKeyList(t *testing.T, f *acctest.Fake, parent acctest.Parent) keyList {
 	t.Helper()
-	server, ok := NewServer("test")().(frameworkServer)
-	if !ok {
-		t.Fatal("the server cannot list")
-	}
-	schemas, err := server.GetProviderSchema(t.Context(), &tfprotov6.GetProviderSchemaRequest{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	configured, err := server.ConfigureProvider(t.Context(), &tfprotov6.ConfigureProviderRequest{Config: protocolObject(t, schemas.Provider, map[string]string{
-		"base_url": f.url + "/2.0", "username": "ci@example.com", "token": "api-token", "max_retries": "0",
-	})})
-	if err != nil || len(configured.Diagnostics) > 0 {
-		t.Fatal(err, configured)
-	}
-	return keyList{server, at, schemas}
+	return keyList{acctest.NewConfiguredServer(t, f), parent}
 }
 
 // results begins a list of the keys in acme, unless the attributes say otherwise.
 func (l keyList) results(t *testing.T, limit int64, include bool, attributes map[string]string) iter.Seq[tfprotov6.ListResourceResult] {
 	t.Helper()
 	stream, err := l.ListResource(t.Context(), &tfprotov6.ListResourceRequest{
-		TypeName: l.at.typeName(), Config: l.config(t, attributes), IncludeResource: include, Limit: limit,
+		TypeName: l.parent.TypeName, Config: l.config(t, attributes), IncludeResource: include, Limit: limit,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -63,11 +49,11 @@ func (l keyList) config(t *testing.T, attributes map[string]string) *tfprotov6.D
 	config := map[string]string{"workspace": "acme"}
 	for name, value := range attributes {
 		if name == "repository" {
-			name, value = string(l.at.placeKind), l.at.said(value)
+			name, value = l.parent.Kind, l.parent.Reworded(value)
 		}
 		config[name] = value
 	}
-	return protocolObject(t, l.schemas.ListResourceSchemas[l.at.typeName()], config)
+	return acctest.ProtocolObject(t, l.Schemas.ListResourceSchemas[l.parent.TypeName], config)
 }
 
 // shown are results as lines: their names, and their diagnostics.
@@ -86,21 +72,21 @@ func shown(results iter.Seq[tfprotov6.ListResourceResult]) []string {
 
 // newAudited has keys in several repositories of acme, of two projects, or in
 // several projects.
-func newAudited(t *testing.T, at testPlace) *fake {
+func newAudited(t *testing.T, parent acctest.Parent) *acctest.Fake {
 	t.Helper()
-	f := startFakeOf(t, []emulator.Repository{
-		{Slug: "website", UUID: websiteUUID, Project: "WEB"}, {Slug: "secret", Project: "WEB"}, {Slug: "api"}, {Slug: "empty"},
+	f := acctest.NewFakeOf(t, []emulator.Repository{
+		{Slug: "website", UUID: acctest.WebsiteUUID, Project: "WEB"}, {Slug: "secret", Project: "WEB"}, {Slug: "api"}, {Slug: "empty"},
 	}, nil)
-	if at.placeKind == onProject {
-		f = startFakeOf(t, nil, []emulator.Project{{Key: "WEB", UUID: webUUID}, {Key: "SECRET"}, {Key: "API"}, {Key: "EMPTY"}})
+	if parent.IsProject() {
+		f = acctest.NewFakeOf(t, nil, []emulator.Project{{Key: "WEB", UUID: acctest.ProjectUUID}, {Key: "SECRET"}, {Key: "API"}, {Key: "EMPTY"}})
 	}
-	shared := newKey(t)
-	f.add(at, shared+" ci@example.com", "CI")
-	f.add(at, newKey(t), "deploy (blue)")
-	f.add(at.named(at.said("secret")), newKey(t), "hidden")
-	f.add(at.named(at.other), shared, "")
-	f.add(at.named(at.other), newKey(t)+" laptop", "")
-	if at.placeKind == onProject {
+	shared := acctest.NewKey(t)
+	f.Add(parent, shared+" ci@example.com", "CI")
+	f.Add(parent, acctest.NewKey(t), "deploy (blue)")
+	f.Add(parent.Named(parent.Reworded("secret")), acctest.NewKey(t), "hidden")
+	f.Add(parent.Named(parent.Other), shared, "")
+	f.Add(parent.Named(parent.Other), acctest.NewKey(t)+" laptop", "")
+	if parent.IsProject() {
 		f.SetProjectPermission("acme", "SECRET", emulator.PermissionRead)
 	} else {
 		f.SetPermission("acme", "secret", emulator.PermissionRead)
@@ -113,9 +99,9 @@ const hiddenSecret = "WARNING: Deploy keys of some repositories are not included
 
 func TestDeployKeyList(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
-		f := newAudited(t, at)
-		l := newKeyList(t, f, at)
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f := newAudited(t, parent)
+		l := newKeyList(t, f, parent)
 		fingerprint := regexp.MustCompile(`SHA256:\S{43}`).FindString(first(l.results(t, 0, false, nil)).DisplayName)
 		for name, tc := range map[string]struct {
 			attributes map[string]string
@@ -123,8 +109,8 @@ func TestDeployKeyList(t *testing.T) {
 			want       []string
 		}{
 			"workspace":     {nil, 0, []string{"acme/website: CI", "acme/website: deploy (blue)", "acme/api: deploy key 10958987", "acme/api: laptop", hiddenSecret}},
-			"uuid":          {map[string]string{"workspace": workspaceUUID, "repository": "api"}, 0, []string{workspaceUUID + "/api: deploy key 10958987", workspaceUUID + "/api: laptop"}},
-			"uuid, project": {map[string]string{"workspace": workspaceUUID, "project": "PROJ"}, 0, []string{workspaceUUID + "/api: deploy key 10958987", workspaceUUID + "/api: laptop"}},
+			"uuid":          {map[string]string{"workspace": acctest.WorkspaceUUID, "repository": "api"}, 0, []string{acctest.WorkspaceUUID + "/api: deploy key 10958987", acctest.WorkspaceUUID + "/api: laptop"}},
+			"uuid, project": {map[string]string{"workspace": acctest.WorkspaceUUID, "project": "PROJ"}, 0, []string{acctest.WorkspaceUUID + "/api: deploy key 10958987", acctest.WorkspaceUUID + "/api: laptop"}},
 			"project":       {map[string]string{"project": "WEB"}, 0, []string{"acme/website: CI", "acme/website: deploy (blue)", hiddenSecret}},
 			"no project":    {map[string]string{"project": "NONE"}, 0, nil},
 			"repository":    {map[string]string{"repository": "api"}, 0, []string{"acme/api: deploy key 10958987", "acme/api: laptop"}},
@@ -136,22 +122,22 @@ func TestDeployKeyList(t *testing.T) {
 			"exact limit":   {map[string]string{"repository": "api"}, 2, []string{"acme/api: deploy key 10958987", "acme/api: laptop"}},
 			"high limit":    {map[string]string{"repository": "api"}, 3, []string{"acme/api: deploy key 10958987", "acme/api: laptop"}},
 		} {
-			if at.placeKind == onProject && tc.attributes["project"] != "" {
+			if parent.IsProject() && tc.attributes["project"] != "" {
 				continue // Those of its repositories are no keys of a project.
 			}
-			if got := strings.Join(shown(l.results(t, tc.limit, false, tc.attributes)), "\n"); got != at.said(strings.Join(tc.want, "\n")) {
+			if got := strings.Join(shown(l.results(t, tc.limit, false, tc.attributes)), "\n"); got != parent.Reworded(strings.Join(tc.want, "\n")) {
 				t.Errorf("%s: got %q", name, got)
 			}
 		}
-		if writes := f.writes(); len(writes) > 0 {
+		if writes := f.Writes(); len(writes) > 0 {
 			t.Errorf("sent %v", writes)
 		}
 	})
 }
 
 // query is a file of such a list for the CLI, with a line and others in config.
-func (p testPlace) query(line string, config ...string) string {
-	return fmt.Sprintf("list %q \"all\" {\n  provider = bitbucket\n  %s\n  config {\n    workspace = \"acme\"\n    %s\n  }\n}\n", p.typeName(), line, strings.Join(config, "\n    "))
+func query(p acctest.Parent, line string, config ...string) string {
+	return fmt.Sprintf("list %q \"all\" {\n  provider = bitbucket\n  %s\n  config {\n    workspace = \"acme\"\n    %s\n  }\n}\n", p.TypeName, line, strings.Join(config, "\n    "))
 }
 
 // first takes one result and no more.
@@ -165,20 +151,20 @@ func first(results iter.Seq[tfprotov6.ListResourceResult]) tfprotov6.ListResourc
 // A result identifies the key, and holds what an import of it would.
 func TestDeployKeyList_result(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
-		f := newAudited(t, at)
-		l := newKeyList(t, f, at)
-		kind := string(at.placeKind)
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f := newAudited(t, parent)
+		l := newKeyList(t, f, parent)
+		kind := parent.Kind
 		result := first(l.results(t, 1, true, nil))
 		identity, err := result.Identity.IdentityData.Unmarshal(tftypes.Object{AttributeTypes: map[string]tftypes.Type{
 			"workspace": tftypes.String, kind: tftypes.String, "key_id": tftypes.Number,
 		}})
 		if err != nil || !identity.Equal(tftypes.NewValue(identity.Type(), map[string]tftypes.Value{
-			"workspace": tftypes.NewValue(tftypes.String, "acme"), kind: tftypes.NewValue(tftypes.String, at.name), "key_id": tftypes.NewValue(tftypes.Number, firstID),
+			"workspace": tftypes.NewValue(tftypes.String, "acme"), kind: tftypes.NewValue(tftypes.String, parent.Name), "key_id": tftypes.NewValue(tftypes.Number, acctest.FirstID),
 		})) {
 			t.Errorf("got the identity %s, %v", identity, err)
 		}
-		resource, err := result.Resource.Unmarshal(l.schemas.ResourceSchemas[at.typeName()].ValueType())
+		resource, err := result.Resource.Unmarshal(l.Schemas.ResourceSchemas[parent.TypeName].ValueType())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -187,8 +173,8 @@ func TestDeployKeyList_result(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name, want := range map[string]string{
-			"id": at.id(firstID), "workspace": "acme", kind: at.name, "label": "CI", "comment": "ci@example.com",
-			"key": f.keys(at)[0].Key + " ci@example.com", kind + "_uuid": at.uuid, "key_type": "ssh-ed25519",
+			"id": parent.ImportID(acctest.FirstID), "workspace": "acme", kind: parent.Name, "label": "CI", "comment": "ci@example.com",
+			"key": f.Keys(parent)[0].Key + " ci@example.com", kind + "_uuid": parent.UUID, "key_type": "ssh-ed25519",
 		} {
 			var got string
 			if err := attributes[name].As(&got); err != nil || got != want {
@@ -209,12 +195,12 @@ func TestDeployKeyList_result(t *testing.T) {
 // A label is somebody's text, and a key may be none.
 func TestDeployKeyList_displayName(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
-		f := newFake(t)
-		f.add(at, newKey(t), "\x1b[2J\u202ea\nb")
-		f.add(at, "rubbish", "no key")
-		want := []string{at.said("acme/website:  [2J a b"), at.said("acme/website: no key (no SSH key)")}
-		if got := shown(newKeyList(t, f, at).results(t, 0, true, nil)); !slices.Equal(got, want) {
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f := acctest.NewFake(t)
+		f.Add(parent, acctest.NewKey(t), "\x1b[2J\u202ea\nb")
+		f.Add(parent, "rubbish", "no key")
+		want := []string{parent.Reworded("acme/website:  [2J a b"), parent.Reworded("acme/website: no key (no SSH key)")}
+		if got := shown(newKeyList(t, f, parent).results(t, 0, true, nil)); !slices.Equal(got, want) {
 			t.Errorf("got %q", got)
 		}
 	})
@@ -223,20 +209,20 @@ func TestDeployKeyList_displayName(t *testing.T) {
 // Nothing is asked for that nobody wants to see, and what is found comes at once.
 func TestDeployKeyList_streams(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
 		// What was under way when a list ended may arrive later, so each has its own.
 		for _, tc := range []struct{ limit, take, want, requests int }{
 			{5, 1000, 5, 1 + 3 + 10},
 			{1000, 41, 41, 1 + 21 + 10},
 			{1000, 1000, 500, 3 + 250},
 		} {
-			f, places := newFakeOfMany(t, at, 250)
-			for _, place := range places {
-				f.add(place, newKey(t), "")
-				f.add(place, newKey(t), "")
+			f, parents := acctest.NewFakeOfMany(t, parent, 250)
+			for _, parent := range parents {
+				f.Add(parent, acctest.NewKey(t), "")
+				f.Add(parent, acctest.NewKey(t), "")
 			}
 			got := 0
-			for range newKeyList(t, f, at).results(t, int64(tc.limit), false, nil) {
+			for range newKeyList(t, f, parent).results(t, int64(tc.limit), false, nil) {
 				if got++; got == tc.take {
 					break
 				}
@@ -244,7 +230,7 @@ func TestDeployKeyList_streams(t *testing.T) {
 			if most := f.MaxInFlight(); got != tc.want || most > 10 {
 				t.Errorf("limit %d: %d results, %d requests at once", tc.limit, got, most)
 			}
-			if sent := len(f.sent()); sent > tc.requests || tc.want == 500 && sent != tc.requests {
+			if sent := len(f.Sent()); sent > tc.requests || tc.want == 500 && sent != tc.requests {
 				t.Errorf("limit %d, %d taken: %d requests, want %d", tc.limit, tc.take, sent, tc.requests)
 			}
 		}
@@ -254,24 +240,24 @@ func TestDeployKeyList_streams(t *testing.T) {
 // A request that fails is an error, and nothing comes after it.
 func TestDeployKeyList_errors(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
 		for name, tc := range map[string]struct {
 			fault      emulator.Fault
 			attributes map[string]string
 			want       []string
 		}{
 			"repositories": {emulator.Fault{Status: 500}, nil, []string{"ERROR: Unable to list repositories: Bitbucket was asked to list the repositories of acme."}},
-			"keys":         {emulator.Fault{Status: 500, Path: "/website/deploy-keys"}, nil, []string{"ERROR: Unable to list deploy keys: Bitbucket was asked to list the deploy keys of " + at.String() + "."}},
+			"keys":         {emulator.Fault{Status: 500, Path: "/website/deploy-keys"}, nil, []string{"ERROR: Unable to list deploy keys: Bitbucket was asked to list the deploy keys of " + parent.String() + "."}},
 			"later keys":   {emulator.Fault{Status: 500, Path: "/api/deploy-keys"}, nil, []string{"acme/website: CI", "acme/website: deploy (blue)", hiddenSecret, "ERROR: Unable to list deploy keys: "}},
 			"workspace":    {emulator.Fault{}, map[string]string{"workspace": "nobody"}, []string{"ERROR: Unable to list repositories: Bitbucket was asked to list the repositories of nobody."}},
-			"scope":        {emulator.MissingScope([]string{at.said("read:repository:bitbucket")}, nil), nil, []string{"ERROR: Unable to list repositories: "}},
-			"hidden":       {emulator.Fault{}, map[string]string{"repository": "secret"}, []string{"ERROR: Unable to list deploy keys: Bitbucket was asked to list the deploy keys of " + at.named(at.said("secret")).String() + "."}},
+			"scope":        {emulator.MissingScope([]string{parent.Reworded("read:repository:bitbucket")}, nil), nil, []string{"ERROR: Unable to list repositories: "}},
+			"hidden":       {emulator.Fault{}, map[string]string{"repository": "secret"}, []string{"ERROR: Unable to list deploy keys: Bitbucket was asked to list the deploy keys of " + parent.Named(parent.Reworded("secret")).String() + "."}},
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				f := newAudited(t, at)
-				l := newKeyList(t, f, at)
-				if tc.fault.Path = at.said(tc.fault.Path); tc.fault.Status != 0 {
+				f := newAudited(t, parent)
+				l := newKeyList(t, f, parent)
+				if tc.fault.Path = parent.Reworded(tc.fault.Path); tc.fault.Status != 0 {
 					f.Inject(tc.fault)
 				}
 				got := shown(l.results(t, 0, false, tc.attributes))
@@ -279,7 +265,7 @@ func TestDeployKeyList_errors(t *testing.T) {
 					t.Fatalf("got %q", got)
 				}
 				for i, want := range tc.want {
-					want = at.said(want)
+					want = parent.Reworded(want)
 					if !slices.ContainsFunc(got, func(line string) bool { return strings.HasPrefix(line, want) }) {
 						t.Errorf("there is no %q in %q, result %d", want, got, i)
 					}
@@ -292,9 +278,9 @@ func TestDeployKeyList_errors(t *testing.T) {
 // What cannot be searched for is refused before any request.
 func TestDeployKeyList_validation(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
-		f := newAudited(t, at)
-		l := newKeyList(t, f, at)
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f := newAudited(t, parent)
+		l := newKeyList(t, f, parent)
 		for want, attributes := range map[string]map[string]string{
 			"Expected the key of a project": {"project": "web"},
 			"Invalid label_pattern":         {"label_pattern": "("},
@@ -303,17 +289,17 @@ func TestDeployKeyList_validation(t *testing.T) {
 			"Invalid workspace":             {"workspace": ""},
 			"Invalid Attribute Combination": {"repository": "website", "project": "WEB"},
 		} {
-			if want = at.said(want); len(attributes) == 2 && at.placeKind == onProject {
+			if want = parent.Reworded(want); len(attributes) == 2 && parent.IsProject() {
 				continue // Only one of them is an attribute.
 			}
 			answer, err := l.ValidateListResourceConfig(t.Context(), &tfprotov6.ValidateListResourceConfigRequest{
-				TypeName: l.at.typeName(), Config: l.config(t, attributes),
+				TypeName: l.parent.TypeName, Config: l.config(t, attributes),
 			})
 			if err != nil || len(answer.Diagnostics) != 1 || !strings.Contains(answer.Diagnostics[0].Summary+answer.Diagnostics[0].Detail, want) {
 				t.Errorf("want %q, got %v, %v", want, answer, err)
 			}
 		}
-		if sent := f.sent(); len(sent) > 0 {
+		if sent := f.Sent(); len(sent) > 0 {
 			t.Errorf("sent %v", sent)
 		}
 	})
@@ -322,26 +308,26 @@ func TestDeployKeyList_validation(t *testing.T) {
 // From nothing to an empty plan: what query writes can be applied as it is.
 func TestAccDeployKeyList_generate(t *testing.T) {
 	t.Parallel()
-	needs(t, terraformcli.Query)
-	forEachPlace(t, func(t *testing.T, at testPlace) {
-		f, terraform := newAudited(t, at), newCLI(t)
-		terraform.write(t, f.config(""))
-		terraform.writeFile(t, "all.tfquery.hcl", at.query("limit = 1000"))
-		out := terraform.must(t, "query", "-generate-config-out=generated.tf")
-		contains(t, out, "list."+at.typeName()+".all", at.said("acme/website: CI (SHA256:"), at.said("acme/api: laptop (SHA256:"), at.said("Warning: Deploy keys of some repositories are not included"), at.said("acme/secret"))
+	acctest.Needs(t, terraformcli.Query)
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f, terraform := newAudited(t, parent), acctest.NewCLI(t)
+		terraform.Write(t, f.Config(""))
+		terraform.WriteFile(t, "all.tfquery.hcl", query(parent, "limit = 1000"))
+		out := terraform.MustRun(t, "query", "-generate-config-out=generated.tf")
+		acctest.Contains(t, out, "list."+parent.TypeName+".all", parent.Reworded("acme/website: CI (SHA256:"), parent.Reworded("acme/api: laptop (SHA256:"), parent.Reworded("Warning: Deploy keys of some repositories are not included"), parent.Reworded("acme/secret"))
 		if strings.Contains(out, "Incomplete List Result") {
 			t.Error(out)
 		}
-		if sent := f.sent(); len(sent) != 1+4 {
+		if sent := f.Sent(); len(sent) != 1+4 {
 			t.Errorf("sent %v", sent)
 		}
-		contains(t, terraform.must(t, "apply", "-auto-approve"), "4 imported, 0 added, 0 changed, 0 destroyed")
-		terraform.must(t, "plan", "-detailed-exitcode")
-		if writes := f.writes(); len(writes) > 0 {
+		acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve"), "4 imported, 0 added, 0 changed, 0 destroyed")
+		terraform.MustRun(t, "plan", "-detailed-exitcode")
+		if writes := f.Writes(); len(writes) > 0 {
 			t.Errorf("sent %v", writes)
 		}
-		if keys := terraform.state(t); len(keys) != 4 {
-			t.Errorf("imported %+v\n%s", keys, read(t, filepath.Join(terraform.dir, "generated.tf")))
+		if keys := terraform.State(t); len(keys) != 4 {
+			t.Errorf("imported %+v\n%s", keys, acctest.ReadFile(t, filepath.Join(terraform.Dir, "generated.tf")))
 		}
 	})
 }
@@ -349,16 +335,16 @@ func TestAccDeployKeyList_generate(t *testing.T) {
 // An error fails the query, and leaves no configuration of a part behind.
 func TestAccDeployKeyList_queryFails(t *testing.T) {
 	t.Parallel()
-	needs(t, terraformcli.Query)
-	forEachPlace(t, func(t *testing.T, at testPlace) {
-		f, terraform := newAudited(t, at), newCLI(t)
-		terraform.write(t, f.config("", "max_retries = 0"))
-		terraform.writeFile(t, "all.tfquery.hcl", at.query("", `label_pattern = "("`))
-		terraform.fails(t, []string{"query"}, "Invalid label_pattern", "missing closing )")
-		terraform.writeFile(t, "all.tfquery.hcl", at.query(""))
-		f.Inject(emulator.Fault{Status: 500, Path: at.said("/api/deploy-keys")})
-		terraform.fails(t, []string{"query", "-generate-config-out=generated.tf"}, "Unable to list deploy keys", at.said("acme/api"))
-		if _, err := os.Stat(filepath.Join(terraform.dir, "generated.tf")); err == nil {
+	acctest.Needs(t, terraformcli.Query)
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f, terraform := newAudited(t, parent), acctest.NewCLI(t)
+		terraform.Write(t, f.Config("", "max_retries = 0"))
+		terraform.WriteFile(t, "all.tfquery.hcl", query(parent, "", `label_pattern = "("`))
+		terraform.Fails(t, []string{"query"}, "Invalid label_pattern", "missing closing )")
+		terraform.WriteFile(t, "all.tfquery.hcl", query(parent, ""))
+		f.Inject(emulator.Fault{Status: 500, Path: parent.Reworded("/api/deploy-keys")})
+		terraform.Fails(t, []string{"query", "-generate-config-out=generated.tf"}, "Unable to list deploy keys", parent.Reworded("acme/api"))
+		if _, err := os.Stat(filepath.Join(terraform.Dir, "generated.tf")); err == nil {
 			t.Error("it wrote a configuration")
 		}
 	})

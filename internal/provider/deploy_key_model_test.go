@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 )
 
@@ -28,7 +29,7 @@ func manyDeployKeys(n int) []bitbucket.DeployKey {
 			ID: int64(10958984 + i), Key: ssh.KeyAlgoED25519 + " " + base64.StdEncoding.EncodeToString(blob),
 			Comment: "ci@example.com", Label: "Deployment", CreatedOn: "2026-09-30T13:07:33.924449+00:00",
 		}
-		keys[i].Repository.UUID = websiteUUID
+		keys[i].Repository.UUID = acctest.WebsiteUUID
 	}
 	return keys
 }

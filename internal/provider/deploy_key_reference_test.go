@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
 
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
@@ -19,22 +20,22 @@ import (
 func TestParseDeployKeyReference(t *testing.T) {
 	t.Parallel()
 	website := bitbucket.Place{Workspace: "acme", Repository: "website"}
-	byUUID := bitbucket.Place{Workspace: workspaceUUID, Repository: websiteUUID}
+	byUUID := bitbucket.Place{Workspace: acctest.WorkspaceUUID, Repository: acctest.WebsiteUUID}
 	const fingerprint = "SHA256:aB+/cdefghijklmnopqrstuvwxyz0123456789ABCDE"
 	for text, want := range map[string]deployKeyReference{
-		"acme/website/7":                         {website, byNumber, "7"},
-		workspaceUUID + "/" + websiteUUID + "/7": {byUUID, byNumber, "7"},
-		"acme/website/" + fingerprint:            {website, byFingerprint, fingerprint},
-		"acme/website/label:deploy":              {website, byLabel, "deploy"},
-		"acme/website/label:a/b: c":              {website, byLabel, "a/b: c"},
-		"acme/website/label:":                    {website, byLabel, ""},
-		"acme/website/label:7":                   {website, byLabel, "7"},
-		"https://api.bitbucket.org/2.0/repositories/acme/website/deploy-keys/7":                                                                            {website, byNumber, "7"},
-		"https://proxy.example.com/bitbucket/2.0/repositories/acme/website/deploy-keys/7/":                                                                 {website, byNumber, "7"},
-		"https://api.bitbucket.org/2.0/repositories/" + url.PathEscape(workspaceUUID) + "/" + url.PathEscape(websiteUUID) + "/deploy-keys/7?fields=values": {byUUID, byNumber, "7"},
-		"https://bitbucket.org/acme/website/admin/access-keys/7":                                                                                           {website, byNumber, "7"},
-		"https://bitbucket.org/acme/website/admin/access-keys/#7":                                                                                          {website, byNumber, "7"},
-		"https://bitbucket.org/acme/website/admin/access-keys#7":                                                                                           {website, byNumber, "7"},
+		"acme/website/7": {website, byNumber, "7"},
+		acctest.WorkspaceUUID + "/" + acctest.WebsiteUUID + "/7":                {byUUID, byNumber, "7"},
+		"acme/website/" + fingerprint:                                           {website, byFingerprint, fingerprint},
+		"acme/website/label:deploy":                                             {website, byLabel, "deploy"},
+		"acme/website/label:a/b: c":                                             {website, byLabel, "a/b: c"},
+		"acme/website/label:":                                                   {website, byLabel, ""},
+		"acme/website/label:7":                                                  {website, byLabel, "7"},
+		"https://api.bitbucket.org/2.0/repositories/acme/website/deploy-keys/7": {website, byNumber, "7"},
+		"https://proxy.example.com/bitbucket/2.0/repositories/acme/website/deploy-keys/7/":                                                                                 {website, byNumber, "7"},
+		"https://api.bitbucket.org/2.0/repositories/" + url.PathEscape(acctest.WorkspaceUUID) + "/" + url.PathEscape(acctest.WebsiteUUID) + "/deploy-keys/7?fields=values": {byUUID, byNumber, "7"},
+		"https://bitbucket.org/acme/website/admin/access-keys/7":                                                                                                           {website, byNumber, "7"},
+		"https://bitbucket.org/acme/website/admin/access-keys/#7":                                                                                                          {website, byNumber, "7"},
+		"https://bitbucket.org/acme/website/admin/access-keys#7":                                                                                                           {website, byNumber, "7"},
 	} {
 		if got, ok := parseDeployKeyReference(onRepository, text); !ok || got != want {
 			t.Errorf("%s: got %+v, %t", text, got, ok)
@@ -54,20 +55,20 @@ func TestParseDeployKeyReference(t *testing.T) {
 func TestParseDeployKeyReference_project(t *testing.T) {
 	t.Parallel()
 	web := bitbucket.Place{Workspace: "acme", Project: "WEB"}
-	byUUID := bitbucket.Place{Workspace: workspaceUUID, Project: "W_1"}
+	byUUID := bitbucket.Place{Workspace: acctest.WorkspaceUUID, Project: "W_1"}
 	const fingerprint = "SHA256:aB+/cdefghijklmnopqrstuvwxyz0123456789ABCDE"
 	for text, want := range map[string]deployKeyReference{
-		"acme/WEB/7":              {web, byNumber, "7"},
-		workspaceUUID + "/W_1/7":  {byUUID, byNumber, "7"},
-		"acme/WEB/" + fingerprint: {web, byFingerprint, fingerprint},
-		"acme/WEB/label:a/b: c":   {web, byLabel, "a/b: c"},
-		"acme/WEB/label:":         {web, byLabel, ""},
-		"https://api.bitbucket.org/2.0/workspaces/acme/projects/WEB/deploy-keys/7":                                                   {web, byNumber, "7"},
-		"https://proxy.example.com/bitbucket/2.0/workspaces/acme/projects/WEB/deploy-keys/7/":                                        {web, byNumber, "7"},
-		"https://api.bitbucket.org/2.0/workspaces/" + url.PathEscape(workspaceUUID) + "/projects/W_1/deploy-keys/7?fields=values.id": {byUUID, byNumber, "7"},
-		"https://bitbucket.org/acme/workspace/projects/WEB/settings/access-keys/7":                                                   {web, byNumber, "7"},
-		"https://bitbucket.org/acme/workspace/projects/WEB/settings/access-keys/#7":                                                  {web, byNumber, "7"},
-		"https://bitbucket.org/acme/workspace/projects/WEB/settings/access-keys#7":                                                   {web, byNumber, "7"},
+		"acme/WEB/7":                     {web, byNumber, "7"},
+		acctest.WorkspaceUUID + "/W_1/7": {byUUID, byNumber, "7"},
+		"acme/WEB/" + fingerprint:        {web, byFingerprint, fingerprint},
+		"acme/WEB/label:a/b: c":          {web, byLabel, "a/b: c"},
+		"acme/WEB/label:":                {web, byLabel, ""},
+		"https://api.bitbucket.org/2.0/workspaces/acme/projects/WEB/deploy-keys/7":                                                           {web, byNumber, "7"},
+		"https://proxy.example.com/bitbucket/2.0/workspaces/acme/projects/WEB/deploy-keys/7/":                                                {web, byNumber, "7"},
+		"https://api.bitbucket.org/2.0/workspaces/" + url.PathEscape(acctest.WorkspaceUUID) + "/projects/W_1/deploy-keys/7?fields=values.id": {byUUID, byNumber, "7"},
+		"https://bitbucket.org/acme/workspace/projects/WEB/settings/access-keys/7":                                                           {web, byNumber, "7"},
+		"https://bitbucket.org/acme/workspace/projects/WEB/settings/access-keys/#7":                                                          {web, byNumber, "7"},
+		"https://bitbucket.org/acme/workspace/projects/WEB/settings/access-keys#7":                                                           {web, byNumber, "7"},
 	} {
 		if got, ok := parseDeployKeyReference(onProject, text); !ok || got != want {
 			t.Errorf("%s: got %+v, %t", text, got, ok)
@@ -77,7 +78,7 @@ func TestParseDeployKeyReference_project(t *testing.T) {
 		}
 	}
 	for _, text := range []string{
-		"", "acme/WEB", "acme/web/7", "acme/" + websiteUUID + "/7", "acme/WEB/SHA256:short", "acme/../label:x", "acme/W-1/7", "acme/1WEB/7",
+		"", "acme/WEB", "acme/web/7", "acme/" + acctest.WebsiteUUID + "/7", "acme/WEB/SHA256:short", "acme/../label:x", "acme/W-1/7", "acme/1WEB/7",
 		"https://bitbucket.org/acme/website/admin/access-keys/7", "https://bitbucket.org/acme/WEB/admin/access-keys/7", "https://bitbucket.org/acme/workspace/projects/WEB/settings/access-keys/",
 		"https://bitbucket.org/acme/workspace/projects/WEB/7", "https://bitbucket.org/x/acme/workspace/projects/WEB/settings/access-keys/7",
 		"https://api.bitbucket.org/2.0/repositories/acme/website/deploy-keys/7", "https://api.bitbucket.org/2.0/workspaces/acme/projects/web/deploy-keys/7",
@@ -93,41 +94,41 @@ func TestParseDeployKeyReference_project(t *testing.T) {
 // plan is empty.
 func TestAccDeployKey_importForms(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
-		f, key := newFake(t), newKey(t)
-		f.add(at, newKey(t), "twice")
-		f.add(at, newKey(t), "twice")
-		existing := f.add(at, key, "team/deploy")
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f, key := acctest.NewFake(t), acctest.NewKey(t)
+		f.Add(parent, acctest.NewKey(t), "twice")
+		f.Add(parent, acctest.NewKey(t), "twice")
+		existing := f.Add(parent, key, "team/deploy")
 		var attributes deployKeyModel
 		attributes.flatten(bitbucket.Place{}, &bitbucket.DeployKey{Key: key})
 		for name, id := range map[string]string{
-			"fingerprint": "acme/" + at.name + "/" + attributes.FingerprintSHA256.ValueString(),
-			"label":       "acme/" + at.name + "/label:team/deploy",
-			"self link":   f.url + at.path + "/deploy-keys/10958986",
-			"with slash":  f.url + at.path + "/deploy-keys/10958986/", // So Bitbucket answers a POST for a project.
-			"page":        at.page + "/access-keys/10958986",
+			"fingerprint": "acme/" + parent.Name + "/" + attributes.FingerprintSHA256.ValueString(),
+			"label":       "acme/" + parent.Name + "/label:team/deploy",
+			"self link":   f.URL + parent.Path + "/deploy-keys/10958986",
+			"with slash":  f.URL + parent.Path + "/deploy-keys/10958986/", // So Bitbucket answers a POST for a project.
+			"page":        parent.Page + "/access-keys/10958986",
 		} {
-			terraform := newCLI(t)
-			terraform.write(t, f.config(at.deployKey(keyLine(key), `label = "team/deploy"`)))
+			terraform := acctest.NewCLI(t)
+			terraform.Write(t, f.Config(parent.DeployKey(acctest.KeyLine(key), `label = "team/deploy"`)))
 			f.ForgetRequests()
-			terraform.must(t, "import", at.address(), id)
-			if sent := f.sent(); len(sent) != 1 {
+			terraform.MustRun(t, "import", parent.Address(), id)
+			if sent := f.Sent(); len(sent) != 1 {
 				t.Errorf("%s: sent %v", name, sent)
 			}
-			terraform.must(t, "plan", "-detailed-exitcode")
-			if keys := terraform.state(t); len(keys) != 1 || keys[0].id != existing.ID {
+			terraform.MustRun(t, "plan", "-detailed-exitcode")
+			if keys := terraform.State(t); len(keys) != 1 || keys[0].ID != existing.ID {
 				t.Errorf("%s: imported %+v", name, keys)
 			}
 		}
-		terraform := newCLI(t)
-		terraform.write(t, f.config(at.deployKey(keyLine(key))))
+		terraform := acctest.NewCLI(t)
+		terraform.Write(t, f.Config(parent.DeployKey(acctest.KeyLine(key))))
 		fails := func(id string, want ...string) {
 			t.Helper()
-			terraform.fails(t, []string{"import", at.address(), id}, want...)
+			terraform.Fails(t, []string{"import", parent.Address(), id}, want...)
 		}
-		fails("acme/"+at.name+"/label:twice", "No single deploy key found", "2 deploy keys of acme/"+at.name+` have the label "twice"`, "10958984", "10958985")
-		fails("acme/"+at.name+"/label:none", "No single deploy key found", "No deploy key of acme/"+at.name+` has the label "none". The `+string(at.placeKind)+" has these:", "10958986", "team/deploy")
-		fails("acme/"+at.other+"/label:none", "No single deploy key found", "the "+string(at.placeKind)+" has none")
+		fails("acme/"+parent.Name+"/label:twice", "No single deploy key found", "2 deploy keys of acme/"+parent.Name+` have the label "twice"`, "10958984", "10958985")
+		fails("acme/"+parent.Name+"/label:none", "No single deploy key found", "No deploy key of acme/"+parent.Name+` has the label "none". The `+parent.Kind+" has these:", "10958986", "team/deploy")
+		fails("acme/"+parent.Other+"/label:none", "No single deploy key found", "the "+parent.Kind+" has none")
 		fails("acme/NOTHING/label:none", "Unable to list deploy keys", "404")
 	})
 }
@@ -135,43 +136,45 @@ func TestAccDeployKey_importForms(t *testing.T) {
 // The identity follows the configuration, also where only the name changes.
 func TestAccDeployKey_identity(t *testing.T) {
 	t.Parallel()
-	needs(t, terraformcli.Identity)
-	f, key := newFake(t), newKey(t)
-	config := func(lines ...string) string { return f.config(deployKey(append(lines, keyLine(key))...)) }
+	acctest.Needs(t, terraformcli.Identity)
+	f, key := acctest.NewFake(t), acctest.NewKey(t)
+	config := func(lines ...string) string {
+		return f.Config(acctest.DeployKey(append(lines, acctest.KeyLine(key))...))
+	}
 	identity := func(repository string) []statecheck.StateCheck {
-		return []statecheck.StateCheck{statecheck.ExpectIdentity(address, map[string]knownvalue.Check{
-			"workspace": knownvalue.StringExact("acme"), "repository": knownvalue.StringExact(repository), "key_id": knownvalue.Int64Exact(firstID),
+		return []statecheck.StateCheck{statecheck.ExpectIdentity(acctest.Address, map[string]knownvalue.Check{
+			"workspace": knownvalue.StringExact("acme"), "repository": knownvalue.StringExact(repository), "key_id": knownvalue.Int64Exact(acctest.FirstID),
 		})}
 	}
-	test(t,
+	acctest.Test(t,
 		resource.TestStep{Config: config(), ConfigStateChecks: identity("website")},
 		resource.TestStep{Config: config(`label = "new"`), ConfigStateChecks: identity("website")},
 		resource.TestStep{
-			Config: config(`label = "new"`), ResourceName: address,
+			Config: config(`label = "new"`), ResourceName: acctest.Address,
 			ImportState: true, ImportStateKind: resource.ImportBlockWithResourceIdentity,
 		},
 		resource.TestStep{
 			PreConfig:         func() { f.RenameRepository("acme", "website", "site") },
 			Config:            config(`label = "new"`),
-			ConfigPlanChecks:  planned(plancheck.ResourceActionNoop),
+			ConfigPlanChecks:  acctest.Planned(plancheck.ResourceActionNoop),
 			ConfigStateChecks: identity("website"),
 		},
 		resource.TestStep{
 			Config:            config(`label = "new"`, `repository = "site"`),
-			ConfigPlanChecks:  planned(plancheck.ResourceActionUpdate),
+			ConfigPlanChecks:  acctest.Planned(plancheck.ResourceActionUpdate),
 			ConfigStateChecks: identity("site"),
 		},
 		resource.TestStep{
-			Config:            config(`label = "new"`, `repository = "`+websiteUUID+`"`),
-			ConfigPlanChecks:  planned(plancheck.ResourceActionUpdate),
-			ConfigStateChecks: identity(websiteUUID),
+			Config:            config(`label = "new"`, `repository = "`+acctest.WebsiteUUID+`"`),
+			ConfigPlanChecks:  acctest.Planned(plancheck.ResourceActionUpdate),
+			ConfigStateChecks: identity(acctest.WebsiteUUID),
 		},
 		resource.TestStep{
-			PreConfig:        func() { f.RemoveDeployKey("acme", "site", firstID) },
-			Config:           config(`label = "new"`, `repository = "`+websiteUUID+`"`),
-			ConfigPlanChecks: planned(plancheck.ResourceActionCreate, createdUnknown...),
+			PreConfig:        func() { f.RemoveDeployKey("acme", "site", acctest.FirstID) },
+			Config:           config(`label = "new"`, `repository = "`+acctest.WebsiteUUID+`"`),
+			ConfigPlanChecks: acctest.Planned(plancheck.ResourceActionCreate, createdUnknown...),
 			ConfigStateChecks: []statecheck.StateCheck{
-				statecheck.ExpectIdentityValueMatchesState(address, tfjsonpath.New("key_id")),
+				statecheck.ExpectIdentityValueMatchesState(acctest.Address, tfjsonpath.New("key_id")),
 			},
 		},
 	)
@@ -180,20 +183,20 @@ func TestAccDeployKey_identity(t *testing.T) {
 // An identity that can name no key is refused before any request.
 func TestAccDeployKey_identityErrors(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
-		needs(t, terraformcli.Identity)
-		f, key := newFake(t), newKey(t)
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		acctest.Needs(t, terraformcli.Identity)
+		f, key := acctest.NewFake(t), acctest.NewKey(t)
 		for _, identity := range []string{
-			`workspace = "acme", ` + at.in("../"+at.name) + `, key_id = 1`,
-			`workspace = "", ` + at.in(at.name) + `, key_id = 1`,
-			`workspace = "acme", ` + at.in(at.name) + `, key_id = 0`,
+			`workspace = "acme", ` + parent.Line("../"+parent.Name) + `, key_id = 1`,
+			`workspace = "", ` + parent.Line(parent.Name) + `, key_id = 1`,
+			`workspace = "acme", ` + parent.Line(parent.Name) + `, key_id = 0`,
 		} {
-			test(t, resource.TestStep{
-				Config:      f.config(at.deployKey(keyLine(key)) + "\nimport {\n  to = " + at.address() + "\n  identity = {" + strings.ReplaceAll(identity, ", ", "\n") + "}\n}\n"),
-				ExpectError: message("Invalid import identity", at.expected()),
+			acctest.Test(t, resource.TestStep{
+				Config:      f.Config(parent.DeployKey(acctest.KeyLine(key)) + "\nimport {\n  to = " + parent.Address() + "\n  identity = {" + strings.ReplaceAll(identity, ", ", "\n") + "}\n}\n"),
+				ExpectError: acctest.Message("Invalid import identity", placeKind(parent.Kind).expected()),
 			})
 		}
-		if sent := f.sent(); len(sent) > 0 {
+		if sent := f.Sent(); len(sent) > 0 {
 			t.Errorf("sent %v", sent)
 		}
 	})
@@ -202,20 +205,20 @@ func TestAccDeployKey_identityErrors(t *testing.T) {
 // Moving a resource in the state is none of Bitbucket's business.
 func TestAccDeployKey_moved(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
-		f, cli, key := newFake(t), newCLI(t), keyLine(newKey(t))
-		one := at.deployKey(key)
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f, cli, key := acctest.NewFake(t), acctest.NewCLI(t), acctest.KeyLine(acctest.NewKey(t))
+		one := parent.DeployKey(key)
 		each := strings.Replace(one, "{", "{\n  for_each = toset([\"a\"])", 1)
-		moved := fmt.Sprintf("\nmoved {\n  from = %s\n  to = %[1]s[\"a\"]\n}\n", at.address())
-		cli.write(t, f.config(one))
-		cli.must(t, "apply", "-auto-approve")
+		moved := fmt.Sprintf("\nmoved {\n  from = %s\n  to = %[1]s[\"a\"]\n}\n", parent.Address())
+		cli.Write(t, f.Config(one))
+		cli.MustRun(t, "apply", "-auto-approve")
 		f.ForgetRequests()
-		cli.write(t, f.config(each+moved))
-		contains(t, cli.must(t, "apply", "-auto-approve"), "0 added, 0 changed, 0 destroyed")
-		cli.must(t, "state", "mv", at.address()+`["a"]`, at.typeName()+`.renamed["b"]`)
-		cli.write(t, f.config(strings.NewReplacer(`"test"`, `"renamed"`, `"a"`, `"b"`).Replace(each)))
-		cli.must(t, "plan", "-detailed-exitcode")
-		if writes := f.writes(); len(writes) > 0 {
+		cli.Write(t, f.Config(each+moved))
+		acctest.Contains(t, cli.MustRun(t, "apply", "-auto-approve"), "0 added, 0 changed, 0 destroyed")
+		cli.MustRun(t, "state", "mv", parent.Address()+`["a"]`, parent.TypeName+`.renamed["b"]`)
+		cli.Write(t, f.Config(strings.NewReplacer(`"test"`, `"renamed"`, `"a"`, `"b"`).Replace(each)))
+		cli.MustRun(t, "plan", "-detailed-exitcode")
+		if writes := f.Writes(); len(writes) > 0 {
 			t.Errorf("sent %v", writes)
 		}
 	})

@@ -1,14 +1,11 @@
 package provider
 
 import (
-	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
-	tfjson "github.com/hashicorp/terraform-json"
 	"github.com/hashicorp/terraform-plugin-testing/compare"
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
@@ -16,176 +13,55 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
 
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/sshkey"
 )
 
-const address = "bitbucket_deploy_key.test" // That of website.
+// That of website.
 
-// keyLine is the line of a configuration that sets a key.
-func keyLine(key string) string { return fmt.Sprintf("key = %q", key) }
-
-// planned expects an action, and that exactly these attributes are known only
-// after apply.
-func (p testPlace) planned(action plancheck.ResourceActionType, unknown ...string) resource.ConfigPlanChecks {
-	return resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
-		plancheck.ExpectResourceAction(p.address(), action),
-		exactlyUnknown{p.address(), unknown},
-	}}
-}
-
-func planned(action plancheck.ResourceActionType, unknown ...string) resource.ConfigPlanChecks {
-	return website.planned(action, unknown...)
-}
-
-// unknown are the attributes that nobody can know before a key exists, and more.
-func (p testPlace) unknown(more ...string) []string {
-	return append(more, "created_on", "id", "key_id", string(p.placeKind)+"_uuid")
-}
-
-var createdUnknown = website.unknown()
-
-// plannedChange expects what a change of label or comment is planned as: Bitbucket
-// updates no key of a project.
-func (p testPlace) plannedChange(unknown ...string) resource.ConfigPlanChecks {
-	if p.placeKind == onProject {
-		return p.planned(plancheck.ResourceActionReplace, p.unknown(unknown...)...)
-	}
-	return p.planned(plancheck.ResourceActionUpdate, unknown...)
-}
-
-// sentChange are the requests of such a change of the first key.
-func (p testPlace) sentChange() []string {
-	if p.placeKind == onProject {
-		return p.sentReplacement()
-	}
-	return []string{"PUT " + p.first() + " 200"}
-}
-
-// sentReplacement are those of its replacement.
-func (p testPlace) sentReplacement() []string {
-	return []string{"DELETE " + p.first() + " 204", "POST " + p.collection() + " 200"}
-}
-
-type exactlyUnknown struct {
-	address string
-	want    []string
-}
-
-// CheckPlan compares with what the plan leaves open.
-func (e exactlyUnknown) CheckPlan(_ context.Context, req plancheck.CheckPlanRequest, resp *plancheck.CheckPlanResponse) {
-	i := slices.IndexFunc(req.Plan.ResourceChanges, func(c *tfjson.ResourceChange) bool { return c.Address == e.address })
-	if i < 0 {
-		resp.Error = fmt.Errorf("the plan has no %s", e.address)
-		return
-	}
-	var got []string
-	if attributes, ok := req.Plan.ResourceChanges[i].Change.AfterUnknown.(map[string]any); ok {
-		for name, unknown := range attributes {
-			if unknown == true {
-				got = append(got, name)
-			}
-		}
-	}
-	slices.Sort(got)
-	if !slices.Equal(got, slices.Sorted(slices.Values(e.want))) {
-		resp.Error = fmt.Errorf("known after apply: %v, want %v", got, e.want)
-	}
-}
-
-// has expects values of attributes in state.
-func (p testPlace) has(values map[string]string) []statecheck.StateCheck {
-	var checks []statecheck.StateCheck
-	for name, value := range values {
-		checks = append(checks, statecheck.ExpectKnownValue(p.address(), tfjsonpath.New(name), knownvalue.StringExact(value)))
-	}
-	return checks
-}
-
-func has(values map[string]string) []statecheck.StateCheck { return website.has(values) }
-
-// expectWrites compares the requests that change something, since the last call.
-func (f *fake) expectWrites(t *testing.T, want ...string) func() {
-	return func() {
-		t.Helper()
-		if got := f.writes(); !slices.Equal(got, want) {
-			t.Errorf("requests that write:\n  %s\nwant:\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
-		}
-	}
-}
-
-// lastWrite is the last request that changes something.
-func (f *fake) lastWrite(t *testing.T) emulator.Request {
-	t.Helper()
-	for _, request := range slices.Backward(f.Requests()) {
-		if request.Method != "GET" {
-			return request
-		}
-	}
-	t.Fatal("nothing was written")
-	return emulator.Request{}
-}
-
-// onlyKey is the one key of acme/website, onlyKeyOf that of a place.
-func (f *fake) onlyKey(t *testing.T) emulator.DeployKey {
-	t.Helper()
-	return f.onlyKeyOf(t, website)
-}
-
-func (f *fake) onlyKeyOf(t *testing.T, at testPlace) emulator.DeployKey {
-	t.Helper()
-	keys := f.keys(at)
-	if len(keys) != 1 {
-		t.Fatalf("%s has %d keys, want 1", at, len(keys))
-	}
-	return keys[0]
-}
-
-const (
-	firstKey  = "acme/website/deploy-keys/10958984"
-	secondKey = "acme/website/deploy-keys/10958985"
-)
+var createdUnknown = acctest.Website.Unknown()
 
 func TestAccDeployKey_basic(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
-		f, key := newFake(t), newKey(t)
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f, key := acctest.NewFake(t), acctest.NewKey(t)
 		parsed, err := sshkey.Split(key)
 		if err != nil {
 			t.Fatal(err)
 		}
-		test(t,
+		acctest.Test(t,
 			resource.TestStep{
-				Config:           f.config(at.deployKey(keyLine(key+" ci@host"), `label = "ci"`)),
-				ConfigPlanChecks: at.planned(plancheck.ResourceActionCreate, at.unknown()...),
-				PostApplyFunc:    f.expectWrites(t, "POST "+at.collection()+" 200"),
-				ConfigStateChecks: append(at.has(map[string]string{
-					"id":                           at.id(firstID),
-					"workspace":                    "acme",
-					string(at.placeKind):           at.name,
-					"key":                          key + " ci@host",
-					"label":                        "ci",
-					"comment":                      "ci@host",
-					"key_type":                     "ssh-ed25519",
-					"fingerprint_sha256":           parsed.FingerprintSHA256(),
-					"fingerprint_md5":              parsed.FingerprintMD5(),
-					string(at.placeKind) + "_uuid": at.uuid,
+				Config:           f.Config(parent.DeployKey(acctest.KeyLine(key+" ci@host"), `label = "ci"`)),
+				ConfigPlanChecks: parent.Planned(plancheck.ResourceActionCreate, parent.Unknown()...),
+				PostApplyFunc:    f.ExpectWrites(t, "POST "+parent.Collection()+" 200"),
+				ConfigStateChecks: append(parent.Has(map[string]string{
+					"id":                  parent.ImportID(acctest.FirstID),
+					"workspace":           "acme",
+					parent.Kind:           parent.Name,
+					"key":                 key + " ci@host",
+					"label":               "ci",
+					"comment":             "ci@host",
+					"key_type":            "ssh-ed25519",
+					"fingerprint_sha256":  parsed.FingerprintSHA256(),
+					"fingerprint_md5":     parsed.FingerprintMD5(),
+					parent.Kind + "_uuid": parent.UUID,
 				}),
-					statecheck.ExpectKnownValue(at.address(), tfjsonpath.New("key_id"), knownvalue.Int64Exact(10958984)),
-					statecheck.ExpectKnownValue(at.address(), tfjsonpath.New("created_on"), knownvalue.NotNull()),
+					statecheck.ExpectKnownValue(parent.Address(), tfjsonpath.New("key_id"), knownvalue.Int64Exact(10958984)),
+					statecheck.ExpectKnownValue(parent.Address(), tfjsonpath.New("created_on"), knownvalue.NotNull()),
 				),
 			},
 			resource.TestStep{
-				ResourceName: at.address(),
+				ResourceName: parent.Address(),
 				ImportState:  true, ImportStateVerify: true,
 				// Bitbucket does not keep the text that was configured.
 				ImportStateVerifyIgnore: []string{"key"},
 				ImportStateCheck:        nil,
 			},
 			resource.TestStep{
-				Config:        f.config(at.deployKey(keyLine(key+" ci@host"), `label = "ci"`)),
+				Config:        f.Config(parent.DeployKey(acctest.KeyLine(key+" ci@host"), `label = "ci"`)),
 				Destroy:       true,
-				PostApplyFunc: f.expectWrites(t, "DELETE "+at.first()+" 204"),
+				PostApplyFunc: f.ExpectWrites(t, "DELETE "+parent.FirstKey()+" 204"),
 			},
 		)
 	})
@@ -193,17 +69,17 @@ func TestAccDeployKey_basic(t *testing.T) {
 
 func TestAccDeployKey_withoutLabelAndComment(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
-		f, key := newFake(t), newKey(t)
-		test(t, resource.TestStep{
-			Config:            f.config(at.deployKey(keyLine(key))),
-			ConfigPlanChecks:  at.planned(plancheck.ResourceActionCreate, at.unknown()...),
-			ConfigStateChecks: at.has(map[string]string{"label": "", "comment": "", "key": key}),
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f, key := acctest.NewFake(t), acctest.NewKey(t)
+		acctest.Test(t, resource.TestStep{
+			Config:            f.Config(parent.DeployKey(acctest.KeyLine(key))),
+			ConfigPlanChecks:  parent.Planned(plancheck.ResourceActionCreate, parent.Unknown()...),
+			ConfigStateChecks: parent.Has(map[string]string{"label": "", "comment": "", "key": key}),
 			PostApplyFunc: func() {
-				if body := f.lastWrite(t).Body; !strings.Contains(body, `"label":""`) {
+				if body := f.LastWrite(t).Body; !strings.Contains(body, `"label":""`) {
 					t.Errorf("the label is not in %s", body)
 				}
-				if got := f.onlyKeyOf(t, at); got.Key != key || got.Comment != "" || got.Label != "" {
+				if got := f.OnlyKeyOf(t, parent); got.Key != key || got.Comment != "" || got.Label != "" {
 					t.Errorf("Bitbucket has %+v", got)
 				}
 			},
@@ -214,8 +90,8 @@ func TestAccDeployKey_withoutLabelAndComment(t *testing.T) {
 // However the same key is written, the plan after apply is empty.
 func TestAccDeployKey_spelling(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
-		key := newKey(t)
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		key := acctest.NewKey(t)
 		for name, text := range map[string]string{
 			"newline":      key + "\n",
 			"crlf":         key + " me@host\r\n",
@@ -225,26 +101,26 @@ func TestAccDeployKey_spelling(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				f := newFake(t)
+				f := acctest.NewFake(t)
 				parsed, err := sshkey.Split(text)
 				if err != nil {
 					t.Fatal(err)
 				}
-				test(t,
+				acctest.Test(t,
 					resource.TestStep{
-						Config:            f.config(at.deployKey(keyLine(text))),
-						ConfigStateChecks: at.has(map[string]string{"key": text, "comment": parsed.Comment}),
+						Config:            f.Config(parent.DeployKey(acctest.KeyLine(text))),
+						ConfigStateChecks: parent.Has(map[string]string{"key": text, "comment": parsed.Comment}),
 					},
 					// Another spelling with the same comment is no change either.
 					resource.TestStep{
-						Config:           f.config(at.deployKey(keyLine(strings.TrimSpace(key + " " + parsed.Comment)))),
-						ConfigPlanChecks: at.planned(plancheck.ResourceActionNoop),
+						Config:           f.Config(parent.DeployKey(acctest.KeyLine(strings.TrimSpace(key + " " + parsed.Comment)))),
+						ConfigPlanChecks: parent.Planned(plancheck.ResourceActionNoop),
 					},
 					// A comment that is set explicitly makes the one inside the key meaningless.
 					resource.TestStep{
-						Config:           f.config(at.deployKey(keyLine(key+" something else"), fmt.Sprintf("comment = %q", parsed.Comment))),
-						ConfigPlanChecks: at.planned(plancheck.ResourceActionNoop),
-						PostApplyFunc:    f.expectWrites(t, "POST "+at.collection()+" 200"),
+						Config:           f.Config(parent.DeployKey(acctest.KeyLine(key+" something else"), fmt.Sprintf("comment = %q", parsed.Comment))),
+						ConfigPlanChecks: parent.Planned(plancheck.ResourceActionNoop),
+						PostApplyFunc:    f.ExpectWrites(t, "POST "+parent.Collection()+" 200"),
 					},
 				)
 			})
@@ -254,65 +130,65 @@ func TestAccDeployKey_spelling(t *testing.T) {
 
 func TestAccDeployKey_updateInPlace(t *testing.T) {
 	t.Parallel()
-	f, key := newFake(t), newKey(t)
+	f, key := acctest.NewFake(t), acctest.NewKey(t)
 	id := statecheck.CompareValue(compare.ValuesSame())
 	step := func(wantBody string, state map[string]string, lines ...string) resource.TestStep {
 		return resource.TestStep{
-			Config:           f.config(deployKey(lines...)),
-			ConfigPlanChecks: planned(plancheck.ResourceActionUpdate),
-			ConfigStateChecks: append(has(state),
-				id.AddStateValue(address, tfjsonpath.New("key_id"))),
+			Config:           f.Config(acctest.DeployKey(lines...)),
+			ConfigPlanChecks: acctest.Planned(plancheck.ResourceActionUpdate),
+			ConfigStateChecks: append(acctest.Has(state),
+				id.AddStateValue(acctest.Address, tfjsonpath.New("key_id"))),
 			PostApplyFunc: func() {
 				t.Helper()
-				if body := f.lastWrite(t).Body; body != wantBody {
+				if body := f.LastWrite(t).Body; body != wantBody {
 					t.Errorf("sent %s\nwant %s", body, wantBody)
 				}
-				f.expectWrites(t, "PUT "+firstKey+" 200")()
+				f.ExpectWrites(t, "PUT "+acctest.FirstKey+" 200")()
 			},
 		}
 	}
 	body := func(line, label string) string { return fmt.Sprintf(`{"key":%q,"label":%q}`, line, label) }
-	test(t,
+	acctest.Test(t,
 		resource.TestStep{
-			Config:            f.config(deployKey(keyLine(key+" in key\n"), `label = "one"`)),
-			ConfigStateChecks: []statecheck.StateCheck{id.AddStateValue(address, tfjsonpath.New("key_id"))},
-			PostApplyFunc:     f.expectWrites(t, "POST acme/website/deploy-keys 200"),
+			Config:            f.Config(acctest.DeployKey(acctest.KeyLine(key+" in key\n"), `label = "one"`)),
+			ConfigStateChecks: []statecheck.StateCheck{id.AddStateValue(acctest.Address, tfjsonpath.New("key_id"))},
+			PostApplyFunc:     f.ExpectWrites(t, "POST acme/website/deploy-keys 200"),
 		},
 		step(body(key+" in key", "two"), map[string]string{"label": "two", "comment": "in key"},
-			keyLine(key+" in key\n"), `label = "two"`),
+			acctest.KeyLine(key+" in key\n"), `label = "two"`),
 		step(body(key+" set", "two"), map[string]string{"comment": "set"},
-			keyLine(key+" in key\n"), `label = "two"`, `comment = "set"`),
+			acctest.KeyLine(key+" in key\n"), `label = "two"`, `comment = "set"`),
 		step(body(key+" both  changed", "three"), map[string]string{"label": "three", "comment": "both  changed"},
-			keyLine(key+" in key\n"), `label = "three"`, `comment = "both  changed"`),
+			acctest.KeyLine(key+" in key\n"), `label = "three"`, `comment = "both  changed"`),
 		// Without comment, the one in the key holds again.
 		step(body(key+" in key", "three"), map[string]string{"comment": "in key"},
-			keyLine(key+" in key\n"), `label = "three"`),
+			acctest.KeyLine(key+" in key\n"), `label = "three"`),
 		step(body(key+" other", "three"), map[string]string{"comment": "other", "key": key + " other"},
-			keyLine(key+" other"), `label = "three"`),
+			acctest.KeyLine(key+" other"), `label = "three"`),
 		step(body(key, "three"), map[string]string{"comment": ""},
-			keyLine(key+" other"), `label = "three"`, `comment = ""`),
+			acctest.KeyLine(key+" other"), `label = "three"`, `comment = ""`),
 		step(body(key, ""), map[string]string{"label": "", "comment": ""},
-			keyLine(key)),
+			acctest.KeyLine(key)),
 	)
 }
 
 func TestAccDeployKey_unknownLabelAndComment(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
-		f, key := newFake(t), newKey(t)
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f, key := acctest.NewFake(t), acctest.NewKey(t)
 		later := func(value string) string {
 			return fmt.Sprintf("\nresource \"terraform_data\" \"later\" {\n  input = %q\n  triggers_replace = %q\n}\n", value, value)
 		}
-		test(t,
+		acctest.Test(t,
 			resource.TestStep{
-				Config:            f.config(later("a") + at.deployKey(keyLine(key+" in key"), `label = terraform_data.later.output`, `comment = terraform_data.later.output`)),
-				ConfigPlanChecks:  at.planned(plancheck.ResourceActionCreate, at.unknown("label", "comment")...),
-				ConfigStateChecks: at.has(map[string]string{"label": "a", "comment": "a"}),
+				Config:            f.Config(later("a") + parent.DeployKey(acctest.KeyLine(key+" in key"), `label = terraform_data.later.output`, `comment = terraform_data.later.output`)),
+				ConfigPlanChecks:  parent.Planned(plancheck.ResourceActionCreate, parent.Unknown("label", "comment")...),
+				ConfigStateChecks: parent.Has(map[string]string{"label": "a", "comment": "a"}),
 			},
 			resource.TestStep{
-				Config:            f.config(later("b") + at.deployKey(keyLine(key+" another in key\n"), `label = terraform_data.later.output`, `comment = terraform_data.later.output`)),
-				ConfigPlanChecks:  at.plannedChange("label", "comment"),
-				ConfigStateChecks: at.has(map[string]string{"label": "b", "comment": "b"}),
+				Config:            f.Config(later("b") + parent.DeployKey(acctest.KeyLine(key+" another in key\n"), `label = terraform_data.later.output`, `comment = terraform_data.later.output`)),
+				ConfigPlanChecks:  parent.PlannedChange("label", "comment"),
+				ConfigStateChecks: parent.Has(map[string]string{"label": "b", "comment": "b"}),
 			},
 		)
 	})
@@ -320,32 +196,32 @@ func TestAccDeployKey_unknownLabelAndComment(t *testing.T) {
 
 func TestAccDeployKey_otherKeyReplaces(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
-		f, one, two := newFake(t), newKey(t), newKey(t)
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f, one, two := acctest.NewFake(t), acctest.NewKey(t), acctest.NewKey(t)
 		parsed, err := sshkey.Split(two)
 		if err != nil {
 			t.Fatal(err)
 		}
 		id := statecheck.CompareValue(compare.ValuesDiffer())
-		check := at.planned(plancheck.ResourceActionReplace, at.unknown()...)
+		check := parent.Planned(plancheck.ResourceActionReplace, parent.Unknown()...)
 		check.PreApply = append(check.PreApply,
-			plancheck.ExpectKnownValue(at.address(), tfjsonpath.New("fingerprint_sha256"), knownvalue.StringExact(parsed.FingerprintSHA256())))
-		test(t,
+			plancheck.ExpectKnownValue(parent.Address(), tfjsonpath.New("fingerprint_sha256"), knownvalue.StringExact(parsed.FingerprintSHA256())))
+		acctest.Test(t,
 			resource.TestStep{
-				Config:            f.config(at.deployKey(keyLine(one + " same"))),
-				ConfigStateChecks: []statecheck.StateCheck{id.AddStateValue(at.address(), tfjsonpath.New("id"))},
-				PostApplyFunc:     f.expectWrites(t, "POST "+at.collection()+" 200"),
+				Config:            f.Config(parent.DeployKey(acctest.KeyLine(one + " same"))),
+				ConfigStateChecks: []statecheck.StateCheck{id.AddStateValue(parent.Address(), tfjsonpath.New("id"))},
+				PostApplyFunc:     f.ExpectWrites(t, "POST "+parent.Collection()+" 200"),
 			},
 			resource.TestStep{
-				Config:            f.config(at.deployKey(keyLine(two + " same"))),
+				Config:            f.Config(parent.DeployKey(acctest.KeyLine(two + " same"))),
 				ConfigPlanChecks:  check,
-				ConfigStateChecks: append(at.has(map[string]string{"key": two + " same"}), id.AddStateValue(at.address(), tfjsonpath.New("id"))),
-				PostApplyFunc:     f.expectWrites(t, "DELETE "+at.first()+" 204", "POST "+at.collection()+" 200"),
+				ConfigStateChecks: append(parent.Has(map[string]string{"key": two + " same"}), id.AddStateValue(parent.Address(), tfjsonpath.New("id"))),
+				PostApplyFunc:     f.ExpectWrites(t, "DELETE "+parent.FirstKey()+" 204", "POST "+parent.Collection()+" 200"),
 			},
 			resource.TestStep{
-				Config:           f.config(at.deployKey(keyLine(one), `lifecycle { create_before_destroy = true }`)),
-				ConfigPlanChecks: at.planned(plancheck.ResourceActionCreateBeforeDestroy, at.unknown()...),
-				PostApplyFunc:    f.expectWrites(t, "POST "+at.collection()+" 200", "DELETE "+at.second()+" 204"),
+				Config:           f.Config(parent.DeployKey(acctest.KeyLine(one), `lifecycle { create_before_destroy = true }`)),
+				ConfigPlanChecks: parent.Planned(plancheck.ResourceActionCreateBeforeDestroy, parent.Unknown()...),
+				PostApplyFunc:    f.ExpectWrites(t, "POST "+parent.Collection()+" 200", "DELETE "+parent.SecondKey()+" 204"),
 			},
 		)
 	})
@@ -355,25 +231,25 @@ func TestAccDeployKey_otherKeyReplaces(t *testing.T) {
 // being replaced, might be another one.
 func TestAccDeployKey_unknownKey(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
-		f, one, two := newFake(t), newKey(t), newKey(t)
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f, one, two := acctest.NewFake(t), acctest.NewKey(t), acctest.NewKey(t)
 		later := func(key string) string {
 			return fmt.Sprintf("\nresource \"terraform_data\" \"pair\" {\n  input = %q\n  triggers_replace = %q\n}\n", key+"\n", key) +
-				at.deployKey("key = terraform_data.pair.output", `label = "ci"`)
+				parent.DeployKey("key = terraform_data.pair.output", `label = "ci"`)
 		}
-		unknown := at.unknown("key", "comment", "key_type", "fingerprint_sha256", "fingerprint_md5")
-		test(t,
+		unknown := parent.Unknown("key", "comment", "key_type", "fingerprint_sha256", "fingerprint_md5")
+		acctest.Test(t,
 			resource.TestStep{
-				Config:            f.config(later(one + " me")),
-				ConfigPlanChecks:  at.planned(plancheck.ResourceActionCreate, unknown...),
-				ConfigStateChecks: at.has(map[string]string{"key": one + " me\n", "comment": "me"}),
+				Config:            f.Config(later(one + " me")),
+				ConfigPlanChecks:  parent.Planned(plancheck.ResourceActionCreate, unknown...),
+				ConfigStateChecks: parent.Has(map[string]string{"key": one + " me\n", "comment": "me"}),
 			},
 			resource.TestStep{
-				Config:            f.config(later(two)),
-				ConfigPlanChecks:  at.planned(plancheck.ResourceActionReplace, unknown...),
-				ConfigStateChecks: at.has(map[string]string{"key": two + "\n", "comment": ""}),
-				PostApplyFunc: f.expectWrites(t, "POST "+at.collection()+" 200",
-					"DELETE "+at.first()+" 204", "POST "+at.collection()+" 200"),
+				Config:            f.Config(later(two)),
+				ConfigPlanChecks:  parent.Planned(plancheck.ResourceActionReplace, unknown...),
+				ConfigStateChecks: parent.Has(map[string]string{"key": two + "\n", "comment": ""}),
+				PostApplyFunc: f.ExpectWrites(t, "POST "+parent.Collection()+" 200",
+					"DELETE "+parent.FirstKey()+" 204", "POST "+parent.Collection()+" 200"),
 			},
 		)
 	})
@@ -381,31 +257,31 @@ func TestAccDeployKey_unknownKey(t *testing.T) {
 
 func TestAccDeployKey_otherPlaceReplaces(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
 		for name, tc := range map[string]struct {
 			line string
 			post string
 		}{
-			"name":      {at.in(at.other), strings.Replace(at.collection(), at.name, at.other, 1)},
-			"workspace": {`workspace = "other"`, strings.Replace(at.collection(), "acme", "other", 1)},
+			"name":      {parent.Line(parent.Other), strings.Replace(parent.Collection(), parent.Name, parent.Other, 1)},
+			"workspace": {`workspace = "other"`, strings.Replace(parent.Collection(), "acme", "other", 1)},
 			"uuid":      {`repository = "{00000000-0000-4000-8000-00000000beef}"`, "acme/%7B00000000-0000-4000-8000-00000000beef%7D/deploy-keys"},
 		} {
-			if name == "uuid" && at.placeKind == onProject {
+			if name == "uuid" && parent.IsProject() {
 				continue // Bitbucket takes none.
 			}
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				f := newFakeWith(t, emulator.Repository{Slug: "tools", UUID: "{00000000-0000-4000-8000-00000000beef}"})
-				key := keyLine(newKey(t))
-				test(t,
+				key := acctest.KeyLine(acctest.NewKey(t))
+				acctest.Test(t,
 					resource.TestStep{
-						Config:        f.config(at.deployKey(key)),
-						PostApplyFunc: f.expectWrites(t, "POST "+at.collection()+" 200"),
+						Config:        f.Config(parent.DeployKey(key)),
+						PostApplyFunc: f.ExpectWrites(t, "POST "+parent.Collection()+" 200"),
 					},
 					resource.TestStep{
-						Config:           f.config(at.deployKey(key, tc.line)),
-						ConfigPlanChecks: at.planned(plancheck.ResourceActionReplace, at.unknown()...),
-						PostApplyFunc:    f.expectWrites(t, "DELETE "+at.first()+" 204", "POST "+tc.post+" 200"),
+						Config:           f.Config(parent.DeployKey(key, tc.line)),
+						ConfigPlanChecks: parent.Planned(plancheck.ResourceActionReplace, parent.Unknown()...),
+						PostApplyFunc:    f.ExpectWrites(t, "DELETE "+parent.FirstKey()+" 204", "POST "+tc.post+" 200"),
 					},
 				)
 			})
@@ -415,14 +291,14 @@ func TestAccDeployKey_otherPlaceReplaces(t *testing.T) {
 
 func TestAccDeployKey_unknownPlaceReplaces(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
-		f, key := newFake(t), keyLine(newKey(t))
-		test(t,
-			resource.TestStep{Config: f.config(at.deployKey(key))},
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f, key := acctest.NewFake(t), acctest.KeyLine(acctest.NewKey(t))
+		acctest.Test(t,
+			resource.TestStep{Config: f.Config(parent.DeployKey(key))},
 			resource.TestStep{
-				Config: f.config(fmt.Sprintf("\nresource \"terraform_data\" \"later\" {\n  input = %q\n}\n", at.other) +
-					at.deployKey(key, string(at.placeKind)+" = terraform_data.later.output")),
-				ConfigPlanChecks: at.planned(plancheck.ResourceActionReplace, at.unknown(string(at.placeKind))...),
+				Config: f.Config(fmt.Sprintf("\nresource \"terraform_data\" \"later\" {\n  input = %q\n}\n", parent.Other) +
+					parent.DeployKey(key, parent.Kind+" = terraform_data.later.output")),
+				ConfigPlanChecks: parent.Planned(plancheck.ResourceActionReplace, parent.Unknown(parent.Kind)...),
 			},
 		)
 	})
@@ -431,28 +307,28 @@ func TestAccDeployKey_unknownPlaceReplaces(t *testing.T) {
 // Another spelling of the same repository is an update that sends nothing.
 func TestAccDeployKey_sameRepository(t *testing.T) {
 	t.Parallel()
-	f, key := newFake(t), keyLine(newKey(t))
-	uuid := fmt.Sprintf("repository = %q", websiteUUID)
+	f, key := acctest.NewFake(t), acctest.KeyLine(acctest.NewKey(t))
+	uuid := fmt.Sprintf("repository = %q", acctest.WebsiteUUID)
 	step := func(id string, lines ...string) resource.TestStep {
 		return resource.TestStep{
-			Config:            f.config(deployKey(append(lines, key)...)),
-			ConfigPlanChecks:  planned(plancheck.ResourceActionUpdate),
-			ConfigStateChecks: has(map[string]string{"id": id}),
-			PostApplyFunc:     f.expectWrites(t),
+			Config:            f.Config(acctest.DeployKey(append(lines, key)...)),
+			ConfigPlanChecks:  acctest.Planned(plancheck.ResourceActionUpdate),
+			ConfigStateChecks: acctest.Has(map[string]string{"id": id}),
+			PostApplyFunc:     f.ExpectWrites(t),
 		}
 	}
-	test(t,
-		resource.TestStep{Config: f.config(deployKey(key)), PostApplyFunc: f.expectWrites(t, "POST acme/website/deploy-keys 200")},
+	acctest.Test(t,
+		resource.TestStep{Config: f.Config(acctest.DeployKey(key)), PostApplyFunc: f.ExpectWrites(t, "POST acme/website/deploy-keys 200")},
 		step("acme/WebSite/10958984", `repository = "WebSite"`),
-		step("ACME/"+websiteUUID+"/10958984", `workspace = "ACME"`, uuid),
-		step(workspaceUUID+"/"+websiteUUID+"/10958984", fmt.Sprintf("workspace = %q", workspaceUUID), uuid),
-		step(workspaceUUID+"/website/10958984", fmt.Sprintf("workspace = %q", workspaceUUID)),
+		step("ACME/"+acctest.WebsiteUUID+"/10958984", `workspace = "ACME"`, uuid),
+		step(acctest.WorkspaceUUID+"/"+acctest.WebsiteUUID+"/10958984", fmt.Sprintf("workspace = %q", acctest.WorkspaceUUID), uuid),
+		step(acctest.WorkspaceUUID+"/website/10958984", fmt.Sprintf("workspace = %q", acctest.WorkspaceUUID)),
 		step("acme/website/10958984"),
 		// With something to say, what is said goes to the new spelling.
 		resource.TestStep{
-			Config:           f.config(deployKey(key, uuid, `label = "x"`)),
-			ConfigPlanChecks: planned(plancheck.ResourceActionUpdate),
-			PostApplyFunc:    f.expectWrites(t, "PUT acme/%7B85d08b4e-571d-44e9-a507-fa476535aa98%7D/deploy-keys/10958984 200"),
+			Config:           f.Config(acctest.DeployKey(key, uuid, `label = "x"`)),
+			ConfigPlanChecks: acctest.Planned(plancheck.ResourceActionUpdate),
+			PostApplyFunc:    f.ExpectWrites(t, "PUT acme/%7B85d08b4e-571d-44e9-a507-fa476535aa98%7D/deploy-keys/10958984 200"),
 		},
 	)
 }
@@ -460,7 +336,7 @@ func TestAccDeployKey_sameRepository(t *testing.T) {
 // What cannot be looked up is an error, never the replacement of a live key.
 func TestAccDeployKey_lookUpFails(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
 		for name, tc := range map[string]struct {
 			fault emulator.Fault
 			want  string
@@ -474,25 +350,25 @@ func TestAccDeployKey_lookUpFails(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				f, key := newFake(t), keyLine(newKey(t))
-				test(t,
+				f, key := acctest.NewFake(t), acctest.KeyLine(acctest.NewKey(t))
+				acctest.Test(t,
 					resource.TestStep{
-						Config:        f.config(at.deployKey(key)),
-						PostApplyFunc: f.expectWrites(t, "POST "+at.collection()+" 200"),
+						Config:        f.Config(parent.DeployKey(key)),
+						PostApplyFunc: f.ExpectWrites(t, "POST "+parent.Collection()+" 200"),
 					},
 					resource.TestStep{
 						PreConfig: func() {
 							fault := tc.fault
-							fault.Path = "/" + at.other + "/"
+							fault.Path = "/" + parent.Other + "/"
 							f.Inject(fault)
 						},
-						Config:      f.config(at.deployKey(key, at.in(at.other)), "max_retries = 0"),
-						ExpectError: message("Unable to read deploy key", tc.want, "is another name of acme/"+at.name+", the "+string(at.placeKind)+" in state"),
+						Config:      f.Config(parent.DeployKey(key, parent.Line(parent.Other)), "max_retries = 0"),
+						ExpectError: acctest.Message("Unable to read deploy key", tc.want, "is another name of acme/"+parent.Name+", the "+parent.Kind+" in state"),
 					},
 					resource.TestStep{
-						PreConfig:        func() { f.ClearFaults(); f.expectWrites(t)() },
-						Config:           f.config(at.deployKey(key)),
-						ConfigPlanChecks: at.planned(plancheck.ResourceActionNoop),
+						PreConfig:        func() { f.ClearFaults(); f.ExpectWrites(t)() },
+						Config:           f.Config(parent.DeployKey(key)),
+						ConfigPlanChecks: parent.Planned(plancheck.ResourceActionNoop),
 					},
 				)
 			})
@@ -501,38 +377,33 @@ func TestAccDeployKey_lookUpFails(t *testing.T) {
 }
 
 // newFakeWith starts an emulator whose workspace acme has more repositories.
-func newFakeWith(t *testing.T, repositories ...emulator.Repository) *fake {
+func newFakeWith(t *testing.T, repositories ...emulator.Repository) *acctest.Fake {
 	t.Helper()
-	return startFake(t, append([]emulator.Repository{{Slug: "website", UUID: websiteUUID}, {Slug: "api"}}, repositories...))
-}
-
-// importing imports a key as the command does, for the steps after it to plan.
-func (p testPlace) importing(config, id string) resource.TestStep {
-	return resource.TestStep{Config: config, ResourceName: p.address(), ImportState: true, ImportStateId: id, ImportStatePersist: true}
+	return acctest.NewFakeOfRepositories(t, append([]emulator.Repository{{Slug: "website", UUID: acctest.WebsiteUUID}, {Slug: "api"}}, repositories...))
 }
 
 func TestAccDeployKey_import(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
 		for name, id := range map[string]string{
-			"names":          "acme/" + at.name + "/%d",
-			"workspace uuid": workspaceUUID + "/" + at.name + "/%d",
-			"uuids":          workspaceUUID + "/" + at.uuid + "/%d",
+			"names":          "acme/" + parent.Name + "/%d",
+			"workspace uuid": acctest.WorkspaceUUID + "/" + parent.Name + "/%d",
+			"uuids":          acctest.WorkspaceUUID + "/" + parent.UUID + "/%d",
 		} {
-			if name == "uuids" && at.placeKind == onProject {
+			if name == "uuids" && parent.IsProject() {
 				continue // Bitbucket takes none.
 			}
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				f, key := newFake(t), newKey(t)
-				existing := f.add(at, key+" added by hand", "old")
+				f, key := acctest.NewFake(t), acctest.NewKey(t)
+				existing := f.Add(parent, key+" added by hand", "old")
 				parts := strings.Split(id, "/")
-				config := f.config(at.deployKey(keyLine(key+" added by hand\n"), `label = "old"`, fmt.Sprintf("workspace = %q", parts[0]), at.in(parts[1])))
-				test(t, at.importing(config, fmt.Sprintf(id, existing.ID)), resource.TestStep{
+				config := f.Config(parent.DeployKey(acctest.KeyLine(key+" added by hand\n"), `label = "old"`, fmt.Sprintf("workspace = %q", parts[0]), parent.Line(parts[1])))
+				acctest.Test(t, parent.Importing(config, fmt.Sprintf(id, existing.ID)), resource.TestStep{
 					Config:            config,
-					ConfigPlanChecks:  at.planned(plancheck.ResourceActionNoop),
-					ConfigStateChecks: at.has(map[string]string{"id": fmt.Sprintf(id, existing.ID), "comment": "added by hand", "label": "old"}),
-					PostApplyFunc:     f.expectWrites(t),
+					ConfigPlanChecks:  parent.Planned(plancheck.ResourceActionNoop),
+					ConfigStateChecks: parent.Has(map[string]string{"id": fmt.Sprintf(id, existing.ID), "comment": "added by hand", "label": "old"}),
+					PostApplyFunc:     f.ExpectWrites(t),
 				})
 			})
 		}
@@ -542,15 +413,15 @@ func TestAccDeployKey_import(t *testing.T) {
 // With the key ignored, as it is by many who import, the comment is not lost.
 func TestAccDeployKey_importIgnoringKey(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
-		f := newFake(t)
-		existing := f.add(at, newKey(t)+" me@host", "")
-		config := f.config(at.deployKey(keyLine(newKey(t)), "lifecycle { ignore_changes = [key] }"))
-		test(t, at.importing(config, at.id(existing.ID)), resource.TestStep{
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f := acctest.NewFake(t)
+		existing := f.Add(parent, acctest.NewKey(t)+" me@host", "")
+		config := f.Config(parent.DeployKey(acctest.KeyLine(acctest.NewKey(t)), "lifecycle { ignore_changes = [key] }"))
+		acctest.Test(t, parent.Importing(config, parent.ImportID(existing.ID)), resource.TestStep{
 			Config:            config,
-			ConfigPlanChecks:  at.planned(plancheck.ResourceActionNoop),
-			ConfigStateChecks: at.has(map[string]string{"key": existing.Key + " me@host", "comment": "me@host"}),
-			PostApplyFunc:     f.expectWrites(t),
+			ConfigPlanChecks:  parent.Planned(plancheck.ResourceActionNoop),
+			ConfigStateChecks: parent.Has(map[string]string{"key": existing.Key + " me@host", "comment": "me@host"}),
+			PostApplyFunc:     f.ExpectWrites(t),
 		})
 	})
 }
@@ -558,14 +429,14 @@ func TestAccDeployKey_importIgnoringKey(t *testing.T) {
 // Bitbucket has other white space in the comment than the file has.
 func TestAccDeployKey_importOtherSpacing(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
-		f, key := newFake(t), newKey(t)
-		existing := f.add(at, key+" a b", "")
-		config := f.config(at.deployKey(keyLine(key + " a   b")))
-		test(t, at.importing(config, at.id(existing.ID)), resource.TestStep{
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f, key := acctest.NewFake(t), acctest.NewKey(t)
+		existing := f.Add(parent, key+" a b", "")
+		config := f.Config(parent.DeployKey(acctest.KeyLine(key + " a   b")))
+		acctest.Test(t, parent.Importing(config, parent.ImportID(existing.ID)), resource.TestStep{
 			Config:           config,
-			ConfigPlanChecks: at.planned(plancheck.ResourceActionNoop),
-			PostApplyFunc:    f.expectWrites(t),
+			ConfigPlanChecks: parent.Planned(plancheck.ResourceActionNoop),
+			PostApplyFunc:    f.ExpectWrites(t),
 		})
 	})
 }
@@ -574,27 +445,27 @@ func TestAccDeployKey_importOtherSpacing(t *testing.T) {
 // key is the same, and an error if it is not.
 func TestAccDeployKey_lookUpWithoutUUID(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
-		f, key := newFake(t), newKey(t)
-		other := fmt.Sprintf("workspace = %q", workspaceUUID)
-		_, below, _ := strings.Cut(at.first(), "acme")
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f, key := acctest.NewFake(t), acctest.NewKey(t)
+		other := fmt.Sprintf("workspace = %q", acctest.WorkspaceUUID)
+		_, below, _ := strings.Cut(parent.FirstKey(), "acme")
 		answer := func(key string) func() {
 			return func() {
 				f.ClearFaults()
 				f.Inject(emulator.Fault{Method: "GET", Path: "%7D" + below, Status: 200, Body: fmt.Sprintf(`{"id":10958984,"key":%q}`, key)})
 			}
 		}
-		test(t,
-			resource.TestStep{Config: f.config(at.deployKey(keyLine(key)))},
+		acctest.Test(t,
+			resource.TestStep{Config: f.Config(parent.DeployKey(acctest.KeyLine(key)))},
 			resource.TestStep{
-				PreConfig:   answer(newKey(t)),
-				Config:      f.config(at.deployKey(keyLine(key), other)),
-				ExpectError: message("Unable to read deploy key", "did not say which "+string(at.placeKind)),
+				PreConfig:   answer(acctest.NewKey(t)),
+				Config:      f.Config(parent.DeployKey(acctest.KeyLine(key), other)),
+				ExpectError: acctest.Message("Unable to read deploy key", "did not say which "+parent.Kind),
 			},
 			resource.TestStep{
 				PreConfig:        answer(key),
-				Config:           f.config(at.deployKey(keyLine(key), other)),
-				ConfigPlanChecks: at.planned(plancheck.ResourceActionUpdate),
+				Config:           f.Config(parent.DeployKey(acctest.KeyLine(key), other)),
+				ConfigPlanChecks: parent.Planned(plancheck.ResourceActionUpdate),
 			},
 		)
 	})
@@ -602,14 +473,14 @@ func TestAccDeployKey_lookUpWithoutUUID(t *testing.T) {
 
 func TestAccDeployKey_importErrors(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
-		f, key := newFake(t), newKey(t)
-		existing := f.add(at, key, "old")
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f, key := acctest.NewFake(t), acctest.NewKey(t)
+		existing := f.Add(parent, key, "old")
 		step := func(id string, want ...string) resource.TestStep {
 			return resource.TestStep{
-				Config:       f.config(at.deployKey(keyLine(key))),
-				ResourceName: at.address(), ImportState: true, ImportStateId: id,
-				ExpectError: message(want...),
+				Config:       f.Config(parent.DeployKey(acctest.KeyLine(key))),
+				ResourceName: parent.Address(), ImportState: true, ImportStateId: id,
+				ExpectError: acctest.Message(want...),
 			}
 		}
 		var steps []resource.TestStep
@@ -617,17 +488,17 @@ func TestAccDeployKey_importErrors(t *testing.T) {
 			"x", "NAME/1", "acme/NAME/", "acme/NAME/x", "acme/NAME/-1", "acme/NAME/+1", "acme/NAME/01", "acme/NAME/0", "acme/NAME/1/2", "acme//1",
 			"acme/WEB SITE/1", "acme/../1", "acme/NAME/1.5", "acme/NAME/99999999999999999999", "acme/{%2f}/1",
 		} {
-			steps = append(steps, step(strings.Replace(id, "NAME", at.name, 1), "Invalid import ID", "Expected one of "+at.id(firstID)))
+			steps = append(steps, step(strings.Replace(id, "NAME", parent.Name, 1), "Invalid import ID", "Expected one of "+parent.ImportID(acctest.FirstID)))
 		}
-		if at.placeKind == onProject {
-			steps = append(steps, step("acme/web/1", "Invalid import ID"), step("acme/"+webUUID+"/1", "Invalid import ID"))
+		if parent.IsProject() {
+			steps = append(steps, step("acme/web/1", "Invalid import ID"), step("acme/"+acctest.ProjectUUID+"/1", "Invalid import ID"))
 		}
 		steps = append(
 			steps,
-			step(at.id(1), "Cannot import non-existent remote object"),
+			step(parent.ImportID(1), "Cannot import non-existent remote object"),
 			step("acme/NOTHING/"+strconv.FormatInt(existing.ID, 10), "Unable to read deploy key", "404 Not Found"),
 		)
-		test(t, steps...)
+		acctest.Test(t, steps...)
 	})
 }
 
@@ -636,104 +507,104 @@ func TestAccDeployKey_updateRefused(t *testing.T) {
 	t.Parallel()
 	t.Run("label only is accepted", func(t *testing.T) {
 		t.Parallel()
-		f, key := newFake(t), keyLine(newKey(t)+" me")
+		f, key := acctest.NewFake(t), acctest.KeyLine(acctest.NewKey(t)+" me")
 		f.SetPUT(emulator.PUTLabelOnly)
-		test(t,
-			resource.TestStep{Config: f.config(deployKey(key)), PostApplyFunc: f.expectWrites(t, "POST acme/website/deploy-keys 200")},
+		acctest.Test(t,
+			resource.TestStep{Config: f.Config(acctest.DeployKey(key)), PostApplyFunc: f.ExpectWrites(t, "POST acme/website/deploy-keys 200")},
 			resource.TestStep{
-				Config:            f.config(deployKey(key, `label = "new"`)),
-				ConfigPlanChecks:  planned(plancheck.ResourceActionUpdate),
-				ConfigStateChecks: has(map[string]string{"label": "new", "comment": "me"}),
+				Config:            f.Config(acctest.DeployKey(key, `label = "new"`)),
+				ConfigPlanChecks:  acctest.Planned(plancheck.ResourceActionUpdate),
+				ConfigStateChecks: acctest.Has(map[string]string{"label": "new", "comment": "me"}),
 				PostApplyFunc: func() {
-					if body := f.lastWrite(t).Body; body != `{"label":"new"}` {
+					if body := f.LastWrite(t).Body; body != `{"label":"new"}` {
 						t.Errorf("sent %s", body)
 					}
-					f.expectWrites(t, "PUT "+firstKey+" 400", "PUT "+firstKey+" 200")()
+					f.ExpectWrites(t, "PUT "+acctest.FirstKey+" 400", "PUT "+acctest.FirstKey+" 200")()
 				},
 			},
 			// A comment cannot be changed without the key.
 			resource.TestStep{
-				Config:      f.config(deployKey(key, `label = "newer"`, `comment = "you"`)),
-				ExpectError: message("Unable to update deploy key", "For security reasons", `terraform apply -replace=ADDRESS`, `update_strategy = "replace"`),
+				Config:      f.Config(acctest.DeployKey(key, `label = "newer"`, `comment = "you"`)),
+				ExpectError: acctest.Message("Unable to update deploy key", "For security reasons", `terraform apply -replace=ADDRESS`, `update_strategy = "replace"`),
 			},
 			resource.TestStep{
-				PreConfig:        f.expectWrites(t, "PUT "+firstKey+" 400"),
-				Config:           f.config(deployKey(key, `label = "new"`)),
-				ConfigPlanChecks: planned(plancheck.ResourceActionNoop),
+				PreConfig:        f.ExpectWrites(t, "PUT "+acctest.FirstKey+" 400"),
+				Config:           f.Config(acctest.DeployKey(key, `label = "new"`)),
+				ConfigPlanChecks: acctest.Planned(plancheck.ResourceActionNoop),
 			},
 		)
 	})
 	t.Run("both are refused", func(t *testing.T) {
 		t.Parallel()
-		f, key := newFake(t), keyLine(newKey(t))
+		f, key := acctest.NewFake(t), acctest.KeyLine(acctest.NewKey(t))
 		f.SetPUT(emulator.PUTRefused)
-		test(t,
-			resource.TestStep{Config: f.config(deployKey(key)), PostApplyFunc: f.expectWrites(t, "POST acme/website/deploy-keys 200")},
+		acctest.Test(t,
+			resource.TestStep{Config: f.Config(acctest.DeployKey(key)), PostApplyFunc: f.ExpectWrites(t, "POST acme/website/deploy-keys 200")},
 			resource.TestStep{
-				Config:      f.config(deployKey(key, `label = "new"`)),
-				ExpectError: message("Unable to update deploy key", "For security reasons", `terraform apply -replace=ADDRESS`, `update_strategy = "replace"`),
+				Config:      f.Config(acctest.DeployKey(key, `label = "new"`)),
+				ExpectError: acctest.Message("Unable to update deploy key", "For security reasons", `terraform apply -replace=ADDRESS`, `update_strategy = "replace"`),
 			},
 			resource.TestStep{
-				PreConfig:        f.expectWrites(t, "PUT "+firstKey+" 400", "PUT "+firstKey+" 400"),
-				Config:           f.config(deployKey(key, `label = "new"`), `update_strategy = "replace"`),
-				ConfigPlanChecks: planned(plancheck.ResourceActionReplace, createdUnknown...),
-				PostApplyFunc:    f.expectWrites(t, "DELETE "+firstKey+" 204", "POST acme/website/deploy-keys 200"),
+				PreConfig:        f.ExpectWrites(t, "PUT "+acctest.FirstKey+" 400", "PUT "+acctest.FirstKey+" 400"),
+				Config:           f.Config(acctest.DeployKey(key, `label = "new"`), `update_strategy = "replace"`),
+				ConfigPlanChecks: acctest.Planned(plancheck.ResourceActionReplace, createdUnknown...),
+				PostApplyFunc:    f.ExpectWrites(t, "DELETE "+acctest.FirstKey+" 204", "POST acme/website/deploy-keys 200"),
 			},
 			resource.TestStep{
-				Config:           f.config(deployKey(key, `label = "new"`, `comment = "c"`), `update_strategy = "replace"`),
-				ConfigPlanChecks: planned(plancheck.ResourceActionReplace, createdUnknown...),
+				Config:           f.Config(acctest.DeployKey(key, `label = "new"`, `comment = "c"`), `update_strategy = "replace"`),
+				ConfigPlanChecks: acctest.Planned(plancheck.ResourceActionReplace, createdUnknown...),
 			},
 			// A spelling needs no update, so it replaces nothing.
 			resource.TestStep{
-				Config:           f.config(deployKey(key, `label = "new"`, `comment = "c"`, `repository = "WEBSITE"`), `update_strategy = "replace"`),
-				ConfigPlanChecks: planned(plancheck.ResourceActionUpdate),
+				Config:           f.Config(acctest.DeployKey(key, `label = "new"`, `comment = "c"`, `repository = "WEBSITE"`), `update_strategy = "replace"`),
+				ConfigPlanChecks: acctest.Planned(plancheck.ResourceActionUpdate),
 			},
 		)
 	})
 	t.Run("refused in a field", func(t *testing.T) {
 		t.Parallel()
-		f, key := newFake(t), keyLine(newKey(t))
-		test(t,
-			resource.TestStep{Config: f.config(deployKey(key))},
+		f, key := acctest.NewFake(t), acctest.KeyLine(acctest.NewKey(t))
+		acctest.Test(t,
+			resource.TestStep{Config: f.Config(acctest.DeployKey(key))},
 			resource.TestStep{
 				PreConfig: func() {
 					f.Inject(emulator.Fault{Method: "PUT", Status: 400, Body: `{"type":"error","error":{"message":"Bad request","fields":{"key":["For security reasons, you can't modify the contents of an access key."]}}}`})
 				},
-				Config:      f.config(deployKey(key, `label = "new"`)),
-				ExpectError: message("Unable to update deploy key", "For security reasons", `update_strategy = "replace"`),
+				Config:      f.Config(acctest.DeployKey(key, `label = "new"`)),
+				ExpectError: acctest.Message("Unable to update deploy key", "For security reasons", `update_strategy = "replace"`),
 			},
-			resource.TestStep{PreConfig: f.ClearFaults, Config: f.config(deployKey(key))},
+			resource.TestStep{PreConfig: f.ClearFaults, Config: f.Config(acctest.DeployKey(key))},
 		)
 	})
 	t.Run("unknown strategy", func(t *testing.T) {
 		t.Parallel()
-		f, key := newFake(t), keyLine(newKey(t))
+		f, key := acctest.NewFake(t), acctest.KeyLine(acctest.NewKey(t))
 		config := func(strategy, label string) string {
 			return fmt.Sprintf("\nresource \"terraform_data\" \"strategy\" {\n  input = %q\n  triggers_replace = %q\n}\n", strategy, strategy) +
-				f.config(deployKey(key, fmt.Sprintf("label = %q", label)), "update_strategy = terraform_data.strategy.output")
+				f.Config(acctest.DeployKey(key, fmt.Sprintf("label = %q", label)), "update_strategy = terraform_data.strategy.output")
 		}
-		test(t,
+		acctest.Test(t,
 			resource.TestStep{Config: config("in_place", "a")},
 			resource.TestStep{Config: config("replace", "a")},
-			resource.TestStep{Config: config("in_place", "b"), ExpectError: message("Update strategy is not known yet")},
+			resource.TestStep{Config: config("in_place", "b"), ExpectError: acctest.Message("Update strategy is not known yet")},
 		)
 	})
 	t.Run("another bad request", func(t *testing.T) {
 		t.Parallel()
-		f, key := newFake(t), keyLine(newKey(t))
-		test(t,
-			resource.TestStep{Config: f.config(deployKey(key))},
+		f, key := acctest.NewFake(t), acctest.KeyLine(acctest.NewKey(t))
+		acctest.Test(t,
+			resource.TestStep{Config: f.Config(acctest.DeployKey(key))},
 			resource.TestStep{
 				PreConfig: func() {
 					f.ForgetRequests()
 					f.Inject(emulator.Fault{Method: "PUT", Status: 400, Body: `{"type":"error","error":{"message":"label: too long","fields":{"label":["too long"]}}}`})
 				},
-				Config:      f.config(deployKey(key, `label = "new"`)),
-				ExpectError: message("Unable to update deploy key", "Bitbucket says: label: too long"),
+				Config:      f.Config(acctest.DeployKey(key, `label = "new"`)),
+				ExpectError: acctest.Message("Unable to update deploy key", "Bitbucket says: label: too long"),
 			},
 			resource.TestStep{
-				PreConfig: func() { f.ClearFaults(); f.expectWrites(t, "PUT "+firstKey+" 400")() },
-				Config:    f.config(deployKey(key)),
+				PreConfig: func() { f.ClearFaults(); f.ExpectWrites(t, "PUT "+acctest.FirstKey+" 400")() },
+				Config:    f.Config(acctest.DeployKey(key)),
 			},
 		)
 	})

@@ -1,7 +1,6 @@
 package provider
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,67 +8,20 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hashicorp/terraform-plugin-framework/datasource"
-	"github.com/hashicorp/terraform-plugin-framework/provider"
 	"github.com/hashicorp/terraform-plugin-framework/providerserver"
-	"github.com/hashicorp/terraform-plugin-framework/resource"
-	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 
-	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
-
-// bareKey is the key in the states of testdata/states, which are made by hand
-// from what is known of each provider.
-const bareKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGaRGyOdZKn6eylaYiVQ3Fh75jgU78J+oNG2g3CMY6N5"
-
-// stateOf is where the key of such a state is.
-func stateOf(state string) testPlace {
-	if strings.Contains(state, "-project-") {
-		return web
-	}
-	return website
-}
-
-// switching is a directory with a state that another provider left, and a
-// Bitbucket that has its key.
-func switching(t *testing.T, state, comment string, env ...string) (*fake, *cli) {
-	t.Helper()
-	if len(env) == 0 {
-		env = []string{attached(t)}
-	}
-	f, terraform := newFake(t), newCLI(t, env...)
-	f.add(stateOf(state), bareKey, "ci")
-	f.edit(stateOf(state), firstID, func(k *emulator.DeployKey) {
-		k.Comment, k.CreatedOn = comment, "2024-05-06T07:08:09.000000+00:00"
-	})
-	content, err := os.ReadFile(filepath.Join("testdata", "states", state+".json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	terraform.writeFile(t, "terraform.tfstate", strings.ReplaceAll(string(content), "registry.terraform.io", engine.RegistryHost()))
-	return f, terraform
-}
-
-// replaceProvider runs the command that the guide tells.
-func (c *cli) replaceProvider(t *testing.T, old string) {
-	t.Helper()
-	guide, err := os.ReadFile("../../templates/guides/switch-from-another-provider.md.tmpl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	contains(t, string(guide), "terraform state replace-provider "+old+" bitbucket-deploy-keys/bitbucket\n")
-	c.must(t, "state", "replace-provider", "-auto-approve", old, "bitbucket-deploy-keys/bitbucket")
-}
 
 // The state of other providers with the same type plans empty, and what is
 // taken over can be changed and removed.
 func TestAccDeployKey_replaceProvider(t *testing.T) {
 	t.Parallel()
 	const comment = "deploy@example.com"
-	withComment := []string{keyLine(bareKey + " " + comment), `label = "ci"`}
-	withNewline := []string{keyLine(bareKey + " " + comment + "\n"), `label = "ci"`}
+	withComment := []string{acctest.KeyLine(acctest.BareKey + " " + comment), `label = "ci"`}
+	withNewline := []string{acctest.KeyLine(acctest.BareKey + " " + comment + "\n"), `label = "ci"`}
 	for state, tc := range map[string]struct {
 		comment string
 		config  []string
@@ -78,44 +30,44 @@ func TestAccDeployKey_replaceProvider(t *testing.T) {
 		// sensitive tells that a mark goes, which Terraform calls an update.
 		sensitive bool
 	}{
-		"drfaust92-created":                  {config: []string{keyLine(bareKey), `label = "ci"`}},
+		"drfaust92-created":                  {config: []string{acctest.KeyLine(acctest.BareKey), `label = "ci"`}},
 		"drfaust92-created-with-comment":     {comment: comment, config: withComment},
 		"drfaust92-created-with-newline":     {comment: comment, config: withNewline},
-		"drfaust92-created-with-uuid":        {comment: comment, config: append(withComment, `repository = "`+websiteUUID+`"`)},
+		"drfaust92-created-with-uuid":        {comment: comment, config: append(withComment, `repository = "`+acctest.WebsiteUUID+`"`)},
 		"drfaust92-created-without-label":    {comment: comment, config: withComment, unread: true},
 		"drfaust92-display-name-beside-slug": {comment: comment, config: withComment},
 		"drfaust92-imported":                 {comment: comment, config: withComment, unread: true},
 		"drfaust92-stale":                    {comment: comment, config: withNewline, unread: true},
 		"gilesgamon-created":                 {comment: comment, config: withComment},
 		"gilesgamon-project-created":         {comment: comment, config: withNewline},
-		"zahiar-created":                     {config: []string{keyLine(bareKey), `label = "ci"`}, sensitive: true},
+		"zahiar-created":                     {config: []string{acctest.KeyLine(acctest.BareKey), `label = "ci"`}, sensitive: true},
 		"zahiar-created-with-comment":        {comment: comment, config: withComment, sensitive: true},
 		"zahiar-created-with-newline":        {comment: comment, config: withNewline, sensitive: true},
 		"zahiar-imported":                    {comment: comment, config: withComment, sensitive: true},
 	} {
 		t.Run(state, func(t *testing.T) {
 			t.Parallel()
-			f, terraform := switching(t, state, tc.comment)
-			at, changed := stateOf(state), "0 added, 1 changed, 0 destroyed"
-			if at.placeKind == onProject {
+			f, terraform := acctest.Switching(t, state, tc.comment)
+			parent, changed := acctest.ParentOfState(state), "0 added, 1 changed, 0 destroyed"
+			if parent.IsProject() {
 				changed = "1 added, 0 changed, 1 destroyed"
 			}
-			terraform.write(t, f.config(at.deployKey(tc.config...)))
+			terraform.Write(t, f.Config(parent.DeployKey(tc.config...)))
 			old, _, _ := strings.Cut(state, "-")
-			terraform.replaceProvider(t, old+"/bitbucket")
+			terraform.ReplaceProvider(t, old+"/bitbucket")
 			if tc.sensitive {
-				contains(t, terraform.must(t, "apply", "-auto-approve"), "will no longer be marked as sensitive", "0 added, 1 changed, 0 destroyed")
+				acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve"), "will no longer be marked as sensitive", "0 added, 1 changed, 0 destroyed")
 			} else if !tc.unread {
-				terraform.must(t, "plan", "-detailed-exitcode", "-refresh=false")
+				terraform.MustRun(t, "plan", "-detailed-exitcode", "-refresh=false")
 			}
-			terraform.must(t, "plan", "-detailed-exitcode")
-			f.expectWrites(t)()
+			terraform.MustRun(t, "plan", "-detailed-exitcode")
+			f.ExpectWrites(t)()
 
-			terraform.write(t, f.config(strings.Replace(at.deployKey(tc.config...), `"ci"`, `"changed"`, 1)))
-			contains(t, terraform.must(t, "apply", "-auto-approve"), changed)
-			terraform.must(t, "plan", "-detailed-exitcode")
-			terraform.must(t, "destroy", "-auto-approve")
-			if keys := f.keys(at); len(keys) > 0 {
+			terraform.Write(t, f.Config(strings.Replace(parent.DeployKey(tc.config...), `"ci"`, `"changed"`, 1)))
+			acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve"), changed)
+			terraform.MustRun(t, "plan", "-detailed-exitcode")
+			terraform.MustRun(t, "destroy", "-auto-approve")
+			if keys := f.Keys(parent); len(keys) > 0 {
 				t.Errorf("there are %v", keys)
 			}
 		})
@@ -126,107 +78,75 @@ func TestAccDeployKey_replaceProvider(t *testing.T) {
 // stored, and must not replace it by guess.
 func TestAccDeployKey_replaceProviderUnread(t *testing.T) {
 	t.Parallel()
-	f, terraform := switching(t, "drfaust92-imported", "")
-	terraform.write(t, f.config(deployKey(keyLine(bareKey), `label = "ci"`)))
-	terraform.replaceProvider(t, "drfaust92/bitbucket")
-	terraform.fails(t, []string{"plan", "-refresh=false"}, "Deploy key was not read yet", "Plan without -refresh=false")
-	terraform.must(t, "plan", "-detailed-exitcode")
+	f, terraform := acctest.Switching(t, "drfaust92-imported", "")
+	terraform.Write(t, f.Config(acctest.DeployKey(acctest.KeyLine(acctest.BareKey), `label = "ci"`)))
+	terraform.ReplaceProvider(t, "drfaust92/bitbucket")
+	terraform.Fails(t, []string{"plan", "-refresh=false"}, "Deploy key was not read yet", "Plan without -refresh=false")
+	terraform.MustRun(t, "plan", "-detailed-exitcode")
 }
 
 // A display name does not lead to the repository any more. The way on writes
 // nothing.
 func TestAccDeployKey_replaceProviderDisplayName(t *testing.T) {
 	t.Parallel()
-	f, terraform := switching(t, "drfaust92-display-name", "deploy@example.com")
-	terraform.write(t, f.config(deployKey(keyLine(bareKey+" deploy@example.com"), `label = "ci"`)))
-	terraform.replaceProvider(t, "drfaust92/bitbucket")
-	terraform.fails(t, []string{"plan"}, "Unable to read deploy key", "404 Not Found", "put the new name into the configuration", "-refresh=false")
-	contains(t, terraform.must(t, "apply", "-auto-approve", "-refresh=false"), "0 added, 1 changed, 0 destroyed")
-	terraform.must(t, "plan", "-detailed-exitcode")
-	f.expectWrites(t)()
+	f, terraform := acctest.Switching(t, "drfaust92-display-name", "deploy@example.com")
+	terraform.Write(t, f.Config(acctest.DeployKey(acctest.KeyLine(acctest.BareKey+" deploy@example.com"), `label = "ci"`)))
+	terraform.ReplaceProvider(t, "drfaust92/bitbucket")
+	terraform.Fails(t, []string{"plan"}, "Unable to read deploy key", "404 Not Found", "put the new name into the configuration", "-refresh=false")
+	acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve", "-refresh=false"), "0 added, 1 changed, 0 destroyed")
+	terraform.MustRun(t, "plan", "-detailed-exitcode")
+	f.ExpectWrites(t)()
 }
 
 // What cannot be understood tells what is missing, and how to import.
 func TestAccDeployKey_replaceProviderUnknownShape(t *testing.T) {
 	t.Parallel()
-	f, terraform := switching(t, "unknown-shape", "")
-	terraform.write(t, f.config(deployKey(keyLine(bareKey), `label = "ci"`)))
-	terraform.replaceProvider(t, "drfaust92/bitbucket")
-	terraform.fails(t, []string{"plan"}, "Unable to take over deploy key", "does not tell the workspace, the repository, the number of the key",
+	f, terraform := acctest.Switching(t, "unknown-shape", "")
+	terraform.Write(t, f.Config(acctest.DeployKey(acctest.KeyLine(acctest.BareKey), `label = "ci"`)))
+	terraform.ReplaceProvider(t, "drfaust92/bitbucket")
+	terraform.Fails(t, []string{"plan"}, "Unable to take over deploy key", "does not tell the workspace, the repository, the number of the key",
 		"terraform state rm ADDRESS", "terraform import ADDRESS WORKSPACE/REPOSITORY/KEY_ID")
-	terraform.must(t, "state", "rm", address)
-	terraform.must(t, "import", address, "acme/website/10958984")
-	terraform.must(t, "plan", "-detailed-exitcode")
+	terraform.MustRun(t, "state", "rm", acctest.Address)
+	terraform.MustRun(t, "import", acctest.Address, "acme/website/10958984")
+	terraform.MustRun(t, "plan", "-detailed-exitcode")
 }
 
 // Each schema version that was released has a state on record, from now on.
 func TestAccDeployKey_recordedState(t *testing.T) {
 	t.Parallel()
 	for _, state := range []string{"own-version-1", "own-project-version-1"} {
-		f, terraform := switching(t, state, "deploy@example.com")
-		terraform.write(t, f.config(stateOf(state).deployKey(keyLine(bareKey+" deploy@example.com"), `label = "ci"`)))
-		terraform.must(t, "plan", "-detailed-exitcode")
-		f.expectWrites(t)()
+		f, terraform := acctest.Switching(t, state, "deploy@example.com")
+		terraform.Write(t, f.Config(acctest.ParentOfState(state).DeployKey(acctest.KeyLine(acctest.BareKey+" deploy@example.com"), `label = "ci"`)))
+		terraform.MustRun(t, "plan", "-detailed-exitcode")
+		f.ExpectWrites(t)()
 	}
-}
-
-// movedProvider stands for a provider that the state still names: Terraform
-// wants to start it before it moves anything from it.
-type movedProvider struct{ provider.Provider }
-
-func (movedProvider) Metadata(_ context.Context, _ provider.MetadataRequest, resp *provider.MetadataResponse) {
-	resp.TypeName = "bitbucket"
-}
-func (movedProvider) Schema(context.Context, provider.SchemaRequest, *provider.SchemaResponse) {}
-func (movedProvider) Configure(context.Context, provider.ConfigureRequest, *provider.ConfigureResponse) {
-}
-func (movedProvider) DataSources(context.Context) []func() datasource.DataSource { return nil }
-func (movedProvider) Resources(context.Context) []func() resource.Resource {
-	return []func() resource.Resource{
-		func() resource.Resource { return movedResource{typeName: "bitbucket_deploy_key"} },
-		func() resource.Resource { return movedResource{typeName: "bitbucket_repo_deploy_keys"} },
-		func() resource.Resource { return movedResource{typeName: "bitbucket_project_deploy_keys"} },
-	}
-}
-
-type movedResource struct {
-	resource.Resource
-	typeName string
-}
-
-func (r movedResource) Metadata(_ context.Context, _ resource.MetadataRequest, resp *resource.MetadataResponse) {
-	resp.TypeName = r.typeName
-}
-
-func (movedResource) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
-	resp.Schema.Attributes = map[string]schema.Attribute{"id": schema.StringAttribute{Computed: true}}
 }
 
 // A moved block takes a key over from a type of another name, as the guide
 // tells it.
 func TestAccDeployKey_movedFromOtherProvider(t *testing.T) {
 	t.Parallel()
-	needs(t, terraformcli.MovedTypes)
+	acctest.Needs(t, terraformcli.MovedTypes)
 	for state, oldType := range map[string]string{"fabianschurig-created": "bitbucket_repo_deploy_keys", "fabianschurig-project-imported": "bitbucket_project_deploy_keys"} {
 		t.Run(state, func(t *testing.T) {
 			t.Parallel()
-			old, at := providerserver.NewProtocol6(movedProvider{}), stateOf(state)
-			f, terraform := switching(t, state, "deploy@example.com", attachedAs(t, map[string]func() tfprotov6.ProviderServer{
+			old, parent := providerserver.NewProtocol6(acctest.OtherProvider{}), acctest.ParentOfState(state)
+			f, terraform := acctest.Switching(t, state, "deploy@example.com", acctest.AttachedAs(t, map[string]func() tfprotov6.ProviderServer{
 				"bitbucket-deploy-keys/bitbucket": NewServer("test"), "fabianschurig/bitbucket": old,
 			}))
-			config := at.deployKey(keyLine(bareKey+" deploy@example.com"), `label = "ci"`)
-			terraform.write(t, f.config(config)+fmt.Sprintf("moved {\n  from = %s.old\n  to = %s\n}\n", oldType, at.address()))
-			contains(t, terraform.must(t, "apply", "-auto-approve"), "0 added, 0 changed, 0 destroyed")
-			terraform.must(t, "plan", "-detailed-exitcode")
-			f.expectWrites(t)()
+			config := parent.DeployKey(acctest.KeyLine(acctest.BareKey+" deploy@example.com"), `label = "ci"`)
+			terraform.Write(t, f.Config(config)+fmt.Sprintf("moved {\n  from = %s.old\n  to = %s\n}\n", oldType, parent.Address()))
+			acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve"), "0 added, 0 changed, 0 destroyed")
+			terraform.MustRun(t, "plan", "-detailed-exitcode")
+			f.ExpectWrites(t)()
 
-			terraform.write(t, f.config(strings.Replace(config, `"ci"`, `"changed"`, 1)))
-			terraform.must(t, "apply", "-auto-approve")
-			if key := f.onlyKeyOf(t, at); key.Label != "changed" {
+			terraform.Write(t, f.Config(strings.Replace(config, `"ci"`, `"changed"`, 1)))
+			terraform.MustRun(t, "apply", "-auto-approve")
+			if key := f.OnlyKeyOf(t, parent); key.Label != "changed" {
 				t.Errorf("Bitbucket has %+v", key)
 			}
-			terraform.must(t, "destroy", "-auto-approve")
-			if keys := f.keys(at); len(keys) > 0 {
+			terraform.MustRun(t, "destroy", "-auto-approve")
+			if keys := f.Keys(parent); len(keys) > 0 {
 				t.Errorf("there are %v", keys)
 			}
 		})
@@ -237,19 +157,19 @@ func TestAccDeployKey_movedFromOtherProvider(t *testing.T) {
 // key, and needs no command.
 func TestAccDeployKey_besideOtherProvider(t *testing.T) {
 	t.Parallel()
-	f, terraform := switching(t, "drfaust92-created-with-comment", "deploy@example.com", attachedAs(t, map[string]func() tfprotov6.ProviderServer{
-		"bitbucket-deploy-keys/bitbucket": NewServer("test"), "drfaust92/bitbucket": providerserver.NewProtocol6(movedProvider{}),
+	f, terraform := acctest.Switching(t, "drfaust92-created-with-comment", "deploy@example.com", acctest.AttachedAs(t, map[string]func() tfprotov6.ProviderServer{
+		"bitbucket-deploy-keys/bitbucket": NewServer("test"), "drfaust92/bitbucket": providerserver.NewProtocol6(acctest.OtherProvider{}),
 	}))
-	config := f.config(deployKey("provider = deploykeys", keyLine(bareKey+" deploy@example.com"), `label = "ci"`))
+	config := f.Config(acctest.DeployKey("provider = deploykeys", acctest.KeyLine(acctest.BareKey+" deploy@example.com"), `label = "ci"`))
 	config = strings.NewReplacer("    bitbucket = {\n", "    bitbucket = {\n      source = \"drfaust92/bitbucket\"\n    }\n    deploykeys = {\n",
 		`provider "bitbucket" {`, "provider \"bitbucket\" {}\n\nprovider \"deploykeys\" {").Replace(config)
-	terraform.write(t, config)
-	terraform.must(t, "plan", "-detailed-exitcode")
-	f.expectWrites(t)()
+	terraform.Write(t, config)
+	terraform.MustRun(t, "plan", "-detailed-exitcode")
+	f.ExpectWrites(t)()
 
-	terraform.write(t, strings.Replace(config, `"ci"`, `"changed"`, 1))
-	contains(t, terraform.must(t, "apply", "-auto-approve"), "0 added, 1 changed, 0 destroyed")
-	terraform.must(t, "destroy", "-auto-approve")
+	terraform.Write(t, strings.Replace(config, `"ci"`, `"changed"`, 1))
+	acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve"), "0 added, 1 changed, 0 destroyed")
+	terraform.MustRun(t, "destroy", "-auto-approve")
 	if keys := f.DeployKeys("acme", "website"); len(keys) > 0 {
 		t.Errorf("there are %v", keys)
 	}
@@ -258,22 +178,22 @@ func TestAccDeployKey_besideOtherProvider(t *testing.T) {
 // The way back is the state from before, which still holds for Bitbucket.
 func TestAccDeployKey_switchBack(t *testing.T) {
 	t.Parallel()
-	f, terraform := switching(t, "zahiar-created", "")
-	before, err := os.ReadFile(filepath.Join(terraform.dir, "terraform.tfstate"))
+	f, terraform := acctest.Switching(t, "zahiar-created", "")
+	before, err := os.ReadFile(filepath.Join(terraform.Dir, "terraform.tfstate"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	terraform.writeFile(t, "before.tfstate", string(before))
-	terraform.write(t, f.config(deployKey(keyLine(bareKey), `label = "ci"`)))
-	terraform.replaceProvider(t, "zahiar/bitbucket")
-	terraform.must(t, "apply", "-auto-approve")
-	terraform.must(t, "state", "push", "-force", "before.tfstate")
-	after, err := os.ReadFile(filepath.Join(terraform.dir, "terraform.tfstate"))
+	terraform.WriteFile(t, "before.tfstate", string(before))
+	terraform.Write(t, f.Config(acctest.DeployKey(acctest.KeyLine(acctest.BareKey), `label = "ci"`)))
+	terraform.ReplaceProvider(t, "zahiar/bitbucket")
+	terraform.MustRun(t, "apply", "-auto-approve")
+	terraform.MustRun(t, "state", "push", "-force", "before.tfstate")
+	after, err := os.ReadFile(filepath.Join(terraform.Dir, "terraform.tfstate"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	contains(t, strings.ReplaceAll(string(after), " ", ""), "zahiar/bitbucket", `"schema_version":0`) // OpenTofu 1.10 writes no spaces.
-	f.expectWrites(t)()
+	acctest.Contains(t, strings.ReplaceAll(string(after), " ", ""), "zahiar/bitbucket", `"schema_version":0`) // OpenTofu 1.10 writes no spaces.
+	f.ExpectWrites(t)()
 }
 
 // What a move takes is decided by the type and the content, wherever the other
@@ -306,13 +226,13 @@ func TestDeployKey_moveState(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			target := website
+			target := acctest.Website
 			if strings.HasPrefix(name, "project: ") {
-				target = web
+				target = acctest.WEB
 			}
 			resp, err := NewServer("test")().MoveResourceState(t.Context(), &tfprotov6.MoveResourceStateRequest{
 				SourceProviderAddress: "mirror.example.com/somebody/bitbucket", SourceTypeName: tc.typeName,
-				SourceState: &tfprotov6.RawState{JSON: []byte(tc.json)}, TargetTypeName: target.typeName(),
+				SourceState: &tfprotov6.RawState{JSON: []byte(tc.json)}, TargetTypeName: target.TypeName,
 			})
 			if err != nil {
 				t.Fatal(err)

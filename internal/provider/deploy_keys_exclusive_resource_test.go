@@ -6,27 +6,25 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 )
 
 // exclusive is a repository or project whose keys Terraform alone may add.
 type exclusive struct {
-	*fake
-	*cli
-	on   placeKind
-	name string
-	// list is the path of its keys, as sent tells it.
-	list string
+	*acctest.Fake
+	*acctest.CLI
+	parent acctest.Parent
 }
 
 // forBoth runs a test for a repository and for a project.
 func forBoth(t *testing.T, run func(t *testing.T, e *exclusive)) {
 	t.Helper()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
 		run(t, &exclusive{
-			fake: startFake(t, []emulator.Repository{{Slug: "website", UUID: websiteUUID, Project: "WEB"}, {Slug: "api"}}),
-			cli:  newCLI(t, attached(t)),
-			on:   at.placeKind, name: at.name, list: strings.TrimPrefix(at.path, "/2.0/repositories/") + "/deploy-keys",
+			Fake:   acctest.NewFakeOfRepositories(t, []emulator.Repository{{Slug: "website", UUID: acctest.WebsiteUUID, Project: "WEB"}, {Slug: "api"}}),
+			CLI:    acctest.NewCLI(t, acctest.Attached(t)),
+			parent: parent,
 		})
 	})
 }
@@ -40,48 +38,40 @@ func (e *exclusive) configure(t *testing.T, keys map[string]string, lines []stri
 		config += fmt.Sprintf("    %s = %q\n", name, key)
 	}
 	config += fmt.Sprintf("  }\n}\n\nresource %q \"this\" {\n  for_each  = local.keys\n  workspace = \"acme\"\n  %s = %q\n  key = each.value\n  label = each.key\n  %s\n}\n",
-		e.on.typeName(), e.on, e.name, strings.Join(lines, "\n  "))
+		e.parent.TypeName, e.parent.Kind, e.parent.Name, strings.Join(lines, "\n  "))
 	if body != "" {
 		config += e.only(body)
 	}
-	e.write(t, e.config(config))
+	e.Write(t, e.Config(config))
 }
 
 // only is the resource that allows these keys.
 func (e *exclusive) only(lines ...string) string {
-	return fmt.Sprintf("\nresource \"%ss_exclusive\" \"this\" {\n  workspace = \"acme\"\n  %s = %q\n  %s\n}\n", e.on.typeName(), e.on, e.name, strings.Join(lines, "\n  "))
+	return fmt.Sprintf("\nresource \"%ss_exclusive\" \"this\" {\n  workspace = \"acme\"\n  %s = %q\n  %s\n}\n", e.parent.TypeName, e.parent.Kind, e.parent.Name, strings.Join(lines, "\n  "))
 }
 
 // these allows the keys of configure.
 func (e *exclusive) these() string {
-	return fmt.Sprintf("key_ids = [for key in %s.this : key.key_id]", e.on.typeName())
-}
-
-// place is what errors and warnings call it.
-func (e *exclusive) place() string {
-	if e.on == onProject {
-		return "project acme/" + e.name
-	}
-	return "acme/" + e.name
+	return fmt.Sprintf("key_ids = [for key in %s.this : key.key_id]", e.parent.TypeName)
 }
 
 // addByHand adds a key as somebody else would.
 func (e *exclusive) addByHand(t *testing.T, label string) emulator.DeployKey {
 	t.Helper()
-	if e.on == onProject {
-		return e.AddProjectDeployKey("acme", e.name, newKey(t), label)
+	if e.parent.IsProject() {
+		return e.AddProjectDeployKey("acme", e.parent.Name, acctest.NewKey(t), label)
 	}
-	return e.AddDeployKey("acme", e.name, newKey(t), label)
+	return e.AddDeployKey("acme", e.parent.Name, acctest.NewKey(t), label)
 }
 
 // labels are those of the keys that there are.
 func (e *exclusive) labels() []string {
 	read := e.DeployKeys
-	if e.on == onProject {
+	if e.parent.IsProject() {
 		read = e.ProjectDeployKeys
 	}
 	labels := []string{}
-	for _, key := range read("acme", e.name) {
+	for _, key := range read("acme", e.parent.Name) {
 		labels = append(labels, key.Label)
 	}
 	slices.Sort(labels)
@@ -91,14 +81,14 @@ func (e *exclusive) labels() []string {
 func (e *exclusive) holds(t *testing.T, labels ...string) {
 	t.Helper()
 	if got := e.labels(); !slices.Equal(got, labels) {
-		t.Errorf("%s holds %q, want %q", e.name, got, labels)
+		t.Errorf("%s holds %q, want %q", e.parent.Name, got, labels)
 	}
 }
 
 // sends expects requests since the last call.
 func (e *exclusive) sends(t *testing.T, want ...string) {
 	t.Helper()
-	if got := e.sent(); !slices.Equal(got, want) {
+	if got := e.Sent(); !slices.Equal(got, want) {
 		t.Errorf("sent\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
 	}
 }
@@ -106,9 +96,9 @@ func (e *exclusive) sends(t *testing.T, want ...string) {
 // isSettled expects an empty plan for the price of one listing.
 func (e *exclusive) isSettled(t *testing.T) {
 	t.Helper()
-	e.sent()
-	e.must(t, "plan", "-detailed-exitcode")
-	e.sends(t, "GET "+e.list+" 200")
+	e.Sent()
+	e.MustRun(t, "plan", "-detailed-exitcode")
+	e.sends(t, "GET "+e.parent.Collection()+" 200")
 }
 
 // What is there before is named by the plan, with all that helps to judge it, and
@@ -119,26 +109,26 @@ func TestAccDeployKeysExclusive_adopt(t *testing.T) {
 		old, used := e.addByHand(t, "old laptop"), e.addByHand(t, "ci \"2019\"")
 		when := "2021-03-04T05:06:07.000000+00:00"
 		edit := func(key *emulator.DeployKey) { key.LastUsed = &when }
-		if e.on == onProject {
+		if e.parent.IsProject() {
 			e.EditProjectDeployKey("acme", "WEB", used.ID, edit)
 		} else {
 			e.EditDeployKey("acme", "website", used.ID, edit)
 		}
-		e.configure(t, map[string]string{"a": newKey(t), "b": newKey(t)}, nil, e.these())
-		out := e.must(t, "plan")
-		contains(t, out, "+ key_ids = [ + (known after apply), + (known after apply), ]")
-		contains(t, out, "Deploy keys of "+e.place()+" will be removed", "Not all of key_ids is known yet.",
+		e.configure(t, map[string]string{"a": acctest.NewKey(t), "b": acctest.NewKey(t)}, nil, e.these())
+		out := e.MustRun(t, "plan")
+		acctest.Contains(t, out, "+ key_ids = [ + (known after apply), + (known after apply), ]")
+		acctest.Contains(t, out, "Deploy keys of "+e.parent.String()+" will be removed", "Not all of key_ids is known yet.",
 			fmt.Sprint(old.ID), `"old laptop"`, "SHA256:", "never used", fmt.Sprint(used.ID), `"ci \"2019\""`, "SHA256:", `last used "`+when)
-		e.sends(t, "GET "+e.list+" 200")
+		e.sends(t, "GET "+e.parent.Collection()+" 200")
 		e.holds(t, `ci "2019"`, "old laptop")
 
-		contains(t, e.must(t, "apply", "-auto-approve"), "will be removed", "were removed", "These deploy keys were not in key_ids", `"old laptop"`)
+		acctest.Contains(t, e.MustRun(t, "apply", "-auto-approve"), "will be removed", "were removed", "These deploy keys were not in key_ids", `"old laptop"`)
 		e.holds(t, "a", "b")
-		writes := e.writes()
+		writes := e.Writes()
 		slices.Sort(writes)
 		if want := []string{
-			fmt.Sprintf("DELETE %s/%d 204", e.list, old.ID), fmt.Sprintf("DELETE %s/%d 204", e.list, used.ID),
-			"POST " + e.list + " 200", "POST " + e.list + " 200",
+			fmt.Sprintf("DELETE %s/%d 204", e.parent.Collection(), old.ID), fmt.Sprintf("DELETE %s/%d 204", e.parent.Collection(), used.ID),
+			"POST " + e.parent.Collection() + " 200", "POST " + e.parent.Collection() + " 200",
 		}; !slices.Equal(writes, want) {
 			t.Errorf("wrote %q, want %q", writes, want)
 		}
@@ -150,20 +140,20 @@ func TestAccDeployKeysExclusive_adopt(t *testing.T) {
 func TestAccDeployKeysExclusive_drift(t *testing.T) {
 	t.Parallel()
 	forBoth(t, func(t *testing.T, e *exclusive) {
-		e.configure(t, map[string]string{"a": newKey(t)}, nil, e.these())
-		e.must(t, "apply", "-auto-approve")
+		e.configure(t, map[string]string{"a": acctest.NewKey(t)}, nil, e.these())
+		e.MustRun(t, "apply", "-auto-approve")
 		stranger := e.addByHand(t, "stranger")
-		out, ok := e.run(t, "plan", "-detailed-exitcode")
+		out, ok := e.Run(t, "plan", "-detailed-exitcode")
 		if ok {
 			t.Errorf("the plan is empty: %s", out)
 		}
-		contains(t, out, "~ other_keys = {", fmt.Sprintf(`- "%d" = {`, stranger.ID), "- fingerprint_sha256 =", `- label = "stranger"`, "0 to add, 1 to change, 0 to destroy",
-			"Deploy keys of "+e.place()+" will be removed", fmt.Sprint(stranger.ID), `"stranger"`, "never used")
-		contains(t, e.must(t, "plan", "-refresh-only"), "other_keys", fmt.Sprint(stranger.ID))
-		e.sent()
-		e.must(t, "apply", "-auto-approve")
+		acctest.Contains(t, out, "~ other_keys = {", fmt.Sprintf(`- "%d" = {`, stranger.ID), "- fingerprint_sha256 =", `- label = "stranger"`, "0 to add, 1 to change, 0 to destroy",
+			"Deploy keys of "+e.parent.String()+" will be removed", fmt.Sprint(stranger.ID), `"stranger"`, "never used")
+		acctest.Contains(t, e.MustRun(t, "plan", "-refresh-only"), "other_keys", fmt.Sprint(stranger.ID))
+		e.Sent()
+		e.MustRun(t, "apply", "-auto-approve")
 		e.holds(t, "a")
-		e.sends(t, "GET "+e.list+" 200", "GET "+e.list+" 200", fmt.Sprintf("DELETE %s/%d 204", e.list, stranger.ID))
+		e.sends(t, "GET "+e.parent.Collection()+" 200", "GET "+e.parent.Collection()+" 200", fmt.Sprintf("DELETE %s/%d 204", e.parent.Collection(), stranger.ID))
 		e.isSettled(t)
 	})
 }
@@ -176,16 +166,16 @@ func TestAccDeployKeysExclusive_noOrder(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			forBoth(t, func(t *testing.T, e *exclusive) {
-				keys := map[string]string{"a": newKey(t), "b": newKey(t), "c": newKey(t)}
+				keys := map[string]string{"a": acctest.NewKey(t), "b": acctest.NewKey(t), "c": acctest.NewKey(t)}
 				e.configure(t, keys, lines, e.these())
-				e.must(t, "apply", "-auto-approve")
+				e.MustRun(t, "apply", "-auto-approve")
 				e.isSettled(t)
 				e.addByHand(t, "stranger")
 				// One is replaced, one goes, one comes.
 				delete(keys, "b")
-				keys["a"], keys["d"] = newKey(t), newKey(t)
+				keys["a"], keys["d"] = acctest.NewKey(t), acctest.NewKey(t)
 				e.configure(t, keys, lines, e.these())
-				e.must(t, "apply", "-auto-approve")
+				e.MustRun(t, "apply", "-auto-approve")
 				e.holds(t, "a", "c", "d")
 				e.isSettled(t)
 			})
@@ -200,13 +190,13 @@ func TestAccDeployKeysExclusive_smallerSet(t *testing.T) {
 	forBoth(t, func(t *testing.T, e *exclusive) {
 		first, second := e.addByHand(t, "first"), e.addByHand(t, "second")
 		e.configure(t, nil, nil, fmt.Sprintf("key_ids = [%d, %d]", first.ID, second.ID))
-		if out := e.must(t, "apply", "-auto-approve"); strings.Contains(out, "will be removed") {
+		if out := e.MustRun(t, "apply", "-auto-approve"); strings.Contains(out, "will be removed") {
 			t.Errorf("it removes something: %s", out)
 		}
 		e.isSettled(t)
 		e.configure(t, nil, nil, fmt.Sprintf("key_ids = [%d]", second.ID))
-		contains(t, e.must(t, "plan"), fmt.Sprintf("- %d,", first.ID), "These deploy keys are not in key_ids", fmt.Sprint(first.ID), `"first"`)
-		e.must(t, "apply", "-auto-approve")
+		acctest.Contains(t, e.MustRun(t, "plan"), fmt.Sprintf("- %d,", first.ID), "These deploy keys are not in key_ids", fmt.Sprint(first.ID), `"first"`)
+		e.MustRun(t, "apply", "-auto-approve")
 		e.holds(t, "second")
 		e.isSettled(t)
 	})
@@ -218,12 +208,12 @@ func TestAccDeployKeysExclusive_removed(t *testing.T) {
 	forBoth(t, func(t *testing.T, e *exclusive) {
 		key := e.addByHand(t, "kept")
 		e.configure(t, nil, nil, fmt.Sprintf("key_ids = [%d]", key.ID))
-		e.must(t, "apply", "-auto-approve")
+		e.MustRun(t, "apply", "-auto-approve")
 		e.addByHand(t, "stranger")
-		e.sent()
+		e.Sent()
 		e.configure(t, nil, nil, "")
-		e.must(t, "apply", "-auto-approve")
-		e.sends(t, "GET "+e.list+" 200")
+		e.MustRun(t, "apply", "-auto-approve")
+		e.sends(t, "GET "+e.parent.Collection()+" 200")
 		e.holds(t, "kept", "stranger")
 	})
 }
@@ -235,24 +225,24 @@ func TestAccDeployKeysExclusive_empty(t *testing.T) {
 	forBoth(t, func(t *testing.T, e *exclusive) {
 		e.addByHand(t, "first")
 		e.configure(t, nil, nil, "key_ids = []")
-		e.fails(t, []string{"plan"}, "No deploy key is allowed", "allow_empty = true")
+		e.Fails(t, []string{"plan"}, "No deploy key is allowed", "allow_empty = true")
 		e.sends(t)
 		e.configure(t, nil, nil, "key_ids = [5]")
-		e.fails(t, []string{"apply", "-auto-approve"}, "No deploy key would be left", "None of key_ids is a deploy key of the "+string(e.on)+" acme/"+e.name, "Nothing was changed")
+		e.Fails(t, []string{"apply", "-auto-approve"}, "No deploy key would be left", "None of key_ids is a deploy key of the "+e.parent.Kind+" acme/"+e.parent.Name, "Nothing was changed")
 		// Here it shows at apply only.
-		e.write(t, e.config("\nresource \"terraform_data\" \"id\" {\n  input = 5\n}\n"+e.only("key_ids = [terraform_data.id.output]")))
-		e.fails(t, []string{"apply", "-auto-approve"}, "No deploy key would be left")
-		e.write(t, e.config("\nresource \"terraform_data\" \"ids\" {\n  input = []\n}\n"+e.only("key_ids = terraform_data.ids.output")))
-		e.fails(t, []string{"apply", "-auto-approve"}, "No deploy key is allowed")
+		e.Write(t, e.Config("\nresource \"terraform_data\" \"id\" {\n  input = 5\n}\n"+e.only("key_ids = [terraform_data.id.output]")))
+		e.Fails(t, []string{"apply", "-auto-approve"}, "No deploy key would be left")
+		e.Write(t, e.Config("\nresource \"terraform_data\" \"ids\" {\n  input = []\n}\n"+e.only("key_ids = terraform_data.ids.output")))
+		e.Fails(t, []string{"apply", "-auto-approve"}, "No deploy key is allowed")
 		e.holds(t, "first")
-		if writes := e.writes(); len(writes) > 0 {
+		if writes := e.Writes(); len(writes) > 0 {
 			t.Errorf("wrote %q", writes)
 		}
 		e.configure(t, nil, nil, "key_ids = []\n  allow_empty = true")
-		contains(t, e.must(t, "plan"), "will be removed", `"first"`)
-		e.must(t, "apply", "-auto-approve")
+		acctest.Contains(t, e.MustRun(t, "plan"), "will be removed", `"first"`)
+		e.MustRun(t, "apply", "-auto-approve")
 		e.holds(t)
-		e.must(t, "plan", "-detailed-exitcode")
+		e.MustRun(t, "plan", "-detailed-exitcode")
 	})
 }
 
@@ -261,10 +251,10 @@ func TestAccDeployKeysExclusive_firstKey(t *testing.T) {
 	t.Parallel()
 	forBoth(t, func(t *testing.T, e *exclusive) {
 		e.configure(t, nil, nil, "allow_empty = true\n  "+e.these())
-		e.must(t, "apply", "-auto-approve")
-		e.must(t, "plan", "-detailed-exitcode")
-		e.configure(t, map[string]string{"a": newKey(t)}, nil, e.these())
-		e.must(t, "apply", "-auto-approve")
+		e.MustRun(t, "apply", "-auto-approve")
+		e.MustRun(t, "plan", "-detailed-exitcode")
+		e.configure(t, map[string]string{"a": acctest.NewKey(t)}, nil, e.these())
+		e.MustRun(t, "apply", "-auto-approve")
 		e.isSettled(t)
 		e.holds(t, "a")
 	})
@@ -275,11 +265,11 @@ func TestAccDeployKeysExclusive_import(t *testing.T) {
 	forBoth(t, func(t *testing.T, e *exclusive) {
 		first, second := e.addByHand(t, "first"), e.addByHand(t, "second")
 		e.configure(t, nil, nil, fmt.Sprintf("key_ids = [%d, %d]", first.ID, second.ID))
-		address := e.on.typeName() + "s_exclusive.this"
-		for _, id := range []string{"acme", "acme/" + e.name + "/5", "acme/../x", ""} {
-			e.fails(t, []string{"import", address, id}, "Expected workspace/"+string(e.on))
+		address := e.parent.TypeName + "s_exclusive.this"
+		for _, id := range []string{"acme", "acme/" + e.parent.Name + "/5", "acme/../x", ""} {
+			e.Fails(t, []string{"import", address, id}, "Expected workspace/"+e.parent.Kind)
 		}
-		e.must(t, "import", address, "acme/"+e.name)
+		e.MustRun(t, "import", address, "acme/"+e.parent.Name)
 		e.isSettled(t)
 		e.holds(t, "first", "second")
 	})
@@ -301,7 +291,7 @@ func TestAccDeployKeysExclusive_validation(t *testing.T) {
 			"key_ids = [1, \"x\"]": "",
 		} {
 			e.configure(t, nil, nil, line+"\n")
-			e.fails(t, []string{"validate"}, words)
+			e.Fails(t, []string{"validate"}, words)
 		}
 		e.sends(t)
 	})
@@ -314,20 +304,21 @@ func TestAccDeployKeysExclusive_moved(t *testing.T) {
 	forBoth(t, func(t *testing.T, e *exclusive) {
 		before := e.addByHand(t, "before")
 		e.configure(t, nil, nil, fmt.Sprintf("key_ids = [%d]", before.ID))
-		e.must(t, "apply", "-auto-approve")
-		e.name, e.list = map[placeKind]string{onRepository: "api", onProject: "PROJ"}[e.on], map[placeKind]string{onRepository: "acme/api/deploy-keys", onProject: "/2.0/workspaces/acme/projects/PROJ/deploy-keys"}[e.on]
+		e.MustRun(t, "apply", "-auto-approve")
+		first := e.parent
+		e.parent = e.parent.Named(map[string]string{"repository": "api", "project": "PROJ"}[e.parent.Kind])
 		after := e.addByHand(t, "after")
 		stranger := e.addByHand(t, "stranger")
 		e.configure(t, nil, nil, fmt.Sprintf("key_ids = [%d]", after.ID))
-		out := e.must(t, "plan")
-		contains(t, out, "1 to change", "Deploy keys of "+e.place()+" will be removed", fmt.Sprint(stranger.ID), `"stranger"`)
+		out := e.MustRun(t, "plan")
+		acctest.Contains(t, out, "1 to change", "Deploy keys of "+e.parent.String()+" will be removed", fmt.Sprint(stranger.ID), `"stranger"`)
 		if strings.Contains(out, `"before"`) {
 			t.Errorf("it names another's key: %s", out)
 		}
-		e.must(t, "apply", "-auto-approve")
+		e.MustRun(t, "apply", "-auto-approve")
 		e.holds(t, "after")
 		e.isSettled(t)
-		e.name = map[placeKind]string{onRepository: "website", onProject: "WEB"}[e.on]
+		e.parent = first
 		e.holds(t, "before")
 	})
 }
@@ -339,14 +330,14 @@ func TestAccDeployKeysExclusive_unknown(t *testing.T) {
 		key := e.addByHand(t, "kept")
 		e.addByHand(t, "stranger")
 		keyIDs := fmt.Sprintf("key_ids = [%d]", key.ID)
-		name := strings.Replace(e.only(keyIDs), fmt.Sprintf("%q", e.name), "terraform_data.name.output", 1)
-		e.write(t, e.config(fmt.Sprintf("\nresource \"terraform_data\" \"name\" {\n  input = %q\n}\n", e.name)+name))
-		contains(t, e.must(t, "plan"), "Deploy keys may be removed", "The "+string(e.on)+" or the provider configuration is not known yet")
+		name := strings.Replace(e.only(keyIDs), fmt.Sprintf("%q", e.parent.Name), "terraform_data.name.output", 1)
+		e.Write(t, e.Config(fmt.Sprintf("\nresource \"terraform_data\" \"name\" {\n  input = %q\n}\n", e.parent.Name)+name))
+		acctest.Contains(t, e.MustRun(t, "plan"), "Deploy keys may be removed", "The "+e.parent.Kind+" or the provider configuration is not known yet")
 		e.sends(t)
-		e.write(t, e.configWith("\nresource \"terraform_data\" \"token\" {\n  input = \"api-token\"\n}\n"+e.only(keyIDs), `username = "ci@example.com"`, "token = terraform_data.token.output"))
-		contains(t, e.must(t, "plan"), "Deploy keys may be removed")
+		e.Write(t, e.ConfigWith("\nresource \"terraform_data\" \"token\" {\n  input = \"api-token\"\n}\n"+e.only(keyIDs), `username = "ci@example.com"`, "token = terraform_data.token.output"))
+		acctest.Contains(t, e.MustRun(t, "plan"), "Deploy keys may be removed")
 		e.sends(t)
-		e.must(t, "apply", "-auto-approve")
+		e.MustRun(t, "apply", "-auto-approve")
 		e.holds(t, "kept")
 	})
 }
@@ -357,15 +348,15 @@ func TestAccDeployKeysExclusive_hidden(t *testing.T) {
 	forBoth(t, func(t *testing.T, e *exclusive) {
 		key := e.addByHand(t, "kept")
 		e.configure(t, nil, nil, fmt.Sprintf("key_ids = [%d]", key.ID))
-		e.must(t, "apply", "-auto-approve")
+		e.MustRun(t, "apply", "-auto-approve")
 		e.addByHand(t, "stranger")
-		for status, words := range map[int]string{403: "administrator of the " + string(e.on), 404: "was deleted or renamed", 500: "Bitbucket failed"} {
+		for status, words := range map[int]string{403: "administrator of the " + e.parent.Kind, 404: "was deleted or renamed", 500: "Bitbucket failed"} {
 			e.Inject(emulator.Fault{Status: status})
-			e.fails(t, []string{"apply", "-auto-approve"}, "Unable to list deploy keys", words)
+			e.Fails(t, []string{"apply", "-auto-approve"}, "Unable to list deploy keys", words)
 			e.ClearFaults()
 		}
 		e.holds(t, "kept", "stranger")
-		e.must(t, "apply", "-auto-approve")
+		e.MustRun(t, "apply", "-auto-approve")
 		e.holds(t, "kept")
 	})
 }
@@ -377,19 +368,19 @@ func TestAccDeployKeysExclusive_faults(t *testing.T) {
 	forBoth(t, func(t *testing.T, e *exclusive) {
 		key := e.addByHand(t, "kept")
 		e.configure(t, nil, nil, fmt.Sprintf("key_ids = [%d]", key.ID))
-		e.must(t, "apply", "-auto-approve")
+		e.MustRun(t, "apply", "-auto-approve")
 		e.addByHand(t, "stranger")
 		e.Inject(emulator.Fault{Method: "DELETE", CarryOut: true, Cut: true, Times: 1})
-		e.must(t, "apply", "-auto-approve")
+		e.MustRun(t, "apply", "-auto-approve")
 		e.holds(t, "kept")
 
 		e.addByHand(t, "one")
 		e.addByHand(t, "two")
 		e.Inject(emulator.Fault{Method: "DELETE", Status: 403, Skip: 1})
-		e.fails(t, []string{"apply", "-auto-approve"}, "Unable to delete deploy key", "delete:ssh-key:bitbucket")
+		e.Fails(t, []string{"apply", "-auto-approve"}, "Unable to delete deploy key", "delete:ssh-key:bitbucket")
 		e.holds(t, "kept", "two")
 		e.ClearFaults()
-		e.must(t, "apply", "-auto-approve")
+		e.MustRun(t, "apply", "-auto-approve")
 		e.holds(t, "kept")
 		e.isSettled(t)
 	})
@@ -399,16 +390,16 @@ func TestAccDeployKeysExclusive_faults(t *testing.T) {
 // keeps its keys.
 func TestAccDeployKeysExclusive_renamed(t *testing.T) {
 	t.Parallel()
-	f := newFake(t)
-	e := &exclusive{fake: f, cli: newCLI(t, attached(t)), on: onRepository, name: "website", list: "acme/website/deploy-keys"}
+	f := acctest.NewFake(t)
+	e := &exclusive{Fake: f, CLI: acctest.NewCLI(t, acctest.Attached(t)), parent: acctest.Website}
 	key := e.addByHand(t, "kept")
 	e.configure(t, nil, nil, fmt.Sprintf("key_ids = [%d]\n  allow_empty = true", key.ID))
-	e.must(t, "apply", "-auto-approve")
+	e.MustRun(t, "apply", "-auto-approve")
 	f.RenameRepository("acme", "website", "site")
 	f.AddRepository("acme", emulator.Repository{Slug: "website"})
-	f.AddDeployKey("acme", "website", newKey(t), "theirs")
-	f.AddDeployKey("acme", "site", newKey(t), "stranger")
-	e.must(t, "apply", "-auto-approve")
+	f.AddDeployKey("acme", "website", acctest.NewKey(t), "theirs")
+	f.AddDeployKey("acme", "site", acctest.NewKey(t), "stranger")
+	e.MustRun(t, "apply", "-auto-approve")
 	e.holds(t, "theirs")
 	if keys := f.DeployKeys("acme", "site"); len(keys) != 1 || keys[0].ID != key.ID {
 		t.Errorf("acme/site holds %v", keys)
@@ -418,14 +409,14 @@ func TestAccDeployKeysExclusive_renamed(t *testing.T) {
 // The key of a project that is another's now leads to nothing.
 func TestAccDeployKeysExclusive_anothersProject(t *testing.T) {
 	t.Parallel()
-	f := startFake(t, []emulator.Repository{{Slug: "website", Project: "WEB"}})
-	e := &exclusive{fake: f, cli: newCLI(t, attached(t)), on: onProject, name: "WEB"}
+	f := acctest.NewFakeOfRepositories(t, []emulator.Repository{{Slug: "website", Project: "WEB"}})
+	e := &exclusive{Fake: f, CLI: acctest.NewCLI(t, acctest.Attached(t)), parent: acctest.WEB}
 	key := e.addByHand(t, "kept")
 	e.configure(t, nil, nil, fmt.Sprintf("key_ids = [%d]\n  allow_empty = true", key.ID))
-	e.must(t, "apply", "-auto-approve")
+	e.MustRun(t, "apply", "-auto-approve")
 	f.RenameProject("acme", "WEB", "SITE")
 	f.AddProject("acme", emulator.Project{Key: "WEB"})
 	e.addByHand(t, "theirs")
-	e.fails(t, []string{"apply", "-auto-approve"}, "Unable to list deploy keys", "the name is that of another repository or project now", "another one has its name, run \"terraform state rm ADDRESS\"")
+	e.Fails(t, []string{"apply", "-auto-approve"}, "Unable to list deploy keys", "the name is that of another repository or project now", "another one has its name, run \"terraform state rm ADDRESS\"")
 	e.holds(t, "theirs")
 }

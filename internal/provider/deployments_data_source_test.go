@@ -14,48 +14,34 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
 
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 )
 
-const (
-	productionUUID = "{8a1ea3a4-6a09-4ae3-ba0c-9ab2d8a2b0cc}"
-	stagingUUID    = "{8a1ea3a4-6a09-4ae3-ba0c-9ab2d8a2b0dd}"
-)
-
-// dataDeployments reads the deployments of acme/website unless a line names
-// another repository.
-func dataDeployments(lines ...string) string {
-	if !slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, "repository") }) {
-		lines = append(lines, `repository = "website"`)
-	}
-	return "\ndata \"bitbucket_deployments\" \"test\" {\n  workspace = \"acme\"\n  " + strings.Join(lines, "\n  ") +
-		"\n}\n\noutput \"uuids\" {\n  value = data.bitbucket_deployments.test.deployments[*].uuid\n}\n"
-}
-
 // newDeployed starts an emulator whose acme/website was deployed four times; the
 // last one has not started.
-func newDeployed(t *testing.T) *fake {
+func newDeployed(t *testing.T) *acctest.Fake {
 	t.Helper()
-	f := newFake(t)
+	f := acctest.NewFake(t)
 	for _, d := range []emulator.Deployment{
-		{UUID: "{d2}", EnvironmentUUID: stagingUUID, Status: "FAILED", StartedOn: "2026-09-02T10:00:00Z"},
+		{UUID: "{d2}", EnvironmentUUID: acctest.StagingUUID, Status: "FAILED", StartedOn: "2026-09-02T10:00:00Z"},
 		{
-			UUID: "{d1}", Key: "production-1", EnvironmentUUID: productionUUID, EnvironmentName: "Production",
+			UUID: "{d1}", Key: "production-1", EnvironmentUUID: acctest.ProductionUUID, EnvironmentName: "Production",
 			ReleaseName: "#1", ReleaseURL: "https://bitbucket.org/acme/website/pipelines/results/1", Commit: "deadbeefcafebabe",
 			Deployer: "Ada Lovelace", DeployerUUID: "{a1}",
 			CreatedOn: "2026-09-01T09:59:59Z", StartedOn: "2026-09-01T10:00:00.052Z", CompletedOn: "2026-09-01T10:01:00.000001+00:00",
 		},
-		{UUID: "{d3}", EnvironmentUUID: productionUUID, State: "IN_PROGRESS", StartedOn: "2026-09-03T10:00:00Z"},
-		{UUID: "{d4}", EnvironmentUUID: stagingUUID, State: "UNDEPLOYED", CreatedOn: "2026-09-04T10:00:00Z"},
+		{UUID: "{d3}", EnvironmentUUID: acctest.ProductionUUID, State: "IN_PROGRESS", StartedOn: "2026-09-03T10:00:00Z"},
+		{UUID: "{d4}", EnvironmentUUID: acctest.StagingUUID, State: "UNDEPLOYED", CreatedOn: "2026-09-04T10:00:00Z"},
 	} {
 		f.AddDeployment("acme", "website", d)
 	}
 	return f
 }
 
-// asked lists the requests since the last call with their queries, without their
+// askedFor lists the requests since the last call with their queries, without their
 // common beginning.
-func (f *fake) asked() []string {
+func askedFor(f *acctest.Fake) []string {
 	var lines []string
 	for _, r := range f.Requests() {
 		line := strings.TrimPrefix(r.Path, "/2.0/repositories/acme/")
@@ -88,32 +74,32 @@ func TestAccDeployments_basic(t *testing.T) {
 			return knownvalue.Null()
 		}
 		return statecheck.ExpectKnownValue("data.bitbucket_deployments.test", tfjsonpath.New("deployments"), knownvalue.ListExact([]knownvalue.Check{
-			deployment(map[string]knownvalue.Check{"uuid": text("{d4}"), "number": only(true, knownvalue.Int64Exact(4)), "state": text("UNDEPLOYED"), "environment_uuid": text(stagingUUID)}),
+			deployment(map[string]knownvalue.Check{"uuid": text("{d4}"), "number": only(true, knownvalue.Int64Exact(4)), "state": text("UNDEPLOYED"), "environment_uuid": text(acctest.StagingUUID)}),
 			deployment(map[string]knownvalue.Check{
-				"uuid": text("{d3}"), "number": only(true, knownvalue.Int64Exact(3)), "state": text("IN_PROGRESS"), "environment_uuid": text(productionUUID), "started_on": text("2026-09-03T10:00:00Z"),
+				"uuid": text("{d3}"), "number": only(true, knownvalue.Int64Exact(3)), "state": text("IN_PROGRESS"), "environment_uuid": text(acctest.ProductionUUID), "started_on": text("2026-09-03T10:00:00Z"),
 			}),
 			deployment(map[string]knownvalue.Check{
 				"uuid": text("{d2}"), "number": only(true, knownvalue.Int64Exact(1)), "state": text("COMPLETED"), "status": text("FAILED"),
-				"environment_uuid": text(stagingUUID), "started_on": text("2026-09-02T10:00:00Z"),
+				"environment_uuid": text(acctest.StagingUUID), "started_on": text("2026-09-02T10:00:00Z"),
 			}),
 			deployment(map[string]knownvalue.Check{
 				"uuid": text("{d1}"), "number": only(true, knownvalue.Int64Exact(2)), "key": only(true, text("production-1")), "state": text("COMPLETED"), "status": text("SUCCESSFUL"),
-				"environment_uuid": text(productionUUID), "environment_name": only(false, text("Production")),
+				"environment_uuid": text(acctest.ProductionUUID), "environment_name": only(false, text("Production")),
 				"release_name": text("#1"), "release_url": only(false, text("https://bitbucket.org/acme/website/pipelines/results/1")), "commit": text("deadbeefcafebabe"),
 				"deployer": text("Ada Lovelace"), "deployer_uuid": text("{a1}"),
 				"started_on": text("2026-09-01T10:00:00.052Z"), "completed_on": text("2026-09-01T10:01:00.000001+00:00"),
 			}),
 		}))
 	}
-	test(t,
-		resource.TestStep{Config: f.config(dataDeployments()), ConfigStateChecks: []statecheck.StateCheck{list(false)}},
+	acctest.Test(t,
+		resource.TestStep{Config: f.Config(acctest.DataDeployments()), ConfigStateChecks: []statecheck.StateCheck{list(false)}},
 		resource.TestStep{
 			PreConfig:         func() { f.SetDeployments(emulator.DeploymentBehavior{Observed: true}) },
-			Config:            f.config(dataDeployments()),
+			Config:            f.Config(acctest.DataDeployments()),
 			ConfigStateChecks: []statecheck.StateCheck{list(true)},
 		},
 		resource.TestStep{
-			Config: f.config(dataDeployments(`repository = "api"`)),
+			Config: f.Config(acctest.DataDeployments(`repository = "api"`)),
 			ConfigStateChecks: []statecheck.StateCheck{
 				statecheck.ExpectKnownValue("data.bitbucket_deployments.test", tfjsonpath.New("deployments"), knownvalue.ListSizeExact(0)),
 			},
@@ -139,22 +125,22 @@ func TestAccDeployments_requests(t *testing.T) {
 	}{
 		"all":                 {emulator.DeploymentBehavior{}, nil, []string{list}, all},
 		"limit":               {emulator.DeploymentBehavior{}, []string{"limit = 2"}, []string{list}, "{d4} {d3}"},
-		"environment":         {emulator.DeploymentBehavior{}, []string{`environment_uuid = "` + productionUUID + `"`}, []string{"website/deployments/?" + production + query[1:] + " 200"}, "{d3} {d1}"},
-		"environment in case": {emulator.DeploymentBehavior{IgnoreFilters: true}, []string{`environment_uuid = "` + strings.ToUpper(stagingUUID) + `"`}, []string{"website/deployments/?environment=%7B8A1EA3A4-6A09-4AE3-BA0C-9AB2D8A2B0DD%7D&" + query[1:] + " 200"}, "{d4} {d2}"},
+		"environment":         {emulator.DeploymentBehavior{}, []string{`environment_uuid = "` + acctest.ProductionUUID + `"`}, []string{"website/deployments/?" + production + query[1:] + " 200"}, "{d3} {d1}"},
+		"environment in case": {emulator.DeploymentBehavior{IgnoreFilters: true}, []string{`environment_uuid = "` + strings.ToUpper(acctest.StagingUUID) + `"`}, []string{"website/deployments/?environment=%7B8A1EA3A4-6A09-4AE3-BA0C-9AB2D8A2B0DD%7D&" + query[1:] + " 200"}, "{d4} {d2}"},
 		"state":               {emulator.DeploymentBehavior{}, []string{`state = "COMPLETED"`}, []string{"website/deployments/" + query + "&state.name=COMPLETED 200"}, "{d2} {d1}"},
 		"both, limit": {
 			emulator.DeploymentBehavior{},
-			[]string{`state = "COMPLETED"`, `environment_uuid = "` + productionUUID + `"`, "limit = 1"},
+			[]string{`state = "COMPLETED"`, `environment_uuid = "` + acctest.ProductionUUID + `"`, "limit = 1"},
 			[]string{"website/deployments/?" + production + query[1:] + "&state.name=COMPLETED 200"},
 			"{d1}",
 		},
 		"filters ignored": {
 			emulator.DeploymentBehavior{IgnoreFilters: true, Observed: true},
-			[]string{`state = "COMPLETED"`, `environment_uuid = "` + productionUUID + `"`, "limit = 1"},
+			[]string{`state = "COMPLETED"`, `environment_uuid = "` + acctest.ProductionUUID + `"`, "limit = 1"},
 			[]string{"website/deployments/?" + production + query[1:] + "&state.name=COMPLETED 200"},
 			"{d1}",
 		},
-		"none match":     {emulator.DeploymentBehavior{}, []string{`state = "UNDEPLOYED"`, `environment_uuid = "` + productionUUID + `"`}, []string{"website/deployments/?" + production + query[1:] + "&state.name=UNDEPLOYED 200"}, ""},
+		"none match":     {emulator.DeploymentBehavior{}, []string{`state = "UNDEPLOYED"`, `environment_uuid = "` + acctest.ProductionUUID + `"`}, []string{"website/deployments/?" + production + query[1:] + "&state.name=UNDEPLOYED 200"}, ""},
 		"sort ignored":   {emulator.DeploymentBehavior{Sort: emulator.SortIgnored}, []string{"limit = 3"}, []string{list}, "{d4} {d3} {d2}"},
 		"sort refused":   {emulator.DeploymentBehavior{Sort: emulator.SortRefused}, nil, []string{"website/deployments/" + query + " 400", "website/deployments/?pagelen=100 200"}, all},
 		"slash required": {emulator.DeploymentBehavior{Slash: emulator.SlashRequired}, nil, []string{list}, all},
@@ -169,47 +155,35 @@ func TestAccDeployments_requests(t *testing.T) {
 		"never, 404": {emulator.DeploymentBehavior{NeverDeployed404: true}, []string{`repository = "api"`}, []string{"api/deployments/" + query + " 404", "api?fields=uuid 200"}, ""},
 		"by uuid": {
 			emulator.DeploymentBehavior{},
-			[]string{"repository = \"" + websiteUUID + "\""},
+			[]string{"repository = \"" + acctest.WebsiteUUID + "\""},
 			[]string{"%7B85d08b4e-571d-44e9-a507-fa476535aa98%7D/deployments/" + query + " 200"},
 			all,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f, terraform := newDeployed(t), newCLI(t, attached(t))
+			f, terraform := newDeployed(t), acctest.NewCLI(t, acctest.Attached(t))
 			f.SetDeployments(tc.behavior)
-			terraform.write(t, f.config(dataDeployments(tc.lines...)))
+			terraform.Write(t, f.Config(acctest.DataDeployments(tc.lines...)))
 			for _, command := range [][]string{{"plan", "-out=saved"}, {"apply", "saved"}, {"plan", "-detailed-exitcode"}} {
-				terraform.must(t, command...)
+				terraform.MustRun(t, command...)
 				want := tc.want
 				if command[0] == "apply" {
 					want = nil // The plan has read it.
 				}
-				if got := f.asked(); !slices.Equal(got, want) {
+				if got := askedFor(f); !slices.Equal(got, want) {
 					t.Errorf("%v asked for\n  %s\nwant\n  %s", command, strings.Join(got, "\n  "), strings.Join(want, "\n  "))
 				}
 			}
-			terraform.found(t, tc.found)
+			terraform.FoundDeployments(t, tc.found)
 		})
-	}
-}
-
-// found checks the deployments in state.
-func (c *cli) found(t *testing.T, want string) {
-	t.Helper()
-	var uuids []string
-	if err := json.Unmarshal([]byte(c.output(t, "uuids")), &uuids); err != nil {
-		t.Fatal(err)
-	}
-	if got := strings.Join(uuids, " "); got != want {
-		t.Errorf("found %s, want %s", got, want)
 	}
 }
 
 // What the deployments of a busy repository cost.
 func TestAccDeployments_cost(t *testing.T) {
 	t.Parallel()
-	f, terraform := newFake(t), newCLI(t, attached(t))
+	f, terraform := acctest.NewFake(t), acctest.NewCLI(t, acctest.Attached(t))
 	for i := range 250 {
 		started := time.Date(2026, 9, 1, i, 0, 0, 0, time.UTC).Format(time.RFC3339)
 		f.AddDeployment("acme", "website", emulator.Deployment{UUID: fmt.Sprintf("{%d}", i), StartedOn: started})
@@ -240,50 +214,50 @@ func TestAccDeployments_cost(t *testing.T) {
 		if tc.limit > 0 {
 			line = fmt.Sprintf("limit = %d", tc.limit)
 		}
-		terraform.write(t, f.config(dataDeployments(line)))
-		terraform.must(t, "apply", "-auto-approve")
-		if asked := f.asked(); len(asked) != tc.want {
-			t.Errorf("limit %d with %+v asked for\n  %s", tc.limit, tc.behavior, strings.Join(asked, "\n  "))
+		terraform.Write(t, f.Config(acctest.DataDeployments(line)))
+		terraform.MustRun(t, "apply", "-auto-approve")
+		if requests := askedFor(f); len(requests) != tc.want {
+			t.Errorf("limit %d with %+v asked for\n  %s", tc.limit, tc.behavior, strings.Join(requests, "\n  "))
 		}
-		terraform.found(t, newest(tc.found))
+		terraform.FoundDeployments(t, newest(tc.found))
 	}
 	f.SetNearLimit(true)
-	contains(t, terraform.must(t, "plan"), "Warning: Bitbucket's rate limit is near")
+	acctest.Contains(t, terraform.MustRun(t, "plan"), "Warning: Bitbucket's rate limit is near")
 }
 
 // Whatever Bitbucket answers, the error says what was asked, what it said and what
 // to do, and never is the list shorter.
 func TestAccDeployments_errors(t *testing.T) {
 	t.Parallel()
-	one := func(fault emulator.Fault) func(*fake) { return func(f *fake) { f.Inject(fault) } }
+	one := func(fault emulator.Fault) func(*acctest.Fake) { return func(f *acctest.Fake) { f.Inject(fault) } }
 	const list, scopes = "GET /2.0/repositories/acme/website/deployments/:", "the scopes read:pipeline:bitbucket and, for a repository that never deployed, read:repository:bitbucket (OAuth: pipeline and repository), of an account that can read the repository"
 	for name, tc := range map[string]struct {
-		setUp func(*fake)
+		setUp func(*acctest.Fake)
 		want  []string
 	}{
 		"401": {one(emulator.Unauthorized()), []string{list + " 401 Unauthorized", "Token is invalid, expired", "username", scopes}},
 		"403": {one(emulator.Forbidden()), []string{list + " 403 Forbidden", scopes}},
 		"scope": {
-			func(f *fake) { f.AllowBasic("ci@example.com", "api-token", "admin:repository:bitbucket") },
+			func(f *acctest.Fake) { f.AllowBasic("ci@example.com", "api-token", "admin:repository:bitbucket") },
 			[]string{list + " 403 Forbidden", "Required scopes: read:pipeline:bitbucket", "Granted scopes: admin:repository:bitbucket", scopes},
 		},
 		"gone": {
-			func(f *fake) { f.RemoveRepository("acme", "website") },
+			func(f *acctest.Fake) { f.RemoveRepository("acme", "website") },
 			[]string{"GET /2.0/repositories/acme/website: 404 Not Found", "You may not have access to this repository", "Either the repository was deleted or renamed, or these credentials cannot see it", scopes},
 		},
 		"workspace gone": {
-			func(f *fake) { f.RenameWorkspace("acme", "other-name") },
+			func(f *acctest.Fake) { f.RenameWorkspace("acme", "other-name") },
 			[]string{"GET /2.0/repositories/acme/website: 404 Not Found", "No workspace with identifier 'acme'", "Either the repository was deleted or renamed"},
 		},
 		"never deployed, scope": {
-			func(f *fake) {
+			func(f *acctest.Fake) {
 				f.Inject(emulator.Fault{Path: "/deployments/", Status: 404})
 				f.AllowBasic("ci@example.com", "api-token", "read:pipeline:bitbucket")
 			},
 			[]string{"GET /2.0/repositories/acme/website: 403 Forbidden", "Required scopes: read:repository:bitbucket", "Granted scopes: read:pipeline:bitbucket", scopes},
 		},
 		"never deployed, proxy": {
-			func(f *fake) {
+			func(f *acctest.Fake) {
 				f.Inject(emulator.Fault{Path: "/deployments/", Status: 404}, emulator.LoginPage())
 			},
 			[]string{"GET /2.0/repositories/acme/website: the reply cannot be used", "Log in to the network"},
@@ -306,7 +280,7 @@ func TestAccDeployments_errors(t *testing.T) {
 		"cut":       {one(emulator.Fault{Cut: true}), []string{list, "EOF", "the network and the proxy"}},
 		"truncated": {one(emulator.Fault{Truncate: true}), []string{list, "unexpected EOF"}},
 		"later page": {
-			func(f *fake) {
+			func(f *acctest.Fake) {
 				f.Inject(emulator.Fault{Rewrite: func(http.Header, string) string { return `{"values": [], "next": "?page=2"}` }, Times: 1}, emulator.Fault{Status: 404})
 			},
 			[]string{list + " 404 Not Found"},
@@ -314,10 +288,10 @@ func TestAccDeployments_errors(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f, terraform := newDeployed(t), newCLI(t, attached(t))
-			terraform.write(t, f.config(dataDeployments(), "max_retries = 0"))
+			f, terraform := newDeployed(t), acctest.NewCLI(t, acctest.Attached(t))
+			terraform.Write(t, f.Config(acctest.DataDeployments(), "max_retries = 0"))
 			tc.setUp(f)
-			terraform.fails(t, []string{"apply", "-auto-approve"}, append([]string{"Unable to list deployments", "Bitbucket was asked to list the deployments of acme/website."}, tc.want...)...)
+			terraform.Fails(t, []string{"apply", "-auto-approve"}, append([]string{"Unable to list deployments", "Bitbucket was asked to list the deployments of acme/website."}, tc.want...)...)
 		})
 	}
 }
@@ -325,24 +299,24 @@ func TestAccDeployments_errors(t *testing.T) {
 // What cannot be is said before anything is asked.
 func TestAccDeployments_validation(t *testing.T) {
 	t.Parallel()
-	f, terraform := newDeployed(t), newCLI(t, attached(t))
+	f, terraform := newDeployed(t), acctest.NewCLI(t, acctest.Attached(t))
 	for line, want := range map[string]string{
-		`environment_uuid = "production"`:                                 "environment_uuid must be a UUID in braces",
-		`environment_uuid = "` + strings.Trim(productionUUID, "{}") + `"`: "environment_uuid must be a UUID in braces",
-		`environment_uuid = ""`:                                           "environment_uuid must be a UUID in braces",
-		`state = "DONE"`:                                                  `state value must be one of: ["UNDEPLOYED" "IN_PROGRESS" "COMPLETED"]`,
-		`state = "completed"`:                                             "state value must be one of",
-		"limit = 0":                                                       "limit value must be at least 1",
-		`repository = "a/b"`:                                              "Invalid repository",
-		"deployments = []":                                                "deployments",
+		`environment_uuid = "production"`:                                         "environment_uuid must be a UUID in braces",
+		`environment_uuid = "` + strings.Trim(acctest.ProductionUUID, "{}") + `"`: "environment_uuid must be a UUID in braces",
+		`environment_uuid = ""`:                                                   "environment_uuid must be a UUID in braces",
+		`state = "DONE"`:                                                          `state value must be one of: ["UNDEPLOYED" "IN_PROGRESS" "COMPLETED"]`,
+		`state = "completed"`:                                                     "state value must be one of",
+		"limit = 0":                                                               "limit value must be at least 1",
+		`repository = "a/b"`:                                                      "Invalid repository",
+		"deployments = []":                                                        "deployments",
 	} {
-		terraform.write(t, f.config(dataDeployments(line)))
+		terraform.Write(t, f.Config(acctest.DataDeployments(line)))
 		for _, command := range []string{"validate", "plan"} {
-			terraform.fails(t, []string{command}, "Error: ", want)
+			terraform.Fails(t, []string{command}, "Error: ", want)
 		}
 	}
-	if asked := f.asked(); len(asked) > 0 {
-		t.Errorf("asked for %v", asked)
+	if requests := askedFor(f); len(requests) > 0 {
+		t.Errorf("asked for %v", requests)
 	}
 }
 
@@ -350,38 +324,38 @@ func TestAccDeployments_validation(t *testing.T) {
 // configuration.
 func TestAccDeployments_unknown(t *testing.T) {
 	t.Parallel()
-	f, terraform := newDeployed(t), newCLI(t, attached(t))
-	later := fmt.Sprintf("\nresource \"terraform_data\" \"later\" {\n  input = { environment = %q, limit = 1, token = \"api-token\" }\n}\n", productionUUID)
-	terraform.write(t, f.configWith(later+dataDeployments(), `username = "ci@example.com"`, "token = terraform_data.later.output.token"))
-	terraform.fails(t, []string{"plan"}, "Bitbucket cannot be asked yet", "-target")
-	terraform.write(t, f.config(later+dataDeployments("environment_uuid = terraform_data.later.output.environment", "limit = terraform_data.later.output.limit")))
-	contains(t, terraform.must(t, "plan"), "will be read during apply")
-	if asked := f.asked(); len(asked) > 0 {
-		t.Errorf("asked for %v", asked)
+	f, terraform := newDeployed(t), acctest.NewCLI(t, acctest.Attached(t))
+	later := fmt.Sprintf("\nresource \"terraform_data\" \"later\" {\n  input = { environment = %q, limit = 1, token = \"api-token\" }\n}\n", acctest.ProductionUUID)
+	terraform.Write(t, f.ConfigWith(later+acctest.DataDeployments(), `username = "ci@example.com"`, "token = terraform_data.later.output.token"))
+	terraform.Fails(t, []string{"plan"}, "Bitbucket cannot be asked yet", "-target")
+	terraform.Write(t, f.Config(later+acctest.DataDeployments("environment_uuid = terraform_data.later.output.environment", "limit = terraform_data.later.output.limit")))
+	acctest.Contains(t, terraform.MustRun(t, "plan"), "will be read during apply")
+	if requests := askedFor(f); len(requests) > 0 {
+		t.Errorf("asked for %v", requests)
 	}
-	terraform.must(t, "apply", "-auto-approve")
-	terraform.found(t, "{d3}")
+	terraform.MustRun(t, "apply", "-auto-approve")
+	terraform.FoundDeployments(t, "{d3}")
 }
 
 // What Bitbucket answers can end a command with an error, but with nothing worse.
 func TestAccDeployments_hostileReplies(t *testing.T) {
 	t.Parallel()
-	f, terraform := newFake(t), newCLI(t, attached(t))
+	f, terraform := acctest.NewFake(t), acctest.NewCLI(t, acctest.Attached(t))
 	deep := strings.Repeat("[", 5_000) + strings.Repeat("]", 5_000)
-	terraform.write(t, f.config(dataDeployments()+"\noutput \"all\" {\n  value = data.bitbucket_deployments.test.deployments\n}\n"))
+	terraform.Write(t, f.Config(acctest.DataDeployments()+"\noutput \"all\" {\n  value = data.bitbucket_deployments.test.deployments\n}\n"))
 	f.Inject(emulator.Fault{Status: 200, Body: `{"values": [
 		{"uuid": "{1}", "number": null, "key": null, "state": null, "environment": null, "release": null, "deployable": null, "created_on": null},
 		{"uuid": "{2}", "number": 9007199254740993, "state": {"name": "\u001b[2J\u001b]0;title\u0007\u202e", "started_on": "soon", "status": {"name": ""}}, "other": ` + deep + `},
 		{"uuid": "{2}", "number": 7}
 	]}`})
-	if out := terraform.must(t, "apply", "-auto-approve"); strings.ContainsAny(out, "\x1b\a") {
+	if out := terraform.MustRun(t, "apply", "-auto-approve"); strings.ContainsAny(out, "\x1b\a") {
 		t.Errorf("control characters were printed: %q", out)
 	}
 	var got []map[string]any
-	if err := json.Unmarshal([]byte(terraform.output(t, "all")), &got); err != nil || len(got) != 2 {
+	if err := json.Unmarshal([]byte(terraform.Output(t, "all")), &got); err != nil || len(got) != 2 {
 		t.Fatalf("got %v, %v", got, err)
 	}
-	contains(t, terraform.output(t, "all"), `"number":9007199254740993,`)
+	acctest.Contains(t, terraform.Output(t, "all"), `"number":9007199254740993,`)
 	for i, want := range []map[string]any{
 		{"uuid": "{2}", "number": got[0]["number"], "state": "\x1b[2J\x1b]0;title\a\u202e", "started_on": "soon"},
 		{"uuid": "{1}"},
@@ -394,7 +368,7 @@ func TestAccDeployments_hostileReplies(t *testing.T) {
 	}
 	f.ClearFaults()
 	f.Inject(emulator.Fault{Status: 404, Body: "\x1b[2J\x1b]0;title\a\u202e"})
-	out := terraform.fails(t, []string{"plan"}, "Unable to list deployments", "Bitbucket says: [2J ]0;title")
+	out := terraform.Fails(t, []string{"plan"}, "Unable to list deployments", "Bitbucket says: [2J ]0;title")
 	if strings.ContainsAny(out, "\x1b\a\u202e") {
 		t.Errorf("control characters were printed: %q", out)
 	}

@@ -4,11 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
-	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 )
 
@@ -66,7 +66,7 @@ func leading(f *testing.F) (to func(t *testing.T, place bitbucket.Place, id int6
 // other one, and is the id that the state gets.
 func FuzzParseDeployKeyID(f *testing.F) {
 	for _, text := range []string{
-		"acme/website/10958984", workspaceUUID + "/" + websiteUUID + "/1", "Acme-1/web_site.git/9223372036854775807", "acme/WEB/10958984", workspaceUUID + "/W_1/1",
+		"acme/website/10958984", acctest.WorkspaceUUID + "/" + acctest.WebsiteUUID + "/1", "Acme-1/web_site.git/9223372036854775807", "acme/WEB/10958984", acctest.WorkspaceUUID + "/W_1/1",
 		"", "x", "website/1", "acme//1", "acme/website/", "acme/website/-1", "acme/website/+1", "acme/website/01", "acme/website/1/2",
 		"acme/../1", "../../user/1", "acme/{}/1", "acme/{%2f}/1", "acme/web site/1", "acme/website?x=/1", "acme/website#/1", "acme/website/1\n",
 		"acme/WEB\n/1", "acme/1WEB/1", "acme/_/1", "acme/ＷＥＢ/1", "acme/W-1/1", "acme/WEB/٣",
@@ -122,12 +122,12 @@ func FuzzParseDeployKeyReference(f *testing.F) {
 
 // What the state of another provider is taken for is one key, at its endpoint.
 func FuzzForeignState(f *testing.F) {
-	files, err := filepath.Glob("testdata/states/*.json")
+	files, err := fs.Glob(acctest.States, "testdata/states/*.json")
 	if err != nil || len(files) == 0 {
 		f.Fatalf("no states: %v", err)
 	}
 	for _, file := range files {
-		content, err := os.ReadFile(file)
+		content, err := acctest.States.ReadFile(file)
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -175,7 +175,7 @@ func FuzzForeignState(f *testing.F) {
 // addresses that errors show.
 func FuzzIsSlugOrUUID(f *testing.F) {
 	for _, text := range []string{
-		"acme", "web_site.git", "-", "...", websiteUUID, strings.Repeat("a", 128),
+		"acme", "web_site.git", "-", "...", acctest.WebsiteUUID, strings.Repeat("a", 128),
 		"", ".", "..", "{}", "{..}", "{a", "a}", "a/", "a/b", "a%2fb", "a?b", "a#b", "a b", "a\nb", "a\\b", "a;b", "émile", "\xff", strings.Repeat("a", 129),
 	} {
 		f.Add(text)

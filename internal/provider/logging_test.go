@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/hashicorp/terraform-plugin-log/tflogtest"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 )
 
 // replying is a transport with one reply to every request.
@@ -72,9 +74,9 @@ func TestLoggingTransport_trace(t *testing.T) {
 			if got != tc.body {
 				t.Errorf("the reply became %.200q", got)
 			}
-			contains(t, log.String(), `"@level":"debug"`, "Bitbucket API request", `"@level":"trace"`, "Bitbucket API exchange")
+			acctest.Contains(t, log.String(), `"@level":"debug"`, "Bitbucket API request", `"@level":"trace"`, "Bitbucket API exchange")
 			for _, text := range tc.logged {
-				contains(t, log.String(), text)
+				acctest.Contains(t, log.String(), text)
 			}
 			for _, text := range append(tc.hidden, "ATCTT3xFfGN0-secret", "cookie-of") {
 				if strings.Contains(log.String(), text) {
@@ -127,7 +129,7 @@ func TestLoggingTransport_error(t *testing.T) {
 		response.Body.Close()
 		t.Fatal("it succeeded")
 	}
-	if contains(t, log.String(), "malformed HTTP response", "Basic YWRhQGV4YW1wbGUuY29tOk***"); strings.Contains(log.String(), "trace") {
+	if acctest.Contains(t, log.String(), "malformed HTTP response", "Basic YWRhQGV4YW1wbGUuY29tOk***"); strings.Contains(log.String(), "trace") {
 		t.Errorf("an exchange is logged: %s", log.String())
 	}
 }

@@ -16,20 +16,13 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
-// output is an output named test with this value.
-func output(value string) string { return "\noutput \"test\" {\n  value = " + value + "\n}\n" }
-
-// parsed is a call of the function.
-func parsed(argument string) string {
-	return "provider::bitbucket::parse_ssh_public_key(" + argument + ")"
-}
-
 func TestAccParseSSHPublicKeyFunction_keys(t *testing.T) {
 	t.Parallel()
-	needs(t, terraformcli.LoneFunctions)
+	acctest.Needs(t, terraformcli.LoneFunctions)
 	private, err := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -38,11 +31,11 @@ func TestAccParseSSHPublicKeyFunction_keys(t *testing.T) {
 		key, comment string
 		bits         int64
 	}{
-		"ed25519":              {newKey(t), "", 256},
-		"words in comment":     {newKey(t), "build  agent of acme", 256},
-		"ecdsa":                {authorizedKey(t, &private.PublicKey), "me", 521},
-		"short rsa":            {shortRSA(t), "old", 1024},
-		"dsa":                  {dsaKey(t), "older", 1024},
+		"ed25519":              {acctest.NewKey(t), "", 256},
+		"words in comment":     {acctest.NewKey(t), "build  agent of acme", 256},
+		"ecdsa":                {acctest.AuthorizedKey(t, &private.PublicKey), "me", 521},
+		"short rsa":            {acctest.ShortRSA(t), "old", 1024},
+		"dsa":                  {acctest.DSAKey(t), "older", 1024},
 		"security key":         {"sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIGtra2tra2tra2tra2tra2tra2tra2tra2tra2tra2trAAAABHNzaDo=", "", 256},
 		"type that is unknown": {"ssh-future AAAACnNzaC1mdXR1cmU=", "", 0},
 	} {
@@ -66,8 +59,8 @@ func TestAccParseSSHPublicKeyFunction_keys(t *testing.T) {
 				want["fingerprint_sha256"] = knownvalue.StringExact(ssh.FingerprintSHA256(key))
 				want["fingerprint_md5"] = knownvalue.StringExact(ssh.FingerprintLegacyMD5(key))
 			}
-			test(t, resource.TestStep{
-				Config:            requiredProviders + output(parsed(fmt.Sprintf("%q", "  "+tc.key+" \t"+tc.comment+"\r\n"))),
+			acctest.Test(t, resource.TestStep{
+				Config:            acctest.RequiredProviders + acctest.OutputBlock(acctest.ParseCall(fmt.Sprintf("%q", "  "+tc.key+" \t"+tc.comment+"\r\n"))),
 				ConfigStateChecks: []statecheck.StateCheck{statecheck.ExpectKnownOutputValue("test", knownvalue.ObjectExact(want))},
 			})
 		})
@@ -76,14 +69,14 @@ func TestAccParseSSHPublicKeyFunction_keys(t *testing.T) {
 
 func TestAccParseSSHPublicKeyFunction_unknown(t *testing.T) {
 	t.Parallel()
-	needs(t, terraformcli.LoneFunctions)
-	key := newKey(t)
+	acctest.Needs(t, terraformcli.LoneFunctions)
+	key := acctest.NewKey(t)
 	made := func(text string) string {
-		return requiredProviders + fmt.Sprintf("\nresource \"terraform_data\" \"key\" {\n  input = %q\n}\n", text)
+		return acctest.RequiredProviders + fmt.Sprintf("\nresource \"terraform_data\" \"key\" {\n  input = %q\n}\n", text)
 	}
-	test(t,
+	acctest.Test(t,
 		resource.TestStep{
-			Config: made(key) + output(parsed("terraform_data.key.output")+".bits"),
+			Config: made(key) + acctest.OutputBlock(acctest.ParseCall("terraform_data.key.output")+".bits"),
 			ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
 				plancheck.ExpectUnknownOutputValue("test"),
 			}},
@@ -91,23 +84,23 @@ func TestAccParseSSHPublicKeyFunction_unknown(t *testing.T) {
 		},
 		// What turns out to be no key is an error when it is known.
 		resource.TestStep{
-			Config:      made(key+"AAAA") + output(parsed("terraform_data.key.output")),
-			ExpectError: message(`Invalid value for "public_key" parameter: Damaged public key`),
+			Config:      made(key+"AAAA") + acctest.OutputBlock(acctest.ParseCall("terraform_data.key.output")),
+			ExpectError: acctest.Message(`Invalid value for "public_key" parameter: Damaged public key`),
 		},
 	)
 }
 
 func TestAccParseSSHPublicKeyFunction_precondition(t *testing.T) {
 	t.Parallel()
-	needs(t, terraformcli.Functions)
-	f := newFake(t)
-	condition := parsed("local.key") + ".bits >= 3072"
-	test(t, resource.TestStep{
-		Config: f.config(fmt.Sprintf("\nlocals {\n  key = %q\n}\n", shortRSA(t)) +
-			deployKey("key = local.key", "lifecycle {\n    precondition {\n      condition = "+condition+"\n      error_message = \"Too short.\"\n    }\n  }")),
-		ExpectError: message("Resource precondition failed", "Too short."),
+	acctest.Needs(t, terraformcli.Functions)
+	f := acctest.NewFake(t)
+	condition := acctest.ParseCall("local.key") + ".bits >= 3072"
+	acctest.Test(t, resource.TestStep{
+		Config: f.Config(fmt.Sprintf("\nlocals {\n  key = %q\n}\n", acctest.ShortRSA(t)) +
+			acctest.DeployKey("key = local.key", "lifecycle {\n    precondition {\n      condition = "+condition+"\n      error_message = \"Too short.\"\n    }\n  }")),
+		ExpectError: acctest.Message("Resource precondition failed", "Too short."),
 	})
-	if sent := f.sent(); len(sent) > 0 {
+	if sent := f.Sent(); len(sent) > 0 {
 		t.Errorf("requests were made: %v", sent)
 	}
 }
@@ -116,9 +109,9 @@ func TestAccParseSSHPublicKeyFunction_precondition(t *testing.T) {
 // repeat.
 func TestAccParseSSHPublicKeyFunction_errors(t *testing.T) {
 	t.Parallel()
-	needs(t, terraformcli.LoneFunctions)
+	acctest.Needs(t, terraformcli.LoneFunctions)
 	const secret = "c2VjcmV0LXByaXZhdGUta2V5LWJ5dGVz"
-	key := newKey(t)
+	key := acctest.NewKey(t)
 	for name, tc := range map[string]struct{ text, want string }{
 		"private key": {"-----BEGIN OPENSSH PRIVATE KEY-----\n" + secret + "\n-----END OPENSSH PRIVATE KEY-----\n", "Private key given: This is a private key. A deploy key is the public half"},
 		"private too": {key + "\n-----BEGIN RSA PRIVATE KEY-----\n" + secret, "Private key given: "},
@@ -131,17 +124,17 @@ func TestAccParseSSHPublicKeyFunction_errors(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			terraform := newCLI(t)
-			if err := os.WriteFile(filepath.Join(terraform.dir, "key"), []byte(tc.text), 0o600); err != nil {
+			terraform := acctest.NewCLI(t)
+			if err := os.WriteFile(filepath.Join(terraform.Dir, "key"), []byte(tc.text), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			const argument = `Invalid value for "public_key" parameter: `
-			file := parsed(`file("key")`)
-			terraform.write(t, requiredProviders+output(file))
-			out := terraform.fails(t, []string{"validate"}, "Error: Invalid function argument", "on main.tf line", `in output "test"`, file, argument+tc.want)
-			variable := parsed("var.key")
-			terraform.write(t, requiredProviders+output(variable+"\n  sensitive = true")+"\nvariable \"key\" {\n  sensitive = true\n}\n")
-			out += terraform.fails(t, []string{"plan", "-var", "key=" + tc.text}, "Error: Invalid function argument", "on main.tf line", variable, argument+tc.want)
+			file := acctest.ParseCall(`file("key")`)
+			terraform.Write(t, acctest.RequiredProviders+acctest.OutputBlock(file))
+			out := terraform.Fails(t, []string{"validate"}, "Error: Invalid function argument", "on main.tf line", `in output "test"`, file, argument+tc.want)
+			variable := acctest.ParseCall("var.key")
+			terraform.Write(t, acctest.RequiredProviders+acctest.OutputBlock(variable+"\n  sensitive = true")+"\nvariable \"key\" {\n  sensitive = true\n}\n")
+			out += terraform.Fails(t, []string{"plan", "-var", "key=" + tc.text}, "Error: Invalid function argument", "on main.tf line", variable, argument+tc.want)
 			for word := range strings.FieldsSeq(tc.text) {
 				if len(word) > 24 && strings.Contains(out, word) {
 					t.Errorf("%q is shown: %s", word, out)
@@ -151,8 +144,8 @@ func TestAccParseSSHPublicKeyFunction_errors(t *testing.T) {
 	}
 	t.Run("null", func(t *testing.T) {
 		t.Parallel()
-		terraform := newCLI(t)
-		terraform.write(t, requiredProviders+output(parsed("null")))
-		terraform.fails(t, []string{"validate"}, "on main.tf line", `Invalid value for "public_key" parameter: argument must not be null`)
+		terraform := acctest.NewCLI(t)
+		terraform.Write(t, acctest.RequiredProviders+acctest.OutputBlock(acctest.ParseCall("null")))
+		terraform.Fails(t, []string{"validate"}, "on main.tf line", `Invalid value for "public_key" parameter: argument must not be null`)
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
 
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
@@ -22,50 +23,50 @@ import (
 // Bitbucket updates no key of a project, so a change removes it and adds it again.
 func TestAccProjectDeployKey_changeReplaces(t *testing.T) {
 	t.Parallel()
-	f, key, number := newFake(t), newKey(t), firstID
+	f, key, number := acctest.NewFake(t), acctest.NewKey(t), acctest.FirstID
 	step := func(line, label string, state map[string]string, lines ...string) resource.TestStep {
-		writes := []string{fmt.Sprintf("DELETE %s/%d 204", web.collection(), number), "POST " + web.collection() + " 200"}
+		writes := []string{fmt.Sprintf("DELETE %s/%d 204", acctest.WEB.Collection(), number), "POST " + acctest.WEB.Collection() + " 200"}
 		number++
 		return resource.TestStep{
-			Config:            f.config(web.deployKey(lines...)),
-			ConfigPlanChecks:  web.planned(plancheck.ResourceActionReplace, web.unknown()...),
-			ConfigStateChecks: web.has(state),
+			Config:            f.Config(acctest.WEB.DeployKey(lines...)),
+			ConfigPlanChecks:  acctest.WEB.Planned(plancheck.ResourceActionReplace, acctest.WEB.Unknown()...),
+			ConfigStateChecks: acctest.WEB.Has(state),
 			PostApplyFunc: func() {
-				if got, want := f.lastWrite(t).Body, fmt.Sprintf(`{"key":%q,"label":%q}`, line, label); got != want {
+				if got, want := f.LastWrite(t).Body, fmt.Sprintf(`{"key":%q,"label":%q}`, line, label); got != want {
 					t.Errorf("sent %s\nwant %s", got, want)
 				}
-				f.expectWrites(t, writes...)()
+				f.ExpectWrites(t, writes...)()
 			},
 		}
 	}
-	test(t,
+	acctest.Test(t,
 		resource.TestStep{
-			Config:        f.config(web.deployKey(keyLine(key+" in key\n"), `label = "one"`)),
-			PostApplyFunc: f.expectWrites(t, "POST "+web.collection()+" 200"),
+			Config:        f.Config(acctest.WEB.DeployKey(acctest.KeyLine(key+" in key\n"), `label = "one"`)),
+			PostApplyFunc: f.ExpectWrites(t, "POST "+acctest.WEB.Collection()+" 200"),
 		},
 		step(key+" in key", "two", map[string]string{"label": "two", "comment": "in key"},
-			keyLine(key+" in key\n"), `label = "two"`),
+			acctest.KeyLine(key+" in key\n"), `label = "two"`),
 		step(key+" set", "two", map[string]string{"comment": "set"},
-			keyLine(key+" in key\n"), `label = "two"`, `comment = "set"`),
+			acctest.KeyLine(key+" in key\n"), `label = "two"`, `comment = "set"`),
 		// Without comment, the one in the key holds again.
 		step(key+" in key", "two", map[string]string{"comment": "in key"},
-			keyLine(key+" in key\n"), `label = "two"`),
+			acctest.KeyLine(key+" in key\n"), `label = "two"`),
 		step(key+" other", "two", map[string]string{"comment": "other", "key": key + " other"},
-			keyLine(key+" other"), `label = "two"`),
+			acctest.KeyLine(key+" other"), `label = "two"`),
 		step(key, "", map[string]string{"label": "", "comment": ""},
-			keyLine(key)),
+			acctest.KeyLine(key)),
 	)
 }
 
 // The plan says so, and why.
 func TestAccProjectDeployKey_planOfChange(t *testing.T) {
 	t.Parallel()
-	f, terraform, key := newFake(t), newCLI(t), keyLine(newKey(t))
-	terraform.write(t, f.config(web.deployKey(key, `label = "a"`)))
-	terraform.must(t, "apply", "-auto-approve")
-	terraform.write(t, f.config(web.deployKey(key, `label = "b"`)))
-	out := terraform.must(t, "plan")
-	contains(t, out, web.address()+" must be replaced", `label = "a" -> "b" # forces replacement`, "1 to add, 0 to change, 1 to destroy")
+	f, terraform, key := acctest.NewFake(t), acctest.NewCLI(t), acctest.KeyLine(acctest.NewKey(t))
+	terraform.Write(t, f.Config(acctest.WEB.DeployKey(key, `label = "a"`)))
+	terraform.MustRun(t, "apply", "-auto-approve")
+	terraform.Write(t, f.Config(acctest.WEB.DeployKey(key, `label = "b"`)))
+	out := terraform.MustRun(t, "plan")
+	acctest.Contains(t, out, acctest.WEB.Address()+" must be replaced", `label = "a" -> "b" # forces replacement`, "1 to add, 0 to change, 1 to destroy")
 	if strings.Count(out, "forces replacement") != 1 {
 		t.Errorf("more than the label replaces it: %s", out)
 	}
@@ -74,41 +75,41 @@ func TestAccProjectDeployKey_planOfChange(t *testing.T) {
 // The strategy is about updates, which there are none of.
 func TestAccProjectDeployKey_updateStrategy(t *testing.T) {
 	t.Parallel()
-	f, key := newFake(t), keyLine(newKey(t))
+	f, key := acctest.NewFake(t), acctest.KeyLine(acctest.NewKey(t))
 	config := func(strategy, label string) string {
 		return fmt.Sprintf("\nresource \"terraform_data\" \"strategy\" {\n  input = %q\n  triggers_replace = %q\n}\n", strategy, strategy) +
-			f.config(web.deployKey(key, fmt.Sprintf("label = %q", label)), "update_strategy = terraform_data.strategy.output")
+			f.Config(acctest.WEB.DeployKey(key, fmt.Sprintf("label = %q", label)), "update_strategy = terraform_data.strategy.output")
 	}
-	test(t,
+	acctest.Test(t,
 		resource.TestStep{Config: config("in_place", "a")},
-		resource.TestStep{Config: config("replace", "a"), ConfigPlanChecks: web.planned(plancheck.ResourceActionNoop)},
-		resource.TestStep{Config: config("in_place", "b"), ConfigPlanChecks: web.planned(plancheck.ResourceActionReplace, web.unknown()...)},
+		resource.TestStep{Config: config("replace", "a"), ConfigPlanChecks: acctest.WEB.Planned(plancheck.ResourceActionNoop)},
+		resource.TestStep{Config: config("in_place", "b"), ConfigPlanChecks: acctest.WEB.Planned(plancheck.ResourceActionReplace, acctest.WEB.Unknown()...)},
 	)
 }
 
 // Another spelling of the workspace is an update that sends nothing.
 func TestAccProjectDeployKey_sameProject(t *testing.T) {
 	t.Parallel()
-	f, key := newFake(t), keyLine(newKey(t))
-	byUUID := fmt.Sprintf("workspace = %q", workspaceUUID)
+	f, key := acctest.NewFake(t), acctest.KeyLine(acctest.NewKey(t))
+	byUUID := fmt.Sprintf("workspace = %q", acctest.WorkspaceUUID)
 	step := func(id string, lines ...string) resource.TestStep {
 		return resource.TestStep{
-			Config:            f.config(web.deployKey(append(lines, key)...)),
-			ConfigPlanChecks:  web.planned(plancheck.ResourceActionUpdate),
-			ConfigStateChecks: web.has(map[string]string{"id": id, "project_uuid": webUUID}),
-			PostApplyFunc:     f.expectWrites(t),
+			Config:            f.Config(acctest.WEB.DeployKey(append(lines, key)...)),
+			ConfigPlanChecks:  acctest.WEB.Planned(plancheck.ResourceActionUpdate),
+			ConfigStateChecks: acctest.WEB.Has(map[string]string{"id": id, "project_uuid": acctest.ProjectUUID}),
+			PostApplyFunc:     f.ExpectWrites(t),
 		}
 	}
-	test(t,
-		resource.TestStep{Config: f.config(web.deployKey(key)), PostApplyFunc: f.expectWrites(t, "POST "+web.collection()+" 200")},
+	acctest.Test(t,
+		resource.TestStep{Config: f.Config(acctest.WEB.DeployKey(key)), PostApplyFunc: f.ExpectWrites(t, "POST "+acctest.WEB.Collection()+" 200")},
 		step("ACME/WEB/10958984", `workspace = "ACME"`),
-		step(workspaceUUID+"/WEB/10958984", byUUID),
+		step(acctest.WorkspaceUUID+"/WEB/10958984", byUUID),
 		step("acme/WEB/10958984"),
 		// With something to say, it is said under the new spelling.
 		resource.TestStep{
-			Config:           f.config(web.deployKey(key, byUUID, `label = "x"`)),
-			ConfigPlanChecks: web.planned(plancheck.ResourceActionReplace, web.unknown()...),
-			PostApplyFunc:    f.expectWrites(t, "DELETE "+web.first()+" 204", "POST "+strings.Replace(web.collection(), "acme", url.PathEscape(workspaceUUID), 1)+" 200"),
+			Config:           f.Config(acctest.WEB.DeployKey(key, byUUID, `label = "x"`)),
+			ConfigPlanChecks: acctest.WEB.Planned(plancheck.ResourceActionReplace, acctest.WEB.Unknown()...),
+			PostApplyFunc:    f.ExpectWrites(t, "DELETE "+acctest.WEB.FirstKey()+" 204", "POST "+strings.Replace(acctest.WEB.Collection(), "acme", url.PathEscape(acctest.WorkspaceUUID), 1)+" 200"),
 		},
 	)
 }
@@ -116,8 +117,8 @@ func TestAccProjectDeployKey_sameProject(t *testing.T) {
 // Exactly the requests that one command makes.
 func TestAccProjectDeployKey_requestsPerCommand(t *testing.T) {
 	t.Parallel()
-	f, terraform, key := newFake(t), newCLI(t), keyLine(newKey(t)+" me\n")
-	get, post, second := "GET "+web.collection()+" 200", "POST "+web.collection()+" 200", web.second()
+	f, terraform, key := acctest.NewFake(t), acctest.NewCLI(t), acctest.KeyLine(acctest.NewKey(t)+" me\n")
+	get, post, second := "GET "+acctest.WEB.Collection()+" 200", "POST "+acctest.WEB.Collection()+" 200", acctest.WEB.SecondKey()
 	for _, step := range []struct {
 		lines []string
 		args  []string
@@ -128,15 +129,15 @@ func TestAccProjectDeployKey_requestsPerCommand(t *testing.T) {
 		{nil, []string{"apply", "-auto-approve"}, []string{post}},
 		{nil, []string{"plan"}, []string{get}},
 		{[]string{`label = "x"`}, []string{"plan"}, []string{get}},
-		{[]string{`label = "x"`}, []string{"apply", "-auto-approve"}, []string{get, "DELETE " + web.first() + " 204", post}},
+		{[]string{`label = "x"`}, []string{"apply", "-auto-approve"}, []string{get, "DELETE " + acctest.WEB.FirstKey() + " 204", post}},
 		{[]string{`label = "x"`, `workspace = "ACME"`}, []string{"plan"}, []string{get}},
-		{[]string{`label = "x"`, fmt.Sprintf("workspace = %q", workspaceUUID)}, []string{"plan"}, []string{get, "GET " + strings.Replace(second, "acme", url.PathEscape(workspaceUUID), 1) + " 200"}},
+		{[]string{`label = "x"`, fmt.Sprintf("workspace = %q", acctest.WorkspaceUUID)}, []string{"plan"}, []string{get, "GET " + strings.Replace(second, "acme", url.PathEscape(acctest.WorkspaceUUID), 1) + " 200"}},
 		{[]string{`label = "x"`, `project = "API"`}, []string{"plan"}, []string{get, "GET " + strings.Replace(second, "WEB", "API", 1) + " 404"}},
 		{[]string{`label = "x"`}, []string{"destroy", "-auto-approve"}, []string{get, "DELETE " + second + " 204"}},
 	} {
-		terraform.write(t, f.config(web.deployKey(append(step.lines, key)...)))
-		out := terraform.must(t, step.args...)
-		if got := f.sent(); !slices.Equal(got, step.want) {
+		terraform.Write(t, f.Config(acctest.WEB.DeployKey(append(step.lines, key)...)))
+		out := terraform.MustRun(t, step.args...)
+		if got := f.Sent(); !slices.Equal(got, step.want) {
 			t.Errorf("%v with %v made the requests\n  %s\nwant\n  %s\n%s", step.args, step.lines, strings.Join(got, "\n  "), strings.Join(step.want, "\n  "), out)
 		}
 	}
@@ -147,46 +148,46 @@ func TestAccProjectDeployKey_requestsPerCommand(t *testing.T) {
 func TestAccProjectDeployKey_renamed(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
-		rename             func(*fake)
+		rename             func(*acctest.Fake)
 		workspace, project string
 		says               string
 	}{
-		"project":   {func(f *fake) { f.RenameProject("acme", "WEB", "SITE") }, "acme", "SITE", "Project not found"},
-		"workspace": {func(f *fake) { f.RenameWorkspace("acme", "umbrella") }, "umbrella", "WEB", "No workspace with identifier 'acme'."},
-		"and its key was taken": {func(f *fake) {
+		"project":   {func(f *acctest.Fake) { f.RenameProject("acme", "WEB", "SITE") }, "acme", "SITE", "Project not found"},
+		"workspace": {func(f *acctest.Fake) { f.RenameWorkspace("acme", "umbrella") }, "umbrella", "WEB", "No workspace with identifier 'acme'."},
+		"and its key was taken": {func(f *acctest.Fake) {
 			f.RenameProject("acme", "WEB", "SITE")
 			f.AddProject("acme", emulator.Project{Key: "WEB"})
-			f.AddProjectDeployKey("acme", "WEB", newKey(t), "of another project")
+			f.AddProjectDeployKey("acme", "WEB", acctest.NewKey(t), "of another project")
 		}, "acme", "SITE", "404 Not Found"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f, terraform := newFake(t), newCLI(t)
-			first, second := keyLine(newKey(t)), keyLine(newKey(t))
+			f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
+			first, second := acctest.KeyLine(acctest.NewKey(t)), acctest.KeyLine(acctest.NewKey(t))
 			config := func(workspace, project string) string {
-				one := web.deployKey(first, fmt.Sprintf("workspace = %q", workspace), web.in(project))
-				return f.config(one + strings.NewReplacer(`"test"`, `"second"`, first, second).Replace(one))
+				one := acctest.WEB.DeployKey(first, fmt.Sprintf("workspace = %q", workspace), acctest.WEB.Line(project))
+				return f.Config(one + strings.NewReplacer(`"test"`, `"second"`, first, second).Replace(one))
 			}
-			terraform.write(t, config("acme", "WEB"))
-			terraform.must(t, "apply", "-auto-approve")
+			terraform.Write(t, config("acme", "WEB"))
+			terraform.MustRun(t, "apply", "-auto-approve")
 			tc.rename(f)
 			held := f.ProjectDeployKeys(tc.workspace, tc.project)
 			f.ForgetRequests()
 			for _, args := range [][]string{{"plan"}, {"apply", "-auto-approve"}, {"destroy", "-auto-approve"}, {"destroy", "-auto-approve", "-refresh=false"}} {
-				terraform.fails(t, args, "Error: Unable to ", tc.says, "The key is still in the Terraform state.",
+				terraform.Fails(t, args, "Error: Unable to ", tc.says, "The key is still in the Terraform state.",
 					"If the project or its workspace was renamed, put the new name into the configuration (workspace, project)", "terraform apply -refresh=false", "terraform state rm")
 			}
-			if keys := terraform.state(t); len(keys) != 2 || !slices.Equal(f.ProjectDeployKeys(tc.workspace, tc.project), held) {
+			if keys := terraform.State(t); len(keys) != 2 || !slices.Equal(f.ProjectDeployKeys(tc.workspace, tc.project), held) {
 				t.Errorf("the state has %+v, Bitbucket %+v", keys, f.ProjectDeployKeys(tc.workspace, tc.project))
 			}
 			f.ForgetRequests()
-			terraform.write(t, config(tc.workspace, tc.project))
-			contains(t, terraform.must(t, "apply", "-auto-approve", "-refresh=false"), "0 added, 2 changed, 0 destroyed")
-			terraform.must(t, "plan", "-detailed-exitcode")
-			if writes := f.writes(); len(writes) > 0 {
+			terraform.Write(t, config(tc.workspace, tc.project))
+			acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve", "-refresh=false"), "0 added, 2 changed, 0 destroyed")
+			terraform.MustRun(t, "plan", "-detailed-exitcode")
+			if writes := f.Writes(); len(writes) > 0 {
 				t.Errorf("sent %v", writes)
 			}
-			terraform.must(t, "destroy", "-auto-approve")
+			terraform.MustRun(t, "destroy", "-auto-approve")
 			if keys := f.ProjectDeployKeys(tc.workspace, tc.project); len(keys) > 0 {
 				t.Errorf("there are %v", keys)
 			}
@@ -197,36 +198,36 @@ func TestAccProjectDeployKey_renamed(t *testing.T) {
 // Who is no administrator of the project any more loses no state.
 func TestAccProjectDeployKey_permissionLost(t *testing.T) {
 	t.Parallel()
-	f, terraform := newFake(t), newCLI(t)
-	terraform.write(t, f.config(web.deployKey(keyLine(newKey(t)))))
-	terraform.must(t, "apply", "-auto-approve")
+	f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
+	terraform.Write(t, f.Config(acctest.WEB.DeployKey(acctest.KeyLine(acctest.NewKey(t)))))
+	terraform.MustRun(t, "apply", "-auto-approve")
 	f.SetProjectPermission("acme", "WEB", emulator.PermissionRead)
-	terraform.fails(t, []string{"plan"}, "Unable to read deploy key", "Bitbucket was asked to read deploy key 10958984 of project acme/WEB.", "403 Forbidden",
+	terraform.Fails(t, []string{"plan"}, "Unable to read deploy key", "Bitbucket was asked to read deploy key 10958984 of project acme/WEB.", "403 Forbidden",
 		"scopes admin:project:bitbucket (OAuth: project and project:admin), of an account that is an administrator of the project")
-	terraform.fails(t, []string{"destroy", "-auto-approve", "-refresh=false"}, "Unable to delete deploy key", "403 Forbidden",
+	terraform.Fails(t, []string{"destroy", "-auto-approve", "-refresh=false"}, "Unable to delete deploy key", "403 Forbidden",
 		"admin:project:bitbucket, write:ssh-key:bitbucket and delete:ssh-key:bitbucket")
 	f.SetProjectPermission("acme", "WEB", emulator.PermissionAdmin)
-	terraform.must(t, "plan", "-detailed-exitcode")
+	terraform.MustRun(t, "plan", "-detailed-exitcode")
 }
 
 // The same key may be on a project and on a repository of it. They are two deploy
 // keys, which know nothing of each other.
 func TestAccProjectDeployKey_besideRepository(t *testing.T) {
 	t.Parallel()
-	f, terraform, key := startFake(t, []emulator.Repository{{Slug: "website", UUID: websiteUUID, Project: "WEB"}}), newCLI(t), keyLine(newKey(t))
-	both := website.deployKey(key, `label = "one"`) + web.deployKey(key, `label = "all"`)
-	terraform.write(t, f.config(both))
-	terraform.must(t, "apply", "-auto-approve")
+	f, terraform, key := acctest.NewFakeOfRepositories(t, []emulator.Repository{{Slug: "website", UUID: acctest.WebsiteUUID, Project: "WEB"}}), acctest.NewCLI(t), acctest.KeyLine(acctest.NewKey(t))
+	both := acctest.Website.DeployKey(key, `label = "one"`) + acctest.WEB.DeployKey(key, `label = "all"`)
+	terraform.Write(t, f.Config(both))
+	terraform.MustRun(t, "apply", "-auto-approve")
 	f.ForgetRequests()
-	terraform.must(t, "plan", "-detailed-exitcode")
-	sent := f.sent()
-	if slices.Sort(sent); !slices.Equal(sent, []string{"GET " + web.collection() + " 200", "GET " + website.collection() + " 200"}) {
+	terraform.MustRun(t, "plan", "-detailed-exitcode")
+	sent := f.Sent()
+	if slices.Sort(sent); !slices.Equal(sent, []string{"GET " + acctest.WEB.Collection() + " 200", "GET " + acctest.Website.Collection() + " 200"}) {
 		t.Errorf("sent %v", sent)
 	}
-	terraform.write(t, f.config(website.deployKey(key, `label = "one"`)))
-	contains(t, terraform.must(t, "apply", "-auto-approve"), "0 added, 0 changed, 1 destroyed")
-	f.onlyKey(t)
-	if keys := f.keys(web); len(keys) > 0 {
+	terraform.Write(t, f.Config(acctest.Website.DeployKey(key, `label = "one"`)))
+	acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve"), "0 added, 0 changed, 1 destroyed")
+	f.OnlyKey(t)
+	if keys := f.Keys(acctest.WEB); len(keys) > 0 {
 		t.Errorf("the project has %v", keys)
 	}
 }
@@ -234,10 +235,10 @@ func TestAccProjectDeployKey_besideRepository(t *testing.T) {
 // A mistake is reported at plan, before any request.
 func TestAccProjectDeployKey_validation(t *testing.T) {
 	t.Parallel()
-	key := keyLine(newKey(t))
+	key := acctest.KeyLine(acctest.NewKey(t))
 	for name, tc := range map[string]struct{ line, want string }{
 		"lower case":   {key + "\n  project = \"web\"", "Invalid project"},
-		"uuid":         {key + "\n  project = \"" + webUUID + "\"", "Expected the key of a project as Bitbucket shows it, in capitals"},
+		"uuid":         {key + "\n  project = \"" + acctest.ProjectUUID + "\"", "Expected the key of a project as Bitbucket shows it, in capitals"},
 		"digit":        {key + "\n  project = \"1WEB\"", "Invalid project"},
 		"path":         {key + "\n  project = \"WEB/deploy-keys\"", "Invalid project"},
 		"escape":       {key + "\n  project = \"WEB%2F\"", "Invalid project"},
@@ -249,18 +250,18 @@ func TestAccProjectDeployKey_validation(t *testing.T) {
 		"private key":  {`key = "-----BEGIN OPENSSH PRIVATE KEY-----"`, "Private key given"},
 		"label space":  {key + "\n  label = \" x\"", "Invalid label"},
 		"comment tab":  {key + "\n  comment = \"x\\ty\"", "Invalid comment"},
-		"short rsa":    {keyLine(shortRSA(t)), "Bitbucket refuses this key"},
+		"short rsa":    {acctest.KeyLine(acctest.ShortRSA(t)), "Bitbucket refuses this key"},
 		"another type": {strings.Replace(key, "ssh-ed25519", "ssh-rsa", 1), "Key type does not match the key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := newFake(t)
-			test(t, resource.TestStep{
-				Config:      f.config(web.deployKey(tc.line)),
+			f := acctest.NewFake(t)
+			acctest.Test(t, resource.TestStep{
+				Config:      f.Config(acctest.WEB.DeployKey(tc.line)),
 				PlanOnly:    true,
-				ExpectError: message(tc.want),
+				ExpectError: acctest.Message(tc.want),
 			})
-			if sent := f.sent(); len(sent) > 0 {
+			if sent := f.Sent(); len(sent) > 0 {
 				t.Errorf("requests were made: %v", sent)
 			}
 		})
@@ -271,33 +272,35 @@ func TestAccProjectDeployKey_validation(t *testing.T) {
 // another.
 func TestAccProjectDeployKey_identity(t *testing.T) {
 	t.Parallel()
-	needs(t, terraformcli.Identity)
-	f, key := newFake(t), newKey(t)
-	config := func(lines ...string) string { return f.config(web.deployKey(append(lines, keyLine(key))...)) }
+	acctest.Needs(t, terraformcli.Identity)
+	f, key := acctest.NewFake(t), acctest.NewKey(t)
+	config := func(lines ...string) string {
+		return f.Config(acctest.WEB.DeployKey(append(lines, acctest.KeyLine(key))...))
+	}
 	identity := func(workspace string, number int64) []statecheck.StateCheck {
-		return []statecheck.StateCheck{statecheck.ExpectIdentity(web.address(), map[string]knownvalue.Check{
+		return []statecheck.StateCheck{statecheck.ExpectIdentity(acctest.WEB.Address(), map[string]knownvalue.Check{
 			"workspace": knownvalue.StringExact(workspace), "project": knownvalue.StringExact("WEB"), "key_id": knownvalue.Int64Exact(number),
 		})}
 	}
-	byUUID := fmt.Sprintf("workspace = %q", workspaceUUID)
-	test(t,
-		resource.TestStep{Config: config(), ConfigStateChecks: identity("acme", firstID)},
-		resource.TestStep{Config: config(`label = "new"`), ConfigStateChecks: identity("acme", firstID+1)},
+	byUUID := fmt.Sprintf("workspace = %q", acctest.WorkspaceUUID)
+	acctest.Test(t,
+		resource.TestStep{Config: config(), ConfigStateChecks: identity("acme", acctest.FirstID)},
+		resource.TestStep{Config: config(`label = "new"`), ConfigStateChecks: identity("acme", acctest.FirstID+1)},
 		resource.TestStep{
-			Config: config(`label = "new"`), ResourceName: web.address(),
+			Config: config(`label = "new"`), ResourceName: acctest.WEB.Address(),
 			ImportState: true, ImportStateKind: resource.ImportBlockWithResourceIdentity,
 		},
 		resource.TestStep{
 			Config:            config(`label = "new"`, byUUID),
-			ConfigPlanChecks:  web.planned(plancheck.ResourceActionUpdate),
-			ConfigStateChecks: identity(workspaceUUID, firstID+1),
+			ConfigPlanChecks:  acctest.WEB.Planned(plancheck.ResourceActionUpdate),
+			ConfigStateChecks: identity(acctest.WorkspaceUUID, acctest.FirstID+1),
 		},
 		resource.TestStep{
-			PreConfig:        func() { f.remove(web, firstID+1) },
+			PreConfig:        func() { f.Remove(acctest.WEB, acctest.FirstID+1) },
 			Config:           config(`label = "new"`, byUUID),
-			ConfigPlanChecks: web.planned(plancheck.ResourceActionCreate, web.unknown()...),
+			ConfigPlanChecks: acctest.WEB.Planned(plancheck.ResourceActionCreate, acctest.WEB.Unknown()...),
 			ConfigStateChecks: []statecheck.StateCheck{
-				statecheck.ExpectIdentityValueMatchesState(web.address(), tfjsonpath.New("key_id")),
+				statecheck.ExpectIdentityValueMatchesState(acctest.WEB.Address(), tfjsonpath.New("key_id")),
 			},
 		},
 	)

@@ -3,6 +3,9 @@ package provider
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"reflect"
 	"runtime"
 	"strconv"
@@ -17,6 +20,9 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 )
 
 // readProvider has one resource, test_thing, which is read by the function.
@@ -215,28 +221,57 @@ func TestServerCancelsCallsAfterStop(t *testing.T) {
 	}
 }
 
-// protocolObject is an object of a schema as it comes over the protocol, with
-// these attributes and null for the others.
-func protocolObject(t testing.TB, schema *tfprotov6.Schema, values map[string]string) *tfprotov6.DynamicValue {
-	t.Helper()
-	types, ok := schema.ValueType().(tftypes.Object)
-	if !ok {
-		t.Fatal("a schema is no object")
-	}
-	attributes := map[string]tftypes.Value{}
-	for name, attribute := range types.AttributeTypes {
-		var value any
-		if text, found := values[name]; found {
-			value = text
-			if attribute.Is(tftypes.Number) {
-				value, _ = strconv.ParseInt(text, 10, 64)
-			}
-		}
-		attributes[name] = tftypes.NewValue(attribute, value)
-	}
-	dynamic, err := tfprotov6.NewDynamicValue(types, tftypes.NewValue(types, attributes))
+// What Terraform asks of the provider for one key of a plan, over the protocol
+// but without a process between: validate, upgrade, read, plan.
+func BenchmarkPlan(b *testing.B) {
+	keys := manyDeployKeys(1)
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprintf(w, `{"values": [{"id": %d, "key": %q, "label": "Deployment", "comment": "ci@example.com", "repository": {"uuid": %q}}]}`, keys[0].ID, keys[0].Key, acctest.WebsiteUUID)
+	}))
+	defer api.Close()
+	server := NewServer("bench")()
+	schemas, err := server.GetProviderSchema(b.Context(), &tfprotov6.GetProviderSchemaRequest{})
 	if err != nil {
-		t.Fatal(err)
+		b.Fatal(err)
 	}
-	return &dynamic
+	object := func(schema *tfprotov6.Schema, values map[string]string) *tfprotov6.DynamicValue {
+		return acctest.ProtocolObject(b, schema, values)
+	}
+	configured, err := server.ConfigureProvider(b.Context(), &tfprotov6.ConfigureProviderRequest{
+		Config: object(schemas.Provider, map[string]string{"base_url": api.URL, "token": "t"}),
+	})
+	if err != nil || len(configured.Diagnostics) > 0 {
+		b.Fatal(err, configured)
+	}
+
+	schema := schemas.ResourceSchemas["bitbucket_deploy_key"]
+	config := map[string]string{"workspace": "acme", "repository": "website", "key": keys[0].Key + " ci@example.com\n", "label": "Deployment"}
+	var model deployKeyModel
+	model.flatten(bitbucket.Place{Workspace: "acme", Repository: "website"}, &keys[0])
+	state := map[string]string{
+		"id": model.ID.ValueString(), "key_id": strconv.FormatInt(keys[0].ID, 10), "comment": "ci@example.com", "key_type": model.KeyType.ValueString(),
+		"fingerprint_sha256": model.FingerprintSHA256.ValueString(), "fingerprint_md5": model.FingerprintMD5.ValueString(), "repository_uuid": acctest.WebsiteUUID,
+	}
+	for name, value := range config {
+		state[name] = value
+	}
+	configValue, stateValue := object(schema, config), object(schema, state)
+	const name = "bitbucket_deploy_key"
+	b.ReportAllocs()
+	for b.Loop() {
+		validated, err := server.ValidateResourceConfig(b.Context(), &tfprotov6.ValidateResourceConfigRequest{TypeName: name, Config: configValue})
+		if err != nil || len(validated.Diagnostics) > 0 {
+			b.Fatal(err, validated)
+		}
+		read, err := server.ReadResource(b.Context(), &tfprotov6.ReadResourceRequest{TypeName: name, CurrentState: stateValue})
+		if err != nil || len(read.Diagnostics) > 0 {
+			b.Fatal(err, read)
+		}
+		planned, err := server.PlanResourceChange(b.Context(), &tfprotov6.PlanResourceChangeRequest{
+			TypeName: name, Config: configValue, PriorState: read.NewState, ProposedNewState: read.NewState,
+		})
+		if err != nil || len(planned.Diagnostics) > 0 {
+			b.Fatal(err, planned)
+		}
+	}
 }

@@ -1,11 +1,8 @@
 package provider
 
 import (
-	"crypto/dsa" //nolint:staticcheck // Old keys are of this kind.
-	"crypto/rsa"
 	"encoding/json"
 	"fmt"
-	"math/big"
 	"reflect"
 	"slices"
 	"strings"
@@ -13,12 +10,14 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest" //nolint:staticcheck // Old keys are of this kind.
 )
 
 // A mistake is reported at plan, before any request.
 func TestAccDeployKey_validation(t *testing.T) {
 	t.Parallel()
-	key := newKey(t)
+	key := acctest.NewKey(t)
 	blob := strings.Fields(key)[1]
 	for name, tc := range map[string]struct{ line, want string }{
 		"empty key":          {`key = ""`, "Empty public key"},
@@ -34,28 +33,28 @@ func TestAccDeployKey_validation(t *testing.T) {
 		"truncated":          {fmt.Sprintf("key = %q", "ssh-ed25519 "+blob[:60]), "Damaged public key"},
 		"bytes after it":     {fmt.Sprintf("key = %q", key+"AAAA"), "Damaged public key"},
 		"another type":       {fmt.Sprintf("key = %q", "ssh-rsa "+blob), "Key type does not match the key"},
-		"short rsa":          {keyLine(shortRSA(t)), "Bitbucket refuses this key"},
-		"label space":        {keyLine(key) + "\n  label = \" x\"", "Invalid label"},
-		"label newline":      {keyLine(key) + "\n  label = \"x\\ny\"", "Invalid label"},
-		"comment space":      {keyLine(key) + "\n  comment = \"x \"", "Invalid comment"},
-		"comment tab":        {keyLine(key) + "\n  comment = \"x\\ty\"", "Invalid comment"},
-		"private label":      {keyLine(key) + "\n  label = \"-----BEGIN RSA PRIVATE KEY----- x\"", "Private key given"},
-		"repository path":    {keyLine(key) + "\n  repository = \"acme/website\"", "Invalid repository"},
-		"repository dots":    {keyLine(key) + "\n  repository = \"..\"", "Invalid repository"},
-		"repository query":   {keyLine(key) + "\n  repository = \"website?x\"", "Invalid repository"},
-		"repository escape":  {keyLine(key) + "\n  repository = \"a%2fb\"", "Invalid repository"},
-		"repository empty":   {keyLine(key) + "\n  repository = \"\"", "Invalid repository"},
-		"workspace name":     {keyLine(key) + "\n  workspace = \"Acme Inc\"", "Invalid workspace"},
+		"short rsa":          {acctest.KeyLine(acctest.ShortRSA(t)), "Bitbucket refuses this key"},
+		"label space":        {acctest.KeyLine(key) + "\n  label = \" x\"", "Invalid label"},
+		"label newline":      {acctest.KeyLine(key) + "\n  label = \"x\\ny\"", "Invalid label"},
+		"comment space":      {acctest.KeyLine(key) + "\n  comment = \"x \"", "Invalid comment"},
+		"comment tab":        {acctest.KeyLine(key) + "\n  comment = \"x\\ty\"", "Invalid comment"},
+		"private label":      {acctest.KeyLine(key) + "\n  label = \"-----BEGIN RSA PRIVATE KEY----- x\"", "Private key given"},
+		"repository path":    {acctest.KeyLine(key) + "\n  repository = \"acme/website\"", "Invalid repository"},
+		"repository dots":    {acctest.KeyLine(key) + "\n  repository = \"..\"", "Invalid repository"},
+		"repository query":   {acctest.KeyLine(key) + "\n  repository = \"website?x\"", "Invalid repository"},
+		"repository escape":  {acctest.KeyLine(key) + "\n  repository = \"a%2fb\"", "Invalid repository"},
+		"repository empty":   {acctest.KeyLine(key) + "\n  repository = \"\"", "Invalid repository"},
+		"workspace name":     {acctest.KeyLine(key) + "\n  workspace = \"Acme Inc\"", "Invalid workspace"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := newFake(t)
-			test(t, resource.TestStep{
-				Config:      f.config(deployKey(tc.line)),
+			f := acctest.NewFake(t)
+			acctest.Test(t, resource.TestStep{
+				Config:      f.Config(acctest.DeployKey(tc.line)),
 				PlanOnly:    true,
-				ExpectError: message(tc.want),
+				ExpectError: acctest.Message(tc.want),
 			})
-			if sent := f.sent(); len(sent) > 0 {
+			if sent := f.Sent(); len(sent) > 0 {
 				t.Errorf("requests were made: %v", sent)
 			}
 		})
@@ -104,20 +103,10 @@ var hostile = map[string]string{
 	"another parameter": "a&pagelen=1",
 }
 
-// asHCL is a text as it is written in a configuration.
-func asHCL(t *testing.T, text string) string {
-	t.Helper()
-	quoted, err := json.Marshal(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(quoted)
-}
-
 // summaries runs validate, and returns the summaries of its errors by address.
-func summaries(t *testing.T, terraform *cli) map[string][]string {
+func summaries(t *testing.T, terraform *acctest.CLI) map[string][]string {
 	t.Helper()
-	out, _ := terraform.run(t, "validate", "-json")
+	out, _ := terraform.Run(t, "validate", "-json")
 	var result struct {
 		Diagnostics []struct{ Severity, Summary, Address string }
 	}
@@ -135,21 +124,21 @@ func summaries(t *testing.T, terraform *cli) map[string][]string {
 
 func TestAccDeployKey_hostileNames(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
-		f, terraform, key := newFake(t), newCLI(t), keyLine(newKey(t))
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f, terraform, key := acctest.NewFake(t), acctest.NewCLI(t), acctest.KeyLine(acctest.NewKey(t))
 		config, want := "", map[string][]string{}
 		for _, text := range hostile {
-			value := asHCL(t, text)
-			for _, attribute := range []string{"workspace", string(at.placeKind)} {
+			value := acctest.HCL(t, text)
+			for _, attribute := range []string{"workspace", parent.Kind} {
 				name := fmt.Sprintf("%s_%d", attribute, len(want))
-				resource := at.deployKey(attribute+" = "+value, key)
+				resource := parent.DeployKey(attribute+" = "+value, key)
 				data := strings.Replace(strings.Replace(resource, "resource", "data", 1), key, "key_id = 1", 1)
 				config += strings.Replace(resource, `"test"`, `"`+name+`"`, 1) + strings.Replace(data, `"test"`, `"`+name+`"`, 1)
-				want[at.typeName()+"."+name] = []string{"Invalid " + attribute}
-				want["data."+at.typeName()+"."+name] = []string{"Invalid " + attribute}
+				want[parent.TypeName+"."+name] = []string{"Invalid " + attribute}
+				want["data."+parent.TypeName+"."+name] = []string{"Invalid " + attribute}
 			}
 		}
-		terraform.write(t, f.config(config))
+		terraform.Write(t, f.Config(config))
 		if got := summaries(t, terraform); !reflect.DeepEqual(got, want) {
 			t.Errorf("got %v\nwant %v", got, want)
 		}
@@ -159,26 +148,26 @@ func TestAccDeployKey_hostileNames(t *testing.T) {
 // A label or comment may be any one line of text: that is data, and no address.
 func TestAccDeployKey_hostileTexts(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
 		refused := []string{"NUL", "tab", "CRLF", "trailing newline", "escape", "C1 control", "line separator", "no-break space"}
 		config, want := "", map[string][]string{}
 		accepted := map[string]string{}
 		for name, text := range hostile {
 			for _, attribute := range []string{"label", "comment"} {
-				resource := at.deployKey(attribute+" = "+asHCL(t, text), keyLine(newKey(t)))
+				resource := parent.DeployKey(attribute+" = "+acctest.HCL(t, text), acctest.KeyLine(acctest.NewKey(t)))
 				id := fmt.Sprintf("%s_%d", attribute, len(want)+len(accepted))
 				if resource = strings.Replace(resource, `"test"`, `"`+id+`"`, 1); !slices.Contains(refused, name) {
-					accepted[at.typeName()+"."+id] = resource
+					accepted[parent.TypeName+"."+id] = resource
 					continue
 				}
 				config += resource
-				want[at.typeName()+"."+id] = []string{"Invalid " + attribute}
+				want[parent.TypeName+"."+id] = []string{"Invalid " + attribute}
 			}
 		}
-		config += strings.Replace(at.deployKey("key = "+asHCL(t, newKey(t)+" two\u2028lines")), `"test"`, `"comment_in_key"`, 1)
-		want[at.typeName()+".comment_in_key"] = []string{"Control characters in public key"}
-		f, terraform := newFake(t), newCLI(t)
-		terraform.write(t, f.config(config))
+		config += strings.Replace(parent.DeployKey("key = "+acctest.HCL(t, acctest.NewKey(t)+" two\u2028lines")), `"test"`, `"comment_in_key"`, 1)
+		want[parent.TypeName+".comment_in_key"] = []string{"Control characters in public key"}
+		f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
+		terraform.Write(t, f.Config(config))
 		if got := summaries(t, terraform); !reflect.DeepEqual(got, want) {
 			t.Errorf("got %v\nwant %v", got, want)
 		}
@@ -187,43 +176,43 @@ func TestAccDeployKey_hostileTexts(t *testing.T) {
 		for _, resource := range accepted {
 			config += resource
 		}
-		terraform.write(t, f.config(config))
-		terraform.must(t, "apply", "-auto-approve")
-		sent := f.sent()
-		if slices.Sort(sent); len(sent) != len(accepted) || len(slices.Compact(sent)) != 1 || sent[0] != "POST "+at.collection()+" 200" {
+		terraform.Write(t, f.Config(config))
+		terraform.MustRun(t, "apply", "-auto-approve")
+		sent := f.Sent()
+		if slices.Sort(sent); len(sent) != len(accepted) || len(slices.Compact(sent)) != 1 || sent[0] != "POST "+parent.Collection()+" 200" {
 			t.Errorf("for %d keys the requests were %v", len(accepted), sent)
 		}
-		contains(t, terraform.must(t, "plan"), "No changes") // Each text came back as it was sent.
+		acctest.Contains(t, terraform.MustRun(t, "plan"), "No changes") // Each text came back as it was sent.
 	})
 }
 
 func TestAccDeployKey_hostileImports(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
-		f, terraform, key := newFake(t), newCLI(t), keyLine(newKey(t))
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f, terraform, key := acctest.NewFake(t), acctest.NewCLI(t), acctest.KeyLine(acctest.NewKey(t))
 		ids := []string{
 			"1", "acme/1", "acme/website/1/2", "acme/website/1/", "/acme/website/1", "acme/website/-1", "acme/website/0", "acme/website/١",
 			"acme/website/0x10", "acme/website/1e3", "acme/website/1.0", "acme/website/1_0", "acme/website/9223372036854775808", "acme/website/１",
 			"acme/website/1?a=b", "acme/website/1#a", "acme/website/1\n", "acme/website/ 1", "acme/website/%31", "acme/website/..", "acme%2fwebsite/x/1",
-			"https://api.bitbucket.org" + at.path + "/deploy-keys/x", "https://bitbucket.org/acme/website/1", "acme/website/SHA256:x", "acme/website/" + strings.Repeat("1", 10_000),
+			"https://api.bitbucket.org" + parent.Path + "/deploy-keys/x", "https://bitbucket.org/acme/website/1", "acme/website/SHA256:x", "acme/website/" + strings.Repeat("1", 10_000),
 		}
 		for _, text := range hostile {
 			ids = append(ids, text+"/website/1", "acme/"+text+"/1")
 		}
 		config := ""
 		for i, id := range ids {
-			id = strings.ReplaceAll(id, "website", at.name)
-			if reference, ok := parseDeployKeyReference(at.placeKind, id); ok {
+			id = strings.ReplaceAll(id, "website", parent.Name)
+			if reference, ok := parseDeployKeyReference(placeKind(parent.Kind), id); ok {
 				t.Errorf("%q is taken for %+v", id, reference)
 			}
 			name := fmt.Sprintf("key_%d", i)
-			config += strings.Replace(at.deployKey(key), `"test"`, `"`+name+`"`, 1) +
-				fmt.Sprintf("\nimport {\n  to = %s.%s\n  id = %s\n}\n", at.typeName(), name, asHCL(t, id))
+			config += strings.Replace(parent.DeployKey(key), `"test"`, `"`+name+`"`, 1) +
+				fmt.Sprintf("\nimport {\n  to = %s.%s\n  id = %s\n}\n", parent.TypeName, name, acctest.HCL(t, id))
 		}
-		terraform.write(t, f.config(config))
+		terraform.Write(t, f.Config(config))
 		// Newer CLIs end with the first one.
-		terraform.fails(t, []string{"plan"}, "Error: Invalid import ID")
-		if sent := f.sent(); len(sent) > 0 {
+		terraform.Fails(t, []string{"plan"}, "Error: Invalid import ID")
+		if sent := f.Sent(); len(sent) > 0 {
 			t.Errorf("requests were made: %v", sent)
 		}
 	})
@@ -232,62 +221,48 @@ func TestAccDeployKey_hostileImports(t *testing.T) {
 // What is known only while a plan is carried out is checked then.
 func TestAccDeployKey_hostileUnknowns(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
-		f, terraform, key := newFake(t), newCLI(t), keyLine(newKey(t))
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f, terraform, key := acctest.NewFake(t), acctest.NewCLI(t), acctest.KeyLine(acctest.NewKey(t))
 		config := ""
 		for i, text := range []string{"../../2.0/user", "..", "a%2fb", "a?b", "a\nb"} {
-			config += fmt.Sprintf("\nresource \"terraform_data\" \"name_%d\" {\n  input = %s\n}\n", i, asHCL(t, text))
-			resource := strings.Replace(at.deployKey(fmt.Sprintf("%s = terraform_data.name_%d.output", at.placeKind, i), key), `"test"`, fmt.Sprintf(`"key_%d"`, i), 1)
+			config += fmt.Sprintf("\nresource \"terraform_data\" \"name_%d\" {\n  input = %s\n}\n", i, acctest.HCL(t, text))
+			resource := strings.Replace(parent.DeployKey(fmt.Sprintf("%s = terraform_data.name_%d.output", parent.Kind, i), key), `"test"`, fmt.Sprintf(`"key_%d"`, i), 1)
 			config += resource + strings.Replace(strings.Replace(resource, "resource", "data", 1), key, "key_id = 1", 1)
 		}
-		terraform.write(t, f.config(config))
-		out := terraform.fails(t, []string{"apply", "-auto-approve"}, "Error: ")
-		if got := strings.Count(out, "Error: Invalid "+string(at.placeKind)); got != 10 {
+		terraform.Write(t, f.Config(config))
+		out := terraform.Fails(t, []string{"apply", "-auto-approve"}, "Error: ")
+		if got := strings.Count(out, "Error: Invalid "+parent.Kind); got != 10 {
 			t.Errorf("%d of 10 names were refused: %s", got, out)
 		}
-		if sent := f.sent(); len(sent) > 0 {
+		if sent := f.Sent(); len(sent) > 0 {
 			t.Errorf("requests were made: %v", sent)
 		}
-	})
-}
-
-func shortRSA(t *testing.T) string {
-	t.Helper()
-	modulus := new(big.Int).Lsh(big.NewInt(1), 1023)
-	return authorizedKey(t, &rsa.PublicKey{N: modulus.Add(modulus, big.NewInt(1)), E: 65537})
-}
-
-func dsaKey(t *testing.T) string {
-	t.Helper()
-	return authorizedKey(t, &dsa.PublicKey{
-		Parameters: dsa.Parameters{P: new(big.Int).Lsh(big.NewInt(1), 1023), Q: new(big.Int).Lsh(big.NewInt(1), 159), G: big.NewInt(2)},
-		Y:          big.NewInt(4),
 	})
 }
 
 // A key that Bitbucket would refuse today can be there already.
 func TestAccDeployKey_importsOldKey(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
-		f, old := newFake(t), shortRSA(t)
-		existing := f.add(at, old, "old")
-		refused := message("Bitbucket refuses this key", "2048 bits and more; this one has 1024")
-		renamed := resource.TestStep{Config: f.config(at.deployKey(keyLine(old), `label = "renamed"`))}
-		if at.placeKind == onProject {
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f, old := acctest.NewFake(t), acctest.ShortRSA(t)
+		existing := f.Add(parent, old, "old")
+		refused := acctest.Message("Bitbucket refuses this key", "2048 bits and more; this one has 1024")
+		renamed := resource.TestStep{Config: f.Config(parent.DeployKey(acctest.KeyLine(old), `label = "renamed"`))}
+		if parent.IsProject() {
 			renamed.ExpectError = refused // It would be removed, and could not be added again.
 		} else {
-			renamed.ConfigPlanChecks = at.planned(plancheck.ResourceActionUpdate)
+			renamed.ConfigPlanChecks = parent.Planned(plancheck.ResourceActionUpdate)
 		}
-		config := f.config(at.deployKey(keyLine(old), `label = "old"`))
-		test(t,
-			at.importing(config, at.id(existing.ID)),
+		config := f.Config(parent.DeployKey(acctest.KeyLine(old), `label = "old"`))
+		acctest.Test(t,
+			parent.Importing(config, parent.ImportID(existing.ID)),
 			resource.TestStep{
 				Config:           config,
-				ConfigPlanChecks: at.planned(plancheck.ResourceActionNoop),
+				ConfigPlanChecks: parent.Planned(plancheck.ResourceActionNoop),
 			},
 			renamed,
 			resource.TestStep{
-				Config:      f.config(at.deployKey(keyLine(old), `label = "renamed"`, at.in(at.other))),
+				Config:      f.Config(parent.DeployKey(acctest.KeyLine(old), `label = "renamed"`, parent.Line(parent.Other))),
 				ExpectError: refused,
 			},
 		)
@@ -297,12 +272,12 @@ func TestAccDeployKey_importsOldKey(t *testing.T) {
 // Only Bitbucket knows whether it takes these, so they are sent.
 func TestAccDeployKey_doubtfulKey(t *testing.T) {
 	t.Parallel()
-	forEachPlace(t, func(t *testing.T, at testPlace) {
-		f := newFake(t)
-		test(t, resource.TestStep{
-			Config:           f.config(at.deployKey(keyLine(dsaKey(t)))),
-			ConfigPlanChecks: at.planned(plancheck.ResourceActionCreate, at.unknown()...),
-			PostApplyFunc:    f.expectWrites(t, "POST "+at.collection()+" 200"),
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f := acctest.NewFake(t)
+		acctest.Test(t, resource.TestStep{
+			Config:           f.Config(parent.DeployKey(acctest.KeyLine(acctest.DSAKey(t)))),
+			ConfigPlanChecks: parent.Planned(plancheck.ResourceActionCreate, parent.Unknown()...),
+			PostApplyFunc:    f.ExpectWrites(t, "POST "+parent.Collection()+" 200"),
 		})
 	})
 }

@@ -37,7 +37,7 @@ func (r result) cli() terraformcli.CLI {
 // runAcceptanceTests runs the acceptance tests with an engine. The error includes
 // the output of the tests that failed.
 func runAcceptanceTests(ctx context.Context, engine terraformcli.CLI) (result, error) {
-	tests := exec.CommandContext(ctx, "go", "test", "-json", "-count=1", "-timeout=40m", "./internal/provider", ".")
+	tests := exec.CommandContext(ctx, "go", "test", "-json", "-count=1", "-timeout=40m", "./internal/provider", "./internal/acceptance")
 	tests.Env = append(os.Environ(), "TF_ACC_TERRAFORM_PATH="+engine.Path)
 	tests.Stderr = os.Stderr
 	out, err := tests.Output()

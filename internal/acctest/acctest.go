@@ -1,0 +1,134 @@
+// Package acctest is what the acceptance tests of several packages share: a
+// Bitbucket in memory, the CLI, configurations, and checks of plans and requests.
+// It does not import internal/provider, because the tests of that package use it.
+package acctest
+
+import (
+	"context"
+	"log"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
+)
+
+// Engine is the CLI that the tests run. Main finds it.
+var Engine terraformcli.CLI
+
+// newServer makes the provider under test. Main sets it.
+var newServer func(version string) func() tfprotov6.ProviderServer
+
+// Main runs the tests of a package. It finds the CLI, and removes from the
+// environment what would change how the tests run on the machine of a developer.
+// It gets the provider as an argument, because the tests of internal/provider
+// import this package.
+func Main(m *testing.M, server func(version string) func() tfprotov6.ProviderServer) {
+	newServer = server
+	var err error
+	if Engine, err = terraformcli.Find(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	for _, variable := range os.Environ() {
+		name, _, _ := strings.Cut(variable, "=")
+		if strings.HasPrefix(name, "BITBUCKET_") || name == "TF_CLI_CONFIG_FILE" || name == "TF_CLI_ARGS" || name == "TF_LOG" {
+			_ = os.Unsetenv(name)
+		}
+	}
+	for name, value := range map[string]string{
+		"TF_ACC_TERRAFORM_PATH":     Engine.Path,
+		"TF_ACC_PROVIDER_HOST":      Engine.RegistryHost(),
+		"TF_ACC_PROVIDER_NAMESPACE": "bitbucket-deploy-keys",
+	} {
+		if err := os.Setenv(name, value); err != nil {
+			log.Fatal(err)
+		}
+	}
+	if buildDir, err = os.MkdirTemp("", "terraform-provider-bitbucket-"); err != nil {
+		log.Fatal(err)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(buildDir)
+	os.Exit(code)
+}
+
+// Needs skips a test if the CLI is too old for it.
+func Needs(t *testing.T, feature terraformcli.Feature) {
+	t.Helper()
+	if !Engine.Has(feature) {
+		t.Skipf("%s has no %s", Engine, feature)
+	}
+}
+
+// features maps a text of a configuration to the feature that the CLI needs for it.
+var features = map[string]terraformcli.Feature{
+	"moved {":                            terraformcli.Moved,
+	"resource \"terraform_data\" ":       terraformcli.TerraformData,
+	"\ncheck \"":                         terraformcli.Checks,
+	"plantimestamp(":                     terraformcli.PlanTimestamp,
+	"import {":                           terraformcli.ImportBlocks,
+	"import {\n  for_each":               terraformcli.ImportForEach,
+	"provider::":                         terraformcli.Functions,
+	"ephemeral = true":                   terraformcli.EphemeralVariables,
+	"identity =":                         terraformcli.Identity,
+	"from = bitbucket_repo_deploy_keys.": terraformcli.MovedTypes, // From another provider.
+}
+
+// understands skips the rest of a test if the CLI is too old for a configuration.
+func understands(t *testing.T, config string) {
+	t.Helper()
+	for text, feature := range features {
+		if strings.Contains(config, text) {
+			Needs(t, feature)
+		}
+	}
+}
+
+// RequiredProviders makes "bitbucket" the name of the provider under test.
+const RequiredProviders = `
+terraform {
+  required_providers {
+    bitbucket = {
+      source = "bitbucket-deploy-keys/bitbucket"
+    }
+  }
+}
+`
+
+// Test runs steps with the provider in this process. No test needs TF_ACC, because
+// nothing outside of this process can be damaged.
+func Test(t *testing.T, steps ...resource.TestStep) {
+	t.Helper()
+	for _, step := range steps {
+		understands(t, step.Config)
+	}
+	resource.UnitTest(t, resource.TestCase{
+		ProtoV6ProviderFactories: map[string]func() (tfprotov6.ProviderServer, error){
+			"bitbucket": func() (tfprotov6.ProviderServer, error) { return newServer("test")(), nil },
+		},
+		Steps: steps,
+	})
+}
+
+// Message matches an error that has these parts in this order, wherever the CLI
+// wraps its lines. The parts are regular expressions.
+func Message(parts ...string) *regexp.Regexp {
+	for i, part := range parts {
+		parts[i] = strings.ReplaceAll(part, " ", `[\s│]+`)
+	}
+	return regexp.MustCompile(`(?s)` + strings.Join(parts, `.*`))
+}
+
+// ReadFile returns the content of a file.
+func ReadFile(t *testing.T, file string) string {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}

@@ -1,0 +1,100 @@
+package acctest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	tfjson "github.com/hashicorp/terraform-json"
+	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
+	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
+	"github.com/hashicorp/terraform-plugin-testing/plancheck"
+	"github.com/hashicorp/terraform-plugin-testing/statecheck"
+	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
+)
+
+// Planned expects this action, and that exactly these attributes are unknown until
+// apply.
+func (p Parent) Planned(action plancheck.ResourceActionType, unknown ...string) resource.ConfigPlanChecks {
+	return resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
+		plancheck.ExpectResourceAction(p.Address(), action),
+		exactlyUnknown{p.Address(), unknown},
+	}}
+}
+
+// Planned is Parent.Planned for acme/website.
+func Planned(action plancheck.ResourceActionType, unknown ...string) resource.ConfigPlanChecks {
+	return Website.Planned(action, unknown...)
+}
+
+// Unknown lists the attributes that are unknown before a key exists, and more.
+func (p Parent) Unknown(more ...string) []string {
+	return append(more, "created_on", "id", "key_id", p.Kind+"_uuid")
+}
+
+// PlannedChange expects the plan for a change of label or comment. Bitbucket cannot
+// update the keys of projects, so their plan is a replacement.
+func (p Parent) PlannedChange(unknown ...string) resource.ConfigPlanChecks {
+	if p.IsProject() {
+		return p.Planned(plancheck.ResourceActionReplace, p.Unknown(unknown...)...)
+	}
+	return p.Planned(plancheck.ResourceActionUpdate, unknown...)
+}
+
+// SentChange lists the requests that apply such a change to the first key.
+func (p Parent) SentChange() []string {
+	if p.IsProject() {
+		return p.SentReplacement()
+	}
+	return []string{"PUT " + p.FirstKey() + " 200"}
+}
+
+// SentReplacement lists the requests that replace the first key.
+func (p Parent) SentReplacement() []string {
+	return []string{"DELETE " + p.FirstKey() + " 204", "POST " + p.Collection() + " 200"}
+}
+
+// exactlyUnknown checks which attributes of a resource are unknown in a plan.
+type exactlyUnknown struct {
+	address string
+	want    []string
+}
+
+// CheckPlan implements plancheck.PlanCheck.
+func (e exactlyUnknown) CheckPlan(_ context.Context, req plancheck.CheckPlanRequest, resp *plancheck.CheckPlanResponse) {
+	i := slices.IndexFunc(req.Plan.ResourceChanges, func(c *tfjson.ResourceChange) bool { return c.Address == e.address })
+	if i < 0 {
+		resp.Error = fmt.Errorf("the plan has no %s", e.address)
+		return
+	}
+	var got []string
+	if attributes, ok := req.Plan.ResourceChanges[i].Change.AfterUnknown.(map[string]any); ok {
+		for name, unknown := range attributes {
+			if unknown == true {
+				got = append(got, name)
+			}
+		}
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, slices.Sorted(slices.Values(e.want))) {
+		resp.Error = fmt.Errorf("known after apply: %v, want %v", got, e.want)
+	}
+}
+
+// Has expects these values of attributes in the state.
+func (p Parent) Has(values map[string]string) []statecheck.StateCheck {
+	var checks []statecheck.StateCheck
+	for name, value := range values {
+		checks = append(checks, statecheck.ExpectKnownValue(p.Address(), tfjsonpath.New(name), knownvalue.StringExact(value)))
+	}
+	return checks
+}
+
+// Has is Parent.Has for acme/website.
+func Has(values map[string]string) []statecheck.StateCheck { return Website.Has(values) }
+
+// Importing is a step that imports a key as the command does. The state stays for
+// the next steps.
+func (p Parent) Importing(config, id string) resource.TestStep {
+	return resource.TestStep{Config: config, ResourceName: p.Address(), ImportState: true, ImportStateId: id, ImportStatePersist: true}
+}

@@ -1,0 +1,70 @@
+package acctest
+
+import (
+	"strconv"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
+)
+
+// Server is the provider as Terraform calls it, over the protocol.
+type Server struct {
+	tfprotov6.ProviderServer
+	tfprotov6.ListResourceServer
+	Schemas *tfprotov6.GetProviderSchemaResponse
+}
+
+// NewServer starts a provider that is not configured.
+func NewServer(t testing.TB) Server {
+	t.Helper()
+	server := newServer("test")()
+	lists, ok := server.(tfprotov6.ListResourceServer)
+	if !ok {
+		t.Fatal("the server cannot list")
+	}
+	schemas, err := server.GetProviderSchema(t.Context(), &tfprotov6.GetProviderSchemaRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Server{server, lists, schemas}
+}
+
+// NewConfiguredServer starts a provider that is configured for a fake.
+func NewConfiguredServer(t testing.TB, f *Fake) Server {
+	t.Helper()
+	server := NewServer(t)
+	configured, err := server.ConfigureProvider(t.Context(), &tfprotov6.ConfigureProviderRequest{Config: ProtocolObject(t, server.Schemas.Provider, map[string]string{
+		"base_url": f.URL + "/2.0", "username": "ci@example.com", "token": "api-token", "max_retries": "0",
+	})})
+	if err != nil || len(configured.Diagnostics) > 0 {
+		t.Fatal(err, configured)
+	}
+	return server
+}
+
+// ProtocolObject is an object of a schema, as Terraform sends it. It has these
+// attributes; all others are null.
+func ProtocolObject(t testing.TB, schema *tfprotov6.Schema, values map[string]string) *tfprotov6.DynamicValue {
+	t.Helper()
+	types, ok := schema.ValueType().(tftypes.Object)
+	if !ok {
+		t.Fatal("a schema is not an object")
+	}
+	attributes := map[string]tftypes.Value{}
+	for name, attribute := range types.AttributeTypes {
+		var value any
+		if text, found := values[name]; found {
+			value = text
+			if attribute.Is(tftypes.Number) {
+				value, _ = strconv.ParseInt(text, 10, 64)
+			}
+		}
+		attributes[name] = tftypes.NewValue(attribute, value)
+	}
+	dynamic, err := tfprotov6.NewDynamicValue(types, tftypes.NewValue(types, attributes))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &dynamic
+}
