@@ -28,7 +28,7 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
-// notRun are the commands of README and guides that no test runs.
+// notRun are the commands of README and guides that no test runs, with the reason.
 var notRun = map[string]string{
 	"make test":     "it runs this test",
 	"make check":    "it runs this test, and make docs-check",
@@ -48,7 +48,7 @@ var notRun = map[string]string{
 	"aws secretsmanager get-secret-value --secret-id bitbucket/website/ci --query SecretString --output text": "it needs AWS",
 }
 
-// ranElsewhere are those that another test or target of the makefile runs.
+// ranElsewhere are the commands that another test or a target of the makefile runs.
 var ranElsewhere = map[string]string{
 	"terraform apply -replace=aws_secretsmanager_secret_version.ci": "TestAccGuide_noPrivateKeyInState",
 
@@ -64,21 +64,21 @@ type scenario struct {
 	name  string
 	start func(*testing.T) stage
 	steps []step
-	// end looks at Bitbucket afterwards.
+	// end checks Bitbucket afterwards.
 	end func(*testing.T, stage)
 }
 
-// step is a command as the guide has it, with placeholders in capitals.
+// step is a command as the guide shows it, with placeholders in capitals.
 type step struct {
 	command string
-	// prints are words that the guide promises, or that show that it worked, with
-	// an ellipsis for others between them.
+	// prints are words that the guide promises or that show success. An ellipsis
+	// stands for other words between them.
 	prints string
-	// before is what the guide tells to do first.
+	// before does what the guide says to do first.
 	before func(*testing.T, stage)
 }
 
-// placeholders are what stands for those of the guides.
+// placeholders replaces the placeholders of the guides with values.
 var placeholders = strings.NewReplacer("ADDRESS", acctest.Address, "WORKSPACE/REPOSITORY/KEY_ID", "acme/website/10958985", " ID", " acme/website/10958985")
 
 // scenarios are the commands that TestAccCommands runs as they are written.
@@ -200,7 +200,7 @@ func scenarios() []scenario {
 	}
 }
 
-// The commands of the guides do what these say, typed as they stand there.
+// The commands of the guides, typed as they are shown, do what the guides say.
 func TestAccCommands(t *testing.T) {
 	t.Parallel()
 	for _, scenario := range scenarios() {
@@ -220,8 +220,8 @@ func TestAccCommands(t *testing.T) {
 	}
 }
 
-// No page has a command that nothing runs, but for those that say why. Blocks are
-// run as a whole, in their order.
+// Each command on a page is run by a test, or notRun gives the reason why not. A block
+// of commands is run as a whole, in its order.
 func TestCommands_accounted(t *testing.T) {
 	t.Parallel()
 	var all []string
@@ -244,7 +244,7 @@ func TestCommands_accounted(t *testing.T) {
 			}
 		}
 		for _, command := range single {
-			// The name of a command that is run with more words is a mention.
+			// A page may mention a command without its arguments.
 			_, not := notRun[command]
 			if _, elsewhere := ranElsewhere[command]; !not && !elsewhere && !ran(command+"\n") && !ran(command+" ") {
 				t.Errorf("%s has %q, which nothing runs: add it to scenarios or ranElsewhere in commands_test.go, or to notRun with the reason", page, command)
@@ -276,7 +276,7 @@ func TestCommands_accounted(t *testing.T) {
 	}
 }
 
-// testsHere is the text of the tests in this folder.
+// testsHere returns the text of the tests in this folder.
 func testsHere(t *testing.T) string {
 	t.Helper()
 	files, err := filepath.Glob("*_test.go")
@@ -306,8 +306,8 @@ var (
 	lineComment = regexp.MustCompile(`(?m)\s+#.*$`)
 )
 
-// commandsIn returns the blocks of commands, without their comments, and the
-// single commands of transcripts and text.
+// commandsIn returns the blocks of commands on a page, without comments, and the
+// single commands in transcripts and in the text.
 func commandsIn(page string) (blocks, single []string) {
 	for _, fenced := range fencedBlock.FindAllStringSubmatch(page, -1) {
 		if fenced[1] == "shell" || fenced[1] == "console" {
@@ -323,7 +323,7 @@ func commandsIn(page string) (blocks, single []string) {
 	return blocks, single
 }
 
-// guideBlock is the first block of configuration in a section of a guide.
+// guideBlock returns the first block of configuration in a section of a guide.
 func guideBlock(t *testing.T, guide, section string) string {
 	t.Helper()
 	_, rest, found := strings.Cut(acctest.ReadFile(t, root+"/templates/guides/"+guide+".md.tmpl"), "\n## "+section+"\n")
@@ -336,8 +336,8 @@ func guideBlock(t *testing.T, guide, section string) string {
 	return ""
 }
 
-// staged is a directory with a configuration, and the provider in this process
-// unless env says otherwise.
+// staged returns a stage with a configuration. The provider runs in this process
+// unless env names others.
 func staged(t *testing.T, f *acctest.Fake, config string, env ...string) stage {
 	t.Helper()
 	if len(env) == 0 {
@@ -348,7 +348,7 @@ func staged(t *testing.T, f *acctest.Fake, config string, env ...string) stage {
 	return s
 }
 
-// types types a command into a shell, and yes where it asks.
+// types types a command into a shell, and answers yes to its questions.
 func (s stage) types(t *testing.T, line string) string {
 	t.Helper()
 	bin := t.TempDir()
@@ -365,7 +365,7 @@ func (s stage) types(t *testing.T, line string) string {
 	return strings.Join(strings.Fields(text), " ")
 }
 
-// oldExample is the key of testdata/states, as it is configured.
+// oldExample is the configuration of the key in the states of internal/acctest.
 const oldExample = `
 resource "bitbucket_deploy_key" "example" {
   workspace  = "acme"
@@ -375,7 +375,7 @@ resource "bitbucket_deploy_key" "example" {
 }
 `
 
-// left starts with the state that another provider left.
+// left returns a stage with the state that another provider left.
 func left(state, namespace string) func(*testing.T) stage {
 	return func(t *testing.T) stage {
 		t.Helper()
@@ -389,7 +389,7 @@ func left(state, namespace string) func(*testing.T) stage {
 	}
 }
 
-// workspaceToTake starts with keys that nobody manages.
+// workspaceToTake returns a stage with keys that no configuration manages.
 func workspaceToTake(t *testing.T, config string) stage {
 	t.Helper()
 	f := exampleFake(t)
@@ -398,7 +398,7 @@ func workspaceToTake(t *testing.T, config string) stage {
 	return staged(t, f, f.Config(config))
 }
 
-// oldProvider is another provider that still works.
+// oldProvider is another provider for Bitbucket that still works.
 type oldProvider struct{ acctest.OtherProvider }
 
 func (oldProvider) Resources(context.Context) []func() resource.Resource {
@@ -422,7 +422,7 @@ func (oldResource) Schema(_ context.Context, _ resource.SchemaRequest, resp *res
 
 func (oldResource) Read(context.Context, resource.ReadRequest, *resource.ReadResponse) {}
 
-// pairProvider stands for hashicorp/tls, as far as a guide uses it.
+// pairProvider stands for hashicorp/tls. It has only what a guide uses.
 type pairProvider struct{ acctest.OtherProvider }
 
 func (pairProvider) Metadata(_ context.Context, _ framework.MetadataRequest, resp *framework.MetadataResponse) {

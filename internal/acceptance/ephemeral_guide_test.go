@@ -34,9 +34,9 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
-// The guide about ephemeral keys, as it stands: the deploy key is the public
-// half of what the store holds, nothing else changes it, and no private key is
-// in what the CLI writes.
+// The guide about ephemeral keys does what it promises: the deploy key is the public
+// half of the key in the store, only a rotation changes it, and the CLI writes no
+// private key to a file.
 func TestAccGuide_noPrivateKeyInState(t *testing.T) {
 	t.Parallel()
 	acctest.Needs(t, terraformcli.WriteOnly)
@@ -70,14 +70,14 @@ func TestAccGuide_noPrivateKeyInState(t *testing.T) {
 	f.ExpectWrites(t, "POST acme/website/deploy-keys 200")()
 	settled()
 
-	// Other changes of the parameter do not touch the key.
+	// Other changes of the parameter do not change the key.
 	tagged := strings.Replace(config, `"String"`, "\"String\"\n  tags = { team = \"web\" }", 1)
 	terraform.Write(t, tagged)
 	acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve"), "0 added, 1 changed, 0 destroyed")
 	f.ExpectWrites(t)()
 
-	// The number rotates the key, once. Where the run ends after the first half
-	// was stored, the next one goes on with it.
+	// A new version number rotates the key once. If the run fails after the private
+	// key was stored, the next run continues with that key.
 	terraform.Write(t, strings.Replace(tagged, "secret_string_wo_version = 1", "secret_string_wo_version = 2", 1))
 	acctest.Contains(t, terraform.MustRun(t, "plan", "-out=saved.tfplan"), "bitbucket_deploy_key.ci must be replaced", "3 to add, 0 to change, 3 to destroy")
 	store.refuses.Store(true)
@@ -88,7 +88,7 @@ func TestAccGuide_noPrivateKeyInState(t *testing.T) {
 	f.ExpectWrites(t, "POST acme/website/deploy-keys 200", "DELETE "+acctest.FirstKey+" 204")()
 	settled()
 
-	// So does a replacement of the secret, for whatever reason.
+	// A replacement of the secret rotates the key too.
 	terraform.MustRun(t, "apply", "-auto-approve", "-replace=aws_secretsmanager_secret_version.ci")
 	f.ExpectWrites(t, "POST acme/website/deploy-keys 200", "DELETE "+acctest.SecondKey+" 204")()
 	settled()
@@ -112,7 +112,7 @@ func TestAccGuide_noPrivateKeyInState(t *testing.T) {
 	}
 }
 
-// keyStore stands for what the guide has at AWS, and knows every private key
+// keyStore stands for what the guide stores in AWS. It remembers every private key
 // that was made.
 type keyStore struct {
 	sync.Mutex
@@ -123,7 +123,7 @@ type keyStore struct {
 	refuses    atomic.Bool // refuses tells to store no parameter.
 }
 
-// look returns the private key that is stored, and those that were made.
+// look returns the private key that is stored, and all private keys that were made.
 func (s *keyStore) look() (stored string, made []string) {
 	s.Lock()
 	defer s.Unlock()
@@ -176,8 +176,8 @@ func (s *keyStore) answer(block string, given map[string]string) (map[string]str
 	return nil, fmt.Errorf("nobody answers for %s", block)
 }
 
-// fill answers for a block: it reads the attributes that are texts, and sets
-// the computed ones.
+// fill answers for a block: it reads the string attributes, and sets the computed
+// attributes.
 func (s *keyStore) fill(block string, config tftypes.Value, set func(path.Path, any) diag.Diagnostics) diag.Diagnostics {
 	var diags diag.Diagnostics
 	attributes, given := map[string]tftypes.Value{}, map[string]string{}
@@ -201,8 +201,8 @@ func (s *keyStore) fill(block string, config tftypes.Value, set func(path.Path, 
 	return diags
 }
 
-// storeProvider stands for the tls and the aws provider, with those of their
-// blocks and attributes that the guide uses.
+// storeProvider stands for the tls and the aws provider. It has only the blocks and
+// attributes that the guide uses.
 type storeProvider struct {
 	provider.Provider
 	store *keyStore

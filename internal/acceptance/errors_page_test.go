@@ -33,10 +33,10 @@ var (
 	linked   = regexp.MustCompile(`\[([^]]*)\]\([^)]*\)`)
 )
 
-// errorRow is a row of the page: its messages, and what it says of them.
+// errorRow is a row of the page: its messages, and its advice.
 type errorRow struct{ messages, advice string }
 
-// errorRows are the rows by message. Messages stand as code in the first cell.
+// errorRows returns the rows by message. The messages are the code in the first cell.
 func errorRows(t *testing.T) map[string]errorRow {
 	t.Helper()
 	rows := map[string]errorRow{}
@@ -55,7 +55,7 @@ func errorRows(t *testing.T) map[string]errorRow {
 	return rows
 }
 
-// Every summary that the code can report has a row, wherever it is written.
+// Every summary that the code can report has a row.
 func TestErrorsPage_complete(t *testing.T) {
 	t.Parallel()
 	rows := errorRows(t)
@@ -71,8 +71,8 @@ func TestErrorsPage_complete(t *testing.T) {
 	}
 }
 
-// Each message is made to appear, as the error or warning that the page calls it,
-// and the words of its advice stand in its row.
+// Each message on the page appears when its cause is made, as an error or a warning as
+// the page says. The row has the words of its advice.
 func TestAccErrorsPage_made(t *testing.T) {
 	t.Parallel()
 	rows, all := errorRows(t), causes(t)
@@ -101,7 +101,7 @@ func TestAccErrorsPage_made(t *testing.T) {
 				out = cause.run(t, stage{acctest.NewFake(t), acctest.NewCLI(t, acctest.Attached(t))})
 			}
 			printed := message
-			if _, found := reported[message]; found { // Then it is a summary, and no part of the text.
+			if _, found := reported[message]; found { // It is a summary, not a part of a text.
 				printed = ": " + message
 			}
 			if !strings.Contains(out, printed) {
@@ -122,25 +122,25 @@ func TestAccErrorsPage_made(t *testing.T) {
 	}
 }
 
-// cause is what makes a message appear.
+// cause makes a message appear.
 type cause struct {
-	// advice are words of the message that its row repeats.
+	// advice are words of the message that the row repeats.
 	advice []string
-	// validate is a block named "test" that the command of this name reports.
+	// validate is a block named "test" for which the command validate prints the message.
 	validate string
-	// run returns what was printed.
+	// run makes the message appear, and returns what was printed.
 	run func(*testing.T, stage) string
-	// never tells why nothing makes it.
+	// never is the reason why no test can make the message.
 	never string
 }
 
-// stage is a Bitbucket and a directory to make trouble with.
+// stage is a Bitbucket and a CLI.
 type stage struct {
 	*acctest.Fake
 	*acctest.CLI
 }
 
-// plan returns what a plan prints, good or bad.
+// plan returns what a plan prints, whether it succeeds or fails.
 func (s stage) plan(t *testing.T, config string) string {
 	t.Helper()
 	s.Write(t, config)
@@ -148,7 +148,7 @@ func (s stage) plan(t *testing.T, config string) string {
 	return out
 }
 
-// apply returns what an apply prints, good or bad.
+// apply returns what an apply prints, whether it succeeds or fails.
 func (s stage) apply(t *testing.T, config string) string {
 	t.Helper()
 	s.Write(t, config)
@@ -158,7 +158,7 @@ func (s stage) apply(t *testing.T, config string) string {
 
 const atOnce, noWait = "max_retries = 0", `max_rate_limit_wait = "0s"`
 
-// causes make each message of the page.
+// causes returns the causes by message.
 func causes(t *testing.T) map[string]cause {
 	t.Helper()
 	key := acctest.NewKey(t)
@@ -171,11 +171,11 @@ func causes(t *testing.T) map[string]cause {
 	exclusive := func(ids string) string {
 		return "\nresource \"bitbucket_deploy_keys_exclusive\" \"test\" {\n  workspace = \"acme\"\n  repository = \"website\"\n  key_ids = " + ids + "\n}\n"
 	}
-	// configured is a plan with these lines in the provider block.
+	// configured plans with these lines in the provider block.
 	configured := func(lines ...string) func(*testing.T, stage) string {
 		return func(t *testing.T, s stage) string { return s.plan(t, s.ConfigWith(one, lines...)) }
 	}
-	// reads and adds ask for a key and add one, while this is the answer.
+	// reads reads a key, and adds adds one, while Bitbucket answers with a fault.
 	reads := func(fault emulator.Fault) func(*testing.T, stage) string {
 		return func(t *testing.T, s stage) string {
 			s.Inject(fault)
@@ -188,7 +188,7 @@ func causes(t *testing.T) map[string]cause {
 			return s.apply(t, s.Config(managed, atOnce))
 		}
 	}
-	// then applies a configuration, lets something happen, and applies another.
+	// then applies a configuration, lets something happen, and applies the next one.
 	then := func(first string, happen func(stage), second string) func(*testing.T, stage) string {
 		return func(t *testing.T, s stage) string {
 			if out := s.apply(t, s.Config(first)); !strings.Contains(out, "Apply complete") {
@@ -202,7 +202,7 @@ func causes(t *testing.T) map[string]cause {
 	unknown := func(s stage, generation int, body string) string {
 		return fmt.Sprintf(unknownToken, generation) + s.ConfigWith(body, `username = "ci@example.com"`, "token = terraform_data.token.output")
 	}
-	// taken is the state of another provider.
+	// taken plans with the state of another provider.
 	taken := func(state string, args ...string) func(*testing.T, stage) string {
 		return func(t *testing.T, _ stage) string {
 			f, terraform := acctest.Switching(t, state, "")
@@ -472,8 +472,8 @@ func causes(t *testing.T) map[string]cause {
 	return all
 }
 
-// readWhenStopped is what a data source reports when Terraform stops the run
-// before Bitbucket has answered. A command cannot be stopped at that moment.
+// readWhenStopped returns what a data source reports when Terraform stops the run
+// before Bitbucket has answered. A test cannot stop a command at that moment.
 func readWhenStopped(t *testing.T, f *acctest.Fake) string {
 	t.Helper()
 	server := acctest.NewConfiguredServer(t, f)
@@ -489,8 +489,8 @@ func readWhenStopped(t *testing.T, f *acctest.Fake) string {
 	return diagnosed("error", resp.Diagnostics[0].Summary, resp.Diagnostics[0].Detail)
 }
 
-// configureWrongly is what a resource reports that gets the data of another
-// provider. No command can bring that about.
+// configureWrongly returns what a resource reports when it gets the data of another
+// provider. No command does that.
 func configureWrongly(t *testing.T, _ stage) string {
 	t.Helper()
 	for _, create := range provider.New("test")().Resources(t.Context()) {
@@ -509,12 +509,12 @@ func configureWrongly(t *testing.T, _ stage) string {
 	return ""
 }
 
-// diagnosed is a diagnostic on one line, as run returns it.
+// diagnosed returns a diagnostic on one line, as [acctest.CLI.Run] does.
 func diagnosed(severity, summary, detail string) string {
 	return strings.ToUpper(severity[:1]) + severity[1:] + ": " + summary + " " + strings.Join(strings.Fields(detail), " ")
 }
 
-// called is a call of a function that fails.
+// called calls a function with a wrong argument.
 func called(call string, advice ...string) cause {
 	return cause{advice: advice, run: func(t *testing.T, s stage) string {
 		acctest.Needs(t, terraformcli.Functions)
@@ -523,8 +523,8 @@ func called(call string, advice ...string) cause {
 	}}
 }
 
-// importIdentity imports by an identity that names no repository, which takes a
-// newer CLI than most.
+// importIdentity imports by an identity without a repository. It needs no CLI, because
+// many versions cannot do that.
 func importIdentity(t *testing.T, f *acctest.Fake) string {
 	t.Helper()
 	kind := tftypes.Object{AttributeTypes: map[string]tftypes.Type{"workspace": tftypes.String, "repository": tftypes.String, "key_id": tftypes.Number}}
@@ -543,7 +543,7 @@ func importIdentity(t *testing.T, f *acctest.Fake) string {
 	return diagnosed("error", resp.Diagnostics[0].Summary, resp.Diagnostics[0].Detail)
 }
 
-// validateCauses returns what one run of validate says of each block.
+// validateCauses returns what one run of validate reports for each block.
 func validateCauses(t *testing.T, all map[string]cause) map[string]string {
 	t.Helper()
 	config, messages := acctest.RequiredProviders, []string{}
@@ -573,9 +573,9 @@ func validateCauses(t *testing.T, all map[string]cause) map[string]string {
 	return said
 }
 
-// reportedSummaries are the summaries of all errors and warnings in the code, and
-// what its validators make of wrong values, with the place of each. What varies in
-// one is an ellipsis.
+// reportedSummaries maps the summaries of all errors and warnings to the code that
+// reports them. It includes what the validators report. An ellipsis stands for the
+// words of a summary that vary.
 func reportedSummaries(t *testing.T) map[string]string {
 	t.Helper()
 	summaries := map[string]string{}
@@ -596,7 +596,7 @@ func reportedSummaries(t *testing.T) map[string]string {
 			}
 			files = append(files, file)
 		}
-		// Constants are known although nothing is imported.
+		// The type checker knows constants even without the imports.
 		info := &types.Info{Types: map[ast.Expr]types.TypeAndValue{}}
 		_, _ = (&types.Config{Error: func(error) {}}).Check("", fset, files, info)
 		for _, file := range files {
@@ -616,11 +616,11 @@ func reportedSummaries(t *testing.T) map[string]string {
 	for summary, where := range validatorSummaries(t) {
 		summaries[summary] = where
 	}
-	delete(summaries, "Invalid …") // validatorSummaries has those that there are.
+	delete(summaries, "Invalid …") // validatorSummaries has the actual ones.
 	return summaries
 }
 
-// summaryIn is the summary that a call reports, or a literal brings along.
+// summaryIn returns the summary in a call or a literal, nil if it has none.
 func summaryIn(node ast.Node) ast.Expr {
 	switch node := node.(type) {
 	case *ast.CallExpr:
@@ -633,7 +633,7 @@ func summaryIn(node ast.Node) ast.Expr {
 			return node.Args[0]
 		case "AddAttributeError", "AddAttributeWarning", "NewAttributeErrorDiagnostic", "NewAttributeWarningDiagnostic":
 			return node.Args[1]
-		case "NewArgumentFuncError": // It has no summary, so its text stands for it, unless it repeats another error.
+		case "NewArgumentFuncError": // It has no summary, so its text is used, unless that repeats another error.
 			if _, repeats := node.Args[1].(*ast.CallExpr); !repeats {
 				return node.Args[1]
 			}
@@ -651,7 +651,7 @@ func summaryIn(node ast.Node) ast.Expr {
 	return nil
 }
 
-// textOf is the text of an expression, "" for one that repeats another.
+// textOf returns the text of an expression, "" for an expression that repeats another summary.
 func textOf(info *types.Info, expression ast.Expr) (text string, ok bool) {
 	if value := info.Types[expression].Value; value != nil && value.Kind() == constant.String {
 		return constant.StringVal(value), true
@@ -673,8 +673,8 @@ func textOf(info *types.Info, expression ast.Expr) (text string, ok bool) {
 	return "", false
 }
 
-// validatorSummaries are what the provider says when each attribute that may be
-// set holds nonsense.
+// validatorSummaries returns what the provider reports when every attribute has a
+// nonsensical value.
 func validatorSummaries(t *testing.T) map[string]string {
 	t.Helper()
 	server := acctest.NewServer(t)

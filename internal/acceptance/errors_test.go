@@ -15,7 +15,7 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 )
 
-// What somebody changes at Bitbucket shows in the plan, and apply repairs it.
+// The plan shows what somebody changed in Bitbucket, and apply repairs it.
 func TestAccDeployKey_drift(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
@@ -71,7 +71,7 @@ func TestAccDeployKey_gone(t *testing.T) {
 				ConfigPlanChecks: parent.Planned(plancheck.ResourceActionCreate, parent.Unknown()...),
 				PostApplyFunc:    f.ExpectWrites(t, "POST "+parent.Collection()+" 200"),
 			},
-			// One that disappears between refresh and delete is as good as deleted.
+			// A key that disappears between refresh and delete counts as deleted.
 			resource.TestStep{
 				PreConfig: func() {
 					f.Inject(emulator.Fault{Method: "DELETE", CarryOut: true, Status: 404, Times: 1})
@@ -84,8 +84,8 @@ func TestAccDeployKey_gone(t *testing.T) {
 	})
 }
 
-// A repository or project that answers 404 may be out of sight for these
-// credentials: the state is kept until somebody decides.
+// A 404 for a repository or project could mean lost permission, so it leaves the state
+// unchanged.
 func TestAccDeployKey_placeOutOfSight(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
@@ -100,7 +100,7 @@ func TestAccDeployKey_placeOutOfSight(t *testing.T) {
 				Config:      config,
 				ExpectError: acctest.Message(append([]string{"Unable to read deploy key"}, want...)...),
 			},
-			// Also while deleting, where only the write is refused and then the list.
+			// The same holds for a delete, if Bitbucket refuses the write and then the list.
 			resource.TestStep{
 				PreConfig: func() {
 					f.ExpectWrites(t)()
@@ -119,15 +119,14 @@ func TestAccDeployKey_placeOutOfSight(t *testing.T) {
 	})
 }
 
-// Whatever Bitbucket answers to a read, the state is kept and the next plan,
-// when it answers again, is empty.
+// No answer to a read changes the state. The next plan with good answers is empty.
 func TestAccDeployKey_readErrors(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
 		const single = "/10958984"
 		admin := fmt.Sprintf("admin:%s:bitbucket", parent.Kind)
 		for name, tc := range map[string]struct {
-			// The path of a fault is "" for the list.
+			// The path is "" for a fault of the list.
 			fault emulator.Fault
 			want  []string
 		}{
@@ -183,7 +182,7 @@ func TestAccDeployKey_createErrors(t *testing.T) {
 		for name, tc := range map[string]struct {
 			setUp func(*acctest.Fake)
 			want  []string
-			// posts is how often the key was to be added.
+			// posts is the number of POSTs.
 			posts int
 		}{
 			"401 wrong token": {func(f *acctest.Fake) { f.Revoke() }, []string{"401 Unauthorized", "username"}, 1},
@@ -249,7 +248,7 @@ func TestAccDeployKey_createErrors(t *testing.T) {
 	})
 }
 
-// A 429 carried nothing out, so even a POST is tried again.
+// A request that gets a 429 was not carried out, so the provider repeats even a POST.
 func TestAccDeployKey_retries(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
@@ -280,7 +279,7 @@ func TestAccDeployKey_retries(t *testing.T) {
 				Config:        f.Config(parent.DeployKey(key, `label = "x"`)),
 				PostApplyFunc: f.ExpectWrites(t, append([]string{method + " " + path + " 500"}, writes...)...),
 			},
-			// The answer to a DELETE that was carried out is lost.
+			// The DELETE is carried out, but its answer is lost.
 			resource.TestStep{
 				PreConfig:   func() { f.Inject(emulator.Fault{Method: "DELETE", Cut: true, CarryOut: true, Times: 1}) },
 				Config:      f.Config(parent.DeployKey(key, `label = "x"`)),
@@ -294,7 +293,7 @@ func TestAccDeployKey_retries(t *testing.T) {
 	})
 }
 
-// Only 204 means deleted: a proxy's page does not.
+// Only a 204 means that the key was deleted, not the page of a proxy.
 func TestAccDeployKey_deleteAnsweredByProxy(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
@@ -317,7 +316,7 @@ func TestAccDeployKey_deleteAnsweredByProxy(t *testing.T) {
 	})
 }
 
-// A 404 on a key that is listed all the same says nothing: the key is kept.
+// A 404 for a key that is still listed proves nothing, so the key stays in the state.
 func TestAccDeployKey_deleteRefusesListedKey(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
@@ -338,7 +337,7 @@ func TestAccDeployKey_deleteRefusesListedKey(t *testing.T) {
 	})
 }
 
-// A server that knows no PUT refuses in words of its own.
+// A server that does not support PUT answers with an error of its own.
 func TestAccDeployKey_updateNotAllowed(t *testing.T) {
 	t.Parallel()
 	f, terraform, key := acctest.NewFake(t), acctest.NewCLI(t, acctest.Attached(t)), acctest.NewKey(t)

@@ -18,8 +18,8 @@ const examples = root + "/examples"
 // keyText finds the public keys in an example.
 var keyText = regexp.MustCompile(`ssh-ed25519 AAAA[^"]*`)
 
-// Every example is applied as it stands, and planned again: a page that does
-// not work cannot be published. Files of a guide are the steps of one state.
+// Every example is applied as the page shows it, and then planned, so that no page has
+// an example that fails. The files of a guide are steps that share a state.
 func TestAccExamples(t *testing.T) {
 	t.Parallel()
 	directories, err := filepath.Glob(examples + "/*/*")
@@ -67,7 +67,7 @@ func tfFiles(t *testing.T, directory string) []string {
 	return files
 }
 
-// exampleFake is the Bitbucket that the examples speak of.
+// exampleFake starts a Bitbucket with the repositories that the examples use.
 func exampleFake(t *testing.T) *acctest.Fake {
 	t.Helper()
 	f := acctest.NewFakeOfRepositories(t, []emulator.Repository{{Slug: "website", UUID: acctest.WebsiteUUID, Project: "WEB"}, {Slug: "api"}, {Slug: "worker"}})
@@ -76,7 +76,7 @@ func exampleFake(t *testing.T) *acctest.Fake {
 	return f
 }
 
-// exampleOf is where the keys of an example are.
+// exampleOf returns the parent of the keys in an example.
 func exampleOf(file string) acctest.Parent {
 	if strings.Contains(file, "bitbucket_project_") {
 		return acctest.WEB
@@ -84,7 +84,7 @@ func exampleOf(file string) acctest.Parent {
 	return acctest.Website
 }
 
-// exampleCLI takes its credentials from the environment, as the examples do.
+// exampleCLI returns a CLI with the credentials of an example in its environment.
 func exampleCLI(t *testing.T, f *acctest.Fake, file string) *acctest.CLI {
 	t.Helper()
 	credentials := []string{"BITBUCKET_USERNAME=ci@example.com", "BITBUCKET_TOKEN=api-token"}
@@ -153,8 +153,8 @@ func applyExamples(t *testing.T, files ...string) {
 	}
 }
 
-// addAudited adds keys to repositories that have none: one of them on two, and
-// one that was never used.
+// addAudited adds keys to repositories without keys. One key is on two repositories,
+// and one was never used.
 func addAudited(t *testing.T, f *acctest.Fake) {
 	t.Helper()
 	const shared = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILBqHsX3+q0qSag0M1kjnrojMhitRlA4SgN95NHQ65wS ci@example.com"
@@ -177,7 +177,7 @@ func addAudited(t *testing.T, f *acctest.Fake) {
 	}
 }
 
-// exampleOutputs are what the examples find among those keys.
+// exampleOutputs are the outputs of the examples with the keys of addAudited.
 var exampleOutputs = map[string][]string{
 	"readers_of_web":          {`["CI"]`},
 	"unused_for_180_days":     {`["acme/api/10958985 CI, last used: 20`, `","acme/worker/10958986 CI, last used: never"]`},
@@ -186,7 +186,7 @@ var exampleOutputs = map[string][]string{
 	"found_on":                {`["acme/api/10958985","acme/website/10958984"]`},
 }
 
-// runQuery runs the queries of a file, and applies what they write.
+// runQuery runs the queries of a file, and applies the configuration that they write.
 func runQuery(t *testing.T, file string) {
 	t.Helper()
 	acctest.Needs(t, terraformcli.Query)
@@ -206,7 +206,7 @@ func runQuery(t *testing.T, file string) {
 	}
 }
 
-// runImport runs each command of import.sh beside resource.tf.
+// runImport runs each command of import.sh with the configuration of resource.tf.
 func runImport(t *testing.T, directory string) {
 	t.Helper()
 	config := acctest.ReadFile(t, filepath.Join(directory, "resource.tf"))
@@ -220,7 +220,7 @@ func runImport(t *testing.T, directory string) {
 			t.Fatalf("import.sh has another command: %v", command)
 		}
 		terraform.MustRun(t, command[1:]...)
-		if !strings.HasSuffix(directory, "_exclusive") { // Its keys are to be imported besides.
+		if !strings.HasSuffix(directory, "_exclusive") { // Its keys must be imported too.
 			terraform.MustRun(t, "plan", "-detailed-exitcode")
 		}
 	}
@@ -237,8 +237,8 @@ func TestExamples_formatted(t *testing.T) {
 	acctest.NewCLI(t).MustRun(t, "fmt", "-check", "-recursive", folder)
 }
 
-// The check of the guide names keys that nobody uses, and keeps no plan from being
-// empty. It costs one request, which it shares with the keys of the repository.
+// The check of the guide names unused keys, and the plan stays empty. It needs no
+// request of its own, because it shares the list of the repository.
 func TestAccExamples_check(t *testing.T) {
 	t.Parallel()
 	acctest.Needs(t, terraformcli.Checks)

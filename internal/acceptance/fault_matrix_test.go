@@ -19,38 +19,49 @@ import (
 
 var allFaults = flag.Bool("faults", false, "play every fault on every request, and store what became of them")
 
-// faultMatrix holds what became of every cell in the last full run.
+// faultMatrix stores the outcome of every cell in the last full run.
 var faultMatrix = filepath.Join("testdata", "fault-matrix.md")
 
-// playedFault is a row: something that goes wrong with one request.
+// playedFault is a row of the matrix: something that goes wrong with one request.
 type playedFault struct {
 	name  string
 	fault emulator.Fault
-	// cause is what an error has to say of it.
+	// cause is what the error must say about the fault.
 	cause string
-	// refuse lets nothing listen, instead of fault.
+	// refuse means that no server listens. Then there is no fault.
 	refuse bool
-	// body tells that only an answer with a body can have it.
+	// body means that only an answer with a body can have the fault.
 	body bool
-	// slow tells that no answer comes in time.
+	// slow means that no answer comes in time.
 	slow bool
+	// retried means that the provider sends the request again, because the next
+	// answer can be a good one.
+	retried bool
+	// harmless means that the provider can use the answer as it is.
+	harmless bool
+}
+
+// carriesOut reports whether Bitbucket does what the request asks for, although the
+// client gets no usable answer.
+func (f playedFault) carriesOut() bool {
+	return f.fault.CarryOut || f.fault.Truncate || f.fault.Rewrite != nil
 }
 
 var playedFaults = []playedFault{
 	{name: "refused connection", refuse: true, cause: "connection refused"},
-	{name: "reset before the request is read", fault: emulator.Fault{Reset: true}, cause: "connection reset"},
-	{name: "reset after it is carried out", fault: emulator.Fault{Reset: true, CarryOut: true}, cause: "connection reset"},
-	{name: "reset in the middle of the body", fault: emulator.Fault{Reset: true, Truncate: true}, cause: "connection reset|unexpected EOF", body: true},
+	{name: "reset before the request is read", fault: emulator.Fault{Reset: true}, cause: "connection reset", retried: true},
+	{name: "reset after it is carried out", fault: emulator.Fault{Reset: true, CarryOut: true}, cause: "connection reset", retried: true},
+	{name: "reset in the middle of the body", fault: emulator.Fault{Reset: true, Truncate: true}, cause: "connection reset|unexpected EOF", body: true, retried: true},
 	{name: "truncated JSON", fault: emulator.TruncatedJSON(), cause: "JSON", body: true},
 	{name: "empty 200", fault: emulator.EmptyOK(), cause: "empty"},
-	{name: "HTML 502", fault: emulator.BadGateway(), cause: "502 Bad Gateway"},
-	{name: "500 after it is carried out", fault: carriedOut(emulator.ServerError()), cause: "500 Internal Server Error"},
-	{name: "503 with Retry-After", fault: emulator.Unavailable(1), cause: "503 Service Unavailable"},
-	{name: "429 with headers", fault: limited(http.Header{"Retry-After": {"1"}, "X-RateLimit-Limit": {"1000"}}), cause: "429 Too Many Requests"},
-	{name: "429 without headers", fault: emulator.RateLimited(), cause: "429 Too Many Requests"},
-	{name: "slower than the timeout", fault: emulator.Fault{Hang: true}, cause: "no answer within", slow: true},
-	{name: "slower than the timeout after it is carried out", fault: emulator.Fault{Hang: true, CarryOut: true}, cause: "no answer within", slow: true},
-	{name: "wrong content type", fault: emulator.WrongContentType(), cause: "(?i)content.type"},
+	{name: "HTML 502", fault: emulator.BadGateway(), cause: "502 Bad Gateway", retried: true},
+	{name: "500 after it is carried out", fault: carriedOut(emulator.ServerError()), cause: "500 Internal Server Error", retried: true},
+	{name: "503 with Retry-After", fault: emulator.Unavailable(1), cause: "503 Service Unavailable", retried: true},
+	{name: "429 with headers", fault: limited(http.Header{"Retry-After": {"1"}, "X-RateLimit-Limit": {"1000"}}), cause: "429 Too Many Requests", retried: true},
+	{name: "429 without headers", fault: emulator.RateLimited(), cause: "429 Too Many Requests", retried: true},
+	{name: "slower than the timeout", fault: emulator.Fault{Hang: true}, cause: "no answer within", slow: true, retried: true},
+	{name: "slower than the timeout after it is carried out", fault: emulator.Fault{Hang: true, CarryOut: true}, cause: "no answer within", slow: true, retried: true},
+	{name: "wrong content type", fault: emulator.WrongContentType(), cause: "(?i)content.type", harmless: true},
 	{name: "log-in page of a proxy", fault: emulator.LoginPage(), cause: "HTML page"},
 	{name: "redirect to another host", fault: emulator.Redirect("https://login.example.com/"), cause: "302|redirect"},
 }
@@ -67,26 +78,26 @@ func limited(header http.Header) emulator.Fault {
 	return fault
 }
 
-// faultyRequest is a column: the request that the fault befalls.
+// faultyRequest is a column of the matrix: the request that the fault hits.
 type faultyRequest struct {
 	name, method string
 	parent       acctest.Parent
-	// path is a part of the path, where the method alone does not tell.
+	// path is a part of the path, if the method alone does not identify the request.
 	path string
-	// before and after are the lines of the key's resource when all is well and
-	// when the fault comes; nil is for no resource.
+	// before holds the lines of the resource before the fault, and after holds the
+	// lines during the fault. There is no resource if they are nil.
 	before, after []string
-	// others is how many keys of somebody else there are before ours.
+	// others is how many keys of other people exist before ours.
 	others int
-	// args are for apply, so that this is the first request of the run.
+	// args are arguments of apply that make this the first request of the run.
 	args []string
-	// second tells that it cannot be the first.
+	// second means that this cannot be the first request.
 	second bool
-	// reads tells that the run has no resource, but reads deployments.
+	// reads means that the run has no resource, but reads deployments.
 	reads bool
 }
 
-// is tells whether a request that was sent is this one.
+// is reports whether a request that was sent is this one.
 func (r faultyRequest) is(sent emulator.Request) bool {
 	return sent.Method == r.method && strings.Contains(sent.Path, r.path)
 }
@@ -99,54 +110,72 @@ var (
 var faultyRequests = []faultyRequest{
 	{name: "POST", method: "POST", parent: acctest.Website, after: labeled},
 	{name: "GET list", method: "GET", parent: acctest.Website, before: labeled, after: labeled},
-	// Behind a hundred others the key is not on the first page.
+	// After a hundred other keys, the key is not on the first page.
 	{name: "GET one, to refresh", method: "GET", parent: acctest.Website, path: "/deploy-keys/", before: labeled, after: labeled, others: 100, second: true},
-	// Another spelling of the workspace has to be looked up: the key is replaced
-	// if the repository is another one.
+	// The provider checks whether another spelling of the workspace leads to the
+	// same repository. If not, the key would be replaced.
 	{name: "GET one, to compare", method: "GET", parent: acctest.Website, path: "/deploy-keys/", before: labeled, after: append([]string{`workspace = "` + acctest.WorkspaceUUID + `"`}, labeled...), args: noRefresh},
 	{name: "PUT", method: "PUT", parent: acctest.Website, before: []string{`label = "old"`}, after: labeled, args: noRefresh},
 	{name: "DELETE", method: "DELETE", parent: acctest.Website, before: labeled, args: noRefresh},
 	{name: "GET deployments", method: "GET", parent: acctest.Website, path: "/deployments/", reads: true},
-	// Keys of projects have no PUT, and are not found by a UUID.
+	// Bitbucket has no PUT for keys of projects, and does not find projects by UUID.
 	{name: "project: POST", method: "POST", parent: acctest.WEB, after: labeled},
 	{name: "project: GET list", method: "GET", parent: acctest.WEB, before: labeled, after: labeled},
 	{name: "project: DELETE", method: "DELETE", parent: acctest.WEB, before: labeled, args: noRefresh},
 }
 
-// Whatever goes wrong with a request, a run either gets there or fails with an
-// error that names the cause, and the next one gets there. No key is lost,
-// added twice or replaced.
+// Whatever goes wrong with a request, the run succeeds, or it fails with an error
+// that names the cause and the next run succeeds. No key is lost, added twice or
+// replaced.
 func TestAccDeployKey_faultMatrix(t *testing.T) {
 	t.Parallel()
-	stored, outcomes := readFaultMatrix(t), map[string]*string{}
+	stored, played := readFaultMatrix(t), map[string]*string{}
 	for _, c := range faultCells() {
 		if !*allFaults && !c.quick() {
 			continue
 		}
 		want := stored[c.String()]
 		outcome := new(want) // It stays when -run leaves the cell out.
-		outcomes[c.String()] = outcome
+		played[c.String()] = outcome
 		t.Run(c.String(), func(t *testing.T) {
 			t.Parallel()
-			if *outcome = c.play(t); *outcome != want && !*allFaults {
+			*outcome = c.play(t)
+			c.accept(t, *outcome)
+			if *outcome != want && !*allFaults {
 				t.Errorf("the outcome is %q, but %s, which \"make faults\" writes, has %q", *outcome, faultMatrix, want)
 			}
 		})
 	}
 	t.Cleanup(func() { // After all cells.
 		if *allFaults && !t.Failed() {
-			writeFaultMatrix(t, outcomes)
+			writeFaultMatrix(t, played)
 		}
 	})
 }
 
-// faultSpread is how much of a run a fault befalls.
+// The stored outcomes are acceptable too, and there is one for each possible cell. So
+// a table that was written anew cannot hide that something became worse.
+func TestFaultMatrix_acceptable(t *testing.T) {
+	t.Parallel()
+	stored, possible := readFaultMatrix(t), map[string]bool{}
+	for _, c := range faultCells() {
+		possible[c.String()] = true
+		c.accept(t, stored[c.String()])
+	}
+	for name, outcome := range stored {
+		if !possible[name] && outcome != noOutcome {
+			t.Errorf("%s has the outcome %q of %s, which cannot be played", faultMatrix, outcome, name)
+		}
+	}
+}
+
+// faultSpread is how many requests of a run a fault hits.
 type faultSpread string
 
 const (
 	once    faultSpread = "once"
 	lasting faultSpread = "until the run ends"
-	// outage befalls what the provider does to recover as well.
+	// outage also hits the requests with which the provider recovers.
 	outage faultSpread = "to every request until the run ends"
 )
 
@@ -159,7 +188,7 @@ type faultCell struct {
 	request faultyRequest
 }
 
-// faultCells are all that can be.
+// faultCells are all possible cells.
 func faultCells() []faultCell {
 	var cells []faultCell
 	for _, spread := range faultSpreads {
@@ -181,24 +210,23 @@ func faultCellName(spread faultSpread, fault, request string) string {
 	return request + ", " + fault + ", " + string(spread)
 }
 
-// possible tells whether the fault can befall the request. What befalls
-// everything befalls the first request, and that nothing listens cannot be
-// arranged for one of them.
+// possible reports whether the fault can hit the request. An outage always hits the
+// first request. A refused connection cannot be limited to one request.
 func (c faultCell) possible() bool {
 	listens := !c.fault.refuse || c.spread == outage
 	reached := !c.request.second || c.spread != outage
 	return listens && reached && (!c.fault.body || c.request.method != "DELETE")
 }
 
-// quick tells whether the cell is played in every run of the tests. Adding and
-// deleting a key have the most to lose, which for projects is done in the same way,
-// and deployments are read in a way of their own.
+// quick reports whether every run of the tests plays the cell. A fault does the most
+// damage when a key is added or deleted. The code for that is the same for projects.
+// Deployments have code of their own.
 func (c faultCell) quick() bool {
 	sample := c.request.parent == acctest.Website || c.fault.fault.CarryOut
 	return c.spread == once && sample && (c.request.method == "POST" || c.request.method == "DELETE" || c.request.reads)
 }
 
-// The outcomes of a cell.
+// The outcomes of a cell, from the best to the worst.
 const (
 	recovered      = "recovered"
 	nextRun        = "failed, next run succeeded"
@@ -206,7 +234,38 @@ const (
 	importedByHand = "failed, import by hand succeeded" // The error did not say what to import.
 )
 
-// play plays the cell, and returns what became of it.
+var outcomes = []string{recovered, nextRun, imported, importedByHand}
+
+// noOutcome stands in the table for a cell that is not possible.
+const noOutcome = "—"
+
+// worst is the worst outcome that is acceptable, for reasons that do not depend on
+// what the provider does today.
+func (c faultCell) worst() string {
+	switch write := c.request.method != "GET"; {
+	case c.fault.harmless:
+		return recovered
+	case c.spread == once && c.fault.retried:
+		return recovered // The next attempt succeeds.
+	case write && c.fault.carriesOut() && c.spread != outage:
+		return recovered // The provider can read what it wrote.
+	case c.request.method == "POST" && c.fault.carriesOut():
+		return imported // Nothing answers any more, so the state cannot get the ID of the key.
+	default:
+		return nextRun // Bitbucket has what it had before, or what the configuration wants.
+	}
+}
+
+// accept fails the test if an outcome is worse than the worst acceptable one.
+func (c faultCell) accept(t *testing.T, outcome string) {
+	t.Helper()
+	got, worst := slices.Index(outcomes, outcome), slices.Index(outcomes, c.worst())
+	if got < 0 || got > worst {
+		t.Errorf("%s: the outcome is %q, and the worst acceptable one is %q", c, outcome, c.worst())
+	}
+}
+
+// play plays the cell, and returns its outcome.
 func (c faultCell) play(t *testing.T) string {
 	s := newFaultScene(t, c)
 	if c.request.before != nil {
@@ -237,7 +296,7 @@ func (c faultCell) play(t *testing.T) string {
 		s.converged(t)
 		return recovered
 	}
-	t.Log(out) // With -v: what a person gets to read.
+	t.Log(out) // With -v, this shows what a user reads.
 	if !regexp.MustCompile(c.fault.cause).MatchString(out) {
 		t.Errorf("no error names the cause, %s: %s", c.fault.cause, out)
 	}
@@ -260,16 +319,16 @@ func (c faultCell) play(t *testing.T) string {
 	return outcome
 }
 
-// faultScene is where a cell is played: an emulator and a folder of its own.
+// faultScene is what a cell is played with: an emulator and a folder of its own.
 type faultScene struct {
 	*acctest.Fake
 	request   faultyRequest
 	lines     []string
 	terraform *acctest.CLI
 	key       string
-	// id is the number of the key since it was first seen.
+	// id is the ID of the key, once it exists.
 	id int64
-	// others are somebody else's keys. One has the label of ours.
+	// others are keys of other people. One of them has the label of ours.
 	others []emulator.DeployKey
 }
 
@@ -288,7 +347,7 @@ func newFaultScene(t *testing.T, c faultCell) *faultScene {
 	return s
 }
 
-// configure writes the configuration with the key's resource, or without.
+// configure writes the configuration. It has the resource unless lines is nil.
 func (s *faultScene) configure(t *testing.T, target *acctest.Fake, lines []string) {
 	t.Helper()
 	body := ""
@@ -300,7 +359,7 @@ func (s *faultScene) configure(t *testing.T, target *acctest.Fake, lines []strin
 	s.terraform.Write(t, target.Config(body, s.lines...))
 }
 
-// held are the keys that Bitbucket holds, those with our material apart.
+// held returns the keys in Bitbucket: the ones with our key material, and the others.
 func (s *faultScene) held() (ours, others []emulator.DeployKey) {
 	for _, key := range s.Keys(s.request.parent) {
 		if key.Key == s.key {
@@ -312,7 +371,7 @@ func (s *faultScene) held() (ours, others []emulator.DeployKey) {
 	return ours, others
 }
 
-// state has the labels in state, by the numbers of their keys.
+// state returns the labels in the state, by key ID.
 func (s *faultScene) state(t *testing.T) map[int64]string {
 	t.Helper()
 	labels := map[int64]string{}
@@ -322,7 +381,7 @@ func (s *faultScene) state(t *testing.T) map[int64]string {
 	return labels
 }
 
-// sound checks what has to hold after each run, failed or not.
+// sound checks what must be true after each run, whether it failed or not.
 func (s *faultScene) sound(t *testing.T) {
 	t.Helper()
 	ours, others := s.held()
@@ -354,8 +413,8 @@ func (s *faultScene) sound(t *testing.T) {
 	}
 }
 
-// converged checks that Bitbucket and the state hold what the configuration
-// wants or reads, and that there is nothing left to do.
+// converged checks that Bitbucket and the state have what the configuration declares
+// or reads, and that the plan is empty.
 func (s *faultScene) converged(t *testing.T) {
 	t.Helper()
 	s.sound(t)
@@ -376,8 +435,8 @@ func (s *faultScene) converged(t *testing.T) {
 	s.terraform.MustRun(t, "plan", "-detailed-exitcode")
 }
 
-// writeFaultMatrix stores what became of the cells, by their names.
-func writeFaultMatrix(t *testing.T, outcomes map[string]*string) {
+// writeFaultMatrix stores the outcomes of the cells, by name.
+func writeFaultMatrix(t *testing.T, played map[string]*string) {
 	t.Helper()
 	var page strings.Builder
 	page.WriteString("# What becomes of a run when something goes wrong\n\nWritten by `make faults`, which checks every cell on the real CLI.\n")
@@ -390,9 +449,9 @@ func writeFaultMatrix(t *testing.T, outcomes map[string]*string) {
 		for _, fault := range playedFaults {
 			fmt.Fprintf(&page, "| %s |", fault.name)
 			for _, request := range faultyRequests {
-				outcome := "—"
-				if played := outcomes[faultCellName(spread, fault.name, request.name)]; played != nil {
-					outcome = *played
+				outcome := noOutcome
+				if stored := played[faultCellName(spread, fault.name, request.name)]; stored != nil {
+					outcome = *stored
 				}
 				fmt.Fprintf(&page, " %s |", outcome)
 			}
@@ -404,14 +463,14 @@ func writeFaultMatrix(t *testing.T, outcomes map[string]*string) {
 	}
 }
 
-// readFaultMatrix reads back what writeFaultMatrix wrote.
+// readFaultMatrix reads what writeFaultMatrix wrote.
 func readFaultMatrix(t *testing.T) map[string]string {
 	t.Helper()
 	page, err := os.ReadFile(faultMatrix)
 	if err != nil {
 		t.Fatal(err)
 	}
-	outcomes, spread, requests := map[string]string{}, once, []string(nil)
+	stored, spread, requests := map[string]string{}, once, []string(nil)
 	for line := range strings.Lines(string(page)) {
 		if name, found := strings.CutPrefix(line, "## The fault comes "); found {
 			spread = faultSpread(strings.TrimSpace(name))
@@ -423,9 +482,9 @@ func readFaultMatrix(t *testing.T) map[string]string {
 			requests = cells
 		default:
 			for i, outcome := range cells[1:] {
-				outcomes[faultCellName(spread, strings.TrimPrefix(cells[0], "| "), strings.TrimSuffix(requests[i+1], " |\n"))] = strings.TrimSuffix(outcome, " |\n")
+				stored[faultCellName(spread, strings.TrimPrefix(cells[0], "| "), strings.TrimSuffix(requests[i+1], " |\n"))] = strings.TrimSuffix(outcome, " |\n")
 			}
 		}
 	}
-	return outcomes
+	return stored
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 )
 
-// What Bitbucket answers can end a command with an error, but with nothing worse:
-// no panic, nothing in the state that was not said, nothing that a terminal obeys.
+// A hostile answer can make a command fail, but it does no other harm: no panic, no
+// invented values in the state, and no control characters on the terminal.
 func TestAccDeployKeys_hostileReplies(t *testing.T) {
 	t.Parallel()
 	key := acctest.NewKey(t)

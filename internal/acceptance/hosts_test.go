@@ -20,8 +20,8 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 )
 
-// Credentials are for one host: neither a redirect nor a link to the next page
-// takes them elsewhere.
+// The provider sends the credentials to one host only. It follows neither a redirect
+// nor a link to the next page that leads to another host.
 func TestAccProvider_otherHosts(t *testing.T) {
 	t.Parallel()
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -60,8 +60,7 @@ data "bitbucket_deploy_keys" "test" {
 	}
 }
 
-// startTLS puts an emulator behind https, and returns it with a file that holds
-// its certificate.
+// startTLS starts an emulator with HTTPS, and returns the file with its certificate.
 func startTLS(t *testing.T) (f *acctest.Fake, server *httptest.Server, certificate string) {
 	t.Helper()
 	if runtime.GOOS == "windows" || runtime.GOOS == "darwin" {
@@ -69,7 +68,7 @@ func startTLS(t *testing.T) (f *acctest.Fake, server *httptest.Server, certifica
 	}
 	f = acctest.NewFake(t)
 	server = httptest.NewUnstartedServer(f.Emulator)
-	server.Config.ErrorLog = log.New(io.Discard, "", 0) // One of the clients hangs up.
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // A client closes the connection.
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	f.URL = server.URL
@@ -107,7 +106,7 @@ func TestAccProvider_certificate(t *testing.T) {
 	}
 }
 
-// connecting is a proxy that leads to a server, whatever host it is asked for.
+// connecting is a proxy that connects to the same server for every host.
 type connecting struct {
 	to string
 
@@ -145,7 +144,7 @@ func (c *connecting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 const proxyPassword = "pr0xy-s3cret-9f8e7d6c5b4a"
 
-// Only the proxy knows the host that is asked for.
+// The host exists only for the proxy, so requests that succeed went through the proxy.
 func TestAccProvider_proxy(t *testing.T) {
 	t.Parallel()
 	f, server, certificate := startTLS(t)

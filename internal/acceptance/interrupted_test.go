@@ -3,6 +3,7 @@
 package acceptance
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"strings"
@@ -15,18 +16,40 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
-// started runs a command until Bitbucket has got a request of this method, and
-// sends it a signal then.
-func started(t *testing.T, c *acctest.CLI, f *acctest.Fake, method string, signal syscall.Signal, args ...string) (string, error) {
+// interrupt runs a command, and sends it a signal as soon as the condition about
+// Bitbucket holds. When ctx ends, it kills the command.
+func interrupt(ctx context.Context, t *testing.T, c *acctest.CLI, f *acctest.Fake, signal syscall.Signal, condition func() bool, args ...string) (string, error) {
 	t.Helper()
 	var out strings.Builder
-	command := exec.CommandContext(t.Context(), os.Getenv("TF_ACC_TERRAFORM_PATH"), append(args, "-no-color")...)
+	command := exec.CommandContext(ctx, os.Getenv("TF_ACC_TERRAFORM_PATH"), append(args, "-no-color")...)
 	command.Dir, command.Env, command.Stdout, command.Stderr = c.Dir, c.Env, &out, &out
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// A terminal signals the provider too, as do systemd and a dying machine.
+	signalAll := func(signal syscall.Signal) error { return syscall.Kill(-command.Process.Pid, signal) }
+	command.Cancel = func() error { return signalAll(syscall.SIGKILL) }
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	arrived := func() bool {
+	// A command that fails early never fulfills the condition.
+	running, ended := context.WithCancel(ctx)
+	exited := make(chan error, 1)
+	go func() {
+		defer ended()
+		exited <- command.Wait()
+	}()
+	if err := f.Await(running, condition); err != nil {
+		t.Fatalf("%v ended before the signal: %v, %s", args, <-exited, out.String())
+	}
+	if err := signalAll(signal); err != nil {
+		t.Fatal(err)
+	}
+	err := <-exited
+	return out.String(), err
+}
+
+// arrived is the condition that a request with this method has arrived.
+func arrived(f *acctest.Fake, method string) func() bool {
+	return func() bool {
 		for _, request := range f.Requests() {
 			if request.Method == method {
 				return true
@@ -34,18 +57,10 @@ func started(t *testing.T, c *acctest.CLI, f *acctest.Fake, method string, signa
 		}
 		return false
 	}
-	for deadline := time.Now().Add(time.Minute); !arrived() && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-	}
-	// A terminal signals the provider too, as do systemd and a dying machine.
-	if err := syscall.Kill(-command.Process.Pid, signal); err != nil {
-		t.Fatal(err)
-	}
-	err := command.Wait()
-	return out.String(), err
 }
 
-// Ctrl-C in the middle of a create waits for that one answer, also where it has
-// to be found out, and begins nothing else.
+// Ctrl-C during a create waits for the answer to that one request. If the answer is
+// lost, the provider still checks whether the key was added. It starts nothing else.
 func TestAccDeployKey_interruptedCreate(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -64,8 +79,11 @@ func TestAccDeployKey_interruptedCreate(t *testing.T) {
 			f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
 			terraform.Write(t, f.Config(acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t)))))
 			f.Inject(tc.fault)
+			// The answer must come after the signal has reached the other processes, and
+			// nothing shows when it has.
 			f.SetLatency(2 * time.Second)
-			if out, err := started(t, terraform, f, "POST", tc.signal, "apply", "-auto-approve"); err == nil || !strings.Contains(out, "nterrupt") {
+			out, err := interrupt(t.Context(), t, terraform, f, tc.signal, arrived(f, "POST"), "apply", "-auto-approve")
+			if err == nil || !strings.Contains(out, "nterrupt") {
 				t.Errorf("it was not interrupted: %v, %s", err, out)
 			}
 			if writes := f.Writes(); len(writes) != 1 {
@@ -78,7 +96,7 @@ func TestAccDeployKey_interruptedCreate(t *testing.T) {
 	}
 }
 
-// Ctrl-C does not wait for the rate limit, nor does it start anything new.
+// Ctrl-C does not wait for the rate limit, and starts nothing new.
 func TestAccDeployKey_interruptedWait(t *testing.T) {
 	t.Parallel()
 	m := newMany(t, acctest.Website, 5, 1)
@@ -87,26 +105,31 @@ func TestAccDeployKey_interruptedWait(t *testing.T) {
 	limited.Header = limited.Header.Clone()
 	limited.Header.Set("Retry-After", "300")
 	m.Inject(limited)
-	begun := time.Now()
-	if out, err := started(t, m.terraform, m.Fake, "GET", syscall.SIGINT, "plan"); err == nil || time.Since(begun) > 5*time.Minute {
-		t.Errorf("the plan ended with %v after %s: want an error at once: %s", err, time.Since(begun), out)
+	// A run that waits for the rate limit takes five minutes.
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Second)
+	defer cancel()
+	out, err := interrupt(ctx, t, m.terraform, m.Fake, syscall.SIGINT, arrived(m.Fake, "GET"), "plan")
+	if ctx.Err() != nil {
+		t.Errorf("the plan waited for the rate limit: %s", out)
+	}
+	if err == nil || !strings.Contains(out, "nterrupt") {
+		t.Errorf("the plan was not interrupted: %v, %s", err, out)
 	}
 	if sent := m.Sent(); len(sent) > 5 {
 		t.Errorf("requests went on: %v", sent)
 	}
 }
 
-// Nobody can read the answer of a run that was killed. The next one says which
-// key is there, and adds no second one.
+// A run that was killed cannot read the answer to its POST. The next run names the
+// key that exists, and adds no second one.
 func TestAccDeployKey_killedCreate(t *testing.T) {
 	t.Parallel()
 	f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
 	terraform.Write(t, f.Config(acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t)))))
 	f.Inject(emulator.Fault{Method: "POST", CarryOut: true, Hang: true, Times: 1})
-	if _, err := started(t, terraform, f, "POST", syscall.SIGKILL, "apply", "-auto-approve"); err == nil {
+	added := func() bool { return len(f.DeployKeys("acme", "website")) == 1 }
+	if _, err := interrupt(t.Context(), t, terraform, f, syscall.SIGKILL, added, "apply", "-auto-approve"); err == nil {
 		t.Error("it was not killed")
-	}
-	for deadline := time.Now().Add(time.Minute); len(f.DeployKeys("acme", "website")) == 0 && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 	}
 	terraform.Fails(t, []string{"apply", "-auto-approve", "-lock=false"}, "Unable to create deploy key", "terraform import bitbucket_deploy_key.NAME acme/website/10958984")
 	terraform.MustRun(t, "import", "-lock=false", acctest.Address, "acme/website/10958984")

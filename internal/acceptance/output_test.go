@@ -10,7 +10,7 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 )
 
-// Exactly the requests that one command makes.
+// Each command sends exactly these requests.
 func TestAccDeployKey_requestsPerCommand(t *testing.T) {
 	t.Parallel()
 	f, terraform, key := acctest.NewFake(t), acctest.NewCLI(t), acctest.NewKey(t)
@@ -34,11 +34,11 @@ func TestAccDeployKey_requestsPerCommand(t *testing.T) {
 		{[]string{`label = "x"`, `repository = "WEBSITE"`}, []string{"plan"}, []string{get}},
 		{[]string{`label = "x"`, fmt.Sprintf("repository = %q", acctest.WebsiteUUID)}, []string{"plan"}, []string{get}},
 		{[]string{`label = "x"`, fmt.Sprintf("repository = %q", acctest.WebsiteUUID)}, []string{"apply", "-auto-approve"}, []string{get}},
-		// The way back is looked up, in the plan and before it is carried out.
+		// The plan and the apply both check that the first name leads to the same repository.
 		{[]string{`label = "x"`}, []string{"plan"}, []string{getByUUID, look}},
 		{[]string{`label = "x"`}, []string{"apply", "-auto-approve"}, []string{getByUUID, look, look}},
 		{[]string{`label = "x"`, fmt.Sprintf("workspace = %q", acctest.WorkspaceUUID)}, []string{"plan"}, []string{get, strings.Replace(look, "acme", "%7B2f5a9b2e-0000-4000-8000-0000000000ac%7D", 1)}},
-		// Another uuid is another repository: nothing needs to be asked.
+		// Another UUID is another repository, so no request is needed.
 		{[]string{`label = "x"`, `repository = "{00000000-0000-4000-8000-00000000dead}"`}, []string{"plan"}, []string{get}},
 		{[]string{`label = "x"`, `repository = "api"`}, []string{"plan"}, []string{get, "GET acme/api/deploy-keys/10958984 404"}},
 		{[]string{`label = "x"`}, []string{"destroy", "-auto-approve"}, []string{get, "DELETE " + acctest.FirstKey + " 204"}},
@@ -51,8 +51,8 @@ func TestAccDeployKey_requestsPerCommand(t *testing.T) {
 	}
 }
 
-// Terraform prints the lines that an attribute stands on, secrets included, so
-// a message about what may be secret must not sit on its attribute.
+// Terraform prints the source lines of an attribute with its error, secrets included. So
+// an error about a value that may be secret must not be on its attribute.
 func TestAccDeployKey_secretsAreNotShown(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
@@ -86,7 +86,7 @@ func TestAccDeployKey_secretsAreNotShown(t *testing.T) {
 	})
 }
 
-// Other messages do sit on their attribute.
+// Errors about other values are on their attribute.
 func TestAccDeployKey_errorsNameTheLine(t *testing.T) {
 	t.Parallel()
 	f, terraform, key := acctest.NewFake(t), acctest.NewCLI(t), acctest.NewKey(t)

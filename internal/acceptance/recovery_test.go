@@ -16,7 +16,7 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
-// An answer that holds little more than the id is completed from the list.
+// If an answer has little more than the ID, the provider reads the rest from the list.
 func TestAccDeployKey_answerWithIDOnly(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
@@ -46,8 +46,8 @@ func TestAccDeployKey_answerWithIDOnly(t *testing.T) {
 	})
 }
 
-// Bitbucket answers with something else than it was sent: the run does not
-// fail, since the key exists, and the next plan shows the difference.
+// If Bitbucket stores other values than it was sent, the run does not fail, because
+// the key exists. The next plan shows the difference.
 func TestAccDeployKey_answerDiffers(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
@@ -73,7 +73,7 @@ func TestAccDeployKey_answerDiffers(t *testing.T) {
 	})
 }
 
-// A key that was added stays in the state, whatever fails after that.
+// A key that was added stays in the state, even if a later request fails.
 func TestAccDeployKey_createdAndUnreadable(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
@@ -91,8 +91,7 @@ func TestAccDeployKey_createdAndUnreadable(t *testing.T) {
 	})
 }
 
-// The error about a key that is there already holds all that it takes to adopt
-// it.
+// The error about an existing key has all that a user needs to import it.
 func TestAccDeployKey_duplicate(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
@@ -121,8 +120,8 @@ func TestAccDeployKey_duplicate(t *testing.T) {
 	})
 }
 
-// A replacement by the same key cannot come before the old one goes. That is
-// said, and nothing is lost.
+// With create_before_destroy, a key cannot be replaced by the same key, because Bitbucket
+// still has it. The error says so, and nothing is lost.
 func TestAccDeployKey_createBeforeDestroy(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
@@ -143,7 +142,7 @@ func TestAccDeployKey_createBeforeDestroy(t *testing.T) {
 	})
 }
 
-// The run ends well although the answer to each write was lost.
+// The run succeeds although the answer to each write is lost.
 func TestAccDeployKey_lostAnswers(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
@@ -176,8 +175,8 @@ func TestAccDeployKey_lostAnswers(t *testing.T) {
 	})
 }
 
-// A repository that was renamed outside of Terraform keeps its keys, under its
-// old name in the configuration and under the new one.
+// A repository that was renamed outside of Terraform keeps its keys, whether the
+// configuration has the old name or the new one.
 func TestAccDeployKey_renamed(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -231,8 +230,8 @@ func TestAccDeployKey_renamed(t *testing.T) {
 	}
 }
 
-// A key of a renamed repository cannot be replaced under the old name: the old
-// one would go, and the new one could not come.
+// A key of a renamed repository cannot be replaced under the old name: the provider
+// could delete the old key, but could not add the new one.
 func TestAccDeployKey_renamedAndRotated(t *testing.T) {
 	t.Parallel()
 	f, terraform, rotated := acctest.NewFake(t), acctest.NewCLI(t), acctest.KeyLine(acctest.NewKey(t))
@@ -250,7 +249,7 @@ func TestAccDeployKey_renamedAndRotated(t *testing.T) {
 	terraform.MustRun(t, "plan", "-detailed-exitcode")
 }
 
-// An empty repository that took the name of another says nothing of its keys.
+// The empty list of a repository that took the name proves nothing about our keys.
 func TestAccDeployKey_nameTaken(t *testing.T) {
 	t.Parallel()
 	f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
@@ -264,8 +263,7 @@ func TestAccDeployKey_nameTaken(t *testing.T) {
 	}
 }
 
-// The key of a repository that is renamed between plan and apply is removed
-// where it is.
+// If a repository is renamed between plan and apply, its key is still removed.
 func TestAccDeployKey_renamedWhileApplying(t *testing.T) {
 	t.Parallel()
 	f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
@@ -279,7 +277,7 @@ func TestAccDeployKey_renamedWhileApplying(t *testing.T) {
 	}
 }
 
-// Where no name leads to the repository, the error tells the way on.
+// If no alias leads to the repository, the error says what to do.
 func TestAccDeployKey_renamedOutOfSight(t *testing.T) {
 	t.Parallel()
 	f, terraform, key := acctest.NewFake(t), acctest.NewCLI(t), acctest.KeyLine(acctest.NewKey(t))

@@ -15,8 +15,8 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/sshkey"
 )
 
-// many is a configuration of so many repositories or projects with so many keys
-// each, and the emulator that has them.
+// many is a configuration with many keys on many repositories or projects, and the
+// emulator that has them.
 type many struct {
 	*acctest.Fake
 	parent    acctest.Parent
@@ -45,7 +45,7 @@ variable "renamed" {
 }
 
 locals {
-  keys = jsondecode(file("keys.json")) # Here it is read once, in for_each once a key.
+  keys = jsondecode(file("keys.json")) # Terraform reads the file once here, but for each key in for_each.
 }
 
 resource %q "many" {
@@ -70,8 +70,8 @@ func (m *many) writeJSON(t *testing.T, name string, value any) {
 	}
 }
 
-// exist puts the keys into Bitbucket and the state, which the CLI itself takes
-// long for when they are a thousand.
+// exist adds the keys to Bitbucket and to the state. An apply of a thousand keys would
+// take too long.
 func (m *many) exist(t *testing.T) {
 	t.Helper()
 	var instances []map[string]any
@@ -97,7 +97,7 @@ func (m *many) exist(t *testing.T) {
 	})
 }
 
-// count returns how many requests there were of each method since the last call.
+// count returns the number of requests by method since the last call.
 func (m *many) count() map[string]int {
 	counted := map[string]int{}
 	for _, line := range m.Sent() {
@@ -107,7 +107,7 @@ func (m *many) count() map[string]int {
 	return counted
 }
 
-// What a plan costs at Bitbucket, where 1,000 requests an hour are allowed.
+// The number of requests of a plan. Bitbucket allows 1,000 requests an hour.
 func TestAccDeployKey_planCost(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -159,7 +159,7 @@ func TestAccDeployKey_applyCost(t *testing.T) {
 	})
 }
 
-// One managed key among many of others costs one page and one request.
+// One managed key among many other keys needs one page and one request.
 func TestAccDeployKey_costAmongMany(t *testing.T) {
 	t.Parallel()
 	f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
@@ -173,7 +173,7 @@ func TestAccDeployKey_costAmongMany(t *testing.T) {
 	if got, want := f.Sent(), []string{"GET acme/website/deploy-keys 200", "GET acme/website/deploy-keys/10959984 200"}; !slices.Equal(got, want) {
 		t.Errorf("made the requests %v, want %v", got, want)
 	}
-	// Data sources share what resources have listed, and the other way round.
+	// Data sources and resources share their lists.
 	terraform.Write(t, f.Config(acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t)))+acctest.DataDeployKey("key_id = 10958984")+dataDeployKeys))
 	terraform.MustRun(t, "plan", "-refresh-only")
 	if got := f.Sent(); len(got) > 12 {
@@ -183,8 +183,8 @@ func TestAccDeployKey_costAmongMany(t *testing.T) {
 
 const dataDeployKeys = "\ndata \"bitbucket_deploy_keys\" \"all\" {\n  workspace = \"acme\"\n  repository = \"website\"\n}\n"
 
-// A listing that breaks off in the middle fails the keys that wait for it, and
-// removes none of them from the state.
+// If a list fails after its first page, the keys that need it fail, and all of them
+// stay in the state.
 func TestAccDeployKey_sharedListingFails(t *testing.T) {
 	t.Parallel()
 	m := newMany(t, acctest.Website, 1, 130, "max_retries = 0")
@@ -196,7 +196,7 @@ func TestAccDeployKey_sharedListingFails(t *testing.T) {
 		"truncated": {Truncate: true},
 		"html":      {Status: 200, Body: "<html>"},
 	} {
-		fault.Skip = 1 // All that comes after the first page.
+		fault.Skip = 1 // The first page is good.
 		m.Inject(fault)
 		out := m.terraform.Fails(t, []string{"plan", "-var=renamed=none"}, "Error: Unable to read deploy key")
 		if strings.Contains(out, "will be created") {
@@ -207,14 +207,14 @@ func TestAccDeployKey_sharedListingFails(t *testing.T) {
 	}
 }
 
-// A 429 in the middle of a run holds everybody up, and the run goes on.
+// A 429 during a run delays all requests, and then the run continues.
 func TestAccDeployKey_rateLimit(t *testing.T) {
 	t.Parallel()
 	m := newMany(t, acctest.Website, 20, 1)
 	limited := emulator.RateLimited()
 	limited.Header = limited.Header.Clone()
 	limited.Header.Set("Retry-After", "1")
-	limited.Skip, limited.Times = 5, 4 // No more than one request alone may meet.
+	limited.Skip, limited.Times = 5, 4 // No more than one request may meet, because it would give up.
 	m.Inject(limited)
 	m.terraform.MustRun(t, "apply", "-auto-approve")
 	refused, created := 0, 0

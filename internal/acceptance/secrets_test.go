@@ -26,9 +26,9 @@ const (
 	secretOfOAuth = "kP4/tZ8wLr2+Vn6xQb9_Hs3-Jm7dGf5c"
 )
 
-// Whatever happens to a key, and whatever Bitbucket or a proxy answers, nothing
-// that Terraform prints or writes holds a secret. The secrets are ephemeral
-// variables, since Terraform puts the configuration and others into a plan.
+// Whatever happens to a key, and whatever Bitbucket or a proxy answers, no secret is in
+// what Terraform prints or writes. The secrets are ephemeral variables, because
+// Terraform writes the configuration and other variables into a plan.
 func TestAccProvider_secretsStaySecret(t *testing.T) {
 	t.Parallel()
 	const variables = "\nvariable \"secret\" {\n  type      = string\n  ephemeral = true\n}\n"
@@ -99,10 +99,10 @@ func TestAccProvider_secretsStaySecret(t *testing.T) {
 	}
 }
 
-// repeating is an emulator behind something that repeats requests.
+// repeating is an emulator behind a proxy that repeats the request in its answer.
 type repeating struct {
 	*acctest.Fake
-	// tokens tells to repeat also what asks for an access token.
+	// tokens means that requests for an access token are repeated too.
 	tokens atomic.Bool
 }
 
@@ -125,7 +125,7 @@ func newRepeating(t *testing.T) *repeating {
 	return f
 }
 
-// trouble is the repository or project of this name, as it is written there.
+// trouble returns the repository or project with this name, as its kind spells it.
 func trouble(p acctest.Parent, name string) acctest.Parent {
 	if p.IsProject() {
 		name = strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
@@ -133,7 +133,7 @@ func trouble(p acctest.Parent, name string) acctest.Parent {
 	return p.Named(name)
 }
 
-// troubles are what repositories and projects of this name answer.
+// troubles are the answers of the repositories and projects with these names.
 var troubles = map[string]emulator.Fault{
 	"unauthorized": emulator.Unauthorized(),
 	"forbidden":    emulator.Forbidden(),
@@ -143,7 +143,7 @@ var troubles = map[string]emulator.Fault{
 	"truncated":    {Truncate: true},
 }
 
-// repeats are the same for what has something of the request in it.
+// repeats are like troubles, for answers that repeat a part of the request.
 var repeats = map[string]func(w http.ResponseWriter, said string){
 	"repeats-in-json": func(w http.ResponseWriter, said string) {
 		w.WriteHeader(http.StatusBadRequest)
@@ -201,8 +201,8 @@ func (f *repeating) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.Fake.ServeHTTP(w, r)
 }
 
-// everyTrouble is a block of this kind for each of the repositories or projects
-// that make trouble.
+// everyTrouble is a block of this kind for each repository or project in troubles and
+// repeats.
 func everyTrouble(parent acctest.Parent, kind string, lines ...string) string {
 	var names []string
 	for _, name := range slices.Concat(slices.Collect(maps.Keys(troubles)), slices.Collect(maps.Keys(repeats))) {
@@ -212,8 +212,8 @@ func everyTrouble(parent acctest.Parent, kind string, lines ...string) string {
 		kind, strings.Join(names, ", "), parent.Kind, strings.Join(lines, "\n  "))
 }
 
-// writtenBy returns the texts of all files that the CLI wrote, those inside of
-// a saved plan too.
+// writtenBy returns the texts of all files that the CLI wrote, including the files
+// inside a saved plan.
 func writtenBy(t *testing.T, terraform *acctest.CLI) map[string]string {
 	t.Helper()
 	texts := map[string]string{}
@@ -257,8 +257,8 @@ func writtenBy(t *testing.T, terraform *acctest.CLI) map[string]string {
 	return texts
 }
 
-// partOfSecret returns a part of one of the secrets that is in the text, plain
-// or as base64 in any alphabet and alignment, also where lines were wrapped.
+// partOfSecret returns a part of a secret that is in the text, "" if there is none. It
+// finds plain text and base64 in any alphabet and alignment, even across lines.
 func partOfSecret(text string, secrets []string) string {
 	const length = 16
 	parts := map[string]bool{}

@@ -3,6 +3,7 @@
 package acceptance
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"maps"
@@ -17,7 +18,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
@@ -28,9 +28,9 @@ var (
 	firstSequence = flag.Uint64("first-sequence", 1, "seed of the first sequence")
 )
 
-// Whatever people change, in the configuration or behind Terraform's back, and
-// whatever goes wrong meanwhile: no key is removed that nobody asked to remove,
-// and once nothing goes wrong any more a few runs get there.
+// People change the configuration and Bitbucket at random, and requests fail at
+// random. No run removes a key that the configuration still has, and once requests
+// stop failing, a few runs converge.
 func TestAccDeployKey_sequences(t *testing.T) {
 	t.Parallel()
 	var runs, faults, interrupts, imports atomic.Int64
@@ -47,7 +47,7 @@ func TestAccDeployKey_sequences(t *testing.T) {
 					interrupts.Add(m.interrupts)
 					imports.Add(m.imports)
 					if t.Failed() {
-						t.Logf("repeat with: go test ./internal/provider -run DeployKey_sequences -sequences 1 -first-sequence %d -v\n%s", seed, strings.Join(m.log, "\n"))
+						t.Logf("repeat with: go test ./internal/acceptance -run DeployKey_sequences -sequences 1 -first-sequence %d -v\n%s", seed, strings.Join(m.log, "\n"))
 					}
 				}()
 				for range 3 + m.IntN(5) {
@@ -64,25 +64,25 @@ func TestAccDeployKey_sequences(t *testing.T) {
 
 // wantedKey is a resource of the configuration.
 type wantedKey struct {
-	place          string // place is the first name of its repository or project, whatever that is called now.
-	key            int    // key is the place in the keys of this resource.
+	parent         string // parent is the first name of the repository or project.
+	key            int    // key is an index into the keys of this resource.
 	label, comment string
 	spelling       int
 }
 
-// model is what the configuration says, and what other people have added.
+// model is what the configuration declares, and what other people have added.
 type model struct {
 	*rand.Rand
 	*acctest.Fake
 	terraform *acctest.CLI
 	wanted    map[string]wantedKey
 	keys      map[string][]string
-	// called has the names of the places, known those that the configuration has
-	// for them.
+	// called maps the first name of a parent to its name in Bitbucket, and known maps
+	// it to its name in the configuration.
 	called, known map[string]string
-	// foreign are the keys of others, by number, doubtful those that a run may
-	// have added, as it has said itself.
-	foreign  map[int64]emulator.DeployKey
+	// foreign are the keys of other people, by ID.
+	foreign map[int64]emulator.DeployKey
+	// doubtful are the keys that a run may have added, as its error said.
 	doubtful map[int64]bool
 
 	log                               []string
@@ -112,22 +112,22 @@ func newModel(t *testing.T, seed uint64) *model {
 
 func (m *model) note(format string, args ...any) { m.log = append(m.log, fmt.Sprintf(format, args...)) }
 
-// pick is one of the texts.
+// pick returns one of the texts.
 func (m *model) pick(texts ...string) string { return texts[m.IntN(len(texts))] }
 
-// pickPlace is the first name of a place. A project keeps it, since under another
-// name it would not be found.
-func (m *model) pickPlace() string { return m.pick("website", "api", "WEB") }
+// pickParent returns the first name of a parent. Projects are never renamed, because
+// the provider cannot find a renamed project.
+func (m *model) pickParent() string { return m.pick("website", "api", "WEB") }
 
-// at is the place with this first name.
-func (m *model) at(place string) acctest.Parent {
-	if place == "WEB" {
+// parent returns the parent with this first name.
+func (m *model) parent(first string) acctest.Parent {
+	if first == "WEB" {
 		return acctest.WEB
 	}
-	return acctest.Website.Named(m.called[place])
+	return acctest.Website.Named(m.called[first])
 }
 
-// step changes something here and there, and applies.
+// step makes a few changes and applies.
 func (m *model) step(t *testing.T) {
 	for range 1 + m.IntN(2) {
 		m.change()
@@ -156,7 +156,7 @@ func (m *model) change() {
 	name := m.pick("a", "b", "c")
 	w, exists := m.wanted[name]
 	if !exists {
-		w = wantedKey{place: m.pickPlace()}
+		w = wantedKey{parent: m.pickParent()}
 	}
 	switch m.IntN(8) {
 	case 0:
@@ -166,7 +166,7 @@ func (m *model) change() {
 	case 1:
 		w.key = m.IntN(3)
 	case 2:
-		w.place = m.pickPlace()
+		w.parent = m.pickParent()
 	case 3:
 		w.comment = m.pick("", "ada@host", "two words")
 	case 4:
@@ -181,35 +181,34 @@ func (m *model) change() {
 	m.note("config: %s is %+v", name, w)
 }
 
-// changeOutside changes something behind Terraform's back.
+// changeOutside changes something outside of Terraform.
 func (m *model) changeOutside(t *testing.T) {
-	place := m.pickPlace()
-	parent := m.at(place)
-	held := m.keysAt(place)
+	first := m.pickParent()
+	parent, held := m.parent(first), m.keysOf(first)
 	switch n := m.IntN(6); {
 	case n == 0:
 		key := m.Add(parent, acctest.NewKey(t), m.pick("ci", "somebody's"))
 		m.foreign[key.ID] = key
-		m.note("outside: key %d is added to %s", key.ID, place)
+		m.note("outside: key %d is added to %s", key.ID, first)
 	case n == 1: // A key that the configuration may come to want.
 		name := m.pick("a", "b", "c")
 		material := m.keys[name][m.IntN(3)]
 		if !slices.ContainsFunc(held, func(k emulator.DeployKey) bool { return k.Key == material }) {
 			key := m.Add(parent, material, "ci")
 			m.foreign[key.ID] = key
-			m.note("outside: key %d, one of %s, is added to %s", key.ID, name, place)
+			m.note("outside: key %d, one of %s, is added to %s", key.ID, name, first)
 		}
 	case n == 2 && !parent.IsProject():
-		to := m.pick("site", "page", place) + map[string]string{"api": "-api"}[place]
-		m.RenameRepository("acme", m.called[place], to)
-		m.called[place] = to
-		m.note("outside: %s is called %s", place, to)
+		to := m.pick("site", "page", first) + map[string]string{"api": "-api"}[first]
+		m.RenameRepository("acme", m.called[first], to)
+		m.called[first] = to
+		m.note("outside: %s is called %s", first, to)
 	case len(held) == 0:
 	case n == 3:
 		id := held[m.IntN(len(held))].ID
 		m.Remove(parent, id)
 		delete(m.foreign, id)
-		m.note("outside: key %d is removed from %s", id, place)
+		m.note("outside: key %d is removed from %s", id, first)
 	default:
 		id, label := held[m.IntN(len(held))].ID, m.pick("ci", "edited")
 		m.Edit(parent, id, func(k *emulator.DeployKey) { k.Label = label })
@@ -217,11 +216,11 @@ func (m *model) changeOutside(t *testing.T) {
 			key.Label = label
 			m.foreign[id] = key
 		}
-		m.note("outside: key %d of %s is labeled %q", id, place, label)
+		m.note("outside: key %d of %s is labeled %q", id, first, label)
 	}
 }
 
-// inject makes something go wrong with some request of the next run.
+// inject lets a request of the next run fail.
 func (m *model) inject() {
 	var fast []playedFault
 	for _, f := range playedFaults {
@@ -238,36 +237,36 @@ func (m *model) inject() {
 	m.note("fault: %s, method %q, after %d, %d times", played.name, fault.Method, fault.Skip, fault.Times)
 }
 
-// config is the configuration.
-func (m *model) config() string {
+// configuration returns the configuration.
+func (m *model) configuration() string {
 	var body strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(m.wanted)) {
 		w := m.wanted[name]
-		parent, place, key := m.at(w.place), m.known[w.place], m.keys[name][w.key]
+		parent, spelled, key := m.parent(w.parent), m.known[w.parent], m.keys[name][w.key]
 		switch {
 		case w.spelling == 3:
 			key = "  " + key + " \\n"
-		case parent.IsProject(): // It has one spelling.
+		case parent.IsProject(): // A project has one spelling.
 		case w.spelling == 1:
-			place = strings.ToUpper(place)
+			spelled = strings.ToUpper(spelled)
 		case w.spelling == 2:
-			place = modelUUIDs[w.place]
+			spelled = modelUUIDs[w.parent]
 		}
-		lines := []string{fmt.Sprintf("key = \"%s\"", key), fmt.Sprintf("label = %q", w.label), parent.Line(place)}
+		lines := []string{fmt.Sprintf("key = \"%s\"", key), fmt.Sprintf("label = %q", w.label), parent.Line(spelled)}
 		if w.comment != "" {
 			lines = append(lines, fmt.Sprintf("comment = %q", w.comment))
 		}
 		body.WriteString(strings.Replace(parent.DeployKey(lines...), `"test"`, strconv.Quote(name), 1))
 	}
-	return m.Fake.Config(body.String(), "max_retries = 1")
+	return m.Config(body.String(), "max_retries = 1")
 }
 
-// apply applies the configuration, interrupted after so many requests unless
-// that is negative. It checks that no key is removed for no reason.
+// apply applies the configuration, and interrupts the run after so many requests,
+// unless that is negative. It checks that no key is removed without a reason.
 func (m *model) apply(t *testing.T, after int) (string, bool) {
 	t.Helper()
 	m.runs++
-	m.terraform.Write(t, m.config())
+	m.terraform.Write(t, m.configuration())
 	disposable := m.disposable(t)
 	m.ForgetRequests()
 	var out strings.Builder
@@ -276,22 +275,18 @@ func (m *model) apply(t *testing.T, after int) (string, bool) {
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- command.Wait() }()
-	var err error
-	for running := true; running; {
-		select {
-		case err = <-ended:
-			running = false
-		case <-time.After(time.Millisecond):
-			if after >= 0 && len(m.Requests()) > after {
-				m.interrupts++
-				m.note("interrupted after %d requests", len(m.Requests()))
-				_ = command.Process.Signal(syscall.SIGINT) // It may have ended just now.
-				after = -1
-			}
-		}
+	running, ended := context.WithCancel(t.Context())
+	exited := make(chan error, 1)
+	go func() {
+		defer ended()
+		exited <- command.Wait()
+	}()
+	if after >= 0 && m.Await(running, func() bool { return len(m.Requests()) > after }) == nil {
+		m.interrupts++
+		m.note("interrupted after %d requests", len(m.Requests()))
+		_ = command.Process.Signal(syscall.SIGINT) // The run may have ended in the meantime.
 	}
+	err := <-exited
 	for _, line := range m.Sent() {
 		m.note("  %s", line)
 		if id := lastNumber.FindStringSubmatch(line); strings.HasPrefix(line, "DELETE ") && !disposable[id[1]] {
@@ -308,25 +303,25 @@ func (m *model) apply(t *testing.T, after int) (string, bool) {
 			m.doubtful[id] = true
 		}
 	}
-	for id, place := range m.forgotten(t) {
+	for id, parent := range m.forgotten(t) {
 		if !m.doubtful[id] {
-			t.Fatalf("key %d of %s is forgotten: %s", id, place, out.String())
+			t.Fatalf("key %d of %s is forgotten: %s", id, parent, out.String())
 		}
 	}
 	return out.String(), err == nil
 }
 
-// keysAt are the keys of the place with this first name.
-func (m *model) keysAt(place string) []emulator.DeployKey { return m.Fake.Keys(m.at(place)) }
+// keysOf returns the keys of the parent with this first name.
+func (m *model) keysOf(first string) []emulator.DeployKey { return m.Keys(m.parent(first)) }
 
-// forgotten are the keys, with their places, that are neither in state nor somebody
-// else's.
+// forgotten maps the IDs of keys to the first names of their parents. It has the keys
+// that are not in the state and do not belong to other people.
 func (m *model) forgotten(t *testing.T) map[int64]string {
 	t.Helper()
 	keys := map[int64]string{}
-	for place := range m.called {
-		for _, key := range m.keysAt(place) {
-			keys[key.ID] = place
+	for first := range m.called {
+		for _, key := range m.keysOf(first) {
+			keys[key.ID] = first
 		}
 	}
 	for id := range m.foreign {
@@ -340,10 +335,10 @@ func (m *model) forgotten(t *testing.T) map[int64]string {
 
 var lastNumber = regexp.MustCompile(`/deploy-keys/(\d+) `)
 
-// holds tells whether Bitbucket has a key with this label.
+// holds reports whether Bitbucket has a key with this ID and label.
 func (m *model) holds(id int64, label string) bool {
-	for place := range m.called {
-		for _, key := range m.keysAt(place) {
+	for first := range m.called {
+		for _, key := range m.keysOf(first) {
 			if key.ID == id {
 				return key.Label == label
 			}
@@ -352,27 +347,27 @@ func (m *model) holds(id int64, label string) bool {
 	return false
 }
 
-// disposable are the keys, by number, that the configuration does not want any
-// more where they are: their resource is gone or has another key or place, or
-// Terraform itself holds them for damaged. A new name under which nothing answers
-// is another repository too, and what changes a key of a project replaces it.
+// disposable returns the IDs of the keys that a run may remove. The resource of such
+// a key is gone, is tainted, or has another key or parent. If no repository answers
+// under a new name in the configuration, that name is another parent too. A change to
+// a key of a project replaces the key.
 func (m *model) disposable(t *testing.T) map[string]bool {
 	t.Helper()
 	ids := map[string]bool{}
 	for _, key := range m.terraform.State(t) {
 		w, wanted := m.wanted[key.Name]
-		misnamed := m.known[w.place] != m.called[w.place] && !strings.EqualFold(m.known[w.place], key.Parent) && w.spelling != 2
-		changes := key.Kind == acctest.WEB.Kind && slices.ContainsFunc(m.keysAt("WEB"), func(held emulator.DeployKey) bool {
+		misnamed := m.known[w.parent] != m.called[w.parent] && !strings.EqualFold(m.known[w.parent], key.Parent) && w.spelling != 2
+		changes := key.Kind == acctest.WEB.Kind && slices.ContainsFunc(m.keysOf("WEB"), func(held emulator.DeployKey) bool {
 			return held.ID == key.ID && (held.Label != w.label || held.Comment != w.comment)
 		})
-		if !wanted || misnamed || changes || key.Tainted || !strings.Contains(key.Key, m.keys[key.Name][w.key]) || key.ParentUUID != modelUUIDs[w.place] {
+		if !wanted || misnamed || changes || key.Tainted || !strings.Contains(key.Key, m.keys[key.Name][w.key]) || key.ParentUUID != modelUUIDs[w.parent] {
 			ids[strconv.FormatInt(key.ID, 10)] = true
 		}
 	}
 	return ids
 }
 
-// settled checks that Bitbucket and the state have what the configuration says.
+// settled checks that Bitbucket and the state have what the configuration declares.
 func (m *model) settled(t *testing.T) {
 	t.Helper()
 	managed := map[string]acctest.ManagedKey{}
@@ -383,10 +378,10 @@ func (m *model) settled(t *testing.T) {
 		t.Fatalf("the state has %+v, want %+v", managed, m.wanted)
 	}
 	for name, w := range m.wanted {
-		all := m.keysAt(w.place)
+		all := m.keysOf(w.parent)
 		i := slices.IndexFunc(all, func(k emulator.DeployKey) bool { return k.ID == managed[name].ID })
 		if i < 0 {
-			t.Fatalf("%s has key %+v, which %s does not have", name, managed[name], w.place)
+			t.Fatalf("%s has key %+v, which %s does not have", name, managed[name], w.parent)
 		}
 		if held := all[i]; held.Key != m.keys[name][w.key] || held.Label != w.label || held.Comment != w.comment {
 			t.Fatalf("%s is %+v, want %+v", name, held, w)
@@ -399,8 +394,8 @@ var (
 	whichOne   = regexp.MustCompile(`with (bitbucket_\w+\.\w+)`)
 )
 
-// converge applies until there is nothing left to do, as a person does who reads
-// the errors.
+// converge applies until the plan is empty. It reads the errors and imports the keys
+// that they name, as a user does.
 func (m *model) converge(t *testing.T) {
 	t.Helper()
 	m.known = maps.Clone(m.called)
@@ -427,7 +422,7 @@ func (m *model) converge(t *testing.T) {
 	t.Fatal("five runs without a fault did not get there")
 }
 
-// inShort are the errors in an output, in short.
+// inShort returns the errors in an output, one line each.
 func inShort(out string) string {
 	var lines []string
 	for line := range strings.Lines(out) {
