@@ -22,11 +22,6 @@ func (p Parent) Planned(action plancheck.ResourceActionType, unknown ...string) 
 	}}
 }
 
-// Planned is Parent.Planned for acme/website.
-func Planned(action plancheck.ResourceActionType, unknown ...string) resource.ConfigPlanChecks {
-	return Website.Planned(action, unknown...)
-}
-
 // Unknown lists the attributes that are unknown before a key exists, and more.
 func (p Parent) Unknown(more ...string) []string {
 	return append(more, "created_on", "id", "key_id", p.Kind+"_uuid")
@@ -89,9 +84,6 @@ func (p Parent) Has(values map[string]string) []statecheck.StateCheck {
 	}
 	return checks
 }
-
-// Has is Parent.Has for acme/website.
-func Has(values map[string]string) []statecheck.StateCheck { return Website.Has(values) }
 
 // Importing is a step that imports a key as the command does. The state stays for
 // the next steps.

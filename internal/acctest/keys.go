@@ -1,7 +1,7 @@
 package acctest
 
 import (
-	"crypto/dsa"
+	"crypto/dsa" //nolint:staticcheck // Some old keys are DSA keys.
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"

@@ -96,7 +96,7 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
-// Each method, on the wire.
+// Each authentication method sends these headers.
 func TestAccProvider_authentication(t *testing.T) {
 	t.Parallel()
 	basic := func(pair string) string { return "Basic " + base64.StdEncoding.EncodeToString([]byte(pair)) }
@@ -136,7 +136,7 @@ func TestAccProvider_authentication(t *testing.T) {
 	}
 }
 
-// An access token may read keys, but not add one.
+// An access token can read keys, but cannot add one.
 func TestAccProvider_accessToken(t *testing.T) {
 	t.Parallel()
 	f := acctest.NewFake(t)
@@ -153,7 +153,7 @@ func TestAccProvider_accessToken(t *testing.T) {
 	)
 }
 
-// A token that expires in the middle of a run is bought anew.
+// The provider requests a new token when the token expires during a run.
 func TestAccProvider_tokenExpires(t *testing.T) {
 	t.Parallel()
 	f := acctest.NewFake(t)
@@ -189,8 +189,8 @@ func TestAccProvider_wrongConsumer(t *testing.T) {
 	}
 }
 
-// The environment fills in what the block leaves out. These tests set variables
-// of the process, so they do not run beside others.
+// The environment provides what the block omits. These tests set variables of the
+// process, so they do not run in parallel with other tests.
 func TestAccProvider_environment(t *testing.T) { //nolint:paralleltest // See above.
 	for name, tc := range map[string]struct {
 		env   map[string]string
@@ -253,8 +253,8 @@ func TestAccProvider_configurationErrors(t *testing.T) {
 	}
 }
 
-// Credentials that come from a resource are unknown in the plan that creates
-// it, also when that plan replaces it while keys exist already.
+// Credentials from a resource are unknown in the plan that creates the resource. They
+// are also unknown in a plan that replaces it, when keys already exist.
 func TestAccProvider_unknownCredentials(t *testing.T) {
 	t.Parallel()
 	f := acctest.NewFake(t)
@@ -284,7 +284,7 @@ func TestAccProvider_unknownCredentials(t *testing.T) {
 	terraform.MustRun(t, "apply", "-auto-approve")
 	acctest.Contains(t, terraform.MustRun(t, "plan"), "No changes")
 
-	// What needs an answer is an error, not a guess.
+	// A plan that needs an answer of Bitbucket fails. It does not guess.
 	terraform.Write(t, config(3, `repository = "api"`))
 	terraform.Fails(t, []string{"plan"}, "Bitbucket cannot be asked yet", "-target")
 	terraform.Write(t, config(3, "")+acctest.DataDeployKey("key_id = 1"))
@@ -292,8 +292,8 @@ func TestAccProvider_unknownCredentials(t *testing.T) {
 	f.ExpectWrites(t)()
 }
 
-// Those who come from another provider are told the name of its oauth_token
-// here, without the line that the token is on.
+// The error tells users of another provider what oauth_token is called here. It does
+// not show the line with the token.
 func TestAccProvider_oauthToken(t *testing.T) {
 	t.Parallel()
 	f, terraform := acctest.NewFake(t), acctest.NewCLI(t, acctest.Attached(t))
@@ -305,8 +305,8 @@ func TestAccProvider_oauthToken(t *testing.T) {
 	}
 }
 
-// What is wrong with the consumer is one thing, that nobody could be asked for a
-// token another.
+// Wrong credentials of the consumer and a failed request for a token are different
+// errors.
 func TestAccProvider_noAccessToken(t *testing.T) {
 	t.Parallel()
 	const consumer = "Check oauth_client_id and oauth_client_secret"

@@ -58,8 +58,8 @@ func TestAccDeployKeyDataSource_basic(t *testing.T) {
 	})
 }
 
-// The id of another provider is the number alone. It finds the key and stays as
-// it was written, with the advice to write key_id.
+// Another provider uses only the key ID as id. The data source accepts it, keeps it in
+// the state, and recommends key_id.
 func TestAccDeployKeyDataSource_id(t *testing.T) {
 	t.Parallel()
 	f, terraform := acctest.NewFake(t), acctest.NewCLI(t, acctest.Attached(t))
@@ -143,7 +143,7 @@ func TestAccDeployKeysDataSource_pages(t *testing.T) {
 					statecheck.ExpectKnownValue("data."+parent.TypeName+"s.test", tfjsonpath.New("keys"), knownvalue.ListSizeExact(0)),
 				},
 			},
-			// A page that fails fails the list: it is never silently shorter.
+			// If a page fails, the whole list fails, so that no list is incomplete.
 			resource.TestStep{
 				PreConfig:   func() { f.Inject(emulator.Fault{Skip: 2, Status: 403}) },
 				Config:      here,
@@ -153,12 +153,12 @@ func TestAccDeployKeysDataSource_pages(t *testing.T) {
 	})
 }
 
-// search is a data source for many keys.
+// search is a data source for all keys of a parent.
 func search(p acctest.Parent, lines ...string) string {
 	return fmt.Sprintf("\ndata \"%ss\" \"test\" {\n  workspace = \"acme\"\n  %s\n}\n", p.TypeName, strings.Join(lines, "\n  "))
 }
 
-// found expects these keys, as names and numbers, in this order.
+// found expects these keys, as "name/ID", in this order.
 func found(p acctest.Parent, keys ...string) statecheck.StateCheck {
 	want := make([]knownvalue.Check, len(keys))
 	for i, key := range keys {
@@ -174,8 +174,8 @@ func found(p acctest.Parent, keys ...string) statecheck.StateCheck {
 	return statecheck.ExpectKnownValue("data."+p.TypeName+"s.test", tfjsonpath.New("keys"), knownvalue.ListExact(want))
 }
 
-// Without a repository or project all of the workspace are searched, sorted by
-// their names.
+// Without a repository or project, the data source lists the keys of the whole
+// workspace, sorted by the name of the parent.
 func TestAccDeployKeysDataSource_workspace(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
@@ -226,7 +226,7 @@ func TestAccDeployKeysDataSource_workspace(t *testing.T) {
 	})
 }
 
-// A token for deploy keys alone cannot find the repositories.
+// A token with only the scope for deploy keys cannot list the repositories.
 func TestAccDeployKeysDataSource_scopes(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
@@ -235,7 +235,7 @@ func TestAccDeployKeysDataSource_scopes(t *testing.T) {
 		f.AllowBasic("ci@example.com", "api-token", admin)
 		terraform.Write(t, f.Config(search(parent)))
 		terraform.Fails(t, []string{"plan"}, parent.Reworded("Unable to list repositories"), "403 Forbidden", "Required scopes: "+read, "scopes "+read+" (OAuth: "+parent.Kind+")")
-		// And one without that scope is no list of repositories that are all hidden.
+		// A missing scope is an error. It is not a list in which everything is skipped.
 		f.AllowBasic("ci@example.com", "api-token", read)
 		terraform.Fails(t, []string{"plan"}, "Unable to list deploy keys", "403 Forbidden", "Required scopes: "+admin)
 		f.AllowBasic("ci@example.com", "api-token", admin, read)
@@ -243,7 +243,7 @@ func TestAccDeployKeysDataSource_scopes(t *testing.T) {
 	})
 }
 
-// What an audit of a workspace costs.
+// The number of requests for the keys of a workspace.
 func TestAccDeployKeysDataSource_cost(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {

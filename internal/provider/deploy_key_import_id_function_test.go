@@ -13,7 +13,7 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
-// The function puts together what an import takes apart.
+// The import parses the ID that the function returns.
 func TestAccDeployKeyImportIDFunction_roundTrip(t *testing.T) {
 	t.Parallel()
 	acctest.Needs(t, terraformcli.LoneFunctions)

@@ -30,7 +30,7 @@ func newKeyList(t *testing.T, f *acctest.Fake, parent acctest.Parent) keyList {
 	return keyList{acctest.NewConfiguredServer(t, f), parent}
 }
 
-// results begins a list of the keys in acme, unless the attributes say otherwise.
+// results starts a list of the keys in acme, unless the attributes name another workspace.
 func (l keyList) results(t *testing.T, limit int64, include bool, attributes map[string]string) iter.Seq[tfprotov6.ListResourceResult] {
 	t.Helper()
 	stream, err := l.ListResource(t.Context(), &tfprotov6.ListResourceRequest{
@@ -42,8 +42,8 @@ func (l keyList) results(t *testing.T, limit int64, include bool, attributes map
 	return stream.Results
 }
 
-// config is the block of such a list, where "repository" names a place of either
-// kind.
+// config is the block of the list. The name "repository" stands for either kind of
+// parent.
 func (l keyList) config(t *testing.T, attributes map[string]string) *tfprotov6.DynamicValue {
 	t.Helper()
 	config := map[string]string{"workspace": "acme"}
@@ -56,7 +56,7 @@ func (l keyList) config(t *testing.T, attributes map[string]string) *tfprotov6.D
 	return acctest.ProtocolObject(t, l.Schemas.ListResourceSchemas[l.parent.TypeName], config)
 }
 
-// shown are results as lines: their names, and their diagnostics.
+// shown returns results as lines: names and diagnostics.
 func shown(results iter.Seq[tfprotov6.ListResourceResult]) []string {
 	var lines []string
 	for result := range results {
@@ -70,8 +70,8 @@ func shown(results iter.Seq[tfprotov6.ListResourceResult]) []string {
 	return lines
 }
 
-// newAudited has keys in several repositories of acme, of two projects, or in
-// several projects.
+// newAudited starts a Bitbucket with keys on several repositories of two projects, or
+// with keys on several projects.
 func newAudited(t *testing.T, parent acctest.Parent) *acctest.Fake {
 	t.Helper()
 	f := acctest.NewFakeOf(t, []emulator.Repository{
@@ -135,12 +135,12 @@ func TestDeployKeyList(t *testing.T) {
 	})
 }
 
-// query is a file of such a list for the CLI, with a line and others in config.
+// query is a query file with a line in the list block, and with lines in its config.
 func query(p acctest.Parent, line string, config ...string) string {
 	return fmt.Sprintf("list %q \"all\" {\n  provider = bitbucket\n  %s\n  config {\n    workspace = \"acme\"\n    %s\n  }\n}\n", p.TypeName, line, strings.Join(config, "\n    "))
 }
 
-// first takes one result and no more.
+// first takes only one result.
 func first(results iter.Seq[tfprotov6.ListResourceResult]) tfprotov6.ListResourceResult {
 	for result := range results {
 		return result
@@ -148,7 +148,7 @@ func first(results iter.Seq[tfprotov6.ListResourceResult]) tfprotov6.ListResourc
 	return tfprotov6.ListResourceResult{}
 }
 
-// A result identifies the key, and holds what an import of it would.
+// A result has the identity of the key, and the same resource as an import.
 func TestDeployKeyList_result(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
@@ -192,7 +192,7 @@ func TestDeployKeyList_result(t *testing.T) {
 	})
 }
 
-// A label is somebody's text, and a key may be none.
+// A label can be any text, and a key can be invalid.
 func TestDeployKeyList_displayName(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
@@ -206,11 +206,11 @@ func TestDeployKeyList_displayName(t *testing.T) {
 	})
 }
 
-// Nothing is asked for that nobody wants to see, and what is found comes at once.
+// The list sends no request that no result needs, and returns each result immediately.
 func TestDeployKeyList_streams(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
-		// What was under way when a list ended may arrive later, so each has its own.
+		// A request may still arrive after its list ended, so each list has its own fake.
 		for _, tc := range []struct{ limit, take, want, requests int }{
 			{5, 1000, 5, 1 + 3 + 10},
 			{1000, 41, 41, 1 + 21 + 10},
@@ -237,7 +237,7 @@ func TestDeployKeyList_streams(t *testing.T) {
 	})
 }
 
-// A request that fails is an error, and nothing comes after it.
+// A failed request is an error, and it is the last result.
 func TestDeployKeyList_errors(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
@@ -275,7 +275,7 @@ func TestDeployKeyList_errors(t *testing.T) {
 	})
 }
 
-// What cannot be searched for is refused before any request.
+// Wrong values are reported before any request.
 func TestDeployKeyList_validation(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
@@ -305,7 +305,7 @@ func TestDeployKeyList_validation(t *testing.T) {
 	})
 }
 
-// From nothing to an empty plan: what query writes can be applied as it is.
+// The configuration that a query writes can be applied, and then the plan is empty.
 func TestAccDeployKeyList_generate(t *testing.T) {
 	t.Parallel()
 	acctest.Needs(t, terraformcli.Query)
@@ -332,7 +332,7 @@ func TestAccDeployKeyList_generate(t *testing.T) {
 	})
 }
 
-// An error fails the query, and leaves no configuration of a part behind.
+// An error makes the query fail, and no incomplete configuration is written.
 func TestAccDeployKeyList_queryFails(t *testing.T) {
 	t.Parallel()
 	acctest.Needs(t, terraformcli.Query)

@@ -16,7 +16,7 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 )
 
-// manyDeployKeys are keys as Bitbucket answers them.
+// manyDeployKeys returns keys as Bitbucket returns them.
 func manyDeployKeys(n int) []bitbucket.DeployKey {
 	keys := make([]bitbucket.DeployKey, n)
 	for i := range keys {
@@ -34,8 +34,8 @@ func manyDeployKeys(n int) []bitbucket.DeployKey {
 	return keys
 }
 
-// The models of a plan of 1,000 keys in which nothing changes: each is taken
-// over from Bitbucket and planned.
+// A plan of 1,000 keys without changes: each model is read from the reply of Bitbucket
+// and planned.
 func BenchmarkModels(b *testing.B) {
 	keys, repository := manyDeployKeys(1000), bitbucket.Place{Workspace: "acme", Repository: "website"}
 	b.ReportAllocs()
@@ -53,8 +53,8 @@ func BenchmarkModels(b *testing.B) {
 	}
 }
 
-// The same models on their way into a state and out of it, which the framework
-// does by reflection.
+// The framework writes the same models to a state and reads them from it, by
+// reflection.
 func BenchmarkState(b *testing.B) {
 	var schema resource.SchemaResponse
 	newDeployKeyResource().Schema(b.Context(), resource.SchemaRequest{}, &schema)

@@ -90,8 +90,8 @@ func TestParseDeployKeyReference_project(t *testing.T) {
 	}
 }
 
-// A key is imported by whatever a person knows of it, for one request, and the
-// plan is empty.
+// A key can be imported by each form of reference. The import sends one request, and
+// the plan is empty.
 func TestAccDeployKey_importForms(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
@@ -133,7 +133,7 @@ func TestAccDeployKey_importForms(t *testing.T) {
 	})
 }
 
-// The identity follows the configuration, also where only the name changes.
+// The identity follows the configuration, even if only a name changes.
 func TestAccDeployKey_identity(t *testing.T) {
 	t.Parallel()
 	acctest.Needs(t, terraformcli.Identity)
@@ -156,23 +156,23 @@ func TestAccDeployKey_identity(t *testing.T) {
 		resource.TestStep{
 			PreConfig:         func() { f.RenameRepository("acme", "website", "site") },
 			Config:            config(`label = "new"`),
-			ConfigPlanChecks:  acctest.Planned(plancheck.ResourceActionNoop),
+			ConfigPlanChecks:  planned(plancheck.ResourceActionNoop),
 			ConfigStateChecks: identity("website"),
 		},
 		resource.TestStep{
 			Config:            config(`label = "new"`, `repository = "site"`),
-			ConfigPlanChecks:  acctest.Planned(plancheck.ResourceActionUpdate),
+			ConfigPlanChecks:  planned(plancheck.ResourceActionUpdate),
 			ConfigStateChecks: identity("site"),
 		},
 		resource.TestStep{
 			Config:            config(`label = "new"`, `repository = "`+acctest.WebsiteUUID+`"`),
-			ConfigPlanChecks:  acctest.Planned(plancheck.ResourceActionUpdate),
+			ConfigPlanChecks:  planned(plancheck.ResourceActionUpdate),
 			ConfigStateChecks: identity(acctest.WebsiteUUID),
 		},
 		resource.TestStep{
 			PreConfig:        func() { f.RemoveDeployKey("acme", "site", acctest.FirstID) },
 			Config:           config(`label = "new"`, `repository = "`+acctest.WebsiteUUID+`"`),
-			ConfigPlanChecks: acctest.Planned(plancheck.ResourceActionCreate, createdUnknown...),
+			ConfigPlanChecks: planned(plancheck.ResourceActionCreate, createdUnknown...),
 			ConfigStateChecks: []statecheck.StateCheck{
 				statecheck.ExpectIdentityValueMatchesState(acctest.Address, tfjsonpath.New("key_id")),
 			},
@@ -180,7 +180,7 @@ func TestAccDeployKey_identity(t *testing.T) {
 	)
 }
 
-// An identity that can name no key is refused before any request.
+// An identity that cannot be that of a key is reported before any request.
 func TestAccDeployKey_identityErrors(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
@@ -202,7 +202,7 @@ func TestAccDeployKey_identityErrors(t *testing.T) {
 	})
 }
 
-// Moving a resource in the state is none of Bitbucket's business.
+// A resource that moves in the state needs no request.
 func TestAccDeployKey_moved(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {

@@ -18,9 +18,15 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/sshkey"
 )
 
-// That of website.
-
 var createdUnknown = acctest.Website.Unknown()
+
+// planned is [acctest.Parent.Planned] for acme/website.
+func planned(action plancheck.ResourceActionType, unknown ...string) resource.ConfigPlanChecks {
+	return acctest.Website.Planned(action, unknown...)
+}
+
+// has is [acctest.Parent.Has] for acme/website.
+func has(values map[string]string) []statecheck.StateCheck { return acctest.Website.Has(values) }
 
 func TestAccDeployKey_basic(t *testing.T) {
 	t.Parallel()
@@ -54,9 +60,6 @@ func TestAccDeployKey_basic(t *testing.T) {
 			resource.TestStep{
 				ResourceName: parent.Address(),
 				ImportState:  true, ImportStateVerify: true,
-				// Bitbucket does not keep the text that was configured.
-				ImportStateVerifyIgnore: []string{"key"},
-				ImportStateCheck:        nil,
 			},
 			resource.TestStep{
 				Config:        f.Config(parent.DeployKey(acctest.KeyLine(key+" ci@host"), `label = "ci"`)),
@@ -87,7 +90,7 @@ func TestAccDeployKey_withoutLabelAndComment(t *testing.T) {
 	})
 }
 
-// However the same key is written, the plan after apply is empty.
+// The plan after apply is empty for every spelling of the same key.
 func TestAccDeployKey_spelling(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
@@ -111,12 +114,12 @@ func TestAccDeployKey_spelling(t *testing.T) {
 						Config:            f.Config(parent.DeployKey(acctest.KeyLine(text))),
 						ConfigStateChecks: parent.Has(map[string]string{"key": text, "comment": parsed.Comment}),
 					},
-					// Another spelling with the same comment is no change either.
+					// Another spelling with the same comment is not a change.
 					resource.TestStep{
 						Config:           f.Config(parent.DeployKey(acctest.KeyLine(strings.TrimSpace(key + " " + parsed.Comment)))),
 						ConfigPlanChecks: parent.Planned(plancheck.ResourceActionNoop),
 					},
-					// A comment that is set explicitly makes the one inside the key meaningless.
+					// The attribute comment overrides the comment inside the key.
 					resource.TestStep{
 						Config:           f.Config(parent.DeployKey(acctest.KeyLine(key+" something else"), fmt.Sprintf("comment = %q", parsed.Comment))),
 						ConfigPlanChecks: parent.Planned(plancheck.ResourceActionNoop),
@@ -135,8 +138,8 @@ func TestAccDeployKey_updateInPlace(t *testing.T) {
 	step := func(wantBody string, state map[string]string, lines ...string) resource.TestStep {
 		return resource.TestStep{
 			Config:           f.Config(acctest.DeployKey(lines...)),
-			ConfigPlanChecks: acctest.Planned(plancheck.ResourceActionUpdate),
-			ConfigStateChecks: append(acctest.Has(state),
+			ConfigPlanChecks: planned(plancheck.ResourceActionUpdate),
+			ConfigStateChecks: append(has(state),
 				id.AddStateValue(acctest.Address, tfjsonpath.New("key_id"))),
 			PostApplyFunc: func() {
 				t.Helper()
@@ -160,7 +163,7 @@ func TestAccDeployKey_updateInPlace(t *testing.T) {
 			acctest.KeyLine(key+" in key\n"), `label = "two"`, `comment = "set"`),
 		step(body(key+" both  changed", "three"), map[string]string{"label": "three", "comment": "both  changed"},
 			acctest.KeyLine(key+" in key\n"), `label = "three"`, `comment = "both  changed"`),
-		// Without comment, the one in the key holds again.
+		// Without the attribute comment, the comment inside the key counts again.
 		step(body(key+" in key", "three"), map[string]string{"comment": "in key"},
 			acctest.KeyLine(key+" in key\n"), `label = "three"`),
 		step(body(key+" other", "three"), map[string]string{"comment": "other", "key": key + " other"},
@@ -227,8 +230,8 @@ func TestAccDeployKey_otherKeyReplaces(t *testing.T) {
 	})
 }
 
-// A key that is known only after apply, as that of a tls_private_key which is
-// being replaced, might be another one.
+// A key that is unknown until apply may be another key. An example is the key of a
+// tls_private_key that is replaced.
 func TestAccDeployKey_unknownKey(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
@@ -304,7 +307,7 @@ func TestAccDeployKey_unknownPlaceReplaces(t *testing.T) {
 	})
 }
 
-// Another spelling of the same repository is an update that sends nothing.
+// Another spelling of the same repository is an update without requests that write.
 func TestAccDeployKey_sameRepository(t *testing.T) {
 	t.Parallel()
 	f, key := acctest.NewFake(t), acctest.KeyLine(acctest.NewKey(t))
@@ -312,8 +315,8 @@ func TestAccDeployKey_sameRepository(t *testing.T) {
 	step := func(id string, lines ...string) resource.TestStep {
 		return resource.TestStep{
 			Config:            f.Config(acctest.DeployKey(append(lines, key)...)),
-			ConfigPlanChecks:  acctest.Planned(plancheck.ResourceActionUpdate),
-			ConfigStateChecks: acctest.Has(map[string]string{"id": id}),
+			ConfigPlanChecks:  planned(plancheck.ResourceActionUpdate),
+			ConfigStateChecks: has(map[string]string{"id": id}),
 			PostApplyFunc:     f.ExpectWrites(t),
 		}
 	}
@@ -324,16 +327,16 @@ func TestAccDeployKey_sameRepository(t *testing.T) {
 		step(acctest.WorkspaceUUID+"/"+acctest.WebsiteUUID+"/10958984", fmt.Sprintf("workspace = %q", acctest.WorkspaceUUID), uuid),
 		step(acctest.WorkspaceUUID+"/website/10958984", fmt.Sprintf("workspace = %q", acctest.WorkspaceUUID)),
 		step("acme/website/10958984"),
-		// With something to say, what is said goes to the new spelling.
+		// If another attribute changes too, the request uses the new spelling.
 		resource.TestStep{
 			Config:           f.Config(acctest.DeployKey(key, uuid, `label = "x"`)),
-			ConfigPlanChecks: acctest.Planned(plancheck.ResourceActionUpdate),
+			ConfigPlanChecks: planned(plancheck.ResourceActionUpdate),
 			PostApplyFunc:    f.ExpectWrites(t, "PUT acme/%7B85d08b4e-571d-44e9-a507-fa476535aa98%7D/deploy-keys/10958984 200"),
 		},
 	)
 }
 
-// What cannot be looked up is an error, never the replacement of a live key.
+// If the provider cannot compare the repositories, it reports an error and replaces nothing.
 func TestAccDeployKey_lookUpFails(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
@@ -376,7 +379,7 @@ func TestAccDeployKey_lookUpFails(t *testing.T) {
 	})
 }
 
-// newFakeWith starts an emulator whose workspace acme has more repositories.
+// newFakeWith starts a Bitbucket with more repositories in acme.
 func newFakeWith(t *testing.T, repositories ...emulator.Repository) *acctest.Fake {
 	t.Helper()
 	return acctest.NewFakeOfRepositories(t, append([]emulator.Repository{{Slug: "website", UUID: acctest.WebsiteUUID}, {Slug: "api"}}, repositories...))
@@ -410,7 +413,7 @@ func TestAccDeployKey_import(t *testing.T) {
 	})
 }
 
-// With the key ignored, as it is by many who import, the comment is not lost.
+// Many users ignore changes of key after an import. Then the comment is not lost.
 func TestAccDeployKey_importIgnoringKey(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
@@ -426,7 +429,7 @@ func TestAccDeployKey_importIgnoringKey(t *testing.T) {
 	})
 }
 
-// Bitbucket has other white space in the comment than the file has.
+// The comment in Bitbucket has other white space than the comment in the file.
 func TestAccDeployKey_importOtherSpacing(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
@@ -441,8 +444,8 @@ func TestAccDeployKey_importOtherSpacing(t *testing.T) {
 	})
 }
 
-// Another spelling that answers without naming its repository is kept if the
-// key is the same, and an error if it is not.
+// A repository under another spelling may answer without its UUID. Then the key stays
+// if it is the same key; otherwise the plan fails.
 func TestAccDeployKey_lookUpWithoutUUID(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
@@ -502,7 +505,7 @@ func TestAccDeployKey_importErrors(t *testing.T) {
 	})
 }
 
-// Bitbucket has been seen to refuse what it documents.
+// Bitbucket documents the update of a key, but has been observed not to accept it.
 func TestAccDeployKey_updateRefused(t *testing.T) {
 	t.Parallel()
 	t.Run("label only is accepted", func(t *testing.T) {
@@ -513,8 +516,8 @@ func TestAccDeployKey_updateRefused(t *testing.T) {
 			resource.TestStep{Config: f.Config(acctest.DeployKey(key)), PostApplyFunc: f.ExpectWrites(t, "POST acme/website/deploy-keys 200")},
 			resource.TestStep{
 				Config:            f.Config(acctest.DeployKey(key, `label = "new"`)),
-				ConfigPlanChecks:  acctest.Planned(plancheck.ResourceActionUpdate),
-				ConfigStateChecks: acctest.Has(map[string]string{"label": "new", "comment": "me"}),
+				ConfigPlanChecks:  planned(plancheck.ResourceActionUpdate),
+				ConfigStateChecks: has(map[string]string{"label": "new", "comment": "me"}),
 				PostApplyFunc: func() {
 					if body := f.LastWrite(t).Body; body != `{"label":"new"}` {
 						t.Errorf("sent %s", body)
@@ -522,7 +525,7 @@ func TestAccDeployKey_updateRefused(t *testing.T) {
 					f.ExpectWrites(t, "PUT "+acctest.FirstKey+" 400", "PUT "+acctest.FirstKey+" 200")()
 				},
 			},
-			// A comment cannot be changed without the key.
+			// Bitbucket cannot change a comment without the key.
 			resource.TestStep{
 				Config:      f.Config(acctest.DeployKey(key, `label = "newer"`, `comment = "you"`)),
 				ExpectError: acctest.Message("Unable to update deploy key", "For security reasons", `terraform apply -replace=ADDRESS`, `update_strategy = "replace"`),
@@ -530,7 +533,7 @@ func TestAccDeployKey_updateRefused(t *testing.T) {
 			resource.TestStep{
 				PreConfig:        f.ExpectWrites(t, "PUT "+acctest.FirstKey+" 400"),
 				Config:           f.Config(acctest.DeployKey(key, `label = "new"`)),
-				ConfigPlanChecks: acctest.Planned(plancheck.ResourceActionNoop),
+				ConfigPlanChecks: planned(plancheck.ResourceActionNoop),
 			},
 		)
 	})
@@ -547,17 +550,17 @@ func TestAccDeployKey_updateRefused(t *testing.T) {
 			resource.TestStep{
 				PreConfig:        f.ExpectWrites(t, "PUT "+acctest.FirstKey+" 400", "PUT "+acctest.FirstKey+" 400"),
 				Config:           f.Config(acctest.DeployKey(key, `label = "new"`), `update_strategy = "replace"`),
-				ConfigPlanChecks: acctest.Planned(plancheck.ResourceActionReplace, createdUnknown...),
+				ConfigPlanChecks: planned(plancheck.ResourceActionReplace, createdUnknown...),
 				PostApplyFunc:    f.ExpectWrites(t, "DELETE "+acctest.FirstKey+" 204", "POST acme/website/deploy-keys 200"),
 			},
 			resource.TestStep{
 				Config:           f.Config(acctest.DeployKey(key, `label = "new"`, `comment = "c"`), `update_strategy = "replace"`),
-				ConfigPlanChecks: acctest.Planned(plancheck.ResourceActionReplace, createdUnknown...),
+				ConfigPlanChecks: planned(plancheck.ResourceActionReplace, createdUnknown...),
 			},
-			// A spelling needs no update, so it replaces nothing.
+			// Another spelling needs no update, so it forces no replacement.
 			resource.TestStep{
 				Config:           f.Config(acctest.DeployKey(key, `label = "new"`, `comment = "c"`, `repository = "WEBSITE"`), `update_strategy = "replace"`),
-				ConfigPlanChecks: acctest.Planned(plancheck.ResourceActionUpdate),
+				ConfigPlanChecks: planned(plancheck.ResourceActionUpdate),
 			},
 		)
 	})

@@ -15,8 +15,8 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
-// The state of other providers with the same type plans empty, and what is
-// taken over can be changed and removed.
+// The plan for the state of another provider with the same resource type is empty. The
+// key can then be changed and removed.
 func TestAccDeployKey_replaceProvider(t *testing.T) {
 	t.Parallel()
 	const comment = "deploy@example.com"
@@ -25,9 +25,9 @@ func TestAccDeployKey_replaceProvider(t *testing.T) {
 	for state, tc := range map[string]struct {
 		comment string
 		config  []string
-		// unread tells that the state says too little for a plan that does not read.
+		// unread means that a plan without a refresh needs more than the state has.
 		unread bool
-		// sensitive tells that a mark goes, which Terraform calls an update.
+		// sensitive means that a sensitive mark is removed, which Terraform shows as an update.
 		sensitive bool
 	}{
 		"drfaust92-created":                  {config: []string{acctest.KeyLine(acctest.BareKey), `label = "ci"`}},
@@ -74,8 +74,8 @@ func TestAccDeployKey_replaceProvider(t *testing.T) {
 	}
 }
 
-// A plan that does not read cannot know a key that the old provider never
-// stored, and must not replace it by guess.
+// If the other provider did not store the key, a plan without a refresh cannot know it.
+// Such a plan must not replace the key.
 func TestAccDeployKey_replaceProviderUnread(t *testing.T) {
 	t.Parallel()
 	f, terraform := acctest.Switching(t, "drfaust92-imported", "")
@@ -85,8 +85,8 @@ func TestAccDeployKey_replaceProviderUnread(t *testing.T) {
 	terraform.MustRun(t, "plan", "-detailed-exitcode")
 }
 
-// A display name does not lead to the repository any more. The way on writes
-// nothing.
+// A display name in the state does not lead to the repository. The advice of the error
+// works, and writes nothing.
 func TestAccDeployKey_replaceProviderDisplayName(t *testing.T) {
 	t.Parallel()
 	f, terraform := acctest.Switching(t, "drfaust92-display-name", "deploy@example.com")
@@ -98,7 +98,7 @@ func TestAccDeployKey_replaceProviderDisplayName(t *testing.T) {
 	f.ExpectWrites(t)()
 }
 
-// What cannot be understood tells what is missing, and how to import.
+// The error about an unreadable state says what is missing, and how to import.
 func TestAccDeployKey_replaceProviderUnknownShape(t *testing.T) {
 	t.Parallel()
 	f, terraform := acctest.Switching(t, "unknown-shape", "")
@@ -111,7 +111,7 @@ func TestAccDeployKey_replaceProviderUnknownShape(t *testing.T) {
 	terraform.MustRun(t, "plan", "-detailed-exitcode")
 }
 
-// Each schema version that was released has a state on record, from now on.
+// The plan is empty for a recorded state of each schema version that was released.
 func TestAccDeployKey_recordedState(t *testing.T) {
 	t.Parallel()
 	for _, state := range []string{"own-version-1", "own-project-version-1"} {
@@ -122,8 +122,7 @@ func TestAccDeployKey_recordedState(t *testing.T) {
 	}
 }
 
-// A moved block takes a key over from a type of another name, as the guide
-// tells it.
+// A moved block moves a key from a resource type with another name, as the guide shows.
 func TestAccDeployKey_movedFromOtherProvider(t *testing.T) {
 	t.Parallel()
 	acctest.Needs(t, terraformcli.MovedTypes)
@@ -153,8 +152,8 @@ func TestAccDeployKey_movedFromOtherProvider(t *testing.T) {
 	}
 }
 
-// Who keeps the other provider for other resources names this one in each deploy
-// key, and needs no command.
+// A configuration can use both providers. Then each deploy key names this provider, and
+// no command is needed.
 func TestAccDeployKey_besideOtherProvider(t *testing.T) {
 	t.Parallel()
 	f, terraform := acctest.Switching(t, "drfaust92-created-with-comment", "deploy@example.com", acctest.AttachedAs(t, map[string]func() tfprotov6.ProviderServer{
@@ -175,7 +174,7 @@ func TestAccDeployKey_besideOtherProvider(t *testing.T) {
 	}
 }
 
-// The way back is the state from before, which still holds for Bitbucket.
+// The way back is the old state, which is still true for Bitbucket.
 func TestAccDeployKey_switchBack(t *testing.T) {
 	t.Parallel()
 	f, terraform := acctest.Switching(t, "zahiar-created", "")
@@ -196,8 +195,8 @@ func TestAccDeployKey_switchBack(t *testing.T) {
 	f.ExpectWrites(t)()
 }
 
-// What a move takes is decided by the type and the content, wherever the other
-// provider comes from.
+// The resource type and the content decide what a move accepts, not the address of the
+// other provider.
 func TestDeployKey_moveState(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {

@@ -10,7 +10,7 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 )
 
-// exclusive is a repository or project whose keys Terraform alone may add.
+// exclusive is a parent whose keys only Terraform may add.
 type exclusive struct {
 	*acctest.Fake
 	*acctest.CLI
@@ -29,8 +29,8 @@ func forBoth(t *testing.T, run func(t *testing.T, e *exclusive)) {
 	})
 }
 
-// configure writes a configuration with the keys that for_each makes of names,
-// each with lines, and what says that there may be no others.
+// configure writes a configuration with these keys by label, each with these lines. The
+// exclusive set has the body, and is omitted if the body is empty.
 func (e *exclusive) configure(t *testing.T, keys map[string]string, lines []string, body string) {
 	t.Helper()
 	config := "\nlocals {\n  keys = {\n"
@@ -45,17 +45,17 @@ func (e *exclusive) configure(t *testing.T, keys map[string]string, lines []stri
 	e.Write(t, e.Config(config))
 }
 
-// only is the resource that allows these keys.
+// only is the exclusive set with these lines.
 func (e *exclusive) only(lines ...string) string {
 	return fmt.Sprintf("\nresource \"%ss_exclusive\" \"this\" {\n  workspace = \"acme\"\n  %s = %q\n  %s\n}\n", e.parent.TypeName, e.parent.Kind, e.parent.Name, strings.Join(lines, "\n  "))
 }
 
-// these allows the keys of configure.
+// these is the line that allows the keys of configure.
 func (e *exclusive) these() string {
 	return fmt.Sprintf("key_ids = [for key in %s.this : key.key_id]", e.parent.TypeName)
 }
 
-// addByHand adds a key as somebody else would.
+// addByHand adds a key outside of Terraform.
 func (e *exclusive) addByHand(t *testing.T, label string) emulator.DeployKey {
 	t.Helper()
 	if e.parent.IsProject() {
@@ -64,7 +64,7 @@ func (e *exclusive) addByHand(t *testing.T, label string) emulator.DeployKey {
 	return e.AddDeployKey("acme", e.parent.Name, acctest.NewKey(t), label)
 }
 
-// labels are those of the keys that there are.
+// labels returns the labels of all keys.
 func (e *exclusive) labels() []string {
 	read := e.DeployKeys
 	if e.parent.IsProject() {
@@ -93,7 +93,7 @@ func (e *exclusive) sends(t *testing.T, want ...string) {
 	}
 }
 
-// isSettled expects an empty plan for the price of one listing.
+// isSettled expects an empty plan that needs one list.
 func (e *exclusive) isSettled(t *testing.T) {
 	t.Helper()
 	e.Sent()
@@ -101,8 +101,8 @@ func (e *exclusive) isSettled(t *testing.T) {
 	e.sends(t, "GET "+e.parent.Collection()+" 200")
 }
 
-// What is there before is named by the plan, with all that helps to judge it, and
-// then removed; what the same apply adds is not.
+// The plan names the keys that existed before, with what a user needs to know about
+// them. The apply removes them, but not the keys that it adds itself.
 func TestAccDeployKeysExclusive_adopt(t *testing.T) {
 	t.Parallel()
 	forBoth(t, func(t *testing.T, e *exclusive) {
@@ -136,7 +136,7 @@ func TestAccDeployKeysExclusive_adopt(t *testing.T) {
 	})
 }
 
-// A key that somebody adds later is drift.
+// A key that somebody adds later shows as drift.
 func TestAccDeployKeysExclusive_drift(t *testing.T) {
 	t.Parallel()
 	forBoth(t, func(t *testing.T, e *exclusive) {
@@ -158,8 +158,7 @@ func TestAccDeployKeysExclusive_drift(t *testing.T) {
 	})
 }
 
-// Keys come and go in the same apply as the set that allows them, in whatever order
-// Terraform chooses.
+// One apply can add and remove keys and change the set, in any order.
 func TestAccDeployKeysExclusive_noOrder(t *testing.T) {
 	t.Parallel()
 	for name, lines := range map[string][]string{"destroy first": nil, "create first": {"lifecycle {", "  create_before_destroy = true", "}"}} {
@@ -171,7 +170,7 @@ func TestAccDeployKeysExclusive_noOrder(t *testing.T) {
 				e.MustRun(t, "apply", "-auto-approve")
 				e.isSettled(t)
 				e.addByHand(t, "stranger")
-				// One is replaced, one goes, one comes.
+				// One key is replaced, one is removed, and one is added.
 				delete(keys, "b")
 				keys["a"], keys["d"] = acctest.NewKey(t), acctest.NewKey(t)
 				e.configure(t, keys, lines, e.these())
@@ -183,8 +182,8 @@ func TestAccDeployKeysExclusive_noOrder(t *testing.T) {
 	}
 }
 
-// A number that is not in the set any more is named, as what is there for long is
-// not in state.
+// The plan names a key whose ID is no longer in the set, because the state does not
+// have that key.
 func TestAccDeployKeysExclusive_smallerSet(t *testing.T) {
 	t.Parallel()
 	forBoth(t, func(t *testing.T, e *exclusive) {
@@ -202,7 +201,7 @@ func TestAccDeployKeysExclusive_smallerSet(t *testing.T) {
 	})
 }
 
-// Without the resource any key is allowed again.
+// Without the resource, any key is allowed again.
 func TestAccDeployKeysExclusive_removed(t *testing.T) {
 	t.Parallel()
 	forBoth(t, func(t *testing.T, e *exclusive) {
@@ -218,8 +217,7 @@ func TestAccDeployKeysExclusive_removed(t *testing.T) {
 	})
 }
 
-// To remove all keys must be meant, also where the set is not empty, but of
-// another place.
+// Removing all keys needs allow_empty, even if the set has IDs of another parent.
 func TestAccDeployKeysExclusive_empty(t *testing.T) {
 	t.Parallel()
 	forBoth(t, func(t *testing.T, e *exclusive) {
@@ -229,7 +227,7 @@ func TestAccDeployKeysExclusive_empty(t *testing.T) {
 		e.sends(t)
 		e.configure(t, nil, nil, "key_ids = [5]")
 		e.Fails(t, []string{"apply", "-auto-approve"}, "No deploy key would be left", "None of key_ids is a deploy key of the "+e.parent.Kind+" acme/"+e.parent.Name, "Nothing was changed")
-		// Here it shows at apply only.
+		// The IDs are unknown until apply, so the error comes only then.
 		e.Write(t, e.Config("\nresource \"terraform_data\" \"id\" {\n  input = 5\n}\n"+e.only("key_ids = [terraform_data.id.output]")))
 		e.Fails(t, []string{"apply", "-auto-approve"}, "No deploy key would be left")
 		e.Write(t, e.Config("\nresource \"terraform_data\" \"ids\" {\n  input = []\n}\n"+e.only("key_ids = terraform_data.ids.output")))
@@ -246,7 +244,7 @@ func TestAccDeployKeysExclusive_empty(t *testing.T) {
 	})
 }
 
-// What has no key does not show its UUID, until it has one.
+// Bitbucket does not show the UUID of a parent without keys.
 func TestAccDeployKeysExclusive_firstKey(t *testing.T) {
 	t.Parallel()
 	forBoth(t, func(t *testing.T, e *exclusive) {
@@ -297,8 +295,8 @@ func TestAccDeployKeysExclusive_validation(t *testing.T) {
 	})
 }
 
-// Another place is another set: its keys are named, not those of the one before,
-// which keep theirs.
+// A set on another parent is another set. The plan names the keys of the new parent, and
+// the old parent keeps its keys.
 func TestAccDeployKeysExclusive_moved(t *testing.T) {
 	t.Parallel()
 	forBoth(t, func(t *testing.T, e *exclusive) {
@@ -323,7 +321,7 @@ func TestAccDeployKeysExclusive_moved(t *testing.T) {
 	})
 }
 
-// Where the keys cannot be known, the plan says so.
+// If the keys are unknown, the plan says so.
 func TestAccDeployKeysExclusive_unknown(t *testing.T) {
 	t.Parallel()
 	forBoth(t, func(t *testing.T, e *exclusive) {
@@ -342,7 +340,7 @@ func TestAccDeployKeysExclusive_unknown(t *testing.T) {
 	})
 }
 
-// What cannot be seen is left alone, and stays in the state.
+// If the provider cannot read the keys, it changes nothing and keeps the state.
 func TestAccDeployKeysExclusive_hidden(t *testing.T) {
 	t.Parallel()
 	forBoth(t, func(t *testing.T, e *exclusive) {
@@ -361,8 +359,8 @@ func TestAccDeployKeysExclusive_hidden(t *testing.T) {
 	})
 }
 
-// A removal whose answer is lost is found out, and one that fails is tried by the
-// next apply.
+// If the answer to a DELETE is lost, the provider checks whether the key is gone. If the
+// DELETE fails, the next apply repeats it.
 func TestAccDeployKeysExclusive_faults(t *testing.T) {
 	t.Parallel()
 	forBoth(t, func(t *testing.T, e *exclusive) {
@@ -386,8 +384,8 @@ func TestAccDeployKeysExclusive_faults(t *testing.T) {
 	})
 }
 
-// A renamed repository is found by its UUID, and the one that has its name now
-// keeps its keys.
+// The provider finds a renamed repository by its UUID. The repository that has the old
+// name now keeps its keys.
 func TestAccDeployKeysExclusive_renamed(t *testing.T) {
 	t.Parallel()
 	f := acctest.NewFake(t)
@@ -406,7 +404,7 @@ func TestAccDeployKeysExclusive_renamed(t *testing.T) {
 	}
 }
 
-// The key of a project that is another's now leads to nothing.
+// If the project key now belongs to another project, the plan fails.
 func TestAccDeployKeysExclusive_anothersProject(t *testing.T) {
 	t.Parallel()
 	f := acctest.NewFakeOfRepositories(t, []emulator.Repository{{Slug: "website", Project: "WEB"}})

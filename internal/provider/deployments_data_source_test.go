@@ -18,8 +18,8 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 )
 
-// newDeployed starts an emulator whose acme/website was deployed four times; the
-// last one has not started.
+// newDeployed starts a Bitbucket with four deployments of acme/website. The last one has
+// not started.
 func newDeployed(t *testing.T) *acctest.Fake {
 	t.Helper()
 	f := acctest.NewFake(t)
@@ -39,8 +39,8 @@ func newDeployed(t *testing.T) *acctest.Fake {
 	return f
 }
 
-// askedFor lists the requests since the last call with their queries, without their
-// common beginning.
+// askedFor returns the requests since the last call with their queries, without their
+// common prefix.
 func askedFor(f *acctest.Fake) []string {
 	var lines []string
 	for _, r := range f.Requests() {
@@ -107,8 +107,8 @@ func TestAccDeployments_basic(t *testing.T) {
 	)
 }
 
-// Exactly the requests that one plan makes, however Bitbucket behaves, and what it
-// finds.
+// A plan sends exactly these requests and finds these deployments, for each way in which
+// Bitbucket may behave.
 func TestAccDeployments_requests(t *testing.T) {
 	t.Parallel()
 	const (
@@ -180,7 +180,7 @@ func TestAccDeployments_requests(t *testing.T) {
 	}
 }
 
-// What the deployments of a busy repository cost.
+// The number of requests for a repository with many deployments.
 func TestAccDeployments_cost(t *testing.T) {
 	t.Parallel()
 	f, terraform := acctest.NewFake(t), acctest.NewCLI(t, acctest.Attached(t))
@@ -225,8 +225,8 @@ func TestAccDeployments_cost(t *testing.T) {
 	acctest.Contains(t, terraform.MustRun(t, "plan"), "Warning: Bitbucket's rate limit is near")
 }
 
-// Whatever Bitbucket answers, the error says what was asked, what it said and what
-// to do, and never is the list shorter.
+// Each error says what could not be done, what Bitbucket answered and what to do. No list
+// is incomplete.
 func TestAccDeployments_errors(t *testing.T) {
 	t.Parallel()
 	one := func(fault emulator.Fault) func(*acctest.Fake) { return func(f *acctest.Fake) { f.Inject(fault) } }
@@ -296,7 +296,7 @@ func TestAccDeployments_errors(t *testing.T) {
 	}
 }
 
-// What cannot be is said before anything is asked.
+// Wrong values are reported before any request.
 func TestAccDeployments_validation(t *testing.T) {
 	t.Parallel()
 	f, terraform := newDeployed(t), acctest.NewCLI(t, acctest.Attached(t))
@@ -320,8 +320,8 @@ func TestAccDeployments_validation(t *testing.T) {
 	}
 }
 
-// What is only known after apply is waited for, but not the provider's own
-// configuration.
+// The data source is read after apply if one of its values is unknown. If the provider
+// configuration is unknown, the plan fails.
 func TestAccDeployments_unknown(t *testing.T) {
 	t.Parallel()
 	f, terraform := newDeployed(t), acctest.NewCLI(t, acctest.Attached(t))
@@ -337,7 +337,7 @@ func TestAccDeployments_unknown(t *testing.T) {
 	terraform.FoundDeployments(t, "{d3}")
 }
 
-// What Bitbucket answers can end a command with an error, but with nothing worse.
+// A hostile answer can make a command fail, but it does no other harm.
 func TestAccDeployments_hostileReplies(t *testing.T) {
 	t.Parallel()
 	f, terraform := acctest.NewFake(t), acctest.NewCLI(t, acctest.Attached(t))

@@ -20,8 +20,8 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 )
 
-// asked is a transport that answers nothing and keeps the target of the last
-// request, as it would be sent.
+// asked is a transport that answers nothing. It keeps the target of the last request, as
+// it would be sent.
 type asked struct{ target string }
 
 func (a *asked) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -29,8 +29,8 @@ func (a *asked) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, io.EOF
 }
 
-// leading returns what fails a test unless a key is asked for at its endpoint and
-// no other one.
+// leading returns a function that reads a key. It fails the test unless the request goes
+// to the endpoint of that key.
 func leading(f *testing.F) (to func(t *testing.T, place bitbucket.Place, id int64)) {
 	f.Helper()
 	transport := &asked{}
@@ -62,8 +62,8 @@ func leading(f *testing.F) (to func(t *testing.T, place bitbucket.Place, id int6
 	}
 }
 
-// An import id that is accepted leads to the endpoint of a deploy key and to no
-// other one, and is the id that the state gets.
+// An import ID that is accepted leads only to the endpoint of a deploy key. It is the ID
+// in the state.
 func FuzzParseDeployKeyID(f *testing.F) {
 	for _, text := range []string{
 		"acme/website/10958984", acctest.WorkspaceUUID + "/" + acctest.WebsiteUUID + "/1", "Acme-1/web_site.git/9223372036854775807", "acme/WEB/10958984", acctest.WorkspaceUUID + "/W_1/1",
@@ -75,12 +75,12 @@ func FuzzParseDeployKeyID(f *testing.F) {
 	}
 	leadsTo := leading(f)
 	f.Fuzz(func(t *testing.T, text string) {
-		for _, on := range []placeKind{onRepository, onProject} {
-			place, id, ok := parseDeployKeyID(on, text)
+		for _, kind := range []placeKind{onRepository, onProject} {
+			place, id, ok := parseDeployKeyID(kind, text)
 			if !ok {
 				continue
 			}
-			if again := deployKeyID(place, id); again != text || id <= 0 || kindOf(place) != on {
+			if again := deployKeyID(place, id); again != text || id <= 0 || kindOf(place) != kind {
 				t.Errorf("%q was read as %q of a %s", text, again, kindOf(place))
 			}
 			leadsTo(t, place, id)
@@ -88,8 +88,7 @@ func FuzzParseDeployKeyID(f *testing.F) {
 	})
 }
 
-// Whatever else names a key for an import, it is on something that an id can name
-// as well.
+// The other references to a key lead to a parent that an import ID can name too.
 func FuzzParseDeployKeyReference(f *testing.F) {
 	const fingerprint = "SHA256:aB+/cdefghijklmnopqrstuvwxyz0123456789ABCDE"
 	for _, text := range []string{
@@ -103,13 +102,13 @@ func FuzzParseDeployKeyReference(f *testing.F) {
 	}
 	leadsTo := leading(f)
 	f.Fuzz(func(t *testing.T, text string) {
-		for _, on := range []placeKind{onRepository, onProject} {
-			reference, ok := parseDeployKeyReference(on, text)
+		for _, kind := range []placeKind{onRepository, onProject} {
+			reference, ok := parseDeployKeyReference(kind, text)
 			if !ok {
 				continue
 			}
 			id := max(1, reference.id())
-			if place, _, ok := parseDeployKeyID(on, deployKeyID(reference.place, id)); !ok || place != reference.place {
+			if place, _, ok := parseDeployKeyID(kind, deployKeyID(reference.place, id)); !ok || place != reference.place {
 				t.Errorf("%q was read as %+v", text, reference)
 			}
 			if reference.by == byNumber && reference.id() <= 0 || reference.by == byFingerprint && !fingerprintPattern.MatchString(reference.value) {
@@ -120,7 +119,7 @@ func FuzzParseDeployKeyReference(f *testing.F) {
 	})
 }
 
-// What the state of another provider is taken for is one key, at its endpoint.
+// The state of another provider leads to one key, at its endpoint.
 func FuzzForeignState(f *testing.F) {
 	files, err := fs.Glob(acctest.States, "testdata/states/*.json")
 	if err != nil || len(files) == 0 {
@@ -155,24 +154,24 @@ func FuzzForeignState(f *testing.F) {
 		if source.isDeployKey(onRepository, typeName) && source.isDeployKey(onProject, typeName) {
 			t.Error("it is on both a repository and a project")
 		}
-		for _, on := range []placeKind{onRepository, onProject} {
+		for _, kind := range []placeKind{onRepository, onProject} {
 			var diags diag.Diagnostics
-			model, ok := source.deployKey(on, &diags)
+			model, ok := source.deployKey(kind, &diags)
 			switch {
 			case ok == diags.HasError():
-				t.Errorf("on a %s: got %t and %v", on, ok, diags)
+				t.Errorf("on a %s: got %t and %v", kind, ok, diags)
 			case ok:
-				if id := deployKeyID(on.of(&model), model.KeyID.ValueInt64()); id != model.ID.ValueString() {
+				if id := deployKeyID(kind.of(&model), model.KeyID.ValueInt64()); id != model.ID.ValueString() {
 					t.Errorf("key %s has the id %s", id, model.ID)
 				}
-				leadsTo(t, on.of(&model), model.KeyID.ValueInt64())
+				leadsTo(t, kind.of(&model), model.KeyID.ValueInt64())
 			}
 		}
 	})
 }
 
-// A name is one segment of a path even where nobody escapes it, as in the
-// addresses that errors show.
+// A name is one segment of a path even if it is not escaped, as in the addresses in
+// errors.
 func FuzzIsSlugOrUUID(f *testing.F) {
 	for _, text := range []string{
 		"acme", "web_site.git", "-", "...", acctest.WebsiteUUID, strings.Repeat("a", 128),

@@ -24,8 +24,8 @@ func (r replying) RoundTrip(request *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Header: r.header, Body: io.NopCloser(r.body), Request: request}, nil
 }
 
-// exchange sends a request through the logging transport, and returns what came
-// back.
+// exchange sends a request through the logging transport, and returns the body of the
+// reply.
 func exchange(ctx context.Context, t *testing.T, url string, next http.RoundTripper) string {
 	t.Helper()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(`{"label": "ci"}`))
@@ -87,12 +87,12 @@ func TestLoggingTransport_trace(t *testing.T) {
 	}
 }
 
-// unread is a body that nobody may look at.
+// unread is a body that counts how often it is read.
 type unread struct{ read *int }
 
 func (u unread) Read([]byte) (int, error) { *u.read++; return 0, io.EOF }
 
-// Where nobody reads the log, no body is read for it.
+// The transport does not read bodies while the log is off.
 func TestLoggingTransport_off(t *testing.T) {
 	t.Parallel()
 	read := 0

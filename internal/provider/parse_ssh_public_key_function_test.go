@@ -82,7 +82,7 @@ func TestAccParseSSHPublicKeyFunction_unknown(t *testing.T) {
 			}},
 			ConfigStateChecks: []statecheck.StateCheck{statecheck.ExpectKnownOutputValue("test", knownvalue.Int64Exact(256))},
 		},
-		// What turns out to be no key is an error when it is known.
+		// An unknown argument is checked as soon as it is known.
 		resource.TestStep{
 			Config:      made(key+"AAAA") + acctest.OutputBlock(acctest.ParseCall("terraform_data.key.output")),
 			ExpectError: acctest.Message(`Invalid value for "public_key" parameter: Damaged public key`),
@@ -105,8 +105,8 @@ func TestAccParseSSHPublicKeyFunction_precondition(t *testing.T) {
 	}
 }
 
-// An error is on the line of the call and names the argument, which it does not
-// repeat.
+// An error is on the line of the call. It names the argument, but does not repeat its
+// value.
 func TestAccParseSSHPublicKeyFunction_errors(t *testing.T) {
 	t.Parallel()
 	acctest.Needs(t, terraformcli.LoneFunctions)

@@ -18,9 +18,10 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
-// What is the same for keys of repositories is tested with them: see forEachPlace.
+// The tests for both kinds of keys are in deploy_key_resource_test.go: see
+// [acctest.ForEachParent].
 
-// Bitbucket updates no key of a project, so a change removes it and adds it again.
+// Bitbucket cannot update a key of a project, so a change forces replacement.
 func TestAccProjectDeployKey_changeReplaces(t *testing.T) {
 	t.Parallel()
 	f, key, number := acctest.NewFake(t), acctest.NewKey(t), acctest.FirstID
@@ -48,7 +49,7 @@ func TestAccProjectDeployKey_changeReplaces(t *testing.T) {
 			acctest.KeyLine(key+" in key\n"), `label = "two"`),
 		step(key+" set", "two", map[string]string{"comment": "set"},
 			acctest.KeyLine(key+" in key\n"), `label = "two"`, `comment = "set"`),
-		// Without comment, the one in the key holds again.
+		// Without the attribute comment, the comment inside the key counts again.
 		step(key+" in key", "two", map[string]string{"comment": "in key"},
 			acctest.KeyLine(key+" in key\n"), `label = "two"`),
 		step(key+" other", "two", map[string]string{"comment": "other", "key": key + " other"},
@@ -58,7 +59,7 @@ func TestAccProjectDeployKey_changeReplaces(t *testing.T) {
 	)
 }
 
-// The plan says so, and why.
+// The plan shows the replacement and its reason.
 func TestAccProjectDeployKey_planOfChange(t *testing.T) {
 	t.Parallel()
 	f, terraform, key := acctest.NewFake(t), acctest.NewCLI(t), acctest.KeyLine(acctest.NewKey(t))
@@ -72,7 +73,7 @@ func TestAccProjectDeployKey_planOfChange(t *testing.T) {
 	}
 }
 
-// The strategy is about updates, which there are none of.
+// The update strategy has no effect, because there are no updates.
 func TestAccProjectDeployKey_updateStrategy(t *testing.T) {
 	t.Parallel()
 	f, key := acctest.NewFake(t), acctest.KeyLine(acctest.NewKey(t))
@@ -87,7 +88,7 @@ func TestAccProjectDeployKey_updateStrategy(t *testing.T) {
 	)
 }
 
-// Another spelling of the workspace is an update that sends nothing.
+// Another spelling of the workspace is an update without requests that write.
 func TestAccProjectDeployKey_sameProject(t *testing.T) {
 	t.Parallel()
 	f, key := acctest.NewFake(t), acctest.KeyLine(acctest.NewKey(t))
@@ -105,7 +106,7 @@ func TestAccProjectDeployKey_sameProject(t *testing.T) {
 		step("ACME/WEB/10958984", `workspace = "ACME"`),
 		step(acctest.WorkspaceUUID+"/WEB/10958984", byUUID),
 		step("acme/WEB/10958984"),
-		// With something to say, it is said under the new spelling.
+		// If another attribute changes too, the requests use the new spelling.
 		resource.TestStep{
 			Config:           f.Config(acctest.WEB.DeployKey(key, byUUID, `label = "x"`)),
 			ConfigPlanChecks: acctest.WEB.Planned(plancheck.ResourceActionReplace, acctest.WEB.Unknown()...),
@@ -114,7 +115,7 @@ func TestAccProjectDeployKey_sameProject(t *testing.T) {
 	)
 }
 
-// Exactly the requests that one command makes.
+// Each command sends exactly these requests.
 func TestAccProjectDeployKey_requestsPerCommand(t *testing.T) {
 	t.Parallel()
 	f, terraform, key := acctest.NewFake(t), acctest.NewCLI(t), acctest.KeyLine(acctest.NewKey(t)+" me\n")
@@ -143,8 +144,8 @@ func TestAccProjectDeployKey_requestsPerCommand(t *testing.T) {
 	}
 }
 
-// Under its old key a project is not found, nor by its UUID. Under the new one in
-// the configuration its keys stay.
+// The provider cannot find a renamed project by its old key or its UUID. With the new
+// project key in the configuration, the deploy keys stay.
 func TestAccProjectDeployKey_renamed(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -195,7 +196,7 @@ func TestAccProjectDeployKey_renamed(t *testing.T) {
 	}
 }
 
-// Who is no administrator of the project any more loses no state.
+// The state stays if the account is no longer an administrator of the project.
 func TestAccProjectDeployKey_permissionLost(t *testing.T) {
 	t.Parallel()
 	f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
@@ -210,8 +211,8 @@ func TestAccProjectDeployKey_permissionLost(t *testing.T) {
 	terraform.MustRun(t, "plan", "-detailed-exitcode")
 }
 
-// The same key may be on a project and on a repository of it. They are two deploy
-// keys, which know nothing of each other.
+// The same public key can be on a project and on one of its repositories. These are two
+// independent deploy keys.
 func TestAccProjectDeployKey_besideRepository(t *testing.T) {
 	t.Parallel()
 	f, terraform, key := acctest.NewFakeOfRepositories(t, []emulator.Repository{{Slug: "website", UUID: acctest.WebsiteUUID, Project: "WEB"}}), acctest.NewCLI(t), acctest.KeyLine(acctest.NewKey(t))
@@ -232,7 +233,7 @@ func TestAccProjectDeployKey_besideRepository(t *testing.T) {
 	}
 }
 
-// A mistake is reported at plan, before any request.
+// The plan reports a mistake before any request.
 func TestAccProjectDeployKey_validation(t *testing.T) {
 	t.Parallel()
 	key := acctest.KeyLine(acctest.NewKey(t))
@@ -268,8 +269,7 @@ func TestAccProjectDeployKey_validation(t *testing.T) {
 	}
 }
 
-// The identity follows the configuration, and the key that took the place of
-// another.
+// The identity follows the configuration, and a replacement of the key.
 func TestAccProjectDeployKey_identity(t *testing.T) {
 	t.Parallel()
 	acctest.Needs(t, terraformcli.Identity)

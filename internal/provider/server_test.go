@@ -25,7 +25,7 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 )
 
-// readProvider has one resource, test_thing, which is read by the function.
+// readProvider has one resource, test_thing. The function reads it.
 type readProvider func(context.Context)
 
 func (readProvider) Metadata(context.Context, provider.MetadataRequest, *provider.MetadataResponse) {}
@@ -56,7 +56,7 @@ func (readResource) Create(context.Context, resource.CreateRequest, *resource.Cr
 func (readResource) Update(context.Context, resource.UpdateRequest, *resource.UpdateResponse) {}
 func (readResource) Delete(context.Context, resource.DeleteRequest, *resource.DeleteResponse) {}
 
-// readThing asks the server to read a test_thing.
+// readThing sends the server a request to read a test_thing.
 func readThing(ctx context.Context, t *testing.T, server tfprotov6.ProviderServer) {
 	t.Helper()
 	thing := tftypes.Object{AttributeTypes: map[string]tftypes.Type{"id": tftypes.String}}
@@ -72,8 +72,8 @@ func readThing(ctx context.Context, t *testing.T, server tfprotov6.ProviderServe
 
 type loggerKey struct{}
 
-// keepsContext reports whether a call with a context of its own, which is
-// cancelled after it as gRPC does, is remembered with what the context holds.
+// keepsContext reports whether the context of a call stays in memory. The context is
+// cancelled after the call, as gRPC does.
 func keepsContext(t *testing.T, call func(context.Context)) bool {
 	t.Helper()
 	logger := new([64]byte)
@@ -201,8 +201,8 @@ func TestServerCancelsRunningCalls(t *testing.T) {
 	}
 }
 
-// A call that Terraform was about to make when it was interrupted is over at once.
-// A debugger keeps the process for the next run.
+// A call after StopProvider ends immediately, because Terraform may still make one. The
+// next run configures the provider first, if a debugger keeps the process.
 func TestServerCancelsCallsAfterStop(t *testing.T) {
 	t.Parallel()
 	var reads []error
@@ -221,8 +221,8 @@ func TestServerCancelsCallsAfterStop(t *testing.T) {
 	}
 }
 
-// What Terraform asks of the provider for one key of a plan, over the protocol
-// but without a process between: validate, upgrade, read, plan.
+// The calls that Terraform makes for one key of a plan: validate, upgrade, read, plan.
+// They use the protocol, but no other process.
 func BenchmarkPlan(b *testing.B) {
 	keys := manyDeployKeys(1)
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

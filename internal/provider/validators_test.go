@@ -14,7 +14,7 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest" //nolint:staticcheck // Old keys are of this kind.
 )
 
-// A mistake is reported at plan, before any request.
+// The plan reports a mistake before any request.
 func TestAccDeployKey_validation(t *testing.T) {
 	t.Parallel()
 	key := acctest.NewKey(t)
@@ -61,8 +61,8 @@ func TestAccDeployKey_validation(t *testing.T) {
 	}
 }
 
-// hostile are texts that could reach another endpoint, or split a line or a
-// header, if they were put into a request as they are.
+// hostile are texts that could lead to another endpoint, or split a line or a header, if
+// a request had them unescaped.
 var hostile = map[string]string{
 	"dots":              "..",
 	"dot":               ".",
@@ -103,7 +103,7 @@ var hostile = map[string]string{
 	"another parameter": "a&pagelen=1",
 }
 
-// summaries runs validate, and returns the summaries of its errors by address.
+// summaries runs validate, and returns the summaries of the errors by address.
 func summaries(t *testing.T, terraform *acctest.CLI) map[string][]string {
 	t.Helper()
 	out, _ := terraform.Run(t, "validate", "-json")
@@ -145,7 +145,7 @@ func TestAccDeployKey_hostileNames(t *testing.T) {
 	})
 }
 
-// A label or comment may be any one line of text: that is data, and no address.
+// A label or comment can be any text of one line, because it is never part of an address.
 func TestAccDeployKey_hostileTexts(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
@@ -210,7 +210,7 @@ func TestAccDeployKey_hostileImports(t *testing.T) {
 				fmt.Sprintf("\nimport {\n  to = %s.%s\n  id = %s\n}\n", parent.TypeName, name, acctest.HCL(t, id))
 		}
 		terraform.Write(t, f.Config(config))
-		// Newer CLIs end with the first one.
+		// Newer CLIs stop at the first error.
 		terraform.Fails(t, []string{"plan"}, "Error: Invalid import ID")
 		if sent := f.Sent(); len(sent) > 0 {
 			t.Errorf("requests were made: %v", sent)
@@ -218,7 +218,7 @@ func TestAccDeployKey_hostileImports(t *testing.T) {
 	})
 }
 
-// What is known only while a plan is carried out is checked then.
+// Values that are unknown in the plan are checked during apply.
 func TestAccDeployKey_hostileUnknowns(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
@@ -240,7 +240,7 @@ func TestAccDeployKey_hostileUnknowns(t *testing.T) {
 	})
 }
 
-// A key that Bitbucket would refuse today can be there already.
+// Bitbucket may have a key that it would not accept today.
 func TestAccDeployKey_importsOldKey(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
@@ -269,7 +269,7 @@ func TestAccDeployKey_importsOldKey(t *testing.T) {
 	})
 }
 
-// Only Bitbucket knows whether it takes these, so they are sent.
+// Only Bitbucket knows whether it accepts these keys, so the provider sends them.
 func TestAccDeployKey_doubtfulKey(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
