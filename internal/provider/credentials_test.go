@@ -2,7 +2,6 @@ package provider
 
 import (
 	"encoding/base64"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -222,74 +221,6 @@ func TestAccProvider_environment(t *testing.T) { //nolint:paralleltest // See ab
 			}
 		})
 	}
-}
-
-func TestAccProvider_configurationErrors(t *testing.T) {
-	t.Parallel()
-	for name, tc := range map[string]struct {
-		lines []string
-		want  []string
-	}{
-		"no credentials":   {nil, []string{"Missing Bitbucket credentials", "username with token"}},
-		"half":             {[]string{`username = "ci"`}, []string{"Incomplete Bitbucket credentials"}},
-		"two":              {[]string{`token = "t"`, `oauth_client_id = "i"`, `oauth_client_secret = "s"`}, []string{"Conflicting Bitbucket credentials"}},
-		"http":             {[]string{`token = "t"`, `base_url = "http://bitbucket.example.com/2.0"`}, []string{"Invalid Bitbucket base URL", "unencrypted"}},
-		"no URL":           {[]string{`token = "t"`, `base_url = "api.bitbucket.org"`}, []string{"Invalid Bitbucket base URL"}},
-		"empty URL":        {[]string{`token = "t"`, `base_url = ""`}, []string{"Invalid Bitbucket base URL"}},
-		"timeout":          {[]string{`token = "t"`, `request_timeout = "30"`}, []string{"Invalid duration"}},
-		"negative timeout": {[]string{`token = "t"`, `request_timeout = "-1s"`}, []string{"Invalid duration"}},
-		"retries":          {[]string{`token = "t"`, `max_retries = -1`}, []string{"between 0 and 20"}},
-		"update strategy":  {[]string{`token = "t"`, `update_strategy = "always"`}, []string{"update_strategy value must be one of"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := acctest.NewFake(t)
-			config := acctest.RequiredProviders + "\nprovider \"bitbucket\" {\n  " + strings.Join(tc.lines, "\n  ") + "\n}\n" + acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t)))
-			acctest.Test(t, resource.TestStep{Config: config, PlanOnly: true, ExpectError: acctest.Message(tc.want...)})
-			if sent := f.Sent(); len(sent) > 0 {
-				t.Errorf("requests were made: %v", sent)
-			}
-		})
-	}
-}
-
-// Credentials from a resource are unknown in the plan that creates the resource. They
-// are also unknown in a plan that replaces it, when keys already exist.
-func TestAccProvider_unknownCredentials(t *testing.T) {
-	t.Parallel()
-	f := acctest.NewFake(t)
-	terraform := acctest.NewCLI(t)
-	key := acctest.NewKey(t)
-	config := func(generation int, more string) string {
-		return fmt.Sprintf("\nresource \"terraform_data\" \"token\" {\n  input = \"api-token\"\n  triggers_replace = %d\n}\n", generation) +
-			f.ConfigWith(acctest.DeployKey(acctest.KeyLine(key), more), `username = "ci@example.com"`, "token = terraform_data.token.output")
-	}
-	terraform.Write(t, config(1, ""))
-	terraform.MustRun(t, "plan")
-	if sent := f.Sent(); len(sent) > 0 {
-		t.Errorf("a plan without credentials made requests: %v", sent)
-	}
-	terraform.MustRun(t, "apply", "-auto-approve")
-	f.ExpectWrites(t, "POST acme/website/deploy-keys 200")()
-
-	terraform.Write(t, config(2, ""))
-	out := terraform.MustRun(t, "plan")
-	if strings.Count(out, "Warning: Bitbucket was not asked") != 1 {
-		t.Errorf("want one warning that nothing was asked: %s", out)
-	}
-	acctest.Contains(t, out, "1 to add, 0 to change, 1 to destroy") // Only terraform_data.
-	if sent := f.Sent(); len(sent) > 0 {
-		t.Errorf("a plan without credentials made requests: %v", sent)
-	}
-	terraform.MustRun(t, "apply", "-auto-approve")
-	acctest.Contains(t, terraform.MustRun(t, "plan"), "No changes")
-
-	// A plan that needs an answer of Bitbucket fails. It does not guess.
-	terraform.Write(t, config(3, `repository = "api"`))
-	terraform.Fails(t, []string{"plan"}, "Bitbucket cannot be asked yet", "-target")
-	terraform.Write(t, config(3, "")+acctest.DataDeployKey("key_id = 1"))
-	terraform.Fails(t, []string{"plan"}, "Bitbucket cannot be asked yet")
-	f.ExpectWrites(t)()
 }
 
 // The error tells users of another provider what oauth_token is called here. It does

@@ -1,0 +1,176 @@
+package provider
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
+	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
+	"github.com/hashicorp/terraform-plugin-testing/statecheck"
+	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
+)
+
+func TestAccDeployKeysDataSource_pages(t *testing.T) {
+	t.Parallel()
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f := acctest.NewFake(t)
+		var want []knownvalue.Check
+		for i := range 250 {
+			key := f.Add(parent, acctest.NewKey(t), fmt.Sprintf("label %d", i))
+			want = append(want, knownvalue.ObjectPartial(map[string]knownvalue.Check{
+				"key_id":    knownvalue.Int64Exact(key.ID),
+				"label":     knownvalue.StringExact(key.Label),
+				"id":        knownvalue.StringExact(parent.ImportID(key.ID)),
+				"last_used": knownvalue.Null(),
+			}))
+		}
+		here, empty := f.Config(search(parent, parent.Line(parent.Name))), f.Config(search(parent, parent.Line(parent.Other)))
+		acctest.Test(t,
+			resource.TestStep{
+				Config: here,
+				ConfigStateChecks: []statecheck.StateCheck{
+					statecheck.ExpectKnownValue("data."+parent.TypeName+"s.test", tfjsonpath.New("keys"), knownvalue.ListExact(want)),
+				},
+				PostApplyFunc: func() {
+					var queries []string
+					for _, request := range f.Requests() {
+						queries = append(queries, request.Query)
+					}
+					if len(queries) < 3 || !slices.Equal(queries[:3], []string{"pagelen=100", "pagelen=100&page=2", "pagelen=100&page=3"}) {
+						t.Errorf("asked for %v", queries)
+					}
+				},
+			},
+			resource.TestStep{
+				Config: empty,
+				ConfigStateChecks: []statecheck.StateCheck{
+					statecheck.ExpectKnownValue("data."+parent.TypeName+"s.test", tfjsonpath.New("keys"), knownvalue.ListSizeExact(0)),
+				},
+			},
+			// If a page fails, the whole list fails, so that no list is incomplete.
+			resource.TestStep{
+				PreConfig:   func() { f.Inject(emulator.Fault{Skip: 2, Status: 403}) },
+				Config:      here,
+				ExpectError: acctest.Message("Unable to list deploy keys", "403 Forbidden"),
+			},
+		)
+	})
+}
+
+// search is a data source for all keys of a parent.
+func search(p acctest.Parent, lines ...string) string {
+	return fmt.Sprintf("\ndata \"%ss\" \"test\" {\n  workspace = \"acme\"\n  %s\n}\n", p.TypeName, strings.Join(lines, "\n  "))
+}
+
+// found expects these keys, as "name/ID", in this order.
+func found(p acctest.Parent, keys ...string) statecheck.StateCheck {
+	want := make([]knownvalue.Check, len(keys))
+	for i, key := range keys {
+		name, number, _ := strings.Cut(p.Reworded(key), "/")
+		id, _ := strconv.ParseInt(number, 10, 64)
+		want[i] = knownvalue.ObjectPartial(map[string]knownvalue.Check{
+			"id":        knownvalue.StringExact(p.Named(name).ImportID(id)),
+			"workspace": knownvalue.StringExact("acme"),
+			p.Kind:      knownvalue.StringExact(name),
+			"key_id":    knownvalue.Int64Exact(id),
+		})
+	}
+	return statecheck.ExpectKnownValue("data."+p.TypeName+"s.test", tfjsonpath.New("keys"), knownvalue.ListExact(want))
+}
+
+// Without a repository or project, the data source lists the keys of the whole
+// workspace, sorted by the name of the parent.
+func TestAccDeployKeysDataSource_workspace(t *testing.T) {
+	t.Parallel()
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f := newAudited(t, parent)
+		var shared deployKeyModel
+		shared.flatten(bitbucket.Place{}, &bitbucket.DeployKey{Key: f.Keys(parent.Named(parent.Other))[0].Key})
+		step := func(check statecheck.StateCheck, lines ...string) resource.TestStep {
+			return resource.TestStep{Config: f.Config(search(parent, lines...)), ConfigStateChecks: []statecheck.StateCheck{check}}
+		}
+		fails := func(line string, want ...string) resource.TestStep {
+			return resource.TestStep{Config: f.Config(search(parent, line)), ExpectError: acctest.Message(want...)}
+		}
+		steps := []resource.TestStep{
+			step(found(parent, "api/10958987", "api/10958988", "website/10958984", "website/10958985")),
+			step(found(parent, "website/10958984", "website/10958985"), `project = "WEB"`),
+			step(found(parent, "website/10958985"), `label_pattern = "(?i)^DEPLOY"`),
+			step(found(parent, "api/10958987", "website/10958984"), fmt.Sprintf("fingerprint_sha256 = %q", shared.FingerprintSHA256.ValueString())),
+			step(found(parent, "api/10958987", "api/10958988"), parent.Line(parent.Other), `label_pattern = "^$"`),
+			fails(`label_pattern = "["`, "Invalid label_pattern", "missing closing ]"),
+			fails(`project = "web"`, "Expected the key of a project"),
+			fails(parent.Line(parent.Reworded("secret")), "Unable to list deploy keys", "403 Forbidden"),
+		}
+		if !parent.IsProject() {
+			steps = append(steps,
+				step(found(parent), `project = "NONE"`),
+				fails("project = \"WEB\"\n  repository = \"api\"", "Invalid Attribute Combination"),
+			)
+		} else {
+			steps = append(steps, fails(`project = "NONE"`, "Unable to list deploy keys", "404 Not Found"))
+		}
+		acctest.Test(t, append(steps,
+			resource.TestStep{
+				PreConfig:   func() { f.Inject(emulator.Fault{Path: parent.Reworded("/empty/deploy-keys"), Status: 400}) },
+				Config:      f.Config(search(parent)),
+				ExpectError: acctest.Message("Unable to list deploy keys", parent.Reworded("acme/empty"), "400"),
+			},
+			resource.TestStep{
+				PreConfig:   func() { f.ClearFaults(); f.Inject(emulator.Redirect("https://login.example.com/")) },
+				Config:      f.Config(search(parent)),
+				ExpectError: acctest.Message(parent.Reworded("Unable to list repositories"), "The address has moved: the workspace may have another name now", "Check workspace, base_url"),
+			},
+			resource.TestStep{
+				PreConfig:   func() { f.ClearFaults(); f.RenameWorkspace("acme", "other-name") },
+				Config:      f.Config(search(parent)),
+				ExpectError: acctest.Message(parent.Reworded("Unable to list repositories"), parent.Reworded("list the repositories of acme"), "404 Not Found", "Either the workspace was deleted or renamed", parent.Reworded("read:repository:bitbucket"), "that can see the workspace"),
+			},
+		)...)
+	})
+}
+
+// A token with only the scope for deploy keys cannot list the repositories.
+func TestAccDeployKeysDataSource_scopes(t *testing.T) {
+	t.Parallel()
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f, terraform := newAudited(t, parent), acctest.NewCLI(t)
+		admin, read := parent.Reworded("admin:repository:bitbucket"), parent.Reworded("read:repository:bitbucket")
+		f.AllowBasic("ci@example.com", "api-token", admin)
+		terraform.Write(t, f.Config(search(parent)))
+		terraform.Fails(t, []string{"plan"}, parent.Reworded("Unable to list repositories"), "403 Forbidden", "Required scopes: "+read, "scopes "+read+" (OAuth: "+parent.Kind+")")
+		// A missing scope is an error. It is not a list in which everything is skipped.
+		f.AllowBasic("ci@example.com", "api-token", read)
+		terraform.Fails(t, []string{"plan"}, "Unable to list deploy keys", "403 Forbidden", "Required scopes: "+admin)
+		f.AllowBasic("ci@example.com", "api-token", admin, read)
+		acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve"), parent.Reworded("Warning: Deploy keys of some repositories are not included"), parent.Reworded("acme/secret"))
+	})
+}
+
+// The number of requests for the keys of a workspace.
+func TestAccDeployKeysDataSource_cost(t *testing.T) {
+	t.Parallel()
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f, parents := acctest.NewFakeOfMany(t, parent, 250)
+		for i, parent := range parents {
+			f.Add(parent, acctest.NewKey(t), "")
+			if i < 150 {
+				f.Add(parent, acctest.NewKey(t), "")
+			}
+		}
+		terraform := acctest.NewCLI(t)
+		terraform.Write(t, f.Config(search(parent)+fmt.Sprintf("\noutput \"number\" {\n  value = \"${length(data.%ss.test.keys)} keys\"\n}\n", parent.TypeName)))
+		acctest.Contains(t, terraform.MustRun(t, "plan"), `number = "400 keys"`)
+		most := f.MaxInFlight()
+		if sent := f.Sent(); len(sent) != 3+250 || most > 10 {
+			t.Errorf("%d requests, %d at once", len(sent), most)
+		}
+	})
+}
