@@ -12,22 +12,23 @@ import (
 func TestParseDeployKeyReference(t *testing.T) {
 	t.Parallel()
 	website := bitbucket.Place{Workspace: "acme", Repository: "website"}
-	byUUID := bitbucket.Place{Workspace: acctest.WorkspaceUUID, Repository: acctest.WebsiteUUID}
+	const workspaceUUID, websiteUUID = acctest.WorkspaceUUID, acctest.WebsiteUUID
+	byUUID := bitbucket.Place{Workspace: workspaceUUID, Repository: websiteUUID}
 	const fingerprint = "SHA256:aB+/cdefghijklmnopqrstuvwxyz0123456789ABCDE"
 	for text, want := range map[string]deployKeyReference{
-		"acme/website/7": {website, byNumber, "7"},
-		acctest.WorkspaceUUID + "/" + acctest.WebsiteUUID + "/7":                {byUUID, byNumber, "7"},
-		"acme/website/" + fingerprint:                                           {website, byFingerprint, fingerprint},
-		"acme/website/label:deploy":                                             {website, byLabel, "deploy"},
-		"acme/website/label:a/b: c":                                             {website, byLabel, "a/b: c"},
-		"acme/website/label:":                                                   {website, byLabel, ""},
-		"acme/website/label:7":                                                  {website, byLabel, "7"},
-		"https://api.bitbucket.org/2.0/repositories/acme/website/deploy-keys/7": {website, byNumber, "7"},
-		"https://proxy.example.com/bitbucket/2.0/repositories/acme/website/deploy-keys/7/":                                                                                 {website, byNumber, "7"},
-		"https://api.bitbucket.org/2.0/repositories/" + url.PathEscape(acctest.WorkspaceUUID) + "/" + url.PathEscape(acctest.WebsiteUUID) + "/deploy-keys/7?fields=values": {byUUID, byNumber, "7"},
-		"https://bitbucket.org/acme/website/admin/access-keys/7":                                                                                                           {website, byNumber, "7"},
-		"https://bitbucket.org/acme/website/admin/access-keys/#7":                                                                                                          {website, byNumber, "7"},
-		"https://bitbucket.org/acme/website/admin/access-keys#7":                                                                                                           {website, byNumber, "7"},
+		"acme/website/7":                         {website, byNumber, "7"},
+		workspaceUUID + "/" + websiteUUID + "/7": {byUUID, byNumber, "7"},
+		"acme/website/" + fingerprint:            {website, byFingerprint, fingerprint},
+		"acme/website/label:deploy":              {website, byLabel, "deploy"},
+		"acme/website/label:a/b: c":              {website, byLabel, "a/b: c"},
+		"acme/website/label:":                    {website, byLabel, ""},
+		"acme/website/label:7":                   {website, byLabel, "7"},
+		"https://api.bitbucket.org/2.0/repositories/acme/website/deploy-keys/7":                                                                            {website, byNumber, "7"},
+		"https://proxy.example.com/bitbucket/2.0/repositories/acme/website/deploy-keys/7/":                                                                 {website, byNumber, "7"},
+		"https://api.bitbucket.org/2.0/repositories/" + url.PathEscape(workspaceUUID) + "/" + url.PathEscape(websiteUUID) + "/deploy-keys/7?fields=values": {byUUID, byNumber, "7"},
+		"https://bitbucket.org/acme/website/admin/access-keys/7":                                                                                           {website, byNumber, "7"},
+		"https://bitbucket.org/acme/website/admin/access-keys/#7":                                                                                          {website, byNumber, "7"},
+		"https://bitbucket.org/acme/website/admin/access-keys#7":                                                                                           {website, byNumber, "7"},
 	} {
 		if got, ok := parseDeployKeyReference(onRepository, text); !ok || got != want {
 			t.Errorf("%s: got %+v, %t", text, got, ok)
