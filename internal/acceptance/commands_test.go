@@ -35,9 +35,6 @@ var notRun = map[string]string{
 	"make generate": "it writes into the repository; make docs-check does the same beside it, and compares",
 	"make demo":     "it takes the command, the build and the time of many tests; it checks what it shows by itself",
 	"make bench":    "it takes minutes",
-	"make faults":   "it takes minutes; TestAccDeployKey_faultMatrix plays a part of it",
-	"make soak":     "it takes an hour; TestAccDeployKey_sequences plays a part of it",
-	"make fuzz":     "it takes minutes; the seeds are tests",
 
 	"ssh-keygen -t ed25519 -f ci-2026-07 -C ci@example.com": "it asks for a passphrase, at the terminal",
 	"ssh-keygen -l":                  "the same as ssh-keygen -lf key.pub",

@@ -1,6 +1,7 @@
 // Package bitbucket is a client of the Bitbucket Cloud REST API,
-// https://developer.atlassian.com/cloud/bitbucket/rest/intro/, for the pages
-// that this provider uses. It knows nothing of Terraform.
+// https://developer.atlassian.com/cloud/bitbucket/rest/intro/, for the endpoints that
+// this provider uses. One method sends one request. The package knows nothing of
+// Terraform.
 package bitbucket
 
 import (
@@ -9,108 +10,38 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/hashicorp/go-retryablehttp"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket/transport"
 )
 
-// DefaultBaseURL is where the API answers.
+// DefaultBaseURL is the root of Bitbucket Cloud's API.
 const DefaultBaseURL = "https://api.bitbucket.org/2.0"
 
-// Options configure a Client. The zero value of a field is its default.
-type Options struct {
-	// BaseURL is the root of the API, [DefaultBaseURL] by default. Plain http
-	// is for loopback hosts only: see [ParseBaseURL].
-	BaseURL string
-	// Credentials sign each request; none means that requests go unsigned.
-	Credentials Credentials
-	// MaxRetries is how often one request is tried again.
-	MaxRetries int
-	// MaxRateLimitWait is the longest time without requests after a 429; zero
-	// means that a 429 is not waited for at all.
-	MaxRateLimitWait time.Duration
-	// MaxConcurrentRequests is how many requests may be in flight at once, ten by
-	// default.
-	MaxConcurrentRequests int
-	// RequestTimeout bounds one try of a request, its reply included; none by
-	// default.
-	RequestTimeout time.Duration
-	// RetryWait is the first wait before a request is tried again where
-	// Bitbucket names none, half a second by default. It doubles with each try.
-	RetryWait time.Duration
-	// OnRateLimitWait is told of waits that a person would wonder about, with
-	// the time that they end and the limit, if Bitbucket names it.
-	OnRateLimitWait func(ctx context.Context, until time.Time, limit string)
-	// UserAgent is sent with every request.
-	UserAgent string
-	// Transport carries the requests; by default one of the client's own that
-	// honors the proxy variables of the environment and keeps connections open.
-	Transport http.RoundTripper
-}
-
-// Client talks to one Bitbucket with one set of credentials. It is safe for
+// Client sends requests to one Bitbucket with one set of credentials. It is safe for
 // concurrent use.
 type Client struct {
-	base       *url.URL
-	http       *http.Client
-	gate       *gate
-	listings   *listings
-	names      names
-	maxRetries int
-	retryWait  time.Duration
-	// ahead is how far Bitbucket's clock is ahead of ours, as a [time.Duration].
-	ahead atomic.Int64
-	// created has the ids of the keys that this client has added.
-	created sync.Map
+	base      *url.URL
+	transport *transport.Transport
 }
 
-// NewClient returns a client, or an error that says what is wrong with the
-// base URL.
-func NewClient(options Options) (*Client, error) {
-	base, err := ParseBaseURL(cmp.Or(options.BaseURL, DefaultBaseURL))
+// NewClient returns a client of the API with this root, "" for [DefaultBaseURL]. The
+// error says what is wrong with baseURL: see [ParseBaseURL].
+func NewClient(baseURL string, options transport.Options) (*Client, error) {
+	base, err := ParseBaseURL(cmp.Or(baseURL, DefaultBaseURL))
 	if err != nil {
 		return nil, err
 	}
-	if options.Transport == nil {
-		options.Transport = NewTransport()
-	}
-	c := &Client{
-		base:       base,
-		maxRetries: options.MaxRetries,
-		retryWait:  cmp.Or(options.RetryWait, 500*time.Millisecond),
-	}
-	c.listings = &listings{c: c, of: map[Place]*listing{}}
-
-	// From the inside out: what a request passes last comes first. Credentials
-	// are outside of the gate, since the request for an access token passes it
-	// too, while others wait for the token.
-	var transport http.RoundTripper = header{"User-Agent", options.UserAgent, options.Transport}
-	transport = try{options.RequestTimeout, &c.ahead, transport}
-	c.gate = &gate{
-		next:   transport,
-		slots:  make(chan struct{}, cmp.Or(options.MaxConcurrentRequests, 10)),
-		first:  c.retryWait,
-		most:   options.MaxRateLimitWait,
-		onWait: options.OnRateLimitWait,
-	}
-	transport = c.gate
-	if options.Credentials != nil {
-		transport = options.Credentials.sign(c, transport)
-	}
-	c.http = &http.Client{Transport: transport, CheckRedirect: sameOriginReads}
-	return c, nil
+	return &Client{base, transport.New(base, options)}, nil
 }
 
-// ParseBaseURL checks the root of an API: https, or http on a loopback host,
-// since a token is sent with every request.
+// ParseBaseURL checks the root of an API. A token is sent with every request, so it must
+// be https, or http on a loopback host.
 func ParseBaseURL(raw string) (*url.URL, error) {
 	base, err := url.Parse(raw)
 	switch {
@@ -135,21 +66,25 @@ func isLoopback(host string) bool {
 	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }
 
-// sameOriginReads follows a redirect only where the credentials may go along
-// and nothing is written: others reach the caller as the 3xx they are.
-func sameOriginReads(next *http.Request, via []*http.Request) error {
-	if via[0].Method != http.MethodGet || !sameOrigin(next.URL, via[0].URL) || len(via) > 5 {
-		return http.ErrUseLastResponse
-	}
-	return nil
+// NearLimit reports whether Bitbucket has replied that few requests are left.
+func (c *Client) NearLimit() bool { return c.transport.NearLimit() }
+
+// MaxConcurrentRequests returns how many requests may be in flight at once.
+func (c *Client) MaxConcurrentRequests() int { return c.transport.MaxConcurrentRequests() }
+
+// ServerTime returns what Bitbucket's clock shows at a time of this machine's clock, as
+// far as the replies tell.
+func (c *Client) ServerTime(local time.Time) time.Time { return c.transport.ServerTime(local) }
+
+// WaitToRetry waits before a write is sent again whose outcome the caller has looked up:
+// as long as the error of the last attempt asks for, else for a back-off. It returns
+// false if the write must not be sent again.
+func (c *Client) WaitToRetry(ctx context.Context, attempt int, last *Error) bool {
+	return c.transport.WaitToRetry(ctx, attempt, last.retryAfter)
 }
 
-func sameOrigin(a, b *url.URL) bool {
-	return a.Scheme == b.Scheme && strings.EqualFold(a.Host, b.Host)
-}
-
-// url returns the address of the elements below the base, each escaped, so
-// that no element can name another endpoint.
+// url returns the address of the elements below the base. Each element is escaped, so
+// that none can name another endpoint.
 func (c *Client) url(elements ...string) *url.URL {
 	escaped := make([]string, len(elements))
 	for i, element := range elements {
@@ -161,66 +96,28 @@ func (c *Client) url(elements ...string) *url.URL {
 	return &u
 }
 
-// do sends a request, tries it again where that is safe, and reads the reply into
-// out, unless that is nil, if its status is one of want. Everything else is an
-// *Error.
+// do sends a request. If the status of the reply is one of want, do reads the reply into
+// out, unless out is nil. Anything else is an error that wraps an [*Error].
 func (c *Client) do(ctx context.Context, method string, u *url.URL, in, out any, want ...int) error {
-	var body any // An empty []byte would be a body too, which HTTP/2 sends.
+	var body []byte
 	if in != nil {
-		encoded, err := json.Marshal(in)
-		if err != nil {
+		var err error
+		if body, err = json.Marshal(in); err != nil {
 			return fmt.Errorf("encoding a request: %w", err)
 		}
-		body = encoded
 	}
-	request, err := retryablehttp.NewRequestWithContext(ctx, method, u.String(), body)
+	response, err := c.transport.Do(ctx, method, u, body)
 	if err != nil {
-		return fmt.Errorf("building a request: %w", err)
-	}
-	request.Header.Set("Accept", "application/json")
-	if in != nil {
-		request.Header.Set("Content-Type", "application/json")
-	}
-
-	// An earlier try may have been carried out although its answer did not arrive.
-	lost := false
-	response, err := c.retryPolicy(c.http, method, &lost).Do(request)
-	if err != nil {
-		return failed(method, u, lost, err)
-	}
-	defer response.Body.Close()
-	reply, err := io.ReadAll(response.Body)
-	if err != nil { // It is in memory.
-		return failed(method, u, lost, err)
+		return c.errorWithoutReply(method, u, err)
 	}
 	if !slices.Contains(want, response.StatusCode) {
-		e := newError(method, u, response, reply)
-		e.Lost = e.Lost || lost
-		if e.Status == http.StatusTooManyRequests {
-			c.gate.explain(e)
-		}
-		return e
+		return c.errorFromReply(method, u, response)
 	}
 	if out == nil {
 		return nil
 	}
-	return decode(method, u, reply, out)
+	return decode(method, u, response.Body, out)
 }
-
-// failed is the error for a request that got no answer.
-func failed(method string, u *url.URL, lost bool, err error) *Error {
-	if e, ok := errors.AsType[*Error](err); ok {
-		return e // The gate has refused it, or no access token could be had.
-	}
-	if wrapped, ok := errors.AsType[*url.Error](err); ok {
-		err = wrapped.Err // Which says the method and the address again.
-	}
-	return &Error{Method: method, Path: u.EscapedPath(), Lost: lost, Err: err}
-}
-
-// ErrUnusable marks a reply that arrived whole and will not be better the next
-// time.
-var ErrUnusable = errors.New("the reply cannot be used")
 
 // decode reads a reply of the API into out.
 func decode(method string, u *url.URL, reply []byte, out any) error {
@@ -234,7 +131,31 @@ func decode(method string, u *url.URL, reply []byte, out any) error {
 	return nil
 }
 
-// unusable is the error for a successful reply that does not say what it must.
-func unusable(method string, u *url.URL, why string) *Error {
-	return &Error{Method: method, Path: u.EscapedPath(), Lost: true, Err: fmt.Errorf("%w: %s", ErrUnusable, why)}
+// errorWithoutReply returns the error of a request without a usable reply.
+func (c *Client) errorWithoutReply(method string, u *url.URL, err error) *Error {
+	if token, ok := errors.AsType[*transport.TokenError](err); ok {
+		return c.tokenError(token)
+	}
+	if limited, ok := errors.AsType[*transport.RateLimitError](err); ok {
+		return newRateLimitError(method, u.EscapedPath(), limited)
+	}
+	e := &Error{Method: method, Path: u.EscapedPath(), Err: err}
+	if failed, ok := errors.AsType[*transport.Error](err); ok {
+		e.MaybeDone, e.Err = failed.MaybeDone, failed.Err
+	}
+	if wrapped, ok := errors.AsType[*url.Error](e.Err); ok {
+		e.Err = wrapped.Err // The url.Error repeats method and address.
+	}
+	return e
+}
+
+// errorFromReply returns the error of a request that Bitbucket answered with an
+// unexpected status.
+func (c *Client) errorFromReply(method string, u *url.URL, response *transport.Response) error {
+	e := newError(method, u, response)
+	if e.Status == http.StatusTooManyRequests {
+		limit := c.transport.RateLimit()
+		e.RateLimit = &limit
+	}
+	return classifyRefusal(e)
 }

@@ -4,19 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httptrace"
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"testing/iotest"
+	"testing/synctest"
 	"time"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket/transport"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/httpfake"
 )
 
 const (
@@ -26,13 +24,12 @@ const (
 	oneKey   = `{"id": 1234, "key": "` + keyLine + `", "label": "ci"}`
 )
 
-var repository = Place{Workspace: "mleu", Repository: "test"}
+var repository = Parent{Workspace: "mleu", Repository: "test"}
 
 // input is the key in oneKey.
 var input = DeployKeyInput{Key: keyLine, Label: "ci"}
 
-// calls are one exchange of each method, with the status and a body that satisfy
-// it.
+// calls has one exchange of each method, with the status and a body that satisfy it.
 var calls = map[string]struct {
 	send func(context.Context, *Client) error
 	line string
@@ -41,186 +38,62 @@ var calls = map[string]struct {
 }{
 	http.MethodGet: {
 		func(ctx context.Context, c *Client) error {
-			_, err := c.FindDeployKey(ctx, repository, 1234)
+			_, err := c.GetDeployKey(ctx, repository, 1234)
 			return err
 		},
 		"GET " + keyPath, 200, oneKey,
 	},
 	http.MethodPost: {
 		func(ctx context.Context, c *Client) error {
-			_, err := c.write(ctx, http.MethodPost, c.deployKeysURL(repository), 0, input, http.StatusOK)
+			_, err := c.CreateDeployKey(ctx, repository, input)
 			return err
 		},
 		"POST " + keysPath, 200, oneKey,
 	},
 	http.MethodPut: {
 		func(ctx context.Context, c *Client) error {
-			_, err := c.write(ctx, http.MethodPut, c.deployKeyURL(repository, 1234), 1234, input, http.StatusOK)
+			_, err := c.UpdateDeployKey(ctx, repository, 1234, input)
 			return err
 		},
 		"PUT " + keyPath, 200, oneKey,
 	},
 	http.MethodDelete: {
-		func(ctx context.Context, c *Client) error {
-			return c.do(ctx, http.MethodDelete, c.deployKeyURL(repository, 1234), nil, nil, http.StatusNoContent)
-		},
+		func(ctx context.Context, c *Client) error { return c.DeleteDeployKey(ctx, repository, 1234) },
 		"DELETE " + keyPath, 204, "",
 	},
 }
 
-// newTestClient returns a client of a server with this handler. It hardly
-// waits before it tries again.
-func newTestClient(t *testing.T, handler http.Handler, options ...func(*Options)) *Client {
+// newClient returns a client of the API with this root.
+func newClient(t testing.TB, baseURL string, options transport.Options) *Client {
 	t.Helper()
-	server := httptest.NewServer(handler)
-	t.Cleanup(server.Close)
-	o := Options{BaseURL: server.URL + "/2.0", MaxRetries: 3, RetryWait: 1, MaxRateLimitWait: 10 * time.Minute}
-	for _, set := range options {
-		set(&o)
-	}
-	c, err := NewClient(o)
+	c, err := NewClient(baseURL, options)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
-func withCredentials(credentials Credentials) func(*Options) {
-	return func(o *Options) { o.Credentials = credentials }
-}
-
-func withRetries(retries int) func(*Options) {
-	return func(o *Options) { o.MaxRetries = retries }
-}
-
-// script is a server that gives prepared replies in order, and keeps what it
-// was asked. A request too many fails the test.
-type script struct {
-	t        *testing.T
-	replies  []http.HandlerFunc
-	mu       sync.Mutex
-	requests []request
-}
-
-// request is what arrived; line is its method and target, as they were sent.
-type request struct {
-	line, body string
-	length     int64
-	header     http.Header
-}
-
-func answers(t *testing.T, replies ...http.HandlerFunc) *script {
-	return &script{t: t, replies: replies}
-}
-
-func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		s.t.Errorf("reading the body of a request: %v", err)
-	}
-	line := r.Method + " " + r.RequestURI
-	s.mu.Lock()
-	n := len(s.requests)
-	s.requests = append(s.requests, request{line, string(body), r.ContentLength, r.Header.Clone()})
-	s.mu.Unlock()
-	if n >= len(s.replies) {
-		s.t.Errorf("request %d was not expected: %s", n+1, line)
-		w.WriteHeader(http.StatusTeapot)
-		return
-	}
-	s.replies[n](w, r)
-}
-
-// asked returns the requests that arrived.
-func (s *script) asked() []request {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.requests)
-}
-
-// expect fails the test unless exactly these requests arrived.
-func (s *script) expect(lines ...string) {
-	s.t.Helper()
-	var got []string
-	for _, request := range s.asked() {
-		got = append(got, request.line)
-	}
-	if !slices.Equal(got, lines) {
-		s.t.Errorf("got requests\n\t%s\nwant\n\t%s", strings.Join(got, "\n\t"), strings.Join(lines, "\n\t"))
-	}
-}
-
-// answer replies with a status, a body and headers, each as "Name: value".
-// ORIGIN and HOST in them stand for the server that was asked.
-func answer(status int, body string, headers ...string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		fill := func(text string) string {
-			return strings.ReplaceAll(strings.ReplaceAll(text, "ORIGIN", "http://HOST"), "HOST", r.Host)
-		}
-		if strings.HasPrefix(body, "{") || strings.HasPrefix(body, "[") {
-			w.Header().Set("Content-Type", "application/json")
-		}
-		for _, header := range headers {
-			name, value, _ := strings.Cut(header, ": ")
-			w.Header().Set(name, fill(value))
-		}
-		w.WriteHeader(status)
-		_, _ = io.WriteString(w, fill(body)) // The client may have hung up.
-	}
-}
-
-// cut closes the connection instead of a reply.
-func cut(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
-
-// broken closes the connection in the middle of a reply.
-func broken(status int) http.HandlerFunc {
-	return answer(status, oneKey[:20], "Content-Length: 1000")
-}
-
-// inMemory carries requests to a handler without a network, so that the clock
-// of a synctest bubble goes on while nobody does anything.
-type inMemory struct{ handler http.Handler }
-
-func (m inMemory) RoundTrip(sent *http.Request) (*http.Response, error) {
-	r := sent.Clone(sent.Context())
-	r.RequestURI = sent.URL.RequestURI()
-	if r.Body == nil {
-		r.Body = http.NoBody
-	}
-	w := httptest.NewRecorder()
-	aborted := m.serve(w, r)
-	if err := r.Context().Err(); err != nil {
-		return nil, err
-	}
-	if aborted {
-		return nil, io.EOF
-	}
-	response := w.Result()
-	if response.ContentLength > int64(w.Body.Len()) {
-		response.Body = io.NopCloser(io.MultiReader(w.Body, iotest.ErrReader(io.ErrUnexpectedEOF)))
-	}
-	return response, nil
-}
-
-// serve tells whether the handler gave no answer.
-func (m inMemory) serve(w http.ResponseWriter, r *http.Request) (aborted bool) {
-	defer func() { aborted = recover() != nil }()
-	m.handler.ServeHTTP(w, r)
-	return false
-}
-
-// newInMemoryClient returns a client for use in a synctest bubble.
-func newInMemoryClient(t *testing.T, handler http.Handler, options ...func(*Options)) *Client {
+// newTestClient returns a client of this handler, without a network. It hardly waits
+// before it sends a request again.
+func newTestClient(t testing.TB, handler http.Handler, options ...func(*transport.Options)) *Client {
 	t.Helper()
-	o := Options{BaseURL: "http://localhost/2.0", MaxRetries: 3, RetryWait: time.Second, MaxRateLimitWait: 10 * time.Minute, Transport: inMemory{handler}}
+	o := transport.Options{MaxRetries: 3, RetryWait: 1, MaxRateLimitWait: 10 * time.Minute, Base: httpfake.InMemory{Handler: handler}}
 	for _, set := range options {
 		set(&o)
 	}
-	c, err := NewClient(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return newClient(t, "http://localhost/2.0", o)
+}
+
+func withCredentials(credentials transport.Credentials) func(*transport.Options) {
+	return func(o *transport.Options) { o.Credentials = credentials }
+}
+
+func withRetries(retries int) func(*transport.Options) {
+	return func(o *transport.Options) { o.MaxRetries = retries }
+}
+
+func withBase(base http.RoundTripper) func(*transport.Options) {
+	return func(o *transport.Options) { o.Base = base }
 }
 
 // readTestdata returns a recorded body.
@@ -312,20 +185,23 @@ func TestParseBaseURL(t *testing.T) {
 
 func TestNewClient(t *testing.T) {
 	t.Parallel()
-	if _, err := NewClient(Options{BaseURL: "http://api.bitbucket.org"}); err == nil {
+	if _, err := NewClient("http://api.bitbucket.org", transport.Options{}); err == nil {
 		t.Error("a base URL without encryption was accepted")
 	}
-	c, err := NewClient(Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := newClient(t, "", transport.Options{})
 	want := "https://api.bitbucket.org/2.0/repositories/mleu/test/deploy-keys/7"
 	if got := c.deployKeyURL(repository, 7).String(); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
+	if got := c.MaxConcurrentRequests(); got != 10 {
+		t.Errorf("%d requests may be in flight, want 10", got)
+	}
+	if got := newClient(t, "", transport.Options{MaxConcurrentRequests: 3}).MaxConcurrentRequests(); got != 3 {
+		t.Errorf("%d requests may be in flight, want 3", got)
+	}
 }
 
-// However a workspace is named, it is one segment of the path.
+// Any text for a workspace stays one segment of the path.
 func TestClient_escapesPath(t *testing.T) {
 	t.Parallel()
 	for workspace, want := range map[string]string{
@@ -349,12 +225,12 @@ func TestClient_escapesPath(t *testing.T) {
 	} {
 		t.Run(workspace, func(t *testing.T) {
 			t.Parallel()
-			api := answers(t, answer(200, oneKey))
+			api := httpfake.NewScript(t, httpfake.Reply(200, oneKey))
 			c := newTestClient(t, api)
-			if _, err := c.FindDeployKey(t.Context(), Place{Workspace: workspace, Repository: workspace}, 1234); err != nil {
+			if _, err := c.GetDeployKey(t.Context(), Parent{Workspace: workspace, Repository: workspace}, 1234); err != nil {
 				t.Fatal(err)
 			}
-			api.expect("GET /2.0/repositories/" + want + "/" + want + "/deploy-keys/1234")
+			api.Expect("GET /2.0/repositories/" + want + "/" + want + "/deploy-keys/1234")
 			if got, err := url.PathUnescape(want); err != nil || got != workspace {
 				t.Errorf("the server reads %q as %q (%v)", want, got, err)
 			}
@@ -372,69 +248,57 @@ func TestClient_baseURLWithPath(t *testing.T) {
 	} {
 		t.Run(prefix, func(t *testing.T) {
 			t.Parallel()
-			api := answers(t, answer(200, oneKey), answer(404, ""))
-			c := newTestClient(t, api, func(o *Options) { o.BaseURL = strings.TrimSuffix(o.BaseURL, "/2.0") + prefix })
-			if _, err := c.FindDeployKey(t.Context(), repository, 1234); err != nil {
+			api := httpfake.NewScript(t, httpfake.Reply(200, oneKey), httpfake.Reply(404, ""))
+			c := newClient(t, "http://localhost"+prefix, transport.Options{Base: httpfake.InMemory{Handler: api}})
+			if _, err := c.GetDeployKey(t.Context(), repository, 1234); err != nil {
 				t.Error(err)
 			}
-			_, err := c.FindDeployKey(t.Context(), repository, 1234)
+			_, err := c.GetDeployKey(t.Context(), repository, 1234)
 			if got := asError(t, err).Path; got != want {
 				t.Errorf("the error is about %s, want %s", got, want)
 			}
-			api.expect("GET "+want, "GET "+want)
+			api.Expect("GET "+want, "GET "+want)
 		})
 	}
 }
 
 func TestClient_followsRedirectsOfReads(t *testing.T) {
 	t.Parallel()
-	for _, status := range []int{301, 302, 303, 307, 308} {
-		for _, location := range []string{"/2.0/repositories/mleu/renamed/deploy-keys/1234", "ORIGIN/2.0/repositories/mleu/renamed/deploy-keys/1234"} {
-			t.Run(fmt.Sprint(status, " ", location), func(t *testing.T) {
-				t.Parallel()
-				api := answers(t, answer(status, "", "Location: "+location), answer(200, oneKey))
-				c := newTestClient(t, api, withCredentials(Bearer{"s3cret"}))
-				if _, err := c.FindDeployKey(t.Context(), repository, 1234); err != nil {
-					t.Fatal(err)
-				}
-				api.expect("GET "+keyPath, "GET /2.0/repositories/mleu/renamed/deploy-keys/1234")
-				for _, request := range api.asked() {
-					if got := request.header.Get("Authorization"); got != "Bearer s3cret" {
-						t.Errorf("%s came with Authorization %q", request.line, got)
-					}
-				}
-			})
-		}
+	renamed := "/2.0/repositories/mleu/renamed/deploy-keys/1234"
+	api := httpfake.NewScript(t, httpfake.Reply(302, "", "Location: "+renamed), httpfake.Reply(200, oneKey))
+	c := newTestClient(t, api, withCredentials(transport.Bearer{Token: "s3cret"}))
+	if _, err := c.GetDeployKey(t.Context(), repository, 1234); err != nil {
+		t.Fatal(err)
+	}
+	api.Expect("GET "+keyPath, "GET "+renamed)
+	if got := api.Authorizations(); got != "Bearer s3cret, Bearer s3cret" {
+		t.Errorf("the requests came with %s", got)
 	}
 }
 
+// The error of a redirect names the host that it leads to, and no more of the address.
 func TestClient_refusesRedirects(t *testing.T) {
 	t.Parallel()
-	elsewhere := httptest.NewServer(answers(t)) // Fails the test if anything arrives.
-	t.Cleanup(elsewhere.Close)
-	here := "/2.0/elsewhere"
-	for _, tc := range []struct{ method, location string }{
-		{http.MethodGet, elsewhere.URL + keyPath},
-		{http.MethodGet, strings.Replace(elsewhere.URL, "127.0.0.1", "localhost", 1) + keyPath},
-		{http.MethodGet, "https://HOST" + keyPath},
-		{http.MethodGet, "//" + elsewhere.Listener.Addr().String() + keyPath},
-		{http.MethodPost, here},
-		{http.MethodPost, elsewhere.URL},
-		{http.MethodPut, here},
-		{http.MethodPut, elsewhere.URL},
-		{http.MethodDelete, here},
-		{http.MethodDelete, elsewhere.URL},
+	for _, tc := range []struct{ method, location, detail string }{
+		{http.MethodGet, "http://elsewhere.example" + keyPath, "it leads to http://elsewhere.example"},
+		{http.MethodGet, "https://HOST" + keyPath, "it leads to https://localhost"},
+		{http.MethodGet, "//elsewhere.example:8080/?token=x", "it leads to http://elsewhere.example:8080"},
+		{http.MethodGet, "https://ada:password@elsewhere.example/", "it leads to https://elsewhere.example"},
+		{http.MethodPost, "/2.0/elsewhere", "it leads to http://localhost"},
+		{http.MethodPost, "http://elsewhere.example/", "it leads to http://elsewhere.example"},
+		{http.MethodPut, "/2.0/elsewhere", "it leads to http://localhost"},
+		{http.MethodDelete, "/2.0/elsewhere", "it leads to http://localhost"},
 	} {
 		for _, status := range []int{301, 302, 303, 307, 308} {
 			t.Run(fmt.Sprint(tc.method, " ", status, " ", tc.location), func(t *testing.T) {
 				t.Parallel()
-				api := answers(t, answer(status, "", "Location: "+tc.location))
-				c := newTestClient(t, api, withCredentials(Bearer{"s3cret"}))
+				api := httpfake.NewScript(t, httpfake.Reply(status, "", "Location: "+tc.location))
+				c := newTestClient(t, api, withCredentials(transport.Bearer{Token: "s3cret"}))
 				err := calls[tc.method].send(t.Context(), c)
-				if !HasStatus(err, status) {
-					t.Errorf("got error %v, want a %d", err, status)
+				if e := asError(t, err); !HasStatus(err, status) || !IsRedirect(err) || e.MaybeDone || e.Detail != tc.detail {
+					t.Errorf("got error %#v, want a %d with the detail %q", e, status, tc.detail)
 				}
-				api.expect(calls[tc.method].line)
+				api.Expect(calls[tc.method].line)
 			})
 		}
 	}
@@ -442,134 +306,158 @@ func TestClient_refusesRedirects(t *testing.T) {
 
 func TestClient_endlessRedirect(t *testing.T) {
 	t.Parallel()
-	again := answer(302, "", "Location: "+keyPath)
-	api := answers(t, again, again, again, again, again, again)
-	_, err := newTestClient(t, api).FindDeployKey(t.Context(), repository, 1234)
+	again := httpfake.Reply(302, "", "Location: "+keyPath)
+	api := httpfake.NewScript(t, again, again, again, again, again, again)
+	_, err := newTestClient(t, api).GetDeployKey(t.Context(), repository, 1234)
 	if !HasStatus(err, 302) {
 		t.Errorf("got error %v, want a 302", err)
 	}
 }
 
-// countOpened counts the connections opened by requests that follow each other.
-func countOpened(ctx context.Context, opened *int) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
-		if !info.Reused {
-			*opened++
-		}
-	}})
-}
-
-// A connection serves all that is asked one after the other, whatever the
-// replies were.
-func TestClient_reusesConnection(t *testing.T) {
-	t.Parallel()
-	api := answers(t,
-		answer(200, oneKey),
-		answer(200, oneKey),
-		answer(204, ""),
-		answer(500, strings.Repeat("x", 3000)),
-		answer(429, "Rate limit for this resource has been exceeded"),
-		answer(200, oneKey),
-		answer(400, `{"type": "error", "error": {"message": "Bad request"}}`),
-		answer(403, ""),
-		answer(401, strings.Repeat("x", 100_000)),
-		answer(200, oneKey),
-	)
-	c := newTestClient(t, api)
-	opened := 0
-	ctx := countOpened(t.Context(), &opened)
-	for _, step := range []struct {
-		method string
-		status int
-	}{{"GET", 0}, {"POST", 0}, {"DELETE", 0}, {"PUT", 500}, {"PUT", 0}, {"POST", 400}, {"GET", 403}, {"GET", 401}, {"PUT", 0}} {
-		err := calls[step.method].send(ctx, c)
-		if step.status == 0 && err != nil || step.status != 0 && !HasStatus(err, step.status) {
-			t.Errorf("%s: got error %v, want status %d", step.method, err, step.status)
-		}
-	}
-	if asked := len(api.asked()); asked != 10 {
-		t.Errorf("got %d requests, want 10", asked)
-	}
-	if opened != 1 {
-		t.Errorf("opened %d connections, want 1", opened)
-	}
-}
-
-// Terraform has ten requests in flight, and later ones use their connections.
-func TestClient_reusesConnectionsInParallel(t *testing.T) {
-	t.Parallel()
-	const inFlight = 10
-	var together sync.WaitGroup
-	c := newTestClient(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		together.Done()
-		together.Wait()
-		answer(200, oneKey)(w, r)
-	}))
-	for round := range 3 {
-		together.Add(inFlight)
-		var done sync.WaitGroup
-		for range inFlight {
-			done.Go(func() {
-				ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
-					if info.Reused != (round > 0) {
-						t.Errorf("round %d: reused %t", round, info.Reused)
-					}
-				}})
-				if err := calls["GET"].send(ctx, c); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		done.Wait()
-	}
-}
-
-// What is not sent over HTTP/1.1 must not be sent over HTTP/2 either, where
-// an empty body is not the same as none.
-func TestClient_http2(t *testing.T) {
-	t.Parallel()
-	for method, call := range calls {
-		t.Run(method, func(t *testing.T) {
-			t.Parallel()
-			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				sends := method == http.MethodPost || method == http.MethodPut
-				if r.ProtoMajor != 2 || (r.ContentLength != 0) != sends || r.ContentLength < 0 {
-					t.Errorf("got %s %s with length %d", r.Proto, r.Method, r.ContentLength)
-				}
-				answer(call.want, call.body)(w, r)
-			}))
-			server.EnableHTTP2 = true
-			server.StartTLS()
-			t.Cleanup(server.Close)
-			c, err := NewClient(Options{BaseURL: server.URL + "/2.0", Transport: server.Client().Transport})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := call.send(t.Context(), c); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-}
-
 func TestClient_boundsReply(t *testing.T) {
 	t.Parallel()
-	fits := oneKey + strings.Repeat(" ", maxBody-len(oneKey))
-	api := answers(t, answer(200, fits), answer(200, fits+" "), answer(400, fits+" "), answer(200, fits+" "))
+	fits := oneKey + strings.Repeat(" ", transport.MaxReplyBytes-len(oneKey))
+	api := httpfake.NewScript(t, httpfake.Reply(200, fits), httpfake.Reply(200, fits+" "), httpfake.Reply(400, fits+" "), httpfake.Reply(200, fits+" "))
 	c := newTestClient(t, api)
 	if err := calls["GET"].send(t.Context(), c); err != nil {
 		t.Errorf("10 MB: %v", err)
 	}
 	for range 2 { // A refusal of that length is no better than an answer.
 		err := calls["GET"].send(t.Context(), c)
-		if e := asError(t, err); e.Status != 0 || !e.Lost || !errors.Is(err, ErrUnusable) || !strings.Contains(err.Error(), "over 10 MB") {
+		if e := asError(t, err); e.Status != 0 || !e.MaybeDone || !errors.Is(err, ErrUnusable) || !strings.Contains(err.Error(), "over 10 MB") {
 			t.Errorf("over 10 MB: got error %v", err)
 		}
 	}
-	if err := calls["POST"].send(t.Context(), c); !asError(t, err).Lost {
-		t.Errorf("a POST with a reply over 10 MB: %v, and not that it may have been carried out", err)
+	if err := calls["POST"].send(t.Context(), c); !asError(t, err).MaybeDone {
+		t.Errorf("a POST with a reply over 10 MB: %v does not report that it may have been carried out", err)
 	}
-	if asked := len(api.asked()); asked != 4 {
-		t.Errorf("got %d requests, want 4 as none is worth a second try", asked)
+	if requests := len(api.Requests()); requests != 4 {
+		t.Errorf("got %d requests, want 4 because none is worth a second attempt", requests)
+	}
+}
+
+// The text of an error below HTTP names the request once: net/http names it too.
+func TestClient_withoutReply(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("proxy failed")
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	for method, call := range calls {
+		c := newTestClient(t, nil, withBase(httpfake.RoundTripFunc(func(*http.Request) (*http.Response, error) { return nil, broken })))
+		err := call.send(t.Context(), c)
+		if e := asError(t, err); err.Error() != call.line+": proxy failed" || !errors.Is(err, broken) || e.Status != 0 || !e.MaybeDone {
+			t.Errorf("%s: got error %#v", method, e)
+		}
+		err = call.send(stopped, c)
+		if e := asError(t, err); err.Error() != call.line+": context canceled" || !errors.Is(err, context.Canceled) || e.MaybeDone {
+			t.Errorf("%s, stopped: got error %#v", method, e)
+		}
+	}
+}
+
+// The outcome of an earlier attempt counts, although the last one was surely refused.
+func TestClient_lostBefore(t *testing.T) {
+	t.Parallel()
+	for _, failure := range []http.HandlerFunc{httpfake.Cut, httpfake.Truncated(200), httpfake.Reply(502, "")} {
+		api := httpfake.NewScript(t, failure, httpfake.Reply(404, ""), httpfake.Reply(404, ""))
+		c := newTestClient(t, api)
+		if err := calls["DELETE"].send(t.Context(), c); !IsNotFound(err) || !asError(t, err).MaybeDone {
+			t.Errorf("got error %#v", err)
+		}
+		if err := calls["DELETE"].send(t.Context(), c); !IsNotFound(err) || asError(t, err).MaybeDone {
+			t.Errorf("got error %#v without a lost attempt", err)
+		}
+	}
+}
+
+func TestClient_encodes(t *testing.T) {
+	t.Parallel()
+	c := newTestClient(t, httpfake.NewScript(t))
+	if err := c.do(t.Context(), http.MethodPut, c.url("x"), func() {}, nil, 200); err == nil || !strings.HasPrefix(err.Error(), "encoding a request: ") {
+		t.Errorf("got error %v", err)
+	}
+}
+
+// A 429 comes with what is known of the limit, also for a request that was not even sent.
+func TestClient_rateLimit(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		api := httpfake.NewScript(t, httpfake.Reply(429, "Rate limit for this resource has been exceeded", "Retry-After: 3600", "X-RateLimit-Limit: 1000"))
+		c := newTestClient(t, api)
+		want := transport.RateLimit{Limit: "1000", Requests: 1, Until: time.Now().Add(time.Hour)}
+		err := calls["GET"].send(t.Context(), c)
+		if e := asError(t, err); !HasStatus(err, 429) || e.MaybeDone || e.RateLimit == nil || *e.RateLimit != want {
+			t.Errorf("got error %v with %+v, want %+v", err, e.RateLimit, want)
+		}
+		if want := "GET " + keyPath + ": 429 Too Many Requests: Rate limit for this resource has been exceeded"; err.Error() != want {
+			t.Errorf("got error %v, want %s", err, want)
+		}
+		err = calls["POST"].send(t.Context(), c)
+		if e := asError(t, err); !HasStatus(err, 429) || e.MaybeDone || e.RateLimit == nil || *e.RateLimit != want {
+			t.Errorf("got error %v with %+v, want %+v", err, e.RateLimit, want)
+		}
+		if want := "POST " + keysPath + ": 429 Too Many Requests: the rate limit was reached by another request"; err.Error() != want {
+			t.Errorf("got error %v, want %s", err, want)
+		}
+		api.Expect("GET " + keyPath)
+	})
+}
+
+func TestClient_nearLimit(t *testing.T) {
+	t.Parallel()
+	c := newTestClient(t, httpfake.NewScript(t, httpfake.Reply(200, oneKey, "X-RateLimit-NearLimit: true")))
+	if c.NearLimit() {
+		t.Error("the limit is near before the first reply")
+	}
+	if err := calls["GET"].send(t.Context(), c); err != nil || !c.NearLimit() {
+		t.Errorf("got %v, near limit: %t", err, c.NearLimit())
+	}
+}
+
+func TestClient_serverTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		now := time.Now()
+		if got := newTestClient(t, nil).ServerTime(now); !got.Equal(now) {
+			t.Errorf("got %v before the first reply", got)
+		}
+		ahead := now.Add(time.Hour)
+		c := newTestClient(t, httpfake.NewScript(t, httpfake.Reply(200, oneKey, "Date: "+ahead.UTC().Format(http.TimeFormat))))
+		if err := calls["GET"].send(t.Context(), c); err != nil || !c.ServerTime(now).Equal(ahead) {
+			t.Errorf("got %v, %v, want %v", c.ServerTime(now), err, ahead)
+		}
+	})
+}
+
+// The wait is the one that the error names, else a back-off. Neither is too long.
+func TestClient_waitToRetry(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		headers     []string
+		attempt     int
+		least, most time.Duration
+		again       bool
+	}{
+		"named":            {[]string{"Retry-After: 60"}, 0, time.Minute, time.Minute, true},
+		"named at once":    {[]string{"Retry-After: 0"}, 0, 0, 0, true},
+		"too long":         {[]string{"Retry-After: 3600"}, 0, 0, 0, false},
+		"not named":        {nil, 0, time.Second / 2, time.Second, true},
+		"not named, later": {nil, 2, 2 * time.Second, 4 * time.Second, true},
+		"once too often":   {nil, 3, 0, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c := newTestClient(t, httpfake.Reply(503, "", tc.headers...), func(o *transport.Options) { o.RetryWait = time.Second })
+				err := asError(t, calls["POST"].send(t.Context(), c))
+				start := time.Now()
+				if again := c.WaitToRetry(t.Context(), tc.attempt, err); again != tc.again {
+					t.Errorf("may be sent again: %t", again)
+				}
+				if took := time.Since(start); took < tc.least || took > tc.most {
+					t.Errorf("waited %v, want %v to %v", took, tc.least, tc.most)
+				}
+			})
+		})
 	}
 }

@@ -3,49 +3,28 @@ package bitbucket
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/sshkey"
 )
 
-// Place is what deploy keys are on: a repository, or a project, whose keys are
-// good for all of its repositories.
-type Place struct {
-	// Workspace is a slug or {uuid}.
-	Workspace string
-	// Repository is a slug or {uuid}, "" for a project.
-	Repository string
-	// Project is the key of a project, "" for a repository.
-	Project string
-	// UUID is the {uuid} of the repository or project, "" if it is not known. It
-	// tells it from another one that has its name by now.
-	UUID string
-}
-
-// String is the name as people write it, without a repository or project that of
-// the workspace.
-func (p Place) String() string {
-	if name := cmp.Or(p.Repository, p.Project); name != "" {
-		return p.Workspace + "/" + name
-	}
-	return p.Workspace
-}
-
-// DeployKey is a deploy key, as Bitbucket answers it.
+// DeployKey is a deploy key as Bitbucket returns it.
 type DeployKey struct {
 	ID int64 `json:"id"`
-	// Key is the type and base64 of the public key, without a comment.
+	// Key is the type and the base64 of the public key, without a comment.
 	Key     string `json:"key"`
 	Comment string `json:"comment"`
 	Label   string `json:"label"`
 	// CreatedOn is ISO 8601, with or without a fraction of a second.
 	CreatedOn string `json:"created_on"`
-	// LastUsed is in the same form, "" where the key was never used.
+	// LastUsed has the same form, "" if the key was never used.
 	LastUsed string `json:"last_used"`
-	// Repository or Project is what the key is on; the other is empty.
+	// Repository or Project is the parent of the key. The other one is empty.
 	Repository struct {
 		UUID     string `json:"uuid"`
 		FullName string `json:"full_name"`
@@ -55,40 +34,39 @@ type DeployKey struct {
 	} `json:"project"`
 }
 
-// PlaceUUID is the {uuid} of what the key is on, "" if Bitbucket did not say it.
-func (k *DeployKey) PlaceUUID() string { return cmp.Or(k.Repository.UUID, k.Project.UUID) }
+// ParentUUID returns the {uuid} of the parent, "" if Bitbucket did not send it.
+func (k *DeployKey) ParentUUID() string { return cmp.Or(k.Repository.UUID, k.Project.UUID) }
 
-// ErrDeployKeyGone says that a key does not exist on a repository or project that
-// does.
-var ErrDeployKeyGone = errors.New("it has no such deploy key")
+// DeployKeyInput is what a create or an update sends. Bitbucket accepts the comment only
+// at the end of the key line.
+type DeployKeyInput struct {
+	Key   string `json:"key,omitempty"`
+	Label string `json:"label"`
+}
 
-// DeployKey returns one key, where possible from a listing that it shares with
-// other calls and that is at most five minutes old, but older than no write of
-// this client. A repository that answers 404 is asked for by its UUID. If the key
-// is gone while its place still answers, the error is [ErrDeployKeyGone]: a 404
-// alone may also mean that the place is gone or out of sight.
+// PartialReplyError is a write that Bitbucket has carried out, with a reply that cannot be
+// used except for the ID. It wraps the [*Error].
+type PartialReplyError struct {
+	Err *Error
+	// Key is what the reply holds of the deploy key: at least its ID.
+	Key DeployKey
+}
+
+// Error returns the text of the cause.
+func (e *PartialReplyError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *PartialReplyError) Unwrap() error { return e.Err }
+
+// GetDeployKey returns one key.
 //
-// GET /repositories/{workspace}/{repo_slug}/deploy-keys and
 // GET /repositories/{workspace}/{repo_slug}/deploy-keys/{key_id}
 // https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-repositories-workspace-repo-slug-deploy-keys-key-id-get
 //
-// GET /workspaces/{workspace}/projects/{project_key}/deploy-keys and
 // GET /workspaces/{workspace}/projects/{project_key}/deploy-keys/{key_id}
 // https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-workspaces-workspace-projects-project-key-deploy-keys-key-id-get
-func (c *Client) DeployKey(ctx context.Context, place Place, id int64) (*DeployKey, error) {
-	return underAnyName(&c.names, place, func(name Place) (*DeployKey, error) {
-		key, err := c.listings.key(ctx, name, id)
-		if err == nil {
-			err = name.checkIsOf(key)
-		}
-		return key, err
-	})
-}
-
-// FindDeployKey returns one key for one request of its own, and leaves open what
-// a 404 means.
-func (c *Client) FindDeployKey(ctx context.Context, place Place, id int64) (*DeployKey, error) {
-	u := c.deployKeyURL(place, id)
+func (c *Client) GetDeployKey(ctx context.Context, parent Parent, id int64) (*DeployKey, error) {
+	u := c.deployKeyURL(parent, id)
 	var key DeployKey
 	if err := c.do(ctx, http.MethodGet, u, nil, &key, http.StatusOK); err != nil {
 		return nil, err
@@ -99,47 +77,80 @@ func (c *Client) FindDeployKey(ctx context.Context, place Place, id int64) (*Dep
 	return &key, nil
 }
 
-// DeployKeys returns all keys of a place, from all pages, which it shares with
-// other calls as DeployKey does. With the UUID of the place, they are never those
-// of another one that has its name now.
+// ListDeployKeys returns a pager over all keys of a parent.
 //
 // GET /repositories/{workspace}/{repo_slug}/deploy-keys
 // https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-repositories-workspace-repo-slug-deploy-keys-get
 //
 // GET /workspaces/{workspace}/projects/{project_key}/deploy-keys
 // https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-workspaces-workspace-projects-project-key-deploy-keys-get
-func (c *Client) DeployKeys(ctx context.Context, place Place) ([]DeployKey, error) {
-	keys, err := underAnyName(&c.names, place, func(name Place) ([]DeployKey, error) {
-		keys, err := c.listings.all(ctx, name)
-		switch {
-		case err == nil && isAnybodys(keys, name):
-			err = errNoneListed
-		case err == nil && len(keys) > 0:
-			err = name.checkIsOf(&keys[0])
+func (c *Client) ListDeployKeys(parent Parent) *Pager[DeployKey] {
+	return newPager(c, firstPage(c.deployKeysURL(parent)), func(u *url.URL, value json.RawMessage) (DeployKey, error) {
+		var key DeployKey
+		if json.Unmarshal(value, &key) != nil || key.check(http.MethodGet, u, 0) != nil {
+			return DeployKey{}, unusable(http.MethodGet, u, "one of its values is no deploy key with an id")
 		}
-		return keys, err
+		return key, nil
 	})
-	if errors.Is(err, errNoneListed) {
-		return nil, nil
+}
+
+// CreateDeployKey adds a key. If the reply holds only the ID of the new key, the error is
+// a [*PartialReplyError].
+//
+// POST /repositories/{workspace}/{repo_slug}/deploy-keys
+// https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-repositories-workspace-repo-slug-deploy-keys-post
+//
+// POST /workspaces/{workspace}/projects/{project_key}/deploy-keys
+// https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-workspaces-workspace-projects-project-key-deploy-keys-post
+func (c *Client) CreateDeployKey(ctx context.Context, parent Parent, input DeployKeyInput) (*DeployKey, error) {
+	// Bitbucket answers 200. Other APIs answer 201: if Bitbucket did so one day, an added
+	// key must not be reported as a failure.
+	return c.writeDeployKey(ctx, http.MethodPost, c.deployKeysURL(parent), 0, input, http.StatusOK, http.StatusCreated)
+}
+
+// UpdateDeployKey changes label and comment of a repository's key. Bitbucket has no such
+// request for the keys of projects. According to the documentation the input must hold
+// the same key; Bitbucket has been observed to refuse exactly that, with an
+// [*ImmutableKeyError].
+//
+// PUT /repositories/{workspace}/{repo_slug}/deploy-keys/{key_id}
+// https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-repositories-workspace-repo-slug-deploy-keys-key-id-put
+func (c *Client) UpdateDeployKey(ctx context.Context, parent Parent, id int64, input DeployKeyInput) (*DeployKey, error) {
+	return c.writeDeployKey(ctx, http.MethodPut, c.deployKeyURL(parent, id), id, input, http.StatusOK)
+}
+
+// DeleteDeployKey removes a key.
+//
+// DELETE /repositories/{workspace}/{repo_slug}/deploy-keys/{key_id}
+// https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-repositories-workspace-repo-slug-deploy-keys-key-id-delete
+//
+// DELETE /workspaces/{workspace}/projects/{project_key}/deploy-keys/{key_id}
+// https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-workspaces-workspace-projects-project-key-deploy-keys-key-id-delete
+func (c *Client) DeleteDeployKey(ctx context.Context, parent Parent, id int64) error {
+	return c.do(ctx, http.MethodDelete, c.deployKeyURL(parent, id), nil, nil, http.StatusNoContent)
+}
+
+// writeDeployKey sends input and checks that the reply is about the same public key, and
+// about this ID unless id is 0.
+func (c *Client) writeDeployKey(ctx context.Context, method string, u *url.URL, id int64, input DeployKeyInput, want ...int) (*DeployKey, error) {
+	var key DeployKey
+	err := c.do(ctx, method, u, input, &key, want...)
+	if err == nil {
+		err = key.check(method, u, id)
 	}
-	return keys, err
-}
-
-// checkIsOf is the error for a key which shows that the name of the place is
-// another's now.
-func (p Place) checkIsOf(key *DeployKey) error {
-	if !p.isNotOf(key) {
-		return nil
+	if err == nil && input.Key != "" && !sshkey.SameKey(key.Key, input.Key) {
+		err = unusable(method, u, "it is about another public key")
 	}
-	return fmt.Errorf("%w: the deploy keys under this name are on %s, and not on %s", errAnothers, clean(key.PlaceUUID()), p.UUID)
+	if err == nil {
+		return &key, nil
+	}
+	if failed, ok := errors.AsType[*Error](err); ok && key.ID > 0 {
+		return nil, &PartialReplyError{failed, key}
+	}
+	return nil, err
 }
 
-// isNotOf tells whether a key shows that the name of the place is another's now.
-func (p Place) isNotOf(key *DeployKey) bool {
-	return p.UUID != "" && key.PlaceUUID() != "" && !strings.EqualFold(key.PlaceUUID(), p.UUID)
-}
-
-// check refuses a reply that would have to be completed by guessing.
+// check returns the error for a reply that lacks what must not be guessed.
 func (k *DeployKey) check(method string, u *url.URL, id int64) error {
 	switch {
 	case k.ID <= 0 || k.Key == "":
@@ -150,15 +161,15 @@ func (k *DeployKey) check(method string, u *url.URL, id int64) error {
 	return nil
 }
 
-// deployKeysURL is the address of the deploy keys of a place, or of what is below.
-func (c *Client) deployKeysURL(place Place, below ...string) *url.URL {
-	path := []string{"repositories", place.Workspace, place.Repository, "deploy-keys"}
-	if place.Project != "" {
-		path = []string{"workspaces", place.Workspace, "projects", place.Project, "deploy-keys"}
+// deployKeysURL returns the address of the deploy keys of a parent, or of what is below.
+func (c *Client) deployKeysURL(parent Parent, below ...string) *url.URL {
+	path := []string{"repositories", parent.Workspace, parent.Repository, "deploy-keys"}
+	if parent.Project != "" {
+		path = []string{"workspaces", parent.Workspace, "projects", parent.Project, "deploy-keys"}
 	}
 	return c.url(append(path, below...)...)
 }
 
-func (c *Client) deployKeyURL(place Place, id int64) *url.URL {
-	return c.deployKeysURL(place, strconv.FormatInt(id, 10))
+func (c *Client) deployKeyURL(parent Parent, id int64) *url.URL {
+	return c.deployKeysURL(parent, strconv.FormatInt(id, 10))
 }

@@ -12,58 +12,52 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket/transport"
 )
 
-const (
-	// maxMessage bounds what is shown of one text of a reply, in characters.
-	maxMessage = 500
-	// maxNames bounds how many fields or scopes are shown.
-	maxNames = 50
-)
+// maxNames bounds how many fields or scopes of a reply are shown.
+const maxNames = 50
 
-// Error is a request that did not end as asked. Its text and fields never hold
-// credentials.
+// ErrUnusable marks a successful reply that does not hold what the API documents. The
+// same request would get the same reply again.
+var ErrUnusable = transport.ErrUnusable
+
+// Error is a request that failed. Its text and its fields never hold credentials.
 type Error struct {
 	Method string
 	// Path is the escaped path of the request.
 	Path string
-	// Status is what Bitbucket answered, 0 if nothing that could be used.
+	// Status is the status of Bitbucket's reply, 0 if no usable reply came.
 	Status int
-	// Message holds Bitbucket's words, or a description of a reply that has
-	// none.
+	// Message is Bitbucket's message, or a description of a reply without a message.
 	Message string
-	// Fields are the messages that belong to a field of the request.
+	// Fields are Bitbucket's messages about a field of the request.
 	Fields map[string][]string
-	// Detail says more, where Bitbucket does.
+	// Detail is Bitbucket's second message, if there is one.
 	Detail string
 	// Required and Granted are the scopes that Bitbucket names with a 403.
 	Required, Granted []string
-	// RequestID is what Atlassian's support finds the request by.
+	// RequestID identifies the request for Atlassian's support.
 	RequestID string
-	// RetryAfter is the time that Bitbucket asked to wait, as it put it.
+	// RetryAfter is the wait that Bitbucket asks for, as it was sent.
 	RetryAfter string
-	// RateLimit says more about a 429, nil otherwise.
-	RateLimit *RateLimit
-	// Lost tells that the request may have been carried out all the same.
-	Lost bool
-	// Recovery is why that could not be found out. Where it is nil, what a lost
-	// request was to change was not there when it was looked for.
-	Recovery error
-	// Err is what went wrong where Bitbucket did not answer, or not with what
-	// the API documents.
+	// RateLimit is what is known of the limit after a 429, nil otherwise.
+	RateLimit *transport.RateLimit
+	// MaybeDone reports whether Bitbucket may have carried the request out.
+	MaybeDone bool
+	// Err is the cause where no usable reply came.
 	Err error
 
-	// wait is the time that Bitbucket asked to wait, if it named one.
-	wait  time.Duration
-	named bool
+	// retryAfter is the wait that Bitbucket asks for, nil if it names none.
+	retryAfter *time.Duration
 }
 
-// Error says it in one bounded line: net/http quotes what it cannot read.
+// Error describes the failure in one bounded line.
 func (e *Error) Error() string {
 	request := e.Method + " " + e.Path + ": "
 	if e.Err != nil {
-		return request + clean(e.Err.Error())
+		return request + transport.Printable(e.Err.Error()) // net/http quotes what it cannot read.
 	}
 	text := request + strings.TrimSpace(fmt.Sprintf("%d %s", e.Status, http.StatusText(e.Status)))
 	if e.Message != "" {
@@ -72,93 +66,95 @@ func (e *Error) Error() string {
 	return text
 }
 
-// Unwrap gives access to what went wrong below HTTP.
+// Unwrap returns the cause where no usable reply came.
 func (e *Error) Unwrap() error { return e.Err }
 
-// HasStatus tells whether Bitbucket answered with this status. What it answers
-// to the request for an access token says nothing about what that was for.
+// HasStatus reports whether Bitbucket answered with this status. The status of a request
+// for an access token does not count: it says nothing about the request that needs the
+// token.
 func HasStatus(err error, status int) bool {
 	e, ok := errors.AsType[*Error](err)
 	return ok && e.Err == nil && e.Status == status && !e.ForToken()
 }
 
-// IsNotFound tells whether Bitbucket answered 404, which may mean that the
-// thing is gone, or a thing above it, or that these credentials may not see it.
+// IsNotFound reports whether Bitbucket answered 404. Either the object or its parent does
+// not exist, or these credentials may not see it.
 func IsNotFound(err error) bool { return HasStatus(err, http.StatusNotFound) }
 
-// hasNoRoute tells whether Bitbucket has nothing at an address, whatever the
-// repository.
-func hasNoRoute(err error) bool {
+// IsForbidden reports whether Bitbucket answered 403 for this one object. A 403 for want
+// of a scope does not count: it concerns all objects.
+func IsForbidden(err error) bool {
 	e, ok := errors.AsType[*Error](err)
-	return ok && IsNotFound(e) && e.Says("no API hosted at this URL")
+	return ok && HasStatus(e, http.StatusForbidden) && len(e.Required) == 0
 }
 
-// isForbidden tells whether these credentials may not do it with this thing: 403,
-// unless it is for want of a scope, and so for all things.
-func isForbidden(err error) bool {
+// IsRedirect reports whether Bitbucket answered with a redirect that was not followed.
+func IsRedirect(err error) bool {
 	e, ok := errors.AsType[*Error](err)
-	return ok && HasStatus(e, http.StatusForbidden) && len(e.Required) == 0 && !e.ForToken()
+	return ok && e.Err == nil && e.Status >= 300 && e.Status < 400 && !e.ForToken()
 }
 
-// ForToken tells whether it was an access token that could not be had: what the
-// token was for has not been sent.
-func (e *Error) ForToken() bool { return e.Path == tokenPath }
+// ForToken reports whether the request for an access token failed. The request that needs
+// the token was not sent.
+func (e *Error) ForToken() bool { return e.Path == transport.TokenPath }
 
-// Says tells whether Bitbucket's words hold this text.
-func (e *Error) Says(text string) bool {
-	words := []string{e.Message, e.Detail}
-	for _, messages := range e.Fields {
-		words = append(words, messages...)
-	}
-	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(word, text) })
+// unusable returns the error for a successful reply without what it must hold.
+func unusable(method string, u *url.URL, why string) *Error {
+	return &Error{Method: method, Path: u.EscapedPath(), MaybeDone: true, Err: fmt.Errorf("%w: %s", ErrUnusable, why)}
 }
 
-// newError reads the reply to a request that failed. Bitbucket's own form is
-// {"error": {"message", "fields", "detail", "id", "data"}}, but error has been
-// seen as a string, fields alone as the whole body, plain text, HTML and nothing
-// at all.
+// newRateLimitError returns the error for a request that was not sent because another
+// one has reached the rate limit.
+func newRateLimitError(method, path string, limited *transport.RateLimitError) *Error {
+	return &Error{Method: method, Path: path, Status: http.StatusTooManyRequests, Message: limited.Error(), RateLimit: &limited.RateLimit}
+}
+
+// newError reads the reply to a request that failed. Bitbucket documents the form
+// {"error": {"message", "fields", "detail", "id", "data"}}. A string as error, fields
+// alone, plain text, HTML and an empty body have been observed too.
 // https://developer.atlassian.com/cloud/bitbucket/rest/intro/#standardized-error-responses
-func newError(method string, u *url.URL, response *http.Response, body []byte) *Error {
+func newError(method string, u *url.URL, response *transport.Response) *Error {
 	e := &Error{
-		Method: method,
-		Path:   u.EscapedPath(),
-		Lost:   mayBeDone(response, nil),
+		Method:     method,
+		Path:       u.EscapedPath(),
+		MaybeDone:  response.MaybeDone,
+		retryAfter: response.RetryAfter,
 	}
-	e.readHead(response)
-	e.readBody(body)
+	e.readHead(response.StatusCode, response.Header, response.Location)
+	e.readBody(response.Body)
 	return e
 }
 
 // readHead reads the status and the headers.
-func (e *Error) readHead(response *http.Response) {
-	e.Status = response.StatusCode
-	e.wait, e.named = askedWait(response, time.Now())
-	e.RequestID = clean(cmp.Or(response.Header.Get("X-Request-Id"), response.Header.Get("X-B3-TraceId")))
-	if to, err := response.Location(); err == nil && e.Status < 400 {
-		e.Detail = clean("it leads to " + to.Scheme + "://" + to.Host)
+func (e *Error) readHead(status int, header http.Header, location *url.URL) {
+	e.Status = status
+	e.RequestID = transport.Printable(cmp.Or(header.Get("X-Request-Id"), header.Get("X-B3-TraceId")))
+	if location != nil && e.Status < 400 {
+		e.Detail = transport.Printable("it leads to " + location.Scheme + "://" + location.Host)
 	}
-	e.RetryAfter = clean(response.Header.Get("Retry-After"))
+	e.RetryAfter = transport.Printable(header.Get("Retry-After"))
 	if e.RetryAfter == "" && e.Status == http.StatusTooManyRequests {
-		e.RetryAfter = clean(response.Header.Get("X-RateLimit-Reset"))
+		e.RetryAfter = transport.Printable(header.Get("X-RateLimit-Reset"))
 	}
 }
 
-// readBody reads what Bitbucket says, and describes a body that says nothing.
+// readBody reads Bitbucket's messages, or describes a body without any.
 func (e *Error) readBody(body []byte) {
-	e.readWords(body)
+	e.readMessages(body)
 	if e.Message == "" {
 		e.Message = describeBody(body)
 	}
 }
 
-func (e *Error) readWords(body []byte) {
+// readMessages reads an error of the API.
+func (e *Error) readMessages(body []byte) {
 	var top map[string]json.RawMessage
 	if json.Unmarshal(body, &top) != nil {
 		return
 	}
 	envelope, found := top["error"]
 	if !found {
-		if e.Status >= 400 { // Else they are no complaints.
+		if e.Status >= 400 { // A reply without an error is an object, not a list of messages.
 			e.readFields(top)
 		}
 		return
@@ -171,15 +167,15 @@ func (e *Error) readWords(body []byte) {
 		Data    json.RawMessage            `json:"data"`
 	}
 	if json.Unmarshal(envelope, &inner) != nil {
-		// Not an object: the message itself.
-		e.Message = clean(strings.Join(texts(envelope), " "))
+		// It is not an object but the message itself.
+		e.Message = transport.Printable(strings.Join(texts(envelope), " "))
 		return
 	}
 	if message, ok := inner.Message.(string); ok {
-		e.Message = clean(message)
+		e.Message = transport.Printable(message)
 	}
 	if id, ok := inner.ID.(string); ok {
-		e.RequestID = clean(id)
+		e.RequestID = transport.Printable(id)
 	}
 	e.readFields(inner.Fields)
 	e.readDetail(inner.Detail)
@@ -197,7 +193,7 @@ func (e *Error) readFields(fields map[string]json.RawMessage) {
 		if e.Fields == nil {
 			e.Fields = map[string][]string{}
 		}
-		e.Fields[clean(field)] = messages
+		e.Fields[transport.Printable(field)] = messages
 	}
 	if e.Message != "" || len(e.Fields) == 0 {
 		return
@@ -207,24 +203,24 @@ func (e *Error) readFields(fields map[string]json.RawMessage) {
 		all = append(all, messages...)
 	}
 	slices.Sort(all)
-	e.Message = clean(strings.Join(all, " "))
+	e.Message = transport.Printable(strings.Join(all, " "))
 }
 
-// readDetail reads a detail that is a text or names scopes.
+// readDetail reads a detail, which is a text or names scopes.
 func (e *Error) readDetail(raw json.RawMessage) {
 	var scopes struct {
 		Required []string `json:"required"`
 		Granted  []string `json:"granted"`
 	}
 	if json.Unmarshal(raw, &scopes) == nil {
-		e.Required, e.Granted = cleanAll(scopes.Required), cleanAll(scopes.Granted)
+		e.Required, e.Granted = printableAll(scopes.Required), printableAll(scopes.Granted)
 		return
 	}
-	e.Detail = cmp.Or(clean(strings.Join(texts(raw), " ")), e.Detail)
+	e.Detail = cmp.Or(transport.Printable(strings.Join(texts(raw), " ")), e.Detail)
 }
 
-// readData reads the key of a message and its arguments, which services behind the
-// API send beside or in place of the words.
+// readData reads the key of a message and its arguments. Services behind the API send
+// them in addition to the message or in place of it.
 func (e *Error) readData(raw json.RawMessage) {
 	var data struct {
 		Key       json.RawMessage `json:"key"`
@@ -233,26 +229,26 @@ func (e *Error) readData(raw json.RawMessage) {
 	if e.Message != "" && (e.Detail != "" || e.Required != nil) || json.Unmarshal(raw, &data) != nil {
 		return
 	}
-	said := texts(data.Key)
+	words := texts(data.Key)
 	var named map[string]json.RawMessage
 	if json.Unmarshal(data.Arguments, &named) != nil {
-		said = append(said, texts(data.Arguments)...)
+		words = append(words, texts(data.Arguments)...)
 	}
 	for _, name := range slices.Sorted(maps.Keys(named)) {
-		if values := texts(named[name]); len(values) > 0 && len(said) < maxNames {
-			said = append(said, name+": "+strings.Join(values, " "))
+		if values := texts(named[name]); len(values) > 0 && len(words) < maxNames {
+			words = append(words, name+": "+strings.Join(values, " "))
 		}
 	}
-	words := clean(strings.Join(said, " "))
+	text := transport.Printable(strings.Join(words, " "))
 	if e.Message == "" {
-		e.Message = words
+		e.Message = text
 	} else {
-		e.Detail = words
+		e.Detail = text
 	}
 }
 
-// texts finds the messages in a text, a {"message"} or a list of either, of which
-// only the first ones are taken where they are too long to be shown together.
+// texts returns the messages in a text, in a {"message"} or in a list of either. It stops
+// where the messages become too long to be shown together.
 func texts(raw json.RawMessage) []string {
 	var list []json.RawMessage
 	if json.Unmarshal(raw, &list) != nil {
@@ -268,23 +264,22 @@ func texts(raw json.RawMessage) []string {
 		if json.Unmarshal(item, &text) != nil && json.Unmarshal(item, &object) == nil {
 			text = object.Message
 		}
-		if text = clean(text); text != "" {
+		if text = transport.Printable(text); text != "" {
 			found = append(found, text)
 		}
-		if shown += len(text); shown > maxMessage {
+		if shown += len(text); shown > transport.MaxText {
 			break
 		}
 	}
 	return found
 }
 
-var titleOfPage = regexp.MustCompile(`(?i)<title>(.*?)(?:</|$)`)
+var pageTitle = regexp.MustCompile(`(?i)<title>(.*?)(?:</|$)`)
 
-// describeBody gives the words of a body that is not an error of the API, or
-// tells what it is instead. JSON is not shown: it may be about other people's
-// keys.
+// describeBody returns the text of a body that is not an error of the API, or describes
+// the body. It does not show JSON, which may hold other people's keys.
 func describeBody(body []byte) string {
-	text := clean(string(body))
+	text := transport.Printable(string(body))
 	switch {
 	case text == "":
 		return "an empty reply"
@@ -293,7 +288,7 @@ func describeBody(body []byte) string {
 	case text[0] == '{':
 		return "JSON that breaks off or is damaged"
 	case strings.HasPrefix(text, "<"):
-		if title := titleOfPage.FindStringSubmatch(text); title != nil {
+		if title := pageTitle.FindStringSubmatch(text); title != nil {
 			return fmt.Sprintf("an HTML page with the title %q", strings.TrimSpace(title[1]))
 		}
 		return "an HTML page"
@@ -301,28 +296,10 @@ func describeBody(body []byte) string {
 	return text
 }
 
-// clean makes one bounded line of text from elsewhere, safe to print.
-func clean(text string) string {
-	if len(text) > 16*maxMessage {
-		text = text[:16*maxMessage]
-	}
-	text = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(text, " "))
-	text = strings.Join(strings.Fields(text), " ")
-	if runes := []rune(text); len(runes) > maxMessage {
-		text = string(runes[:maxMessage]) + "…"
-	}
-	return text
-}
-
-func cleanAll(texts []string) []string {
+func printableAll(texts []string) []string {
 	texts = texts[:min(len(texts), maxNames)]
 	for i, text := range texts {
-		texts[i] = clean(text)
+		texts[i] = transport.Printable(text)
 	}
 	return texts
 }

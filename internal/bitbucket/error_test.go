@@ -2,18 +2,26 @@ package bitbucket
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket/transport"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/httpfake"
 )
 
-// Bodies that the API has been seen to send, or documents.
+// The bodies are documented, or have been observed.
 func TestError_recordedBodies(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -147,13 +155,13 @@ func TestError_recordedBodies(t *testing.T) {
 			500, `{"error": {"message": "{u'user@example.com': (451, '4.3.0 <user@example.com>: Temporary lookup failure')}", "id": "5c99b0118d884499b54591e0293a90ed"}}`,
 			Error{
 				Message:   "{u'user@example.com': (451, '4.3.0 <user@example.com>: Temporary lookup failure')}",
-				RequestID: "5c99b0118d884499b54591e0293a90ed", Lost: true,
+				RequestID: "5c99b0118d884499b54591e0293a90ed", MaybeDone: true,
 			},
 			"500 Internal Server Error: {u'user@example.com': (451, '4.3.0 <user@example.com>: Temporary lookup failure')}",
 		},
 		"HTML with a title": {
 			502, "\r\n<html>\n<head><title>\n 502 Bad\nGateway </title></head>\n<body><h1>502</h1></body></html>",
-			Error{Message: `an HTML page with the title "502 Bad Gateway"`, Lost: true},
+			Error{Message: `an HTML page with the title "502 Bad Gateway"`, MaybeDone: true},
 			`502 Bad Gateway: an HTML page with the title "502 Bad Gateway"`,
 		},
 		"HTML without a title": {
@@ -168,19 +176,19 @@ func TestError_recordedBodies(t *testing.T) {
 		},
 		"unknown status": {
 			555, "",
-			Error{Message: "an empty reply", Lost: true},
+			Error{Message: "an empty reply", MaybeDone: true},
 			"555: an empty reply",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := newTestClient(t, answers(t, answer(tc.status, tc.body)), withRetries(0))
+			c := newTestClient(t, httpfake.NewScript(t, httpfake.Reply(tc.status, tc.body)), withRetries(0))
 			got := asError(t, calls["PUT"].send(t.Context(), c))
 			tc.want.Method, tc.want.Path, tc.want.Status = "PUT", keyPath, tc.status
 			if (got.RateLimit != nil) != (tc.status == 429) {
 				t.Errorf("rate limit is %v", got.RateLimit)
 			}
-			got.RateLimit = nil // Its own tests know what is in it.
+			got.RateLimit = nil // TestClient_rateLimit checks what is in it.
 			if !reflect.DeepEqual(*got, tc.want) {
 				t.Errorf("got  %#v\nwant %#v", *got, tc.want)
 			}
@@ -188,14 +196,13 @@ func TestError_recordedBodies(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got.Error(), want)
 			}
 			if !HasStatus(got, tc.status) {
-				t.Errorf("has not status %d", tc.status)
+				t.Errorf("it does not have status %d", tc.status)
 			}
 		})
 	}
 }
 
-// Whatever the body is, what is shown of it are bounded lines that can be
-// printed, and there is something to show.
+// Any body becomes bounded lines that can be printed. The message is never empty.
 func TestError_hostileBodies(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 700)
@@ -253,7 +260,7 @@ func TestError_hostileBodies(t *testing.T) {
 		"data null":             {`{"error":{"data":{"key":null,"arguments":null}}}`, "JSON without a message"},
 		"control in the data":   {`{"error":{"data":{"key":"a\u001b[2Jb","arguments":{"c\nd":"e\u202ef"}}}}`, "a [2Jb c d: e f"},
 		"data of many":          {`{"error":{"data":{"key":[` + many + `"z"],"arguments":{` + manyFields.String() + `"z":"z"}}}}`, manyCutOff},
-		"data beside a message": {`{"error":{"message":"No.","data":{"arguments":{` + manyFields.String() + `"z":"z"}}}}`, "No."},
+		"data with a message":   {`{"error":{"message":"No.","data":{"arguments":{` + manyFields.String() + `"z":"z"}}}}`, "No."},
 		"many in a field":       {`{"a":[` + many + `"z"]}`, manyCutOff},
 		"many fields":           {`{` + manyFields.String() + `"z":"z"}`, manyCutOff},
 		"many scopes":           {`{"error":{"message":"No.","detail":{"required":[` + many + `"z"],"granted":[` + many + `"z"]}}}`, "No."},
@@ -270,8 +277,8 @@ func TestError_hostileBodies(t *testing.T) {
 	}
 }
 
-// expectShowable fails the test unless all that is shown of an error are bounded
-// lines that can be printed.
+// expectShowable fails the test unless all texts of an error are bounded lines that can be
+// printed.
 func expectShowable(t *testing.T, e *Error) {
 	t.Helper()
 	shown := slices.Concat([]string{e.Error(), e.Message, e.Detail, e.RequestID, e.RetryAfter}, e.Required, e.Granted)
@@ -282,14 +289,14 @@ func expectShowable(t *testing.T, e *Error) {
 	for _, text := range shown {
 		n := utf8.RuneCountInString(text)
 		all += n
-		if n > 3*maxMessage { // Quoted it may be twice as long, and is a part of the error.
+		if n > 3*transport.MaxText { // In quotes it may be twice as long, and it is a part of the error.
 			t.Errorf("%d characters are shown: %s…", n, text[:100])
 		}
 		if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) || !utf8.ValidString(text) {
 			t.Errorf("%q cannot be printed", text)
 		}
 	}
-	if all > 300*maxMessage {
+	if all > 300*transport.MaxText {
 		t.Errorf("%d characters are shown", all)
 	}
 }
@@ -316,7 +323,7 @@ func TestError_headers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := newTestClient(t, answers(t, answer(tc.status, tc.body, tc.headers...)), withRetries(0))
+			c := newTestClient(t, httpfake.NewScript(t, httpfake.Reply(tc.status, tc.body, tc.headers...)), withRetries(0))
 			e := asError(t, calls["GET"].send(t.Context(), c))
 			if e.RequestID != tc.requestID || e.RetryAfter != tc.retryAfter {
 				t.Errorf("got request id %q, retry after %q, want %q, %q", e.RequestID, e.RetryAfter, tc.requestID, tc.retryAfter)
@@ -340,9 +347,10 @@ func TestHasStatus(t *testing.T) {
 		"joined":        {errors.Join(errors.New("other"), notFound), 404, true, true},
 		"another":       {notFound, 403, false, true},
 		"forbidden":     {fmt.Errorf("reading: %w", &Error{Status: 403}), 403, true, false},
-		"no answer":     {&Error{Err: context.Canceled}, 0, false, false},
+		"no reply":      {&Error{Err: context.Canceled}, 0, false, false},
 		"cut off":       {&Error{Status: 404, Err: errors.New("cut")}, 404, false, false},
 		"another error": {errors.New("404 Not Found"), 404, false, false},
+		"for a token":   {&Error{Path: transport.TokenPath, Status: 404}, 404, false, false},
 		"none":          {nil, 404, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -357,13 +365,225 @@ func TestHasStatus(t *testing.T) {
 	}
 }
 
-func TestError_withoutAnswer(t *testing.T) {
+func TestError_withoutReply(t *testing.T) {
 	t.Parallel()
 	e := &Error{Method: http.MethodGet, Path: "/2.0/x", Status: 200, Message: "not shown", Err: context.Canceled}
 	if got, want := e.Error(), "GET /2.0/x: context canceled"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if !errors.Is(e, context.Canceled) {
-		t.Error("what went wrong below cannot be found")
+		t.Error("the cause cannot be found")
+	}
+}
+
+func TestIsForbidden(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		err  error
+		want bool
+	}{
+		"403":            {fmt.Errorf("reading: %w", &Error{Status: 403}), true},
+		"granted scopes": {&Error{Status: 403, Granted: []string{"account"}}, true},
+		"scope":          {&Error{Status: 403, Required: []string{"account"}}, false},
+		"404":            {&Error{Status: 404}, false},
+		"no reply":       {&Error{Status: 403, Err: context.Canceled}, false},
+		"for a token":    {&Error{Path: transport.TokenPath, Status: 403}, false},
+		"none":           {nil, false},
+	} {
+		if got := IsForbidden(tc.err); got != tc.want {
+			t.Errorf("%s: got %t", name, got)
+		}
+	}
+}
+
+func TestIsRedirect(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		err  error
+		want bool
+	}{
+		"301":         {fmt.Errorf("reading: %w", &Error{Status: 301}), true},
+		"308":         {&Error{Status: 308}, true},
+		"299":         {&Error{Status: 299}, false},
+		"400":         {&Error{Status: 400}, false},
+		"no reply":    {&Error{Status: 302, Err: context.Canceled}, false},
+		"for a token": {&Error{Path: transport.TokenPath, Status: 302}, false},
+		"none":        {nil, false},
+	} {
+		if got := IsRedirect(tc.err); got != tc.want {
+			t.Errorf("%s: got %t", name, got)
+		}
+	}
+}
+
+// secrets are the texts that no error may hold, in base64 or not.
+var secrets = []string{
+	"s3cret", "consumer-id",
+	"YWRhQGV4YW1wbGUuY29tOkFUQVRULXMzY3JldA==", // ada@example.com:ATATT-s3cret
+	"Y29uc3VtZXItaWQ6czNjcmV0LW9mLWNvbnN1bWVy", // consumer-id:s3cret-of-consumer
+	"token-1", "token-2",
+}
+
+func expectNoSecrets(t *testing.T, err error) {
+	t.Helper()
+	text := dump(err)
+	for _, secret := range secrets {
+		if strings.Contains(text, secret) {
+			t.Errorf("the error holds %q: %s", secret, text)
+		}
+	}
+}
+
+// dump returns the texts and the fields of an error and of all that it wraps. The fields
+// may hold what the text leaves out.
+func dump(err error) string {
+	var all strings.Builder
+	for ; err != nil; err = errors.Unwrap(err) {
+		fmt.Fprintf(&all, "%v %#v\n", err, err)
+		if e, ok := err.(*Error); ok { //nolint:errorlint // This loop looks at each error by itself.
+			fmt.Fprintf(&all, "%+v\n", e.RateLimit)
+		}
+	}
+	return all.String()
+}
+
+// Errors below HTTP name addresses, which hold no secrets.
+func TestCredentials_areNotInErrors(t *testing.T) {
+	t.Parallel()
+	noRoute := func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("no route to host") }
+	for name, credentials := range map[string]transport.Credentials{
+		"basic":              transport.Basic{Username: "ada@example.com", Token: "ATATT-s3cret"},
+		"bearer":             transport.Bearer{Token: "ATCTT-s3cret"},
+		"bearer with a line": transport.Bearer{Token: "ATCTT-s3cret\n"},
+		"consumer":           transport.OAuthConsumer{ID: "consumer-id", Secret: "s3cret-of-consumer"},
+	} {
+		for reason, o := range map[string]transport.Options{
+			"no connection": {Base: &http.Transport{DialContext: noRoute}},
+			"transport":     {Base: httpfake.RoundTripFunc(func(*http.Request) (*http.Response, error) { return nil, errors.New("proxy failed") })},
+			"wrong proxy":   {Base: &http.Transport{Proxy: func(*http.Request) (*url.URL, error) { return nil, errors.New("no proxy") }}},
+		} {
+			t.Run(name+" "+reason, func(t *testing.T) {
+				t.Parallel()
+				o.Credentials, o.MaxRetries, o.RetryWait = credentials, 1, 1
+				c := newClient(t, "", o)
+				for method, call := range calls {
+					err := call.send(t.Context(), c)
+					if e := asError(t, err); e.Status != 0 || e.Err == nil {
+						t.Errorf("%s: got error %v", method, err)
+					}
+					expectNoSecrets(t, err)
+				}
+			})
+		}
+	}
+}
+
+// atlassianToken has the form of an API token, which ends in a checksum.
+const atlassianToken = "ATATT3xFfGF0Qk9wZ2xhc3M/ZG9lc24nd+CBiZWxpZXZlIHRoaXMgaXMgb25lX-0=9B4E7A1C"
+
+// showsSecret returns a part of the secret, or of its base64, that is in the text.
+func showsSecret(text, secret string) string {
+	forms := []string{secret}
+	for before := range 3 {
+		form := base64.StdEncoding.EncodeToString([]byte(strings.Repeat(" ", before) + secret))
+		forms = append(forms, form, strings.NewReplacer("+", "-", "/", "_").Replace(form))
+	}
+	for _, form := range forms {
+		for ; len(form) >= 16; form = form[1:] {
+			if part := form[:16]; strings.Contains(text, part) {
+				return part
+			}
+		}
+	}
+	return ""
+}
+
+// A server or proxy may repeat the request, in any part of the reply. No error shows that.
+func TestClient_repeatedCredentials(t *testing.T) {
+	t.Parallel()
+	credentialsOf := func(r *http.Request) string {
+		_, password, _ := r.BasicAuth()
+		return strings.TrimSpace(password + " Authorization: " + r.Header.Get("Authorization"))
+	}
+	body := func(format string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = fmt.Fprintf(w, format, credentialsOf(r))
+		}
+	}
+	header := func(status int, names ...string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			for _, name := range names {
+				w.Header().Set(name, credentialsOf(r))
+			}
+			w.WriteHeader(status)
+		}
+	}
+	for name, handler := range map[string]http.HandlerFunc{
+		"message":         body(`{"error": {"message": "No: %s"}}`),
+		"detail":          body(`{"error": {"message": "No", "detail": "%s"}}`),
+		"fields":          body(`{"error": {"fields": {"%s": ["No"], "key": "%[1]s"}}}`),
+		"scopes":          body(`{"error": {"message": "No", "detail": {"required": ["%s"], "granted": ["%[1]s"]}}}`),
+		"request id":      body(`{"error": {"message": "No", "id": "%s"}}`),
+		"error of OAuth":  body(`{"error": "%s", "error_description": "%[1]s"}`),
+		"plain text":      body("GET / HTTP/1.1\nAuthorization: %s\n"),
+		"title":           body("<html><title>%s</title></html>"),
+		"headers":         header(http.StatusUnauthorized, "X-Request-Id", "X-B3-Traceid", "Retry-After", "Www-Authenticate"),
+		"limit":           header(http.StatusTooManyRequests, "Retry-After", "X-Ratelimit-Reset", "X-Ratelimit-Limit"),
+		"redirect":        header(http.StatusFound, "Location"),
+		"status 200":      httpfake.Reply(200, `{"id": 1234, "key": "none"`),
+		"status 200 text": func(w http.ResponseWriter, r *http.Request) { _, _ = fmt.Fprint(w, credentialsOf(r)) },
+		"not HTTP": func(w http.ResponseWriter, r *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = fmt.Fprintf(conn, "%s\r\n\r\n", credentialsOf(r))
+			_ = conn.Close()
+		},
+	} {
+		for scheme, credentials := range map[string]transport.Credentials{
+			"basic":    transport.Basic{Username: "ada@example.com", Token: atlassianToken},
+			"bearer":   transport.Bearer{Token: atlassianToken},
+			"consumer": transport.OAuthConsumer{ID: "consumer-id", Secret: atlassianToken},
+		} {
+			t.Run(name+" "+scheme, func(t *testing.T) {
+				t.Parallel()
+				server := httptest.NewServer(handler)
+				t.Cleanup(server.Close)
+				c := newClient(t, server.URL+"/2.0", transport.Options{Credentials: credentials, RetryWait: 1, MaxRateLimitWait: 10 * time.Minute})
+				for method, call := range calls {
+					err := call.send(t.Context(), c)
+					if err == nil {
+						t.Errorf("%s succeeded", method)
+					}
+					if part := showsSecret(dump(err), atlassianToken); part != "" {
+						t.Errorf("%s: the error shows %s of the credentials: %s", method, part, dump(err))
+					}
+				}
+			})
+		}
+	}
+}
+
+// The state holds what Bitbucket returns of a key, so a reply that repeats the credentials is
+// an error.
+func TestClient_repeatedCredentialsInKey(t *testing.T) {
+	t.Parallel()
+	c := newTestClient(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = fmt.Fprintf(w, `{"id": 1234, "key": %q, "label": "by %s"}`, keyLine, r.Header.Get("Authorization"))
+	}), withCredentials(transport.Bearer{Token: atlassianToken}))
+	if key, err := c.GetDeployKey(t.Context(), repository, 1234); !errors.Is(err, ErrUnusable) {
+		t.Errorf("got %+v, %v", key, err)
+	}
+}
+
+// A password may be a word that a label or a comment holds too.
+func TestClient_passwordInKey(t *testing.T) {
+	t.Parallel()
+	c := newTestClient(t, httpfake.NewScript(t, httpfake.Reply(200, oneKey[:len(oneKey)-1]+`, "comment": "hunter22"}`)), withCredentials(transport.Basic{Username: "ada", Token: "hunter22"}))
+	if key, err := c.GetDeployKey(t.Context(), repository, 1234); err != nil || key.Comment != "hunter22" {
+		t.Errorf("got %+v, %v", key, err)
 	}
 }

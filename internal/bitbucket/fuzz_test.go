@@ -11,9 +11,12 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket/transport"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/httpfake"
 )
 
-// addRecorded makes seeds of all recorded bodies.
+// addRecorded makes a seed of each recorded body.
 func addRecorded(f *testing.F, add func(body string)) {
 	f.Helper()
 	files, err := filepath.Glob("testdata/*.json")
@@ -29,8 +32,7 @@ func addRecorded(f *testing.F, add func(body string)) {
 	}
 }
 
-// expectUnusable fails the test unless err says, fit to be shown, that a read
-// failed.
+// expectUnusable fails the test unless err is the error of a read, and can be shown.
 func expectUnusable(t *testing.T, err error) {
 	t.Helper()
 	e := asError(t, err)
@@ -54,8 +56,8 @@ func FuzzDeployKey(f *testing.F) {
 	f.Add("null")
 	f.Add("<html><title>Sign in\x1b</title>")
 	f.Fuzz(func(t *testing.T, body string) {
-		c := newInMemoryClient(t, answer(200, body), withRetries(0))
-		key, err := c.FindDeployKey(t.Context(), repository, 1234)
+		c := newTestClient(t, httpfake.Reply(200, body), withRetries(0))
+		key, err := c.GetDeployKey(t.Context(), repository, 1234)
 		switch {
 		case err != nil:
 			expectUnusable(t, err)
@@ -68,8 +70,8 @@ func FuzzDeployKey(f *testing.F) {
 	})
 }
 
-// A page and a redirect say where to go on. Credentials go along, so it must be
-// to the origin that they are for.
+// A page and a redirect name the next address. The credentials are sent there, so it must have
+// the same origin.
 func FuzzPage(f *testing.F) {
 	addRecorded(f, func(body string) { f.Add(body, "") })
 	for _, next := range []string{
@@ -87,79 +89,56 @@ func FuzzPage(f *testing.F) {
 	f.Add("", strings.Repeat("\n", 1000))
 	f.Fuzz(func(t *testing.T, body, location string) {
 		requests := 0
-		c := newInMemoryClient(t, nil, withRetries(0), func(o *Options) {
-			o.BaseURL = "http://127.0.0.1/2.0"
-			o.Transport = carrier(func(r *http.Request) (*http.Response, error) {
-				if r.URL.Scheme != "http" || r.URL.Host != "127.0.0.1" || r.Host != "" && r.Host != r.URL.Host {
-					t.Errorf("asked for %s of %q", r.URL, r.Host)
-				}
-				reply := answer(200, body)
-				switch requests++; {
-				case requests == 1 && location != "":
-					reply = answer(302, body, "Location: "+location)
-				case requests > 4: // Bitbucket's lists end as well.
-					reply = answer(200, `{"values": []}`)
-				}
-				return inMemory{reply}.RoundTrip(r)
-			})
-		})
-		keys, err := c.DeployKeys(t.Context(), repository)
+		c := newClient(t, "http://127.0.0.1/2.0", transport.Options{Base: httpfake.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Scheme != "http" || r.URL.Host != "127.0.0.1" || r.Host != "" && r.Host != r.URL.Host {
+				t.Errorf("got a request for %s of %q", r.URL, r.Host)
+			}
+			reply := httpfake.Reply(200, body)
+			switch requests++; {
+			case requests == 1 && location != "":
+				reply = httpfake.Reply(302, body, "Location: "+location)
+			case requests > 4: // The lists of Bitbucket end too.
+				reply = httpfake.Page("")
+			}
+			return httpfake.InMemory{Handler: reply}.RoundTrip(r)
+		})})
+		keys, err := collect(t.Context(), c.ListDeployKeys(repository))
 		if err != nil {
 			expectUnusable(t, err)
 			if keys != nil {
 				t.Errorf("got %+v with error %v", keys, err)
 			}
 		}
-		seen := map[int64]bool{}
 		for _, key := range keys {
-			if key.ID <= 0 || key.Key == "" || seen[key.ID] {
-				t.Errorf("%+v is no key, or was there before", key)
+			if key.ID <= 0 || key.Key == "" {
+				t.Errorf("%+v is not a key", key)
 			}
-			seen[key.ID] = true
 		}
 	})
 }
 
-// Whatever is answered, each deployment is there once, and the newest comes first.
-func FuzzDeployments(f *testing.F) {
-	add := func(body string) { f.Add(200, body, "", "", 0); f.Add(200, body, "{E1}", "COMPLETED", 1) }
-	addRecorded(f, add)
-	for _, values := range []string{
-		`{"uuid": "{1}"}, {"uuid": "{1}"}, {"uuid": "{2}", "state": {"started_on": "2026-09-01T10:00:00+14:00"}}, {"uuid": "{3}", "created_on": "9999-12-31T23:59:59.999999999Z"}`,
-		`{"uuid": "{1}", "UUID": ""}`, `{"uuid": "{1}", "number": -9223372036854775808, "environment": {"uuid": "{e1}"}, "state": {"name": "COMPLETED", "start_date": "0001-01-01T00:00:00Z"}}`,
-		`{"uuid": "{1}", "number": 1e3}`, `{"uuid": "\u0000\ud800", "key": "\u001b[2J"}`, `null`, `[]`, `"{1}"`,
-	} {
-		add(`{"values": [` + values + `], "next": "?page=2"}`)
-	}
-	f.Add(400, `{"message":"Invalid sort attribute provided"}`, "", "", 0)
-	f.Add(404, `{"error": {"detail": "There is no API hosted at this URL."}}`, "{", "", -1)
-	f.Add(404, "", "", "\x00&sort=", 3)
-	f.Fuzz(func(t *testing.T, status int, body, environment, state string, limit int) {
-		if status < 200 || status > 599 || status >= 300 && status < 400 {
-			return // net/http lets no other through, or goes elsewhere.
-		}
-		requests := 0
-		c := newInMemoryClient(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			reply := answer(status, body)
-			if requests++; requests > 3 { // Bitbucket's lists end as well.
-				reply = answer(200, `{"values": [], "uuid": "{1}"}`)
-			}
-			reply(w, r)
-		}), withRetries(0))
-		filter := DeploymentFilter{EnvironmentUUID: environment, State: state, Limit: limit}
-		list, err := c.Deployments(t.Context(), repository, filter)
+// A deployment has a UUID, and a time where the reply has one. Any other reply is an error.
+func FuzzDeployment(f *testing.F) {
+	addRecorded(f, func(body string) { f.Add(body) })
+	f.Add(`{"uuid": "{2}", "state": {"started_on": "2026-09-01T10:00:00+14:00"}}`)
+	f.Add(`{"uuid": "{3}", "created_on": "9999-12-31T23:59:59.999999999Z"}`)
+	f.Add(`{"uuid": "{1}", "UUID": ""}`)
+	f.Add(`{"uuid": "{1}", "number": -9223372036854775808, "key": 1e300, "state": {"name": "COMPLETED", "start_date": "0001-01-01T00:00:00Z"}}`)
+	f.Add(`{"uuid": "{1}", "number": 1e3}`)
+	f.Add(`{"uuid": "\u0000\ud800", "key": "\u001b[2J"}`)
+	f.Add(`null`)
+	f.Add(`[]`)
+	u := &url.URL{Path: "/2.0/x"}
+	f.Fuzz(func(t *testing.T, value string) {
+		got, err := decodeDeployment(u, []byte(value))
 		if err != nil {
 			expectUnusable(t, err)
-			if list != nil {
-				t.Errorf("got %+v with error %v", list, err)
-			}
 		}
-		seen := map[string]bool{}
-		for i, d := range list {
-			if d.UUID == "" || seen[d.UUID] || !filter.allows(d) || limit > 0 && i >= limit || i > 0 && d.at.After(list[i-1].at) {
-				t.Errorf("%+v does not belong here", d)
-			}
-			seen[d.UUID] = true
+		if (err == nil) != (got.UUID != "") {
+			t.Errorf("got %+v, %v", got, err)
+		}
+		if at, err := time.Parse(time.RFC3339, got.StartedOn); err == nil && !got.At.Equal(at) {
+			t.Errorf("%s was read as %v", got.StartedOn, got.At)
 		}
 	})
 }
@@ -172,7 +151,7 @@ func FuzzProject(f *testing.F) {
 	f.Add(`{"key": 5}`)
 	f.Add("null")
 	f.Fuzz(func(t *testing.T, value string) {
-		c := newInMemoryClient(t, nil)
+		c := newTestClient(t, nil)
 		found, err := decodeProject(c.base, "acme", []byte(value))
 		if err != nil {
 			expectUnusable(t, err)
@@ -193,7 +172,7 @@ func FuzzRepository(f *testing.F) {
 	f.Add(`{"slug": 5}`)
 	f.Add("null")
 	f.Fuzz(func(t *testing.T, value string) {
-		c := newInMemoryClient(t, nil)
+		c := newTestClient(t, nil)
 		found, err := decodeRepository(c.base, "acme", []byte(value))
 		if err != nil {
 			expectUnusable(t, err)
@@ -220,22 +199,21 @@ func FuzzError(f *testing.F) {
 	f.Add(-1, "", "\n", "\n")
 	u := &url.URL{Path: "/2.0/x"}
 	f.Fuzz(func(t *testing.T, status int, body, requestID, retryAfter string) {
-		response := &http.Response{StatusCode: status, Header: http.Header{"X-Request-Id": {requestID}, "Retry-After": {retryAfter}}}
-		read := func() *Error { return newError(http.MethodPut, u, response, []byte(body)) }
+		response := &transport.Response{StatusCode: status, Header: http.Header{"X-Request-Id": {requestID}, "Retry-After": {retryAfter}}, Body: []byte(body)}
+		read := func() *Error { return newError(http.MethodPut, u, response) }
 		e := read()
 		if e.Message == "" || e.Status != status {
 			t.Errorf("got %+v", e)
 		}
 		if again := read(); !reflect.DeepEqual(again, e) {
-			t.Errorf("read as %+v and as %+v", e, again)
+			t.Errorf("the same reply was read as %+v and as %+v", e, again)
 		}
 		expectShowable(t, e)
 	})
 }
 
-// However often a server says that it has no time, and for however long, a read
-// ends: after all its tries have waited for as long as they may.
-func FuzzAskedWait(f *testing.F) {
+// A read ends even if the server asks for long waits: each attempt waits for a bounded time.
+func FuzzNamedWait(f *testing.F) {
 	for _, wait := range []string{
 		"", "0", "-0", "120", "1.25", "1e3", "0x1p3", "600", "601", "8999999999", "9e9", "9223372036854775807", "1e400", "-1", "NaN", "Inf", "soon",
 		"946684920", "Sat, 01 Jan 2000 00:01:30 GMT", "Fri, 31 Dec 1999 23:59:59 GMT", "Fri, 31 Dec 9999 23:59:59 GMT", "Monday, 01-Jan-00 00:00:00 GMT",
@@ -249,24 +227,21 @@ func FuzzAskedWait(f *testing.F) {
 	f.Fuzz(func(t *testing.T, status int, retryAfter, reset string) {
 		synctest.Test(t, func(t *testing.T) {
 			head := http.Header{"Retry-After": {retryAfter}, "X-Ratelimit-Reset": {reset}}
-			wait, named := askedWait(&http.Response{StatusCode: status, Header: head}, time.Now())
-			if wait < 0 || wait != 0 && !named {
-				t.Errorf("a wait of %v, named: %t", wait, named)
-			}
-			c := newInMemoryClient(t, nil, func(o *Options) {
-				o.Transport = carrier(func(r *http.Request) (*http.Response, error) {
+			c := newTestClient(t, nil, func(o *transport.Options) {
+				o.RetryWait = time.Second
+				o.Base = httpfake.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
 					return &http.Response{StatusCode: status, Header: head, Body: http.NoBody, Request: r}, nil
 				})
 			})
 			start := time.Now()
-			if _, err := c.FindDeployKey(t.Context(), repository, 1234); err == nil {
+			if _, err := c.GetDeployKey(t.Context(), repository, 1234); err == nil {
 				t.Error("got a key from an empty reply")
 			}
-			most := 3 * maxAskedWait
+			longest := 3 * 10 * time.Minute
 			if status == http.StatusTooManyRequests {
-				most = 10 * time.Minute // For all tries together.
+				longest = 10 * time.Minute // For all attempts together.
 			}
-			if waited := time.Since(start); waited > most {
+			if waited := time.Since(start); waited > longest {
 				t.Errorf("waited %v", waited)
 			}
 		})

@@ -6,5 +6,5 @@ import (
 	"go.uber.org/goleak"
 )
 
-// TestMain fails the tests if a listing, a wait or a connection outlives them.
+// TestMain fails the tests if a wait or a connection outlives them.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

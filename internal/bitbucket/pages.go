@@ -3,27 +3,82 @@ package bitbucket
 import (
 	"context"
 	"encoding/json"
+	"iter"
+	"maps"
 	"net/http"
 	"net/url"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket/transport"
 )
 
-// maxPageLength is the longest page that Bitbucket gives.
-// https://developer.atlassian.com/cloud/bitbucket/rest/intro/#pagination
-const maxPageLength = "100"
+const (
+	// maxPageLength is the longest page that Bitbucket sends.
+	// https://developer.atlassian.com/cloud/bitbucket/rest/intro/#pagination
+	maxPageLength = "100"
+	// maxPages bounds a collection whose links to the next page never end.
+	maxPages = 1000
+)
 
-// maxPages bounds a list whose links to the next page never end.
-const maxPages = 1000
+// Pager requests the pages of a collection one after the other. It is not safe for
+// concurrent use.
+type Pager[T any] struct {
+	client *Client
+	next   *url.URL
+	read   map[string]bool
+	decode func(u *url.URL, value json.RawMessage) (T, error)
+}
 
-// firstPage is where the longest first page of a collection is.
+// Page yields the values of one page. An error stands for a value that cannot be used; it
+// does not affect the other values.
+type Page[T any] iter.Seq2[T, error]
+
+// newPager returns a pager that begins at first. It decodes each value of a page with
+// decode, which gets the address of the page for its errors.
+func newPager[T any](c *Client, first *url.URL, decode func(*url.URL, json.RawMessage) (T, error)) *Pager[T] {
+	return &Pager[T]{client: c, next: first, read: map[string]bool{}, decode: decode}
+}
+
+// firstPage returns the address of the first page of a collection.
 func firstPage(collection *url.URL) *url.URL {
 	first := *collection
 	first.RawQuery = url.Values{"pagelen": {maxPageLength}}.Encode()
 	return &first
 }
 
-// page returns the values of one page and where the next page is, nil after the
-// last. The values are undecoded: one that cannot be used says nothing of the
-// others.
+// HasMore reports whether there is a page that was not requested yet.
+func (p *Pager[T]) HasMore() bool { return p.next != nil }
+
+// Clone returns a pager that continues at the same page. Neither pager affects the other.
+func (p *Pager[T]) Clone() *Pager[T] {
+	clone := *p
+	clone.read = maps.Clone(p.read)
+	return &clone
+}
+
+// NextPage requests the next page with one request. After an error the pager cannot be
+// used any more.
+func (p *Pager[T]) NextPage(ctx context.Context) (Page[T], error) {
+	u := p.next
+	values, next, err := p.client.page(ctx, u)
+	if err != nil {
+		return nil, err
+	}
+	p.read[u.String()] = true
+	if next != nil && (p.read[next.String()] || len(p.read) >= maxPages) {
+		return nil, unusable(http.MethodGet, u, "its link to the next page leads back to a page already read, or on without end")
+	}
+	p.next = next
+	return func(yield func(T, error) bool) {
+		for _, value := range values {
+			if !yield(p.decode(u, value)) {
+				return
+			}
+		}
+	}, nil
+}
+
+// page requests one page. It returns the undecoded values and the address of the next
+// page, nil after the last one.
 func (c *Client) page(ctx context.Context, u *url.URL) (values []json.RawMessage, next *url.URL, err error) {
 	var body struct {
 		Values json.RawMessage `json:"values"`
@@ -32,7 +87,7 @@ func (c *Client) page(ctx context.Context, u *url.URL) (values []json.RawMessage
 	if err := c.do(ctx, http.MethodGet, u, nil, &body, http.StatusOK); err != nil {
 		return nil, nil, err
 	}
-	// A missing list is no page at all, and no empty one.
+	// A reply without a list is not an empty page: it is not a page at all.
 	if err := json.Unmarshal(body.Values, &values); err != nil || values == nil {
 		return nil, nil, unusable(http.MethodGet, u, "it has no usable list of values")
 	}
@@ -40,20 +95,11 @@ func (c *Client) page(ctx context.Context, u *url.URL) (values []json.RawMessage
 		return values, nil, nil
 	}
 	next, err = u.Parse(body.Next)
-	if err != nil || !sameOrigin(next, c.base) || next.User != nil {
+	if err != nil || !transport.SameOrigin(next, c.base) || next.User != nil {
 		return nil, nil, unusable(http.MethodGet, u, "its link to the next page does not lead to "+c.base.Scheme+"://"+c.base.Host)
 	}
-	if len(next.EscapedPath()) > maxMessage { // It would be shown with every error of that page.
+	if len(next.EscapedPath()) > transport.MaxText { // Each error of that page would show it.
 		return nil, nil, unusable(http.MethodGet, u, "its link to the next page is too long")
 	}
 	return values, next, nil
-}
-
-// endless is the error for a link from the page u to one that was read before,
-// or to one too many.
-func endless(u, next *url.URL, read map[string]bool) error {
-	if next != nil && (read[next.String()] || len(read) >= maxPages) {
-		return unusable(http.MethodGet, u, "its link to the next page leads back to a page already read, or on without end")
-	}
-	return nil
 }

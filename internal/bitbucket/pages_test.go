@@ -1,27 +1,45 @@
 package bitbucket
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket/transport"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/httpfake"
 )
 
-// page1 is the first page of the deploy keys, as it is asked for.
+// page1 is the request for the first page of the deploy keys.
 const page1 = "GET " + keysPath + "?pagelen=100"
 
-// pageOf answers with a page of keys and the address of the next one.
+// pageOf sends a page of keys with these IDs.
 func pageOf(next string, ids ...int64) http.HandlerFunc {
 	var keys []string
 	for _, id := range ids {
 		keys = append(keys, fmt.Sprintf(`{"id": %d, "key": %q}`, id, keyLine))
 	}
-	if next != "" {
-		next = fmt.Sprintf(`, "next": %q`, next)
+	return httpfake.Page(next, keys...)
+}
+
+// collect returns the values of all pages, or the first error.
+func collect[T any](ctx context.Context, pager *Pager[T]) ([]T, error) {
+	var all []T
+	for pager.HasMore() {
+		page, err := pager.NextPage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for value, err := range page {
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, value)
+		}
 	}
-	return answer(200, `{"pagelen": 100, "values": [`+strings.Join(keys, ", ")+`]`+next+`}`)
+	return all, nil
 }
 
 func TestPages_followsNext(t *testing.T) {
@@ -39,8 +57,8 @@ func TestPages_followsNext(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			api := answers(t, pageOf(tc.next, 1, 2), pageOf("ORIGIN"+keysPath+"?page=3", 3), pageOf("", 4, 5))
-			keys, err := newTestClient(t, api).DeployKeys(t.Context(), repository)
+			api := httpfake.NewScript(t, pageOf(tc.next, 1, 2), pageOf("ORIGIN"+keysPath+"?page=3", 3), pageOf("", 4, 5))
+			keys, err := collect(t.Context(), newTestClient(t, api).ListDeployKeys(repository))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -51,38 +69,36 @@ func TestPages_followsNext(t *testing.T) {
 			if fmt.Sprint(ids) != "[1 2 3 4 5]" {
 				t.Errorf("got keys %v", ids)
 			}
-			api.expect(page1, "GET "+tc.line, "GET "+keysPath+"?page=3")
+			api.Expect(page1, "GET "+tc.line, "GET "+keysPath+"?page=3")
 		})
 	}
 }
 
-// An empty page may have a next one, and next may be there without a value.
+// An empty page may have a next page. The link may be present without a value.
 func TestPages_emptyPages(t *testing.T) {
 	t.Parallel()
 	for _, last := range []string{`{"values": []}`, `{"values": [], "next": null}`, `{"values": [], "next": ""}`} {
-		api := answers(t, pageOf("?page=2"), answer(200, last))
-		keys, err := newTestClient(t, api).DeployKeys(t.Context(), repository)
+		api := httpfake.NewScript(t, pageOf("?page=2"), httpfake.Reply(200, last))
+		keys, err := collect(t.Context(), newTestClient(t, api).ListDeployKeys(repository))
 		if err != nil || len(keys) != 0 {
 			t.Errorf("%s: got %v, %v", last, keys, err)
 		}
-		api.expect(page1, "GET "+keysPath+"?page=2")
+		api.Expect(page1, "GET "+keysPath+"?page=2")
 	}
 }
 
-// The credentials go where the links lead, so links may not lead elsewhere.
+// The credentials are sent where the link leads, so it must not lead elsewhere.
 func TestPages_refusesNextElsewhere(t *testing.T) {
 	t.Parallel()
-	elsewhere := httptest.NewServer(answers(t)) // Fails the test if anything arrives.
-	t.Cleanup(elsewhere.Close)
 	path := keysPath + "?page=2"
 	for name, next := range map[string]string{
-		"another port":        elsewhere.URL + path,
-		"another host":        "http://localhost:" + elsewhere.URL[strings.LastIndex(elsewhere.URL, ":")+1:] + path,
+		"another port":        "http://localhost:8080" + path,
+		"another host":        "http://127.0.0.1" + path,
 		"another scheme":      "https://HOST" + path,
-		"another, no scheme":  "//" + elsewhere.Listener.Addr().String() + path,
+		"another, no scheme":  "//elsewhere.example" + path,
 		"user name":           "http://ada@HOST" + path,
 		"password":            "http://ada:s3cret@HOST" + path,
-		"host as user name":   "http://HOST@" + elsewhere.Listener.Addr().String() + path,
+		"host as user name":   "http://HOST@elsewhere.example" + path,
 		"host as a beginning": "http://HOST.example.com" + path,
 		"no host":             "http:" + path,
 		"opaque":              "http:deploy-keys?page=2",
@@ -94,30 +110,30 @@ func TestPages_refusesNextElsewhere(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			api := answers(t, pageOf(next, 1))
-			c := newTestClient(t, api, withCredentials(Bearer{"s3cret"}))
-			keys, err := c.DeployKeys(t.Context(), repository)
+			api := httpfake.NewScript(t, pageOf(next, 1))
+			c := newTestClient(t, api, withCredentials(transport.Bearer{Token: "s3cret"}))
+			keys, err := collect(t.Context(), c.ListDeployKeys(repository))
 			if keys != nil || !errors.Is(err, ErrUnusable) || !strings.Contains(err.Error(), "next page") {
 				t.Errorf("got %v, %v, want an error about the link", keys, err)
 			}
 			if err != nil && strings.Contains(err.Error(), "s3cret") {
 				t.Errorf("the error repeats the link: %v", err)
 			}
-			api.expect(page1)
+			api.Expect(page1)
 		})
 	}
 }
 
-// Links that always lead on are followed for a while only.
+// Links that never end are followed up to a bound.
 func TestPages_endless(t *testing.T) {
 	t.Parallel()
-	asked := 0
-	c := newInMemoryClient(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked++
-		pageOf(fmt.Sprintf("ORIGIN%s?page=%d", keysPath, asked+1), int64(asked))(w, r)
+	requests := 0
+	c := newTestClient(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests++
+		pageOf(fmt.Sprintf("ORIGIN%s?page=%d", keysPath, requests+1), int64(requests))(w, r)
 	}))
-	if _, err := c.DeployKeys(t.Context(), repository); !errors.Is(err, ErrUnusable) || asked != maxPages {
-		t.Errorf("got error %v after %d pages", err, asked)
+	if _, err := collect(t.Context(), c.ListDeployKeys(repository)); !errors.Is(err, ErrUnusable) || requests != maxPages {
+		t.Errorf("got error %v after %d pages", err, requests)
 	}
 }
 
@@ -137,12 +153,12 @@ func TestPages_loop(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			api := answers(t, tc.pages...)
-			keys, err := newTestClient(t, api).DeployKeys(t.Context(), repository)
+			api := httpfake.NewScript(t, tc.pages...)
+			keys, err := collect(t.Context(), newTestClient(t, api).ListDeployKeys(repository))
 			if keys != nil || !errors.Is(err, ErrUnusable) || !strings.Contains(err.Error(), "already read") {
 				t.Errorf("got %v, %v, want an error about the loop", keys, err)
 			}
-			api.expect(tc.lines...)
+			api.Expect(tc.lines...)
 		})
 	}
 }
@@ -166,22 +182,120 @@ func TestPages_unusable(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			api := answers(t, pageOf("?page=2", 1), answer(200, body))
-			keys, err := newTestClient(t, api).DeployKeys(t.Context(), repository)
+			api := httpfake.NewScript(t, pageOf("?page=2", 1), httpfake.Reply(200, body))
+			keys, err := collect(t.Context(), newTestClient(t, api).ListDeployKeys(repository))
 			if keys != nil || !errors.Is(err, ErrUnusable) {
 				t.Errorf("got %v, %v, want no keys and an error", keys, err)
 			}
-			api.expect(page1, "GET "+keysPath+"?page=2")
+			api.Expect(page1, "GET "+keysPath+"?page=2")
 		})
 	}
 }
 
-// A list is all of it or none.
+// If a later page fails, the earlier ones are not taken for the whole list.
 func TestPages_laterPageFails(t *testing.T) {
 	t.Parallel()
-	api := answers(t, pageOf("?page=2", 1), answer(403, `{"error": {"message": "Forbidden"}}`))
-	keys, err := newTestClient(t, api).DeployKeys(t.Context(), repository)
+	api := httpfake.NewScript(t, pageOf("?page=2", 1), httpfake.Reply(403, `{"error": {"message": "Forbidden"}}`))
+	keys, err := collect(t.Context(), newTestClient(t, api).ListDeployKeys(repository))
 	if keys != nil || !HasStatus(err, 403) {
 		t.Errorf("got %v, %v, want no keys and a 403", keys, err)
 	}
+}
+
+// A page that cannot be used is an error, and no shorter list.
+func TestPages_hostile(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]string{
+		"values twice":            `{"values": [` + oneKey + `], "values": null}`,
+		"values, then a text":     `{"values": [` + oneKey + `], "values": "none"}`,
+		"a key twice":             `{"values": [` + oneKey + `, {"id": 1234}]}`,
+		"a key in a list":         `{"values": [[` + oneKey + `]]}`,
+		"keys by number":          `{"values": {"0": ` + oneKey + `}}`,
+		"next is an object":       `{"values": [], "next": {"href": "ORIGIN/2.0/x"}}`,
+		"next is a list":          `{"values": [], "next": ["ORIGIN/2.0/x"]}`,
+		"next is true":            `{"values": [], "next": true}`,
+		"next twice":              `{"values": [], "next": "ORIGIN/2.0/x", "next": 5}`,
+		"next of 1 MB":            `{"values": [], "next": "` + strings.Repeat("http://", 150_000) + `"}`,
+		"over 10 MB":              `{"values": [], "other": "` + strings.Repeat("x", transport.MaxReplyBytes) + `"}`,
+		"over 10 MB of nothing":   strings.Repeat(" ", transport.MaxReplyBytes+1),
+		"nested too deeply":       `{"values": ` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}`,
+		"nested after the list":   `{"values": [], "other": ` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}`,
+		"an error and no list":    `{"error": {"message": "No."}, "values": null}`,
+		"a list that breaks off":  `{"values": [` + oneKey + `,`,
+		"a list and then garbage": `{"values": []} <html>`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			keys, err := collect(t.Context(), newTestClient(t, httpfake.NewScript(t, httpfake.Reply(200, body)), withRetries(0)).ListDeployKeys(repository))
+			if keys != nil || !errors.Is(err, ErrUnusable) || len(err.Error()) > 2*transport.MaxText {
+				t.Errorf("got %.300s, %v, want an error", fmt.Sprint(keys), err)
+			}
+		})
+	}
+}
+
+func TestPager_hasMore(t *testing.T) {
+	t.Parallel()
+	pager := newTestClient(t, httpfake.NewScript(t, pageOf("?page=2", 1), pageOf(""))).ListDeployKeys(repository)
+	for page, want := range []bool{true, true, false} {
+		if got := pager.HasMore(); got != want {
+			t.Errorf("has more after %d pages: %t", page, got)
+		}
+		if !want {
+			break
+		}
+		if _, err := pager.NextPage(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestPager_clone(t *testing.T) {
+	t.Parallel()
+	api := httpfake.NewScript(t, pageOf("?page=2", 1), pageOf("", 2), pageOf("?page=3", 2), pageOf("", 3))
+	pager := newTestClient(t, api).ListDeployKeys(repository)
+	if _, err := pager.NextPage(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"[2]", "[2 3]"} {
+		keys, err := collect(t.Context(), pager.Clone())
+		var ids []int64
+		for _, key := range keys {
+			ids = append(ids, key.ID)
+		}
+		if err != nil || fmt.Sprint(ids) != want {
+			t.Errorf("got %v, %v, want %s", ids, err, want)
+		}
+	}
+	api.Expect(page1, "GET "+keysPath+"?page=2", "GET "+keysPath+"?page=2", "GET "+keysPath+"?page=3")
+}
+
+// A value that cannot be used says nothing about the others.
+func TestPager_oneBadValue(t *testing.T) {
+	t.Parallel()
+	api := httpfake.NewScript(t, httpfake.Page("?page=2", `{"id": 1, "key": "ssh-ed25519 AAAA"}`, `{"id": "2"}`, `{"id": 3}`, "4", `{"id": 5, "key": "ssh-ed25519 AAAA"}`))
+	pager := newTestClient(t, api).ListDeployKeys(repository)
+	page, err := pager.NextPage(t.Context())
+	if err != nil || !pager.HasMore() {
+		t.Fatalf("got %v", err)
+	}
+	for range 2 { // The values can be read again.
+		var got []string
+		for key, err := range page {
+			if err != nil && (!errors.Is(err, ErrUnusable) || key != DeployKey{}) {
+				t.Errorf("got %+v, %v", key, err)
+			}
+			got = append(got, fmt.Sprint(key.ID))
+		}
+		if strings.Join(got, " ") != "1 0 0 0 5" {
+			t.Errorf("got keys %v", got)
+		}
+	}
+	for _, err := range page {
+		if err != nil {
+			t.Error(err)
+		}
+		break // The caller may stop.
+	}
+	api.Expect(page1)
 }

@@ -3,11 +3,11 @@ package provider
 import (
 	"strings"
 
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket/transport"
+
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/types"
-
-	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 )
 
 const waysToAuthenticate = "Set one of: username with token (an Atlassian API token); token alone (an access token or an OAuth " +
@@ -21,7 +21,7 @@ const waysToAuthenticate = "Set one of: username with token (an Atlassian API to
 //
 // No diagnostic sits on an attribute that holds a secret: Terraform would print
 // the lines it is written on.
-func (m *providerModel) credentials(environment func(string) string, diags *diag.Diagnostics) bitbucket.Credentials {
+func (m *providerModel) credentials(environment func(string) string, diags *diag.Diagnostics) transport.Credentials {
 	if m.refuseEmpty(diags) {
 		return nil
 	}
@@ -42,7 +42,7 @@ func (m *providerModel) credentials(environment func(string) string, diags *diag
 	case oauth:
 		return consumer(id, secret, getenv, diags)
 	case username == "" && token != "":
-		return bitbucket.Bearer{Token: token}
+		return transport.Bearer{Token: token}
 	case basic:
 		return apiToken(username, token+password, getenv, diags)
 	}
@@ -98,7 +98,7 @@ func incomplete(diags *diag.Diagnostics, attribute, detail string) {
 }
 
 // apiToken completes a username or a password from the provider block.
-func apiToken(username, token string, getenv func(string) string, diags *diag.Diagnostics) bitbucket.Credentials {
+func apiToken(username, token string, getenv func(string) string, diags *diag.Diagnostics) transport.Credentials {
 	if token == "" {
 		if token = firstSet(getenv, "BITBUCKET_TOKEN", "BITBUCKET_PASSWORD"); token == "" {
 			incomplete(diags, "username", "There is a username but no token beside it. Set token, or the BITBUCKET_TOKEN environment variable.")
@@ -112,11 +112,11 @@ func apiToken(username, token string, getenv func(string) string, diags *diag.Di
 			return nil
 		}
 	}
-	return bitbucket.Basic{Username: username, Token: token}
+	return transport.Basic{Username: username, Token: token}
 }
 
 // consumer completes an OAuth consumer from the provider block.
-func consumer(id, secret string, getenv func(string) string, diags *diag.Diagnostics) bitbucket.Credentials {
+func consumer(id, secret string, getenv func(string) string, diags *diag.Diagnostics) transport.Credentials {
 	if secret == "" {
 		if secret = getenv("BITBUCKET_OAUTH_CLIENT_SECRET"); secret == "" {
 			incomplete(diags, "oauth_client_id", "There is an oauth_client_id but no secret beside it. Set oauth_client_secret, or the "+
@@ -131,31 +131,31 @@ func consumer(id, secret string, getenv func(string) string, diags *diag.Diagnos
 			return nil
 		}
 	}
-	return bitbucket.Consumer{ID: id, Secret: secret}
+	return transport.OAuthConsumer{ID: id, Secret: secret}
 }
 
 // fromEnvironment finds the one method that the environment sets completely.
 // Halves beside it are left alone: variables are shared with other tools.
-func fromEnvironment(getenv func(string) string, diags *diag.Diagnostics) bitbucket.Credentials {
+func fromEnvironment(getenv func(string) string, diags *diag.Diagnostics) transport.Credentials {
 	username, secret := getenv("BITBUCKET_USERNAME"), firstSet(getenv, "BITBUCKET_TOKEN", "BITBUCKET_PASSWORD")
 	id, idSecret := getenv("BITBUCKET_OAUTH_CLIENT_ID"), getenv("BITBUCKET_OAUTH_CLIENT_SECRET")
 	bearer, oauthToken := getenv("BITBUCKET_TOKEN"), getenv("BITBUCKET_OAUTH_TOKEN")
 
-	var found []bitbucket.Credentials
+	var found []transport.Credentials
 	var named []string
-	add := func(method bitbucket.Credentials, variables string) {
+	add := func(method transport.Credentials, variables string) {
 		found, named = append(found, method), append(named, variables)
 	}
 	if username != "" && secret != "" {
-		add(bitbucket.Basic{Username: username, Token: secret}, "BITBUCKET_USERNAME with BITBUCKET_TOKEN or BITBUCKET_PASSWORD")
+		add(transport.Basic{Username: username, Token: secret}, "BITBUCKET_USERNAME with BITBUCKET_TOKEN or BITBUCKET_PASSWORD")
 	} else if bearer != "" && bearer != oauthToken {
-		add(bitbucket.Bearer{Token: bearer}, "BITBUCKET_TOKEN")
+		add(transport.Bearer{Token: bearer}, "BITBUCKET_TOKEN")
 	}
 	if oauthToken != "" {
-		add(bitbucket.Bearer{Token: oauthToken}, "BITBUCKET_OAUTH_TOKEN")
+		add(transport.Bearer{Token: oauthToken}, "BITBUCKET_OAUTH_TOKEN")
 	}
 	if id != "" && idSecret != "" {
-		add(bitbucket.Consumer{ID: id, Secret: idSecret}, "BITBUCKET_OAUTH_CLIENT_ID with BITBUCKET_OAUTH_CLIENT_SECRET")
+		add(transport.OAuthConsumer{ID: id, Secret: idSecret}, "BITBUCKET_OAUTH_CLIENT_ID with BITBUCKET_OAUTH_CLIENT_SECRET")
 	}
 	switch {
 	case len(found) == 1:

@@ -15,7 +15,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
-	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket/transport"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 )
 
@@ -24,36 +24,36 @@ func TestCredentials(t *testing.T) {
 	set := types.StringValue
 	type env map[string]string
 	type problem struct{ summary, path, word string }
-	basic := bitbucket.Basic{Username: "me", Token: "t"}
+	basic := transport.Basic{Username: "me", Token: "t"}
 	for name, tc := range map[string]struct {
 		block   providerModel
 		env     env
-		want    bitbucket.Credentials
+		want    transport.Credentials
 		problem problem
 	}{
 		"username and token":       {block: providerModel{Username: set("me"), Token: set("t")}, want: basic},
 		"username and password":    {block: providerModel{Username: set("me"), Password: set("t")}, want: basic},
-		"token":                    {block: providerModel{Token: set("t")}, want: bitbucket.Bearer{Token: "t"}},
-		"consumer":                 {block: providerModel{OAuthClientID: set("i"), OAuthClientSecret: set("s")}, want: bitbucket.Consumer{ID: "i", Secret: "s"}},
-		"token is complete":        {block: providerModel{Token: set("t")}, env: env{"BITBUCKET_USERNAME": "me", "BITBUCKET_OAUTH_CLIENT_ID": "i", "BITBUCKET_OAUTH_CLIENT_SECRET": "s"}, want: bitbucket.Bearer{Token: "t"}},
-		"block wins":               {block: providerModel{OAuthClientID: set("i"), OAuthClientSecret: set("s")}, env: env{"BITBUCKET_USERNAME": "me", "BITBUCKET_TOKEN": "t"}, want: bitbucket.Consumer{ID: "i", Secret: "s"}},
+		"token":                    {block: providerModel{Token: set("t")}, want: transport.Bearer{Token: "t"}},
+		"consumer":                 {block: providerModel{OAuthClientID: set("i"), OAuthClientSecret: set("s")}, want: transport.OAuthConsumer{ID: "i", Secret: "s"}},
+		"token is complete":        {block: providerModel{Token: set("t")}, env: env{"BITBUCKET_USERNAME": "me", "BITBUCKET_OAUTH_CLIENT_ID": "i", "BITBUCKET_OAUTH_CLIENT_SECRET": "s"}, want: transport.Bearer{Token: "t"}},
+		"block wins":               {block: providerModel{OAuthClientID: set("i"), OAuthClientSecret: set("s")}, env: env{"BITBUCKET_USERNAME": "me", "BITBUCKET_TOKEN": "t"}, want: transport.OAuthConsumer{ID: "i", Secret: "s"}},
 		"username, token in env":   {block: providerModel{Username: set("me")}, env: env{"BITBUCKET_TOKEN": "t", "BITBUCKET_USERNAME": "you"}, want: basic},
 		"username, password there": {block: providerModel{Username: set("me")}, env: env{"BITBUCKET_PASSWORD": "t"}, want: basic},
 		"token wins over password": {block: providerModel{Username: set("me")}, env: env{"BITBUCKET_TOKEN": "t", "BITBUCKET_PASSWORD": "p"}, want: basic},
 		"password, username there": {block: providerModel{Password: set("t")}, env: env{"BITBUCKET_USERNAME": "me"}, want: basic},
-		"id, secret there":         {block: providerModel{OAuthClientID: set("i")}, env: env{"BITBUCKET_OAUTH_CLIENT_SECRET": "s"}, want: bitbucket.Consumer{ID: "i", Secret: "s"}},
-		"secret, id there":         {block: providerModel{OAuthClientSecret: set("s")}, env: env{"BITBUCKET_OAUTH_CLIENT_ID": "i"}, want: bitbucket.Consumer{ID: "i", Secret: "s"}},
+		"id, secret there":         {block: providerModel{OAuthClientID: set("i")}, env: env{"BITBUCKET_OAUTH_CLIENT_SECRET": "s"}, want: transport.OAuthConsumer{ID: "i", Secret: "s"}},
+		"secret, id there":         {block: providerModel{OAuthClientSecret: set("s")}, env: env{"BITBUCKET_OAUTH_CLIENT_ID": "i"}, want: transport.OAuthConsumer{ID: "i", Secret: "s"}},
 		"env: basic":               {env: env{"BITBUCKET_USERNAME": "me", "BITBUCKET_TOKEN": "t"}, want: basic},
 		"env: password":            {env: env{"BITBUCKET_USERNAME": "me", "BITBUCKET_PASSWORD": "t"}, want: basic},
 		"env: both secrets":        {env: env{"BITBUCKET_USERNAME": "me", "BITBUCKET_TOKEN": "t", "BITBUCKET_PASSWORD": "p"}, want: basic},
-		"env: token":               {env: env{"BITBUCKET_TOKEN": "t"}, want: bitbucket.Bearer{Token: "t"}},
-		"env: OAuth token":         {env: env{"BITBUCKET_OAUTH_TOKEN": "t"}, want: bitbucket.Bearer{Token: "t"}},
-		"env: the same token":      {env: env{"BITBUCKET_OAUTH_TOKEN": "t", "BITBUCKET_TOKEN": "t"}, want: bitbucket.Bearer{Token: "t"}},
-		"env: consumer":            {env: env{"BITBUCKET_OAUTH_CLIENT_ID": "i", "BITBUCKET_OAUTH_CLIENT_SECRET": "s"}, want: bitbucket.Consumer{ID: "i", Secret: "s"}},
-		"env: halves beside":       {env: env{"BITBUCKET_OAUTH_TOKEN": "t", "BITBUCKET_USERNAME": "me", "BITBUCKET_OAUTH_CLIENT_ID": "i"}, want: bitbucket.Bearer{Token: "t"}},
+		"env: token":               {env: env{"BITBUCKET_TOKEN": "t"}, want: transport.Bearer{Token: "t"}},
+		"env: OAuth token":         {env: env{"BITBUCKET_OAUTH_TOKEN": "t"}, want: transport.Bearer{Token: "t"}},
+		"env: the same token":      {env: env{"BITBUCKET_OAUTH_TOKEN": "t", "BITBUCKET_TOKEN": "t"}, want: transport.Bearer{Token: "t"}},
+		"env: consumer":            {env: env{"BITBUCKET_OAUTH_CLIENT_ID": "i", "BITBUCKET_OAUTH_CLIENT_SECRET": "s"}, want: transport.OAuthConsumer{ID: "i", Secret: "s"}},
+		"env: halves beside":       {env: env{"BITBUCKET_OAUTH_TOKEN": "t", "BITBUCKET_USERNAME": "me", "BITBUCKET_OAUTH_CLIENT_ID": "i"}, want: transport.Bearer{Token: "t"}},
 
 		"newline":      {block: providerModel{Username: set("me"), Token: set("t\n")}, want: basic},
-		"env: newline": {env: env{"BITBUCKET_OAUTH_TOKEN": "t\n"}, want: bitbucket.Bearer{Token: "t"}},
+		"env: newline": {env: env{"BITBUCKET_OAUTH_TOKEN": "t\n"}, want: transport.Bearer{Token: "t"}},
 
 		"none":                      {problem: problem{"Missing Bitbucket credentials", "", "BITBUCKET_TOKEN"}},
 		"two methods":               {block: providerModel{Username: set("me"), Token: set("t"), OAuthClientID: set("i"), OAuthClientSecret: set("s")}, problem: problem{"Conflicting Bitbucket credentials", "oauth_client_id", "OAuth consumer"}},

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/deploykeys"
+
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
@@ -108,14 +110,14 @@ func (m *deployKeyDataSourceModel) read(ctx context.Context, on placeKind, data 
 	var found *bitbucket.DeployKey
 	var err error
 	if reference.by == byNumber {
-		found, err = data.client.DeployKey(ctx, reference.place, reference.id())
-		if err != nil && !errors.Is(err, bitbucket.ErrDeployKeyGone) {
+		found, err = data.keys.Get(ctx, reference.place, reference.id())
+		if err != nil && !errors.Is(err, deploykeys.ErrGone) {
 			readDeployKey.addError(diags, reference.place, reference.id(), err)
 			return false
 		}
 	}
 	if found == nil {
-		keys, err := data.client.DeployKeys(ctx, reference.place)
+		keys, err := data.keys.List(ctx, reference.place)
 		if err != nil {
 			listDeployKeys.addError(diags, reference.place, 0, err)
 			return false

@@ -33,7 +33,7 @@ func (deployKeyImportIDFunction) Definition(_ context.Context, _ function.Defini
 }
 
 func (deployKeyImportIDFunction) Run(ctx context.Context, req function.RunRequest, resp *function.RunResponse) {
-	var repository bitbucket.Place
+	var repository bitbucket.Parent
 	var number *big.Float
 	if resp.Error = req.Arguments.Get(ctx, &repository.Workspace, &repository.Repository, &number); resp.Error != nil {
 		return

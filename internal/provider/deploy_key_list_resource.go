@@ -64,7 +64,7 @@ func (l *deployKeyListResource) List(ctx context.Context, req list.ListRequest, 
 	stream.Results = func(push func(list.ListResult) bool) {
 		var last list.ListResult
 		left := req.Limit
-		for key := range search.keys(ctx, l.on, l.data.client, &diags) {
+		for key := range search.keys(ctx, l.on, l.data.keys, &diags) {
 			result := l.result(ctx, req, key)
 			if left--; left == 0 {
 				last = result // Nothing is read after it, so it takes the warnings along.

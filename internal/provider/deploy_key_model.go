@@ -56,14 +56,14 @@ func (m *deployKeyModel) expand() bitbucket.DeployKeyInput {
 
 // flatten takes over what Bitbucket says. Label and comment are never null,
 // since Bitbucket has "" for none; what it does not say at all is null.
-func (m *deployKeyModel) flatten(place bitbucket.Place, key *bitbucket.DeployKey) {
+func (m *deployKeyModel) flatten(place bitbucket.Parent, key *bitbucket.DeployKey) {
 	m.ID = types.StringValue(deployKeyID(place, key.ID))
 	m.KeyID = types.Int64Value(key.ID)
 	m.Key = newPublicKeyValue(key.Key)
 	m.Label = types.StringValue(key.Label)
 	m.Comment = types.StringValue(cmp.Or(key.Comment, commentIn(m.Key)))
 	m.CreatedOn = nullIfEmpty(key.CreatedOn)
-	m.PlaceUUID = nullIfEmpty(key.PlaceUUID())
+	m.PlaceUUID = nullIfEmpty(key.ParentUUID())
 	m.describeKey()
 }
 
@@ -143,16 +143,16 @@ func (a *deployKeyAttributes) attachComment() {
 }
 
 // deployKeyID is the id attribute, which is also the import id.
-func deployKeyID(place bitbucket.Place, id int64) string {
+func deployKeyID(place bitbucket.Parent, id int64) string {
 	return place.String() + "/" + strconv.FormatInt(id, 10)
 }
 
 // parseDeployKeyID takes an import id apart. ok is false for anything else, also
 // for another spelling of the number.
-func parseDeployKeyID(on placeKind, text string) (place bitbucket.Place, id int64, ok bool) {
+func parseDeployKeyID(on placeKind, text string) (place bitbucket.Parent, id int64, ok bool) {
 	parts := strings.Split(text, "/")
 	if len(parts) != 3 || !bitbucket.IsSlugOrUUID(parts[0]) || !on.isName(parts[1]) {
-		return bitbucket.Place{}, 0, false
+		return bitbucket.Parent{}, 0, false
 	}
 	place = on.place(types.StringValue(parts[0]), types.StringValue(parts[1]), types.StringNull())
 	id, err := strconv.ParseInt(parts[2], 10, 64)

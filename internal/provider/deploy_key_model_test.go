@@ -37,7 +37,7 @@ func manyDeployKeys(n int) []bitbucket.DeployKey {
 // A plan of 1,000 keys without changes: each model is read from the reply of Bitbucket
 // and planned.
 func BenchmarkModels(b *testing.B) {
-	keys, repository := manyDeployKeys(1000), bitbucket.Place{Workspace: "acme", Repository: "website"}
+	keys, repository := manyDeployKeys(1000), bitbucket.Parent{Workspace: "acme", Repository: "website"}
 	b.ReportAllocs()
 	for b.Loop() {
 		for i := range keys {
@@ -58,7 +58,7 @@ func BenchmarkModels(b *testing.B) {
 func BenchmarkState(b *testing.B) {
 	var schema resource.SchemaResponse
 	newDeployKeyResource().Schema(b.Context(), resource.SchemaRequest{}, &schema)
-	keys, repository := manyDeployKeys(1000), bitbucket.Place{Workspace: "acme", Repository: "website"}
+	keys, repository := manyDeployKeys(1000), bitbucket.Parent{Workspace: "acme", Repository: "website"}
 	models := make([]deployKeyModel, len(keys))
 	for i := range keys {
 		models[i].flatten(repository, &keys[i])

@@ -19,7 +19,7 @@ const (
 )
 
 // kindOf is the kind of a place.
-func kindOf(place bitbucket.Place) placeKind {
+func kindOf(place bitbucket.Parent) placeKind {
 	if place.Project != "" {
 		return onProject
 	}
@@ -27,8 +27,8 @@ func kindOf(place bitbucket.Place) placeKind {
 }
 
 // place is the place of a workspace with a name, and with its UUID if it is known.
-func (k placeKind) place(workspace, name, uuid types.String) bitbucket.Place {
-	place := bitbucket.Place{Workspace: workspace.ValueString(), UUID: uuid.ValueString()}
+func (k placeKind) place(workspace, name, uuid types.String) bitbucket.Parent {
+	place := bitbucket.Parent{Workspace: workspace.ValueString(), UUID: uuid.ValueString()}
 	if k == onProject {
 		place.Project = name.ValueString()
 	} else {
@@ -38,7 +38,7 @@ func (k placeKind) place(workspace, name, uuid types.String) bitbucket.Place {
 }
 
 // of is the place that a key is on, as the configuration or the state spells it.
-func (k placeKind) of(m *deployKeyModel) bitbucket.Place {
+func (k placeKind) of(m *deployKeyModel) bitbucket.Parent {
 	return k.place(m.Workspace, m.Place, m.PlaceUUID)
 }
 
@@ -59,7 +59,7 @@ func (k placeKind) expected() string {
 }
 
 // nameOf is the name of a place in its workspace.
-func nameOf(place bitbucket.Place) string { return cmp.Or(place.Repository, place.Project) }
+func nameOf(place bitbucket.Parent) string { return cmp.Or(place.Repository, place.Project) }
 
 // typeName is the type of the resource.
 func (k placeKind) typeName() string {

@@ -201,7 +201,7 @@ func (r *deployKeyResource) samePlace(ctx context.Context, plan, state *deployKe
 	if !r.data.configured(diags) {
 		return false
 	}
-	key, err := r.data.client.FindDeployKey(ctx, planned, state.KeyID.ValueInt64())
+	key, err := r.data.client.GetDeployKey(ctx, planned, state.KeyID.ValueInt64())
 	if bitbucket.IsNotFound(err) {
 		return false
 	}
@@ -210,8 +210,8 @@ func (r *deployKeyResource) samePlace(ctx context.Context, plan, state *deployKe
 			", the "+string(r.on)+" in state: only then is its deploy key kept. Nothing was changed.")
 		return false
 	}
-	if uuid != "" && key.PlaceUUID() != "" {
-		return strings.EqualFold(key.PlaceUUID(), uuid)
+	if uuid != "" && key.ParentUUID() != "" {
+		return strings.EqualFold(key.ParentUUID(), uuid)
 	}
 	if !newPublicKeyValue(key.Key).sameMaterial(state.Key) {
 		diags.AddError(readDeployKey.summary, "Bitbucket did not say which "+string(r.on)+" "+planned.String()+" is, so it is not known whether it is another name of "+

@@ -14,7 +14,7 @@ import (
 
 // deployKeyReference names a key in one of the ways that people know it by.
 type deployKeyReference struct {
-	place bitbucket.Place
+	place bitbucket.Parent
 	by    referenceKind
 	value string
 }

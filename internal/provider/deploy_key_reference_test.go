@@ -11,9 +11,9 @@ import (
 
 func TestParseDeployKeyReference(t *testing.T) {
 	t.Parallel()
-	website := bitbucket.Place{Workspace: "acme", Repository: "website"}
+	website := bitbucket.Parent{Workspace: "acme", Repository: "website"}
 	const workspaceUUID, websiteUUID = acctest.WorkspaceUUID, acctest.WebsiteUUID
-	byUUID := bitbucket.Place{Workspace: workspaceUUID, Repository: websiteUUID}
+	byUUID := bitbucket.Parent{Workspace: workspaceUUID, Repository: websiteUUID}
 	const fingerprint = "SHA256:aB+/cdefghijklmnopqrstuvwxyz0123456789ABCDE"
 	for text, want := range map[string]deployKeyReference{
 		"acme/website/7":                         {website, byNumber, "7"},
@@ -47,8 +47,8 @@ func TestParseDeployKeyReference(t *testing.T) {
 
 func TestParseDeployKeyReference_project(t *testing.T) {
 	t.Parallel()
-	web := bitbucket.Place{Workspace: "acme", Project: "WEB"}
-	byUUID := bitbucket.Place{Workspace: acctest.WorkspaceUUID, Project: "W_1"}
+	web := bitbucket.Parent{Workspace: "acme", Project: "WEB"}
+	byUUID := bitbucket.Parent{Workspace: acctest.WorkspaceUUID, Project: "W_1"}
 	const fingerprint = "SHA256:aB+/cdefghijklmnopqrstuvwxyz0123456789ABCDE"
 	for text, want := range map[string]deployKeyReference{
 		"acme/WEB/7":                     {web, byNumber, "7"},
@@ -93,7 +93,7 @@ func TestAccDeployKey_importForms(t *testing.T) {
 		f.Add(parent, acctest.NewKey(t), "twice")
 		existing := f.Add(parent, key, "team/deploy")
 		var attributes deployKeyModel
-		attributes.flatten(bitbucket.Place{}, &bitbucket.DeployKey{Key: key})
+		attributes.flatten(bitbucket.Parent{}, &bitbucket.DeployKey{Key: key})
 		for name, id := range map[string]string{
 			"fingerprint": "acme/" + parent.Name + "/" + attributes.FingerprintSHA256.ValueString(),
 			"label":       "acme/" + parent.Name + "/label:team/deploy",

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/deploykeys"
+
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
@@ -134,16 +136,16 @@ func (r *deployKeyResource) Create(ctx context.Context, req resource.CreateReque
 	}
 	defer r.data.noteRateLimit(&resp.Diagnostics)
 	place := r.on.of(&plan)
-	key, err := r.data.client.CreateDeployKey(ctx, place, plan.expand())
+	result := r.data.keys.Create(ctx, place, plan.expand())
 	switch {
-	case err != nil && key != nil: // It is known to be added.
-		createDeployKey.addError(&resp.Diagnostics, place, 0, err, fmt.Sprintf("It was added as number %d, and is in the state as tainted: the next apply replaces it. To keep it, run \"terraform untaint ADDRESS\".", key.ID))
-	case err != nil:
-		createDeployKey.addError(&resp.Diagnostics, place, 0, err)
+	case result.Outcome == deploykeys.Unknown && result.Key != nil:
+		createDeployKey.addWriteError(&resp.Diagnostics, place, 0, result, fmt.Sprintf("It was added as number %d, and is in the state as tainted: the next apply replaces it. To keep it, run \"terraform untaint ADDRESS\".", result.Key.ID))
+	case result.Outcome != deploykeys.Done:
+		createDeployKey.addWriteError(&resp.Diagnostics, place, 0, result)
 		return
 	}
 	state := plan
-	state.flatten(place, key)
+	state.flatten(place, result.Key)
 	state.keepPlanned(&plan, &resp.Diagnostics)
 	resp.Diagnostics.Append(resp.State.Set(ctx, r.on.model(&state))...)
 	resp.Diagnostics.Append(resp.Identity.Set(ctx, r.on.identity(state.identity()))...)
@@ -171,8 +173,8 @@ func (r *deployKeyResource) Read(ctx context.Context, req resource.ReadRequest, 
 	}
 	defer r.data.noteRateLimit(&resp.Diagnostics)
 	place := r.on.of(&state)
-	key, err := r.data.client.DeployKey(ctx, place, state.KeyID.ValueInt64())
-	if errors.Is(err, bitbucket.ErrDeployKeyGone) {
+	key, err := r.data.keys.Get(ctx, place, state.KeyID.ValueInt64())
+	if errors.Is(err, deploykeys.ErrGone) {
 		tflog.Info(ctx, "deploy key is gone from Bitbucket", map[string]any{"id": state.ID.ValueString()})
 		resp.State.RemoveResource(ctx)
 		return
@@ -199,7 +201,7 @@ func (r *deployKeyResource) Read(ctx context.Context, req resource.ReadRequest, 
 
 // keptAfter tells the way out where the repository or project of a managed key is
 // out of sight.
-func (m *deployKeyModel) keptAfter(place bitbucket.Place, err error) string {
+func (m *deployKeyModel) keptAfter(place bitbucket.Parent, err error) string {
 	if m.ID.IsNull() || !bitbucket.IsNotFound(err) { // Without an id, it was just imported.
 		return ""
 	}
@@ -224,8 +226,8 @@ func (r *deployKeyResource) Update(ctx context.Context, req resource.UpdateReque
 		return
 	}
 	defer r.data.noteRateLimit(&resp.Diagnostics)
-	key, err := r.updateKey(ctx, &plan, &state, &resp.Diagnostics)
-	if err != nil {
+	key := r.updateKey(ctx, &plan, &state, &resp.Diagnostics)
+	if key == nil {
 		return
 	}
 	place := r.on.of(&plan)
@@ -239,37 +241,30 @@ func (r *deployKeyResource) Update(ctx context.Context, req resource.UpdateReque
 
 // updateKey sends the documented request. Where Bitbucket refuses to touch the
 // key in it, a label alone may still be changed by a request without the key.
-func (r *deployKeyResource) updateKey(ctx context.Context, plan, state *deployKeyModel, diags *diag.Diagnostics) (*bitbucket.DeployKey, error) {
+func (r *deployKeyResource) updateKey(ctx context.Context, plan, state *deployKeyModel, diags *diag.Diagnostics) *bitbucket.DeployKey {
 	place, id, input := r.on.of(plan), state.KeyID.ValueInt64(), plan.expand()
-	key, err := r.data.client.UpdateDeployKey(ctx, place, id, input)
-	if !isImmutable(err) {
-		if err != nil {
-			updateDeployKey.addError(diags, place, id, err)
-		}
-		return key, err
+	result := r.data.keys.Update(ctx, place, id, input)
+	if result.Outcome == deploykeys.Done {
+		return result.Key
 	}
-	refusal := err
+	if _, immutable := errors.AsType[*bitbucket.ImmutableKeyError](result.Err); !immutable {
+		updateDeployKey.addWriteError(diags, place, id, result)
+		return nil
+	}
 	if plan.Comment.Equal(state.Comment) {
-		key, err = r.data.client.UpdateDeployKey(ctx, place, id, bitbucket.DeployKeyInput{Label: input.Label})
-		if err == nil {
-			return key, nil
+		labelOnly := r.data.keys.Update(ctx, place, id, bitbucket.DeployKeyInput{Label: input.Label})
+		if labelOnly.Outcome == deploykeys.Done {
+			return labelOnly.Key
 		}
-		if !bitbucket.HasStatus(err, http.StatusBadRequest) && !bitbucket.HasStatus(err, http.StatusMethodNotAllowed) {
-			updateDeployKey.addError(diags, place, id, err)
-			return nil, err
+		if !bitbucket.HasStatus(labelOnly.Err, http.StatusBadRequest) && !bitbucket.HasStatus(labelOnly.Err, http.StatusMethodNotAllowed) {
+			updateDeployKey.addWriteError(diags, place, id, labelOnly)
+			return nil
 		}
 	}
-	updateDeployKey.addError(diags, place, id, refusal, "Bitbucket does not let this key be changed in place; nothing was changed. There are two ways on: replace this key "+
+	updateDeployKey.addWriteError(diags, place, id, result, "Bitbucket does not let this key be changed in place; nothing was changed. There are two ways on: replace this key "+
 		"with \"terraform apply -replace=ADDRESS\", or set update_strategy = \"replace\" in the provider block, which plans every change of label or "+
 		"comment as a replacement. Both remove the key from the repository for a moment.")
-	return nil, err
-}
-
-// isImmutable tells Bitbucket's refusal to change a key from other bad
-// requests. Both wordings that have been seen speak of modifying.
-func isImmutable(err error) bool {
-	refused, ok := errors.AsType[*bitbucket.Error](err)
-	return ok && bitbucket.HasStatus(err, http.StatusBadRequest) && refused.Says("modif") || bitbucket.HasStatus(err, http.StatusMethodNotAllowed)
+	return nil
 }
 
 // Delete removes the key. One that is gone already is as good as removed.
@@ -281,8 +276,8 @@ func (r *deployKeyResource) Delete(ctx context.Context, req resource.DeleteReque
 	}
 	defer r.data.noteRateLimit(&resp.Diagnostics)
 	place := r.on.of(&state)
-	if err := r.data.client.DeleteDeployKey(ctx, place, state.KeyID.ValueInt64()); err != nil {
-		deleteDeployKey.addError(&resp.Diagnostics, place, state.KeyID.ValueInt64(), err, state.keptAfter(place, err))
+	if result := r.data.keys.Delete(ctx, place, state.KeyID.ValueInt64()); result.Outcome != deploykeys.Done {
+		deleteDeployKey.addWriteError(&resp.Diagnostics, place, state.KeyID.ValueInt64(), result, state.keptAfter(place, result.Err))
 	}
 }
 
@@ -309,7 +304,7 @@ func (r *deployKeyResource) ImportState(ctx context.Context, req resource.Import
 		}
 		id := reference.id()
 		if reference.by != byNumber {
-			keys, err := r.data.client.DeployKeys(ctx, reference.place)
+			keys, err := r.data.keys.List(ctx, reference.place)
 			if err != nil {
 				listDeployKeys.addError(&resp.Diagnostics, reference.place, 0, err)
 				return

@@ -6,6 +6,8 @@ import (
 	"iter"
 	"regexp"
 
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/deploykeys"
+
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
@@ -88,26 +90,26 @@ func searchDescription(on placeKind) string {
 
 // keys yields the keys that are wanted, place by place, and asks for no more than
 // are taken. When it has ended, diags has what there is to say.
-func (s *deployKeySearch) keys(ctx context.Context, on placeKind, client *bitbucket.Client, diags *diag.Diagnostics) iter.Seq[*deployKeyDataSourceModel] {
+func (s *deployKeySearch) keys(ctx context.Context, on placeKind, service *deploykeys.Service, diags *diag.Diagnostics) iter.Seq[*deployKeyDataSourceModel] {
 	return func(yield func(*deployKeyDataSourceModel) bool) {
 		label := regexp.MustCompile(s.LabelPattern.ValueString()) // patternValidator lets nothing else through.
 		var hidden []string
 		defer func() { warnHidden(on, hidden, diags) }()
-		for found, err := range s.places(ctx, on, client) {
+		for found, err := range s.places(ctx, on, service) {
 			switch {
-			case err != nil && nameOf(found.Place) == "":
-				map[placeKind]operation{onRepository: listRepositories, onProject: listProjects}[on].addError(diags, bitbucket.Place{Workspace: s.Workspace.ValueString()}, 0, err)
+			case err != nil && nameOf(found.Parent) == "":
+				map[placeKind]operation{onRepository: listRepositories, onProject: listProjects}[on].addError(diags, bitbucket.Parent{Workspace: s.Workspace.ValueString()}, 0, err)
 				return
 			case err != nil:
-				listDeployKeys.addError(diags, found.Place, 0, err)
+				listDeployKeys.addError(diags, found.Parent, 0, err)
 				return
 			case found.Hidden:
-				hidden = append(hidden, found.Place.String())
+				hidden = append(hidden, found.Parent.String())
 			}
 			for i := range found.Keys {
 				key := &deployKeyDataSourceModel{LastUsed: nullIfEmpty(found.Keys[i].LastUsed)}
-				key.Workspace, key.Place = s.Workspace, types.StringValue(nameOf(found.Place))
-				key.flatten(found.Place, &found.Keys[i])
+				key.Workspace, key.Place = s.Workspace, types.StringValue(nameOf(found.Parent))
+				key.flatten(found.Parent, &found.Keys[i])
 				wanted := label.MatchString(key.Label.ValueString()) && (s.FingerprintSHA256.IsNull() || s.FingerprintSHA256.Equal(key.FingerprintSHA256))
 				if wanted && !yield(key) {
 					return
@@ -118,17 +120,17 @@ func (s *deployKeySearch) keys(ctx context.Context, on placeKind, client *bitbuc
 }
 
 // places yields the keys of the one place that is named, or of all.
-func (s *deployKeySearch) places(ctx context.Context, on placeKind, client *bitbucket.Client) iter.Seq2[bitbucket.PlaceDeployKeys, error] {
+func (s *deployKeySearch) places(ctx context.Context, on placeKind, service *deploykeys.Service) iter.Seq2[deploykeys.ParentKeys, error] {
 	name := map[placeKind]types.String{onRepository: s.Repository, onProject: s.Project}[on]
 	switch {
 	case !name.IsNull():
-		return func(yield func(bitbucket.PlaceDeployKeys, error) bool) {
+		return func(yield func(deploykeys.ParentKeys, error) bool) {
 			place := on.place(s.Workspace, name, types.StringNull())
-			keys, err := client.DeployKeys(ctx, place)
-			yield(bitbucket.PlaceDeployKeys{Place: place, Keys: keys}, err)
+			keys, err := service.List(ctx, place)
+			yield(deploykeys.ParentKeys{Parent: place, Keys: keys}, err)
 		}
 	case on == onProject:
-		return client.WorkspaceProjectDeployKeys(ctx, s.Workspace.ValueString())
+		return service.WalkProjects(ctx, s.Workspace.ValueString())
 	}
-	return client.WorkspaceDeployKeys(ctx, s.Workspace.ValueString(), s.Project.ValueString())
+	return service.WalkRepositories(ctx, s.Workspace.ValueString(), s.Project.ValueString())
 }

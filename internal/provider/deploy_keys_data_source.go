@@ -5,11 +5,11 @@ import (
 	"context"
 	"slices"
 
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/deploykeys"
+
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
-
-	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 )
 
 var _ datasource.DataSourceWithConfigure = (*deployKeysDataSource)(nil)
@@ -121,16 +121,16 @@ func (d *deployKeysDataSource) Read(ctx context.Context, req datasource.ReadRequ
 		return
 	}
 	defer d.data.noteRateLimit(&resp.Diagnostics)
-	model.Keys = model.sorted(ctx, onRepository, d.data.client, &resp.Diagnostics)
+	model.Keys = model.sorted(ctx, onRepository, d.data.keys, &resp.Diagnostics)
 	if !resp.Diagnostics.HasError() {
 		resp.Diagnostics.Append(resp.State.Set(ctx, &model)...)
 	}
 }
 
 // sorted returns the keys that are wanted, by place and number. None is not null.
-func (s *deployKeySearch) sorted(ctx context.Context, on placeKind, client *bitbucket.Client, diags *diag.Diagnostics) []*deployKeyDataSourceModel {
+func (s *deployKeySearch) sorted(ctx context.Context, on placeKind, service *deploykeys.Service, diags *diag.Diagnostics) []*deployKeyDataSourceModel {
 	keys := []*deployKeyDataSourceModel{}
-	for key := range s.keys(ctx, on, client, diags) {
+	for key := range s.keys(ctx, on, service, diags) {
 		keys = append(keys, key)
 	}
 	slices.SortFunc(keys, func(a, b *deployKeyDataSourceModel) int {

@@ -92,7 +92,7 @@ func TestAccDeployKeysDataSource_workspace(t *testing.T) {
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
 		f := newAudited(t, parent)
 		var shared deployKeyModel
-		shared.flatten(bitbucket.Place{}, &bitbucket.DeployKey{Key: f.Keys(parent.Named(parent.Other))[0].Key})
+		shared.flatten(bitbucket.Parent{}, &bitbucket.DeployKey{Key: f.Keys(parent.Named(parent.Other))[0].Key})
 		step := func(check statecheck.StateCheck, lines ...string) resource.TestStep {
 			return resource.TestStep{Config: f.Config(search(parent, lines...)), ConfigStateChecks: []statecheck.StateCheck{check}}
 		}

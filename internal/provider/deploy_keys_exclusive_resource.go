@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/deploykeys"
+
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/setvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/attr"
@@ -196,7 +198,7 @@ func (r *deployKeysExclusiveResource) warnOthers(ctx context.Context, plan *depl
 		return
 	}
 	place := plan.place(r.on)
-	keys, err := r.data.client.DeployKeys(ctx, place)
+	keys, err := r.data.keys.List(ctx, place)
 	if !seen && bitbucket.IsNotFound(err) {
 		return
 	}
@@ -224,7 +226,7 @@ func describeKeys(keys []bitbucket.DeployKey) string {
 	text := "\n"
 	for _, key := range keys {
 		var model deployKeyModel
-		model.flatten(bitbucket.Place{}, &key)
+		model.flatten(bitbucket.Parent{}, &key)
 		used := "never used"
 		if key.LastUsed != "" {
 			used = fmt.Sprintf("last used %q", key.LastUsed)
@@ -235,7 +237,7 @@ func describeKeys(keys []bitbucket.DeployKey) string {
 }
 
 // place is what the keys are on.
-func (m *deployKeysExclusiveModel) place(on placeKind) bitbucket.Place {
+func (m *deployKeysExclusiveModel) place(on placeKind) bitbucket.Parent {
 	return on.place(m.Workspace, m.Place, m.PlaceUUID)
 }
 
@@ -288,7 +290,7 @@ func (m *deployKeysExclusiveModel) flatten(keys []bitbucket.DeployKey) {
 	others := map[string]attr.Value{}
 	for _, key := range m.others(keys) {
 		var model deployKeyModel
-		model.flatten(bitbucket.Place{}, &key)
+		model.flatten(bitbucket.Parent{}, &key)
 		others[strconv.FormatInt(key.ID, 10)] = types.ObjectValueMust(otherKeyType.AttrTypes, map[string]attr.Value{
 			"label":              model.Label,
 			"fingerprint_sha256": model.FingerprintSHA256,
@@ -306,7 +308,7 @@ func uuidIn(keys []bitbucket.DeployKey) types.String {
 	if len(keys) == 0 {
 		return types.StringNull()
 	}
-	return nullIfEmpty(keys[0].PlaceUUID())
+	return nullIfEmpty(keys[0].ParentUUID())
 }
 
 // Create removes the other keys.
@@ -329,7 +331,7 @@ func (r *deployKeysExclusiveResource) removeOthers(ctx context.Context, planned 
 	}
 	defer r.data.noteRateLimit(diags)
 	place := plan.place(r.on)
-	keys, err := r.data.client.DeployKeys(ctx, place)
+	keys, err := r.data.keys.List(ctx, place)
 	if err != nil {
 		listDeployKeys.addError(diags, place, 0, err, "Nothing was removed.")
 		return
@@ -338,8 +340,8 @@ func (r *deployKeysExclusiveResource) removeOthers(ctx context.Context, planned 
 	plan.checkAnyListed(r.on, keys, others, diags)
 	removed := 0
 	for removed < len(others) && !diags.HasError() {
-		if err := r.data.client.DeleteDeployKey(ctx, place, others[removed].ID); err != nil {
-			deleteDeployKey.addError(diags, place, others[removed].ID, err)
+		if result := r.data.keys.Delete(ctx, place, others[removed].ID); result.Outcome != deploykeys.Done {
+			deleteDeployKey.addWriteError(diags, place, others[removed].ID, result)
 			break
 		}
 		removed++
@@ -364,7 +366,7 @@ func (r *deployKeysExclusiveResource) Read(ctx context.Context, req resource.Rea
 	}
 	defer r.data.noteRateLimit(&resp.Diagnostics)
 	place := state.place(r.on)
-	keys, err := r.data.client.DeployKeys(ctx, place)
+	keys, err := r.data.keys.List(ctx, place)
 	if err != nil {
 		listDeployKeys.addError(&resp.Diagnostics, place, 0, err, stateKept("This resource", place))
 		return

@@ -3,6 +3,8 @@ package provider
 import (
 	"context"
 
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/deployments"
+
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
@@ -130,8 +132,8 @@ func (d *deploymentsDataSource) Read(ctx context.Context, req datasource.ReadReq
 		return
 	}
 	defer d.data.noteRateLimit(&resp.Diagnostics)
-	repository := bitbucket.Place{Workspace: model.Workspace.ValueString(), Repository: model.Repository.ValueString()}
-	deployments, err := d.data.client.Deployments(ctx, repository, bitbucket.DeploymentFilter{
+	repository := bitbucket.Parent{Workspace: model.Workspace.ValueString(), Repository: model.Repository.ValueString()}
+	found, err := deployments.Find(ctx, d.data.client, repository, deployments.Filter{
 		EnvironmentUUID: model.EnvironmentUUID.ValueString(),
 		State:           model.State.ValueString(),
 		Limit:           int(model.Limit.ValueInt64()),
@@ -140,9 +142,9 @@ func (d *deploymentsDataSource) Read(ctx context.Context, req datasource.ReadReq
 		listDeployments.addError(&resp.Diagnostics, repository, 0, err)
 		return
 	}
-	model.Deployments = make([]deploymentModel, len(deployments)) // None is not null.
-	for i := range deployments {
-		model.Deployments[i].flatten(&deployments[i])
+	model.Deployments = make([]deploymentModel, len(found)) // None is not null.
+	for i := range found {
+		model.Deployments[i].flatten(&found[i])
 	}
 	resp.Diagnostics.Append(resp.State.Set(ctx, &model)...)
 }

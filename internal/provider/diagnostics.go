@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/deploykeys"
+
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
@@ -102,21 +104,26 @@ func (o operation) needs(on placeKind) string {
 
 // addError reports that an operation failed on a key, 0 for none: what was asked,
 // what Bitbucket said, and what can be done now.
-func (o operation) addError(diags *diag.Diagnostics, place bitbucket.Place, key int64, err error, more ...string) {
+func (o operation) addError(diags *diag.Diagnostics, place bitbucket.Parent, key int64, err error, more ...string) {
+	o.addWriteError(diags, place, key, deploykeys.Result{Outcome: deploykeys.Refused, Err: err}, more...)
+}
+
+// addWriteError reports the result of a write that is not done.
+func (o operation) addWriteError(diags *diag.Diagnostics, place bitbucket.Parent, key int64, result deploykeys.Result, more ...string) {
 	asked := fmt.Sprintf(o.asked, describePlace(place))
 	if key != 0 {
 		asked = fmt.Sprintf(o.asked, key, describePlace(place))
 	}
-	done, advice := maybeDone(err), o.advice(kindOf(place), err)
-	if exists, ok := errors.AsType[*bitbucket.DeployKeyExistsError](err); ok {
-		done, advice = "", adoption(place, &exists.Existing)
+	advice := o.advice(kindOf(place), result)
+	if exists, ok := errors.AsType[*deploykeys.ExistsError](result.Err); ok {
+		advice = adoption(place, &exists.Existing)
 	}
-	parts := append([]string{"Bitbucket was asked to " + asked + ".", describe(err), done, advice}, more...)
+	parts := append([]string{"Bitbucket was asked to " + asked + ".", describe(result), o.maybeDone(result), advice}, more...)
 	diags.AddError(o.summary, strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), "\n\n"))
 }
 
 // describePlace is the name of a place, and says of a project that it is one.
-func describePlace(place bitbucket.Place) string {
+func describePlace(place bitbucket.Parent) string {
 	if place.Project != "" {
 		return "project " + place.String()
 	}
@@ -124,10 +131,10 @@ func describePlace(place bitbucket.Place) string {
 }
 
 // describe tells what Bitbucket said, one fact a line.
-func describe(err error) string {
-	refused, ok := errors.AsType[*bitbucket.Error](err)
+func describe(result deploykeys.Result) string {
+	refused, ok := errors.AsType[*bitbucket.Error](result.Err)
 	if !ok {
-		return err.Error()
+		return result.Err.Error()
 	}
 	lines := []string{strings.TrimSpace(fmt.Sprintf("%s %s: %d %s", refused.Method, refused.Path, refused.Status, http.StatusText(refused.Status)))}
 	if refused.Err != nil {
@@ -156,14 +163,14 @@ func describe(err error) string {
 		}
 	}
 	line("Request ID", refused.RequestID)
-	if refused.Recovery != nil {
-		line("To look for it failed as well", refused.Recovery.Error())
+	if result.LookupErr != nil {
+		line("To look for it failed as well", result.LookupErr.Error())
 	}
 	return strings.Join(lines, "\n")
 }
 
 // adoption tells how to manage a key that is there already.
-func adoption(place bitbucket.Place, key *bitbucket.DeployKey) string {
+func adoption(place bitbucket.Parent, key *bitbucket.DeployKey) string {
 	on, id := kindOf(place), deployKeyID(place, key.ID)
 	return fmt.Sprintf("The %[1]s has this key already: deploy key %[2]d, label %[3]q, added %[4]q. To manage it, import it with this block and apply again:\n\n"+
 		"  import {\n    to = %[5]s.NAME\n    id = %[6]q\n  }\n\nor with this command:\n\n  terraform import %[5]s.NAME %[6]s\n\n"+
@@ -172,8 +179,11 @@ func adoption(place bitbucket.Place, key *bitbucket.DeployKey) string {
 }
 
 // advice tells what to do about an error.
-func (o operation) advice(on placeKind, err error) string {
+func (o operation) advice(on placeKind, result deploykeys.Result) string {
+	err := result.Err
 	refused, ok := errors.AsType[*bitbucket.Error](err)
+	_, refusesAccessToken := errors.AsType[*bitbucket.AccessTokenError](err)
+	_, inUse := errors.AsType[*bitbucket.KeyInUseError](err)
 	switch {
 	case errors.Is(err, context.Canceled):
 		return "The run was stopped."
@@ -190,7 +200,7 @@ func (o operation) advice(on placeKind, err error) string {
 	case status == http.StatusUnauthorized:
 		return "The credentials are wrong or expired, or not of the kind they were sent as: an Atlassian API token needs username (the " +
 			"e-mail address of the account) beside token; an access token goes without username. " + scopes
-	case status == http.StatusForbidden && o.writes && refused.Says("authentication mechanism"):
+	case status == http.StatusForbidden && o.writes && refusesAccessToken:
 		return "Bitbucket lets repository, project and workspace access tokens read deploy keys, but not add, update or delete them. Set username and token to an Atlassian account and its API token. " + scopes
 	case status == http.StatusForbidden:
 		return scopes
@@ -204,9 +214,9 @@ func (o operation) advice(on placeKind, err error) string {
 		return "Bitbucket allows about 1,000 requests an hour for one user, more for some plans. Run again later, or raise max_rate_limit_wait and max_retries to wait longer."
 	case status >= 500:
 		return "Bitbucket failed. Try again later; https://bitbucket.status.atlassian.com tells of outages."
-	case status == http.StatusBadRequest && adds && refused.Recovery != nil:
+	case status == http.StatusBadRequest && adds && result.LookupErr != nil:
 		return fmt.Sprintf("If the %s has the key already, import it: terraform import ADDRESS WORKSPACE/%s/KEY_ID.", on, strings.ToUpper(string(on)))
-	case status == http.StatusBadRequest && adds && !refused.Lost && refused.Says("already"):
+	case inUse && result.Outcome == deploykeys.Refused:
 		return fmt.Sprintf("This %s does not have the key, so a user account or a workspace does: Bitbucket takes a key there or on repositories and projects, not both. "+
 			"Remove it there, or make another key for the %[1]s.", on)
 	case status >= 300 && status < 400:
@@ -242,30 +252,29 @@ func adviceWithoutAnswer(failed *bitbucket.Error) string {
 }
 
 // maybeDone tells of a write that may have been carried out although it failed.
-func maybeDone(err error) string {
-	failed, ok := errors.AsType[*bitbucket.Error](err)
+func (o operation) maybeDone(result deploykeys.Result) string {
 	switch {
-	case !ok || !failed.Lost || failed.Method == http.MethodGet:
+	case result.Outcome != deploykeys.Unknown:
 		return ""
-	case failed.Method != http.MethodPost:
+	case o.summary != createDeployKey.summary:
 		return "Bitbucket may have done it all the same. The next plan shows what there is."
 	}
 	text := "Bitbucket may have added the key all the same. "
-	if failed.Recovery == nil {
+	if result.LookupErr == nil {
 		text += "It was not there when it was looked for. "
 	}
 	return text + "If it comes to be there, the next apply says that the key exists and how to import it."
 }
 
 // stateKept ends an error about what is in the state.
-func stateKept(what string, place bitbucket.Place) string {
+func stateKept(what string, place bitbucket.Parent) string {
 	return fmt.Sprintf("%[2]s is still in the Terraform state. If the %[1]s or its workspace was renamed, put the new name into the configuration "+
 		"(workspace, %[1]s) and run \"terraform apply -refresh=false\" once. If the %[1]s is gone for good, or another one has its name, run \"terraform state rm ADDRESS\".", kindOf(place), what)
 }
 
 // warnRenamed says once for each repository that it has another name than the
 // configuration says. A project is not found under another name.
-func (d *providerData) warnRenamed(repository bitbucket.Place, key *bitbucket.DeployKey, diags *diag.Diagnostics) {
+func (d *providerData) warnRenamed(repository bitbucket.Parent, key *bitbucket.DeployKey, diags *diag.Diagnostics) {
 	workspace, slug, ok := strings.Cut(key.Repository.FullName, "/")
 	same := func(configured, now string) bool { return isUUID(configured) || strings.EqualFold(configured, now) }
 	if !ok || same(repository.Workspace, workspace) && same(repository.Repository, slug) {
@@ -279,7 +288,7 @@ func (d *providerData) warnRenamed(repository bitbucket.Place, key *bitbucket.De
 }
 
 // renamedTo is the name that warnRenamed has told.
-func (d *providerData) renamedTo(repository bitbucket.Place) (now any, renamed bool) {
+func (d *providerData) renamedTo(repository bitbucket.Parent) (now any, renamed bool) {
 	repository.UUID = ""
 	return d.renamed.Load(repository)
 }

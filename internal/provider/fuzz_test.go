@@ -18,6 +18,7 @@ import (
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket/transport"
 )
 
 // asked is a transport that answers nothing. It keeps the target of the last request, as
@@ -31,24 +32,24 @@ func (a *asked) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // leading returns a function that reads a key. It fails the test unless the request goes
 // to the endpoint of that key.
-func leading(f *testing.F) (to func(t *testing.T, place bitbucket.Place, id int64)) {
+func leading(f *testing.F) (to func(t *testing.T, place bitbucket.Parent, id int64)) {
 	f.Helper()
-	transport := &asked{}
-	client, err := bitbucket.NewClient(bitbucket.Options{Transport: transport})
+	recorder := &asked{}
+	client, err := bitbucket.NewClient("", transport.Options{Base: recorder})
 	if err != nil {
 		f.Fatal(err)
 	}
-	return func(t *testing.T, place bitbucket.Place, id int64) {
+	return func(t *testing.T, place bitbucket.Parent, id int64) {
 		t.Helper()
-		transport.target = ""
-		if _, err := client.FindDeployKey(t.Context(), place, id); !errors.Is(err, io.EOF) {
+		recorder.target = ""
+		if _, err := client.GetDeployKey(t.Context(), place, id); !errors.Is(err, io.EOF) {
 			t.Fatalf("%+v: %v", place, err)
 		}
 		var segments []string
-		for segment := range strings.SplitSeq(transport.target, "/") {
+		for segment := range strings.SplitSeq(recorder.target, "/") {
 			unescaped, err := url.PathUnescape(segment)
 			if err != nil {
-				t.Errorf("%q: %v", transport.target, err)
+				t.Errorf("%q: %v", recorder.target, err)
 			}
 			segments = append(segments, unescaped)
 		}
@@ -56,8 +57,8 @@ func leading(f *testing.F) (to func(t *testing.T, place bitbucket.Place, id int6
 		if kindOf(place) == onProject {
 			want = slices.Concat(want[:2], []string{"workspaces", place.Workspace, "projects", place.Project}, want[5:])
 		}
-		if !slices.Equal(segments, want) || path.Clean(transport.target) != transport.target {
-			t.Errorf("%+v leads to %q", place, transport.target)
+		if !slices.Equal(segments, want) || path.Clean(recorder.target) != recorder.target {
+			t.Errorf("%+v leads to %q", place, recorder.target)
 		}
 	}
 }

@@ -10,9 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hashicorp/terraform-plugin-log/tflog"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket/transport"
 
-	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
+	"github.com/hashicorp/terraform-plugin-log/tflog"
 )
 
 // loggingTransport tells at DEBUG which requests were made and how they ended,
@@ -22,7 +22,7 @@ type loggingTransport struct{ next http.RoundTripper }
 
 // RoundTrip logs one try of a request.
 func (t loggingTransport) RoundTrip(request *http.Request) (*http.Response, error) {
-	ctx := tflog.MaskAllFieldValuesStrings(request.Context(), bitbucket.Secrets(request)...)
+	ctx := tflog.MaskAllFieldValuesStrings(request.Context(), transport.Secrets(request)...)
 	start := time.Now()
 	response, err := t.next.RoundTrip(request)
 	fields := map[string]any{
@@ -55,11 +55,11 @@ func traceExchange(ctx context.Context, request *http.Request, response *http.Re
 		"request_headers": loggedHeaders(request.Header),
 		"reply_headers":   loggedHeaders(response.Header),
 	}
-	if !bitbucket.BuysToken(request) {
+	if !transport.IsTokenRequest(request) {
 		fields["request_body"] = requestBody(request)
 		body := firstOfBody(response)
-		if bitbucket.Repeats(request, body) { // Masks do not find what is wrapped.
-			body = bitbucket.Repeating
+		if transport.RepeatsCredentials(request, body) { // Masks do not find what is wrapped.
+			body = transport.Redacted
 		}
 		fields["reply_body"] = body
 	}

@@ -34,7 +34,7 @@ func (d *projectDeployKeysDataSource) Read(ctx context.Context, req datasource.R
 	}
 	defer d.data.noteRateLimit(&resp.Diagnostics)
 	model.Keys = []*projectDeployKeyDataSourceModel{}
-	for _, key := range model.search().sorted(ctx, onProject, d.data.client, &resp.Diagnostics) {
+	for _, key := range model.search().sorted(ctx, onProject, d.data.keys, &resp.Diagnostics) {
 		model.Keys = append(model.Keys, key.forProject())
 	}
 	if !resp.Diagnostics.HasError() {

@@ -8,6 +8,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/deploykeys"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket/transport"
+
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
@@ -56,6 +60,8 @@ type providerData struct {
 	// client is nil while a part of the configuration is unknown, which happens
 	// in a plan that is to create what the credentials come from.
 	client *bitbucket.Client
+	// keys is nil together with client.
+	keys *deploykeys.Service
 	// warnUnconfigured lets one read of many say that nothing was asked.
 	warnUnconfigured sync.Once
 	// warnNearLimit lets one request of many say that few are left.
@@ -160,13 +166,12 @@ func (p *bitbucketProvider) Configure(ctx context.Context, req provider.Configur
 		return
 	}
 	credentials := config.credentials(os.Getenv, &resp.Diagnostics)
-	_, data.oauthConsumer = credentials.(bitbucket.Consumer)
+	_, data.oauthConsumer = credentials.(transport.OAuthConsumer)
 	baseURL := config.baseURL(os.Getenv, &resp.Diagnostics)
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	client, err := bitbucket.NewClient(bitbucket.Options{
-		BaseURL:               baseURL,
+	client, err := bitbucket.NewClient(baseURL, transport.Options{
 		Credentials:           credentials,
 		MaxRetries:            orDefault(config.MaxRetries, defaultMaxRetries),
 		MaxRateLimitWait:      durationOrDefault(config.MaxRateLimitWait, defaultMaxRateLimitWait),
@@ -174,13 +179,13 @@ func (p *bitbucketProvider) Configure(ctx context.Context, req provider.Configur
 		RequestTimeout:        durationOrDefault(config.RequestTimeout, defaultRequestTimeout),
 		OnRateLimitWait:       logRateLimitWait,
 		UserAgent:             "terraform-provider-bitbucket/" + p.version,
-		Transport:             loggingTransport{bitbucket.NewTransport()},
+		Base:                  loggingTransport{transport.NewHTTPTransport()},
 	})
 	if err != nil {
 		resp.Diagnostics.AddError("Unable to configure the Bitbucket client", err.Error())
 		return
 	}
-	data.client = client
+	data.client, data.keys = client, deploykeys.New(client)
 }
 
 // anyUnknown tells whether something that requests depend on will only be

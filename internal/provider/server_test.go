@@ -247,7 +247,7 @@ func BenchmarkPlan(b *testing.B) {
 	schema := schemas.ResourceSchemas["bitbucket_deploy_key"]
 	config := map[string]string{"workspace": "acme", "repository": "website", "key": keys[0].Key + " ci@example.com\n", "label": "Deployment"}
 	var model deployKeyModel
-	model.flatten(bitbucket.Place{Workspace: "acme", Repository: "website"}, &keys[0])
+	model.flatten(bitbucket.Parent{Workspace: "acme", Repository: "website"}, &keys[0])
 	state := map[string]string{
 		"id": model.ID.ValueString(), "key_id": strconv.FormatInt(keys[0].ID, 10), "comment": "ci@example.com", "key_type": model.KeyType.ValueString(),
 		"fingerprint_sha256": model.FingerprintSHA256.ValueString(), "fingerprint_md5": model.FingerprintMD5.ValueString(), "repository_uuid": acctest.WebsiteUUID,

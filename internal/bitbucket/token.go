@@ -1,0 +1,41 @@
+package bitbucket
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+	"strings"
+
+	"golang.org/x/oauth2"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket/transport"
+)
+
+// tokenError describes why no access token could be fetched, like any other refusal and
+// without the parts of the reply that could be secret.
+func (c *Client) tokenError(failed *transport.TokenError) *Error {
+	if limited, ok := errors.AsType[*transport.RateLimitError](failed); ok {
+		return newRateLimitError(http.MethodPost, transport.TokenPath, limited)
+	}
+	e := &Error{Method: http.MethodPost, Path: transport.TokenPath}
+	var refused *oauth2.RetrieveError
+	if !errors.As(failed, &refused) || refused.Response == nil {
+		e.Err = failed.Err
+		return e
+	}
+	location, _ := refused.Response.Location() // Most replies have none.
+	e.readHead(refused.Response.StatusCode, refused.Response.Header, location)
+	switch {
+	case refused.ErrorCode != "":
+		e.Message = transport.Printable(strings.TrimSuffix(refused.ErrorCode+": "+refused.ErrorDescription, ": "))
+	case bytes.Contains(refused.Body, []byte(`_token"`)):
+		e.Message = "a reply that may hold a token"
+	default:
+		e.readBody(refused.Body)
+	}
+	if e.Status == http.StatusTooManyRequests {
+		limit := c.transport.RateLimit()
+		e.RateLimit = &limit
+	}
+	return e
+}

@@ -1,0 +1,115 @@
+package transport
+
+import (
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+const (
+	// minSecret is the length from which a text counts as a secret. A shorter one may
+	// be an ordinary word.
+	minSecret = 6
+	// minToken is the length from which a text counts as a secret in a successful
+	// reply: only tokens are that long, and a label may be the same word as a password.
+	minToken = 20
+	// minMatch is the shortest beginning or end of a secret that counts as a copy.
+	minMatch = 16
+)
+
+// Redacted replaces a text that repeats the credentials.
+const Redacted = "a reply that repeats the credentials of the request"
+
+// Secrets returns the forms in which servers and proxies may repeat the credentials of
+// a request: verbatim, escaped, and in base64 with any text in front of them.
+func Secrets(request *http.Request) []string { return secretsFrom(request, minSecret) }
+
+// RepeatsCredentials reports whether a text repeats the credentials of a request in any
+// of these forms, even if they are wrapped over several lines.
+func RepeatsCredentials(request *http.Request, text string) bool {
+	return containsAny(withoutSpace(text), Secrets(request))
+}
+
+// withoutSpace removes white space, with which long lines are wrapped.
+func withoutSpace(text string) string { return strings.Join(strings.Fields(text), "") }
+
+// containsAny looks for the beginning and for the end of each form, since a copy may be
+// cut off on either side.
+func containsAny(text string, forms []string) bool {
+	return slices.ContainsFunc(forms, func(form string) bool {
+		length := min(len(form), minMatch)
+		return strings.Contains(text, form[:length]) || strings.Contains(text, form[len(form)-length:])
+	})
+}
+
+func secretsFrom(request *http.Request, least int) []string {
+	_, secret, basic := request.BasicAuth()
+	if !basic {
+		_, secret, _ = strings.Cut(request.Header.Get("Authorization"), " ")
+	}
+	forms := formsOf(secret, least)
+	if unescaped, err := url.QueryUnescape(secret); basic && err == nil && unescaped != secret {
+		forms = append(forms, formsOf(unescaped, least)...) // OAuth escapes the secret of a consumer.
+	}
+	return forms
+}
+
+func formsOf(secret string, least int) []string {
+	if len(secret) < least {
+		return nil
+	}
+	plain := []string{secret}
+	for before := range 3 {
+		text := strings.Repeat("\x00", before) + secret
+		// The first and the last characters depend on the text around the secret too.
+		from, to := []int{0, 2, 3}[before], len(text)*8/6
+		plain = append(plain, base64.RawStdEncoding.EncodeToString([]byte(text))[from:to], base64.RawURLEncoding.EncodeToString([]byte(text))[from:to])
+	}
+	var forms []string
+	for _, form := range plain {
+		forms = append(forms, form, url.QueryEscape(form), url.PathEscape(form), slashInJSON.Replace(form), signsInJSON.Replace(form))
+	}
+	return forms
+}
+
+// Some JSON encoders escape a slash, some also the characters with a meaning in HTML
+// or in a URL.
+var (
+	slashInJSON = strings.NewReplacer("/", `\/`)
+	signsInJSON = strings.NewReplacer("/", `\/`, "+", `\u002b`, "=", `\u003d`)
+)
+
+// redactReply replaces headers that repeat the credentials. It returns the body, or
+// [Redacted] in its place: neither an error nor the state may hold credentials.
+func redactReply(request *http.Request, response *http.Response, body []byte) []byte {
+	forms := Secrets(request)
+	for _, values := range response.Header {
+		for i, value := range values {
+			if containsAny(value, forms) {
+				values[i] = Redacted
+			}
+		}
+	}
+	text := string(body)
+	if response.StatusCode < 300 {
+		forms = secretsFrom(request, minToken)
+	} else {
+		text = withoutSpace(text)
+	}
+	if containsAny(text, forms) {
+		return []byte(Redacted)
+	}
+	return body
+}
+
+// redactError replaces an error that repeats the credentials: net/http quotes what it
+// cannot read.
+func redactError(request *http.Request, err error) error {
+	if RepeatsCredentials(request, err.Error()) {
+		return errors.New(Redacted)
+	}
+	return err
+}

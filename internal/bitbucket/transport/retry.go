@@ -1,0 +1,122 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
+)
+
+// maxNamedWait is the longest wait that a 503 can ask for. If it names a later time,
+// the request fails at once.
+const maxNamedWait = 10 * time.Minute
+
+// retrier sends a request again where that is safe.
+type retrier struct {
+	maxRetries       int
+	firstWait        time.Duration
+	maxRateLimitWait time.Duration
+}
+
+// client returns a client for one request. It sets lost if an attempt whose reply is
+// not the answer may have been carried out.
+func (r retrier) client(client *http.Client, method string, lost *bool) *retryablehttp.Client {
+	var last verdict
+	return &retryablehttp.Client{
+		HTTPClient:   client,
+		RetryMax:     r.maxRetries,
+		RetryWaitMin: r.firstWait,
+		RetryWaitMax: maxRetryWait,
+		ErrorHandler: retryablehttp.PassthroughErrorHandler,
+		CheckRetry: func(ctx context.Context, response *http.Response, err error) (bool, error) {
+			last = r.classify(ctx, method, response, err)
+			*lost = *lost || last.lost
+			return last.retry, err
+		},
+		Backoff: func(first, longest time.Duration, attempt int, _ *http.Response) time.Duration {
+			if last.wait != nil {
+				return *last.wait
+			}
+			return backoff(first, longest, attempt)
+		},
+	}
+}
+
+// verdict is what an attempt means for its request.
+type verdict struct {
+	// retry reports whether the request may be sent again.
+	retry bool
+	// wait is how long to wait before that, nil for a back-off.
+	wait *time.Duration
+	// lost reports whether the attempt may have been carried out although its reply
+	// is not the answer to the request.
+	lost bool
+}
+
+// classify judges an attempt by its response or its error. A request is sent again if
+// it was surely not carried out, or if carrying it out twice does no harm: then the
+// method is GET or DELETE. After its caller has stopped, nothing is sent again.
+func (r retrier) classify(ctx context.Context, method string, response *http.Response, err error) verdict {
+	done := maybeDone(response, err)
+	switch {
+	case isFinal(err):
+		return verdict{}
+	case ctx.Err() != nil || inGracePeriod(ctx):
+		return verdict{lost: err != nil && done}
+	case isUntrusted(err):
+		return verdict{}
+	case errors.Is(err, ErrUnusable): // The next reply will not be better.
+		return verdict{lost: true}
+	}
+	var wait *time.Duration
+	if err == nil {
+		named, ok := retryAfter(response, time.Now())
+		if response.StatusCode == http.StatusTooManyRequests {
+			// The rate limiter waits, for all requests together.
+			return verdict{retry: r.maxRateLimitWait > 0 && named <= r.maxRateLimitWait, wait: new(time.Duration)}
+		}
+		if named > maxNamedWait {
+			return verdict{}
+		}
+		if ok {
+			wait = &named
+		}
+	}
+	transient, _ := retryablehttp.DefaultRetryPolicy(ctx, response, err)
+	repeatable := !done || method == http.MethodGet || method == http.MethodDelete
+	return verdict{retry: transient && repeatable, wait: wait, lost: transient && done}
+}
+
+// isFinal reports whether the request was not sent because of the rate limit or for
+// want of an access token. Both have been retried as long as they may.
+func isFinal(err error) bool {
+	_, limited := errors.AsType[*RateLimitError](err)
+	_, token := errors.AsType[*TokenError](err)
+	return limited || token
+}
+
+// isUntrusted reports whether the server has shown a certificate that this machine
+// does not trust.
+func isUntrusted(err error) bool {
+	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
+	return untrusted
+}
+
+// maybeDone reports whether Bitbucket may have carried an attempt out. A reply below
+// 300 reports success, and one from 500 on leaves it open.
+func maybeDone(response *http.Response, err error) bool {
+	if err != nil {
+		_, notSent := errors.AsType[notSentError](err)
+		return !notSent
+	}
+	return response.StatusCode < 300 || response.StatusCode >= 500
+}
+
+// notSentError is the reason why a request was given up before it was sent.
+type notSentError struct{ error }
+
+// Unwrap returns the reason.
+func (e notSentError) Unwrap() error { return e.error }

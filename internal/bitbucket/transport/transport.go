@@ -1,0 +1,184 @@
+// Package transport carries HTTP requests to Bitbucket. A request passes, from the
+// outside in: retry, authentication, rate limit, attempt, User-Agent, connection.
+// Each of them has a file. The package knows nothing of Bitbucket's resources.
+package transport
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
+)
+
+// Options configure a Transport. The zero value of a field is its default.
+type Options struct {
+	// Credentials authenticate each request. By default requests are anonymous.
+	Credentials Credentials
+	// MaxRetries is how often one request is sent again.
+	MaxRetries int
+	// MaxRateLimitWait is the longest time without requests after a 429. Zero
+	// means that a 429 is an error at once.
+	MaxRateLimitWait time.Duration
+	// MaxConcurrentRequests is how many requests may be in flight at once, ten by
+	// default.
+	MaxConcurrentRequests int
+	// RequestTimeout bounds one attempt, its reply included. By default an attempt
+	// may take any time.
+	RequestTimeout time.Duration
+	// RetryWait is the wait before the first retry where Bitbucket names no time,
+	// half a second by default. It doubles with each retry.
+	RetryWait time.Duration
+	// OnRateLimitWait is called before a wait of more than ten seconds, with the
+	// end of the wait and with the limit, if Bitbucket names one.
+	OnRateLimitWait func(ctx context.Context, until time.Time, limit string)
+	// UserAgent is sent with every request.
+	UserAgent string
+	// Base carries the requests, by default what [NewHTTPTransport] returns.
+	Base http.RoundTripper
+}
+
+// Transport sends requests to one Bitbucket with one set of credentials. It is safe
+// for concurrent use.
+type Transport struct {
+	client  *http.Client
+	retrier retrier
+	limiter *rateLimiter
+	// clockSkew is how far Bitbucket's clock is ahead of this machine's, as a
+	// [time.Duration].
+	clockSkew atomic.Int64
+}
+
+// New returns a transport for the API with this root.
+func New(base *url.URL, options Options) *Transport {
+	t := &Transport{
+		retrier: retrier{
+			maxRetries:       options.MaxRetries,
+			firstWait:        cmp.Or(options.RetryWait, 500*time.Millisecond),
+			maxRateLimitWait: options.MaxRateLimitWait,
+		},
+	}
+	next := options.Base
+	if next == nil {
+		next = NewHTTPTransport()
+	}
+	// From the inside out. Authentication is outside of the rate limit: it sends
+	// requests for access tokens, which count towards the limit too.
+	next = header{"User-Agent", options.UserAgent, next}
+	next = attempt{options.RequestTimeout, &t.clockSkew, next}
+	t.limiter = newRateLimiter(next, t.retrier.firstWait, options)
+	next = t.limiter
+	if options.Credentials != nil {
+		next = options.Credentials.authenticate(base, t.retrier, next)
+	}
+	t.client = &http.Client{Transport: next, CheckRedirect: followSameOriginReads}
+	return t
+}
+
+// Response is the reply to the last attempt of a request.
+type Response struct {
+	StatusCode int
+	Header     http.Header
+	Body       []byte
+	// Location is where a redirect leads, nil without one.
+	Location *url.URL
+	// MaybeDone reports whether Bitbucket may have carried the request out in this
+	// attempt or in an earlier one whose reply was lost.
+	MaybeDone bool
+	// RetryAfter is the wait that Bitbucket asks for, nil if it names none.
+	RetryAfter *time.Duration
+}
+
+// Error is a request without a usable reply.
+type Error struct {
+	// MaybeDone reports whether Bitbucket may have carried the request out.
+	MaybeDone bool
+	Err       error
+}
+
+// Error returns the text of the cause.
+func (e *Error) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Do sends a request with this body of JSON, nil for none, and sends it again where
+// that is safe. A reply with any status is a Response. A request without a usable
+// reply is an [*Error], which may wrap a [*RateLimitError] or a [*TokenError].
+func (t *Transport) Do(ctx context.Context, method string, u *url.URL, body []byte) (*Response, error) {
+	var content any // An empty []byte would be a body too, which HTTP/2 sends.
+	if body != nil {
+		content = body
+	}
+	request, err := retryablehttp.NewRequestWithContext(ctx, method, u.String(), content)
+	if err != nil {
+		return nil, &Error{Err: fmt.Errorf("building a request: %w", err)}
+	}
+	request.Header.Set("Accept", "application/json")
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+
+	lost := false
+	response, err := t.retrier.client(t.client, method, &lost).Do(request)
+	if err != nil {
+		return nil, &Error{MaybeDone: lost, Err: err}
+	}
+	defer response.Body.Close()
+	reply, err := io.ReadAll(response.Body)
+	if err != nil { // Not expected: attempt has read the body into memory.
+		return nil, &Error{MaybeDone: true, Err: err}
+	}
+	result := &Response{
+		StatusCode: response.StatusCode,
+		Header:     response.Header,
+		Body:       reply,
+		MaybeDone:  lost || maybeDone(response, nil),
+	}
+	result.Location, _ = response.Location() // Most replies have none.
+	if wait, named := retryAfter(response, time.Now()); named {
+		result.RetryAfter = &wait
+	}
+	return result, nil
+}
+
+// ServerTime returns what Bitbucket's clock shows at a time of this machine's clock.
+// It is judged by the Date of the last reply.
+func (t *Transport) ServerTime(local time.Time) time.Time {
+	return local.Add(time.Duration(t.clockSkew.Load()))
+}
+
+// SameOrigin reports whether both addresses have the same scheme and host, so that
+// credentials for one may be sent to the other.
+func SameOrigin(a, b *url.URL) bool {
+	return a.Scheme == b.Scheme && strings.EqualFold(a.Host, b.Host)
+}
+
+// followSameOriginReads follows a redirect of a read within one origin. The caller
+// gets any other redirect as a reply: credentials must not go elsewhere, and a
+// redirected write would lose its body.
+func followSameOriginReads(next *http.Request, via []*http.Request) error {
+	if via[0].Method != http.MethodGet || !SameOrigin(next.URL, via[0].URL) || len(via) > 5 {
+		return http.ErrUseLastResponse
+	}
+	return nil
+}
+
+// header sets one header of each request.
+type header struct {
+	name, value string
+	next        http.RoundTripper
+}
+
+// RoundTrip sends a copy of the request: a RoundTripper must not change its request.
+func (h header) RoundTrip(request *http.Request) (*http.Response, error) {
+	request = request.Clone(request.Context())
+	request.Header.Set(h.name, h.value)
+	return h.next.RoundTrip(request)
+}

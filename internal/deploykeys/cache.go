@@ -1,0 +1,270 @@
+package deploykeys
+
+import (
+	"context"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
+)
+
+// maxListingAge is how long a listing is used. Terraform writes nothing while it
+// refreshes, so only changes by others can be missed.
+const maxListingAge = 5 * time.Minute
+
+// maxSingleGets is how many keys of one parent are requested one by one before the next
+// page of its listing is read instead.
+const maxSingleGets = 2
+
+// cache answers reads of single keys from listings: Bitbucket counts requests, and one
+// request lists a hundred keys.
+type cache struct {
+	client *bitbucket.Client
+	mu     sync.Mutex
+	// listings has the current listing of each parent, by its name in lower case.
+	listings map[bitbucket.Parent]*listing
+}
+
+func newCache(client *bitbucket.Client) *cache {
+	return &cache{client: client, listings: map[bitbucket.Parent]*listing{}}
+}
+
+// listing is what is known of the keys of one parent.
+type listing struct {
+	started  time.Time
+	pager    *bitbucket.Pager[bitbucket.DeployKey]
+	pages    int
+	complete bool
+	keys     map[int64]*bitbucket.DeployKey
+	// order has the IDs in Bitbucket's order. A key that was requested by itself is in
+	// keys at once, but in order only when its page is read.
+	order  []int64
+	listed map[int64]bool
+	// unusable is the error of the first value that cannot be used.
+	unusable error
+
+	// readers counts the reads under way, singleGets the keys that were requested one by
+	// one although there were more pages.
+	readers, singleGets int
+	// page is the call for the next page, and singles are the calls for single keys.
+	page    *sharedCall
+	singles map[int64]*sharedCall
+}
+
+// key returns one key. The first read of a parent requests the first page, which answers
+// all reads of a parent with up to 100 keys. For a parent with more keys, a key that is
+// not on the pages so far is requested by itself while few reads wait; else the next page
+// is read.
+//
+//	reads of a parent with several pages   requests
+//	one or two keys                        one more than keys
+//	any number of keys                     at most two more than pages
+func (c *cache) key(ctx context.Context, parent bitbucket.Parent, id int64) (*bitbucket.DeployKey, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := c.current(parent)
+	l.readers++
+	defer func() { l.readers-- }()
+	for {
+		if key, found := l.keys[id]; found {
+			answer := *key
+			return &answer, nil
+		}
+		preferSingleGet := l.pages > 0 && l.readers <= 2 && l.singleGets < maxSingleGets
+		var call *sharedCall
+		switch {
+		case l.singles[id] != nil:
+			call = l.singles[id]
+		case l.complete && ownerUnverifiable(l.order, parent):
+			return nil, errEmptyListing
+		case l.page == nil && preferSingleGet && !l.complete && len(l.singles) > 0:
+			// If neither key is found, both would request the same page again.
+			if err := c.waitForAny(ctx, l); err != nil {
+				return nil, err
+			}
+			continue
+		case l.page == nil && (l.complete || preferSingleGet):
+			call = c.getSingle(ctx, l, parent, id)
+		default:
+			call = c.readPage(ctx, l, parent)
+		}
+		if err := c.wait(ctx, call); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// all returns every key of a parent, from all pages.
+func (c *cache) all(ctx context.Context, parent bitbucket.Parent) ([]bitbucket.DeployKey, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := c.current(parent)
+	l.readers++
+	defer func() { l.readers-- }()
+	for !l.complete {
+		if err := c.wait(ctx, c.readPage(ctx, l, parent)); err != nil {
+			return nil, err
+		}
+	}
+	if l.unusable != nil {
+		return nil, l.unusable
+	}
+	return l.values(), nil
+}
+
+// current returns the listing that a new read may use.
+func (c *cache) current(parent bitbucket.Parent) *listing {
+	name := parent.Lower()
+	l := c.listings[name]
+	if l == nil || time.Since(l.started) > maxListingAge {
+		l = newListing(c.client.ListDeployKeys(parent))
+		c.listings[name] = l
+	}
+	return l
+}
+
+func newListing(pager *bitbucket.Pager[bitbucket.DeployKey]) *listing {
+	return &listing{
+		started: time.Now(),
+		pager:   pager,
+		keys:    map[int64]*bitbucket.DeployKey{},
+		listed:  map[int64]bool{},
+		singles: map[int64]*sharedCall{},
+	}
+}
+
+// values returns the keys of the pages so far, in Bitbucket's order.
+func (l *listing) values() []bitbucket.DeployKey {
+	values := make([]bitbucket.DeployKey, len(l.order))
+	for i, id := range l.order {
+		values[i] = *l.keys[id]
+	}
+	return values
+}
+
+// drop forgets what a write may have changed, under any alias of the parent.
+func (c *cache) drop(parent bitbucket.Parent) {
+	name := parent.Lower()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	maps.DeleteFunc(c.listings, func(other bitbucket.Parent, _ *listing) bool {
+		return maybeSame(name.Workspace, other.Workspace) && maybeSame(name.Repository, other.Repository) && name.Project == other.Project
+	})
+}
+
+// readPage returns the call for the next page, and starts it if there is none. A listing
+// that fails is forgotten, so that it fails only the reads that wait for it.
+func (c *cache) readPage(ctx context.Context, l *listing, parent bitbucket.Parent) *sharedCall {
+	if l.page != nil {
+		return l.page
+	}
+	forget := func() {
+		l.page = nil
+		if c.listings[parent.Lower()] == l {
+			delete(c.listings, parent.Lower())
+		}
+	}
+	pager := l.pager.Clone() // A request that was cancelled must not move the pager of the listing.
+	l.page = c.start(ctx, forget, func(ctx context.Context) func() error {
+		page, err := pager.NextPage(ctx)
+		return func() error {
+			if err != nil {
+				forget()
+				return err
+			}
+			l.page, l.pager = nil, pager
+			l.add(page)
+			return nil
+		}
+	})
+	return l.page
+}
+
+// add takes the keys of a page over.
+func (l *listing) add(page bitbucket.Page[bitbucket.DeployKey]) {
+	l.pages++
+	l.complete = !l.pager.HasMore()
+	for key, err := range page {
+		if err != nil {
+			if l.unusable == nil {
+				l.unusable = err
+			}
+			continue
+		}
+		if !l.listed[key.ID] {
+			l.order = append(l.order, key.ID)
+		}
+		l.listed[key.ID], l.keys[key.ID] = true, &key
+	}
+}
+
+// getSingle starts a request for a single key. If Bitbucket answers 404, the key is gone
+// only if the parent lists its keys without it. When all pages were read, it has just done
+// that: then the request uses the UUID of a repository, which finds the key even if the
+// repository was renamed and another one has taken its name.
+func (c *cache) getSingle(ctx context.Context, l *listing, parent bitbucket.Parent, id int64) *sharedCall {
+	complete := l.complete
+	if !complete {
+		l.singleGets++
+	}
+	forget := func() { delete(l.singles, id) }
+	l.singles[id] = c.start(ctx, forget, func(ctx context.Context) func() error {
+		name := parent
+		if complete && name.Project == "" && name.UUID != "" {
+			name.Repository = name.UUID
+		}
+		key, err := c.client.GetDeployKey(ctx, name, id)
+		if bitbucket.IsNotFound(err) && !complete {
+			err = c.confirmGone(ctx, parent, id, err)
+		}
+		return func() error {
+			forget()
+			switch {
+			case err == nil:
+				l.keys[id] = key
+			case bitbucket.IsNotFound(err) && complete:
+				err = goneFrom(l.values(), parent, id, err)
+			}
+			return err
+		}
+	})
+	return l.singles[id]
+}
+
+// confirmGone requests the first page once more: only a parent that still answers can show
+// that a key is gone.
+func (c *cache) confirmGone(ctx context.Context, parent bitbucket.Parent, id int64, notFound error) error {
+	now := newListing(c.client.ListDeployKeys(parent))
+	page, err := now.pager.NextPage(ctx)
+	if err != nil {
+		return err
+	}
+	now.add(page)
+	return goneFrom(now.values(), parent, id, notFound)
+}
+
+// goneFrom judges a 404 for a key by the keys that its parent lists. The 404 proves nothing
+// if the key is listed, or if the listing belongs to another parent.
+func goneFrom(listed []bitbucket.DeployKey, parent bitbucket.Parent, id int64, notFound error) error {
+	for _, key := range listed {
+		if key.ID == id || belongsElsewhere(parent, &key) {
+			return notFound
+		}
+	}
+	if ownerUnverifiable(listed, parent) {
+		return errEmptyListing
+	}
+	return ErrGone
+}
+
+// waitForAny waits until a request for another key has ended, with or without an error.
+func (c *cache) waitForAny(ctx context.Context, l *listing) error {
+	for _, call := range l.singles {
+		if err := c.wait(ctx, call); ctx.Err() != nil {
+			return err
+		}
+		break
+	}
+	return nil
+}

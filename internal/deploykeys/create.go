@@ -1,0 +1,153 @@
+package deploykeys
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket/transport"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/sshkey"
+)
+
+// ExistsError reports that the parent already has the key. It wraps the refusal of the
+// create.
+type ExistsError struct {
+	Existing bitbucket.DeployKey
+	// Err is the refusal, or the error of a create whose reply was lost. After a lost
+	// reply, the existing key is older than the create or has another label or comment.
+	Err error
+}
+
+// Error describes the conflict in one line.
+func (e *ExistsError) Error() string {
+	return fmt.Sprintf("it is there already, as deploy key %d: %v", e.Existing.ID, e.Err)
+}
+
+// Unwrap returns the refusal.
+func (e *ExistsError) Unwrap() error { return e.Err }
+
+// clockTolerance is how far created_on may differ from the time of the request. Date
+// headers have whole seconds.
+const clockTolerance = 5 * time.Second
+
+// Create adds a key. If no usable reply comes, Create looks the key up. A new key that
+// matches the input is the one it has added; without such a key, Create adds it again. If
+// the parent already has the key, the error is an [*ExistsError]. Create tries no aliases:
+// after a lost reply, it could add the key twice.
+func (s *Service) Create(ctx context.Context, parent bitbucket.Parent, input bitbucket.DeployKeyInput) Result {
+	defer s.cache.drop(parent)
+	started, lost := time.Now(), false
+	for attempt := 0; ; attempt++ {
+		key, err := s.client.CreateDeployKey(ctx, parent, input)
+		if err == nil {
+			s.claim(key.ID)
+			return done(key)
+		}
+		last, ok := errors.AsType[*bitbucket.Error](err)
+		if !ok {
+			return failed(err, lost)
+		}
+		lost = lost || last.MaybeDone
+		mayExist := bitbucket.HasStatus(err, http.StatusBadRequest) || bitbucket.HasStatus(err, http.StatusConflict)
+		if !last.MaybeDone && !mayExist {
+			return failed(err, lost)
+		}
+		result := failed(err, lost)
+		partial, added := errors.AsType[*bitbucket.PartialReplyError](err)
+		if added {
+			result.Key = fromPartialReply(partial, input)
+		}
+		existing, err := s.findSameKey(ctx, parent, input)
+		switch {
+		case err != nil:
+			result.LookupErr = err
+			return result
+		case existing == nil && (added || !last.MaybeDone || !s.client.WaitToRetry(ctx, attempt, last)):
+			return result
+		case existing == nil:
+			continue
+		}
+		ours := added && partial.Key.ID == existing.ID ||
+			lost && matchesInput(existing, input) && !olderThan(existing, s.client.ServerTime(started)) && s.claim(existing.ID)
+		if ours {
+			return done(existing)
+		}
+		return Result{Outcome: Refused, Err: &ExistsError{*existing, result.Err}}
+	}
+}
+
+// claim records a new key. It returns false if another create has recorded it: two creates
+// of the same key cannot both have added it.
+func (s *Service) claim(id int64) bool {
+	_, taken := s.created.LoadOrStore(id, true)
+	return !taken
+}
+
+// findSameKey returns the key of a parent with the same public key as input, whatever its
+// label and comment, or nil. It does so even if ctx ends meanwhile: a new key must not be
+// lost.
+func (s *Service) findSameKey(ctx context.Context, parent bitbucket.Parent, input bitbucket.DeployKeyInput) (*bitbucket.DeployKey, error) {
+	s.cache.drop(parent)
+	keys, err := s.cache.all(ctx, parent)
+	if err != nil && ctx.Err() != nil {
+		longer, cancel := transport.WithGracePeriod(ctx)
+		defer cancel()
+		s.cache.drop(parent)
+		keys, err = s.cache.all(longer, parent)
+	}
+	if err != nil {
+		return nil, err
+	}
+	wanted, err := sshkey.Split(input.Key)
+	if err != nil {
+		return nil, nil // A text that is not a key matches no key.
+	}
+	i := slices.IndexFunc(keys, func(key bitbucket.DeployKey) bool {
+		stored, err := sshkey.Split(key.Key)
+		return err == nil && stored.SameMaterial(wanted)
+	})
+	if i < 0 {
+		return nil, nil
+	}
+	return &keys[i], nil
+}
+
+// fromPartialReply returns what is known of a key whose creation was answered with little
+// more than its ID, nil if the reply is about another public key.
+func fromPartialReply(partial *bitbucket.PartialReplyError, input bitbucket.DeployKeyInput) *bitbucket.DeployKey {
+	if partial.Key.Key != "" && !sshkey.SameKey(partial.Key.Key, input.Key) {
+		return nil
+	}
+	sent, err := sshkey.Split(input.Key)
+	if err != nil {
+		return nil
+	}
+	return &bitbucket.DeployKey{ID: partial.Key.ID, Key: sent.String(), Comment: sent.Comment, Label: input.Label}
+}
+
+// matchesInput reports whether a key has the label and the comment of input. Bitbucket may
+// change the spaces in a comment of several words, so they do not count.
+func matchesInput(key *bitbucket.DeployKey, input bitbucket.DeployKeyInput) bool {
+	if strings.TrimSpace(key.Label) != strings.TrimSpace(input.Label) {
+		return false
+	}
+	if input.Key == "" {
+		return true
+	}
+	sent, err := sshkey.Split(input.Key)
+	stored, _ := sshkey.Split(key.Key) // Bitbucket has accepted text that is not a key. It has no comment.
+	return err == nil && slices.Equal(strings.Fields(cmp.Or(key.Comment, stored.Comment)), strings.Fields(sent.Comment))
+}
+
+// olderThan reports whether a key was added before a time of Bitbucket's clock. A key
+// without a readable created_on counts as older.
+func olderThan(key *bitbucket.DeployKey, moment time.Time) bool {
+	created, err := time.Parse(time.RFC3339, key.CreatedOn)
+	return err != nil || created.Before(moment.Add(-clockTolerance))
+}

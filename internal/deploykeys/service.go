@@ -1,0 +1,99 @@
+// Package deploykeys is what Terraform needs of deploy keys beyond single requests: reads
+// that share listings, writes whose lost replies are looked up, repositories that were
+// renamed, and a walk over a workspace. It knows nothing of Terraform.
+package deploykeys
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket/transport"
+)
+
+// Service reads and writes deploy keys for one run of Terraform. It remembers what the run
+// has learned: listings, new names of repositories and its own new keys. It is safe for
+// concurrent use.
+type Service struct {
+	client  *bitbucket.Client
+	cache   *cache
+	aliases aliases
+	// created holds the IDs of the keys that this service has added.
+	created sync.Map
+}
+
+// New returns a service that sends its requests through client.
+func New(client *bitbucket.Client) *Service {
+	return &Service{client: client, cache: newCache(client)}
+}
+
+// ErrGone reports that a key does not exist although its repository or project does.
+var ErrGone = errors.New("it has no such deploy key")
+
+// Get returns one key, if possible from a listing that is shared with other calls. The
+// listing is at most five minutes old, and never older than the last write of this
+// service. Get tries the aliases of a renamed repository. If the key is gone while its
+// parent still answers, the error is [ErrGone]. A 404 alone is no proof: the parent may be
+// gone, or these credentials may not see it.
+func (s *Service) Get(ctx context.Context, parent bitbucket.Parent, id int64) (*bitbucket.DeployKey, error) {
+	var key *bitbucket.DeployKey
+	err := s.aliases.try(parent, func(alias bitbucket.Parent) (err error) {
+		if key, err = s.cache.key(ctx, alias, id); err != nil {
+			return err
+		}
+		return checkParent(alias, key)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return key, nil
+}
+
+// List returns all keys of a parent, from listings shared with other calls as in Get. If
+// the UUID of the parent is known, the keys are never those of another parent that has
+// taken its name.
+func (s *Service) List(ctx context.Context, parent bitbucket.Parent) ([]bitbucket.DeployKey, error) {
+	var keys []bitbucket.DeployKey
+	err := s.aliases.try(parent, func(alias bitbucket.Parent) (err error) {
+		switch keys, err = s.cache.all(ctx, alias); {
+		case err != nil:
+			return err
+		case ownerUnverifiable(keys, alias):
+			return errEmptyListing
+		case len(keys) > 0:
+			return checkParent(alias, &keys[0])
+		}
+		return nil
+	})
+	if errors.Is(err, errEmptyListing) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return keys, nil
+}
+
+// checkParent returns errNameReused if the key shows that the name of the parent now
+// belongs to another one.
+func checkParent(parent bitbucket.Parent, key *bitbucket.DeployKey) error {
+	if !belongsElsewhere(parent, key) {
+		return nil
+	}
+	return fmt.Errorf("%w: the deploy keys under this name are on %s, and not on %s", errNameReused, transport.Printable(key.ParentUUID()), parent.UUID)
+}
+
+// belongsElsewhere reports whether a key has another parent than expected.
+func belongsElsewhere(parent bitbucket.Parent, key *bitbucket.DeployKey) bool {
+	return parent.UUID != "" && key.ParentUUID() != "" && !strings.EqualFold(key.ParentUUID(), parent.UUID)
+}
+
+// ownerUnverifiable reports whether a listing does not show whose it is because it is
+// empty: another repository may have taken the name. A project has no alias to try, so its
+// empty listing is accepted.
+func ownerUnverifiable[T any](listed []T, parent bitbucket.Parent) bool {
+	return len(listed) == 0 && parent.Project == "" && parent.UUID != "" && !strings.EqualFold(parent.Repository, parent.UUID)
+}

@@ -1,0 +1,119 @@
+// Package deployments finds the deployments of a repository, although Bitbucket's endpoint
+// for them differs from its documentation. It knows nothing of Terraform.
+package deployments
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
+)
+
+// Filter selects deployments. The zero value selects all.
+type Filter struct {
+	// EnvironmentUUID is the {uuid} of an environment.
+	EnvironmentUUID string
+	State           string
+	// Limit is how many deployments to return, the newest ones, or 0 for all.
+	Limit int
+}
+
+// Find returns the deployments of a repository, the newest first. A repository that has
+// never deployed has none, whether Bitbucket answers 200 or 404.
+func Find(ctx context.Context, client *bitbucket.Client, repository bitbucket.Parent, filter Filter) ([]bitbucket.Deployment, error) {
+	pager, page, err := firstPage(ctx, client, repository, filter)
+	if _, noEndpoint := errors.AsType[*bitbucket.NoEndpointError](err); bitbucket.IsNotFound(err) && !noEndpoint {
+		return nil, client.CheckRepository(ctx, repository)
+	}
+	found := newCollection(filter)
+	for ; err == nil; page, err = pager.NextPage(ctx) {
+		if err := found.add(page); err != nil {
+			return nil, err
+		}
+		if !pager.HasMore() || found.isComplete() {
+			return found.newest(), nil
+		}
+	}
+	return nil, err
+}
+
+// firstPage requests the first page, in up to three ways: where Bitbucket has no endpoint
+// with a slash at the end, without the slash; where it refuses to sort and filter, without
+// that.
+func firstPage(ctx context.Context, client *bitbucket.Client, repository bitbucket.Parent, filter Filter) (*bitbucket.Pager[bitbucket.Deployment], bitbucket.Page[bitbucket.Deployment], error) {
+	query := bitbucket.DeploymentsQuery{EnvironmentUUID: filter.EnvironmentUUID, State: filter.State, NewestFirst: true}
+	pager := client.ListDeployments(repository, query)
+	page, err := pager.NextPage(ctx)
+	if _, noEndpoint := errors.AsType[*bitbucket.NoEndpointError](err); noEndpoint {
+		query.WithoutSlash = true
+		pager = client.ListDeployments(repository, query)
+		page, err = pager.NextPage(ctx)
+	}
+	if bitbucket.HasStatus(err, http.StatusBadRequest) {
+		pager = client.ListDeployments(repository, bitbucket.DeploymentsQuery{WithoutSlash: query.WithoutSlash})
+		page, err = pager.NextPage(ctx)
+	}
+	return pager, page, err
+}
+
+// collection holds the deployments of the pages so far.
+type collection struct {
+	filter Filter
+	found  []bitbucket.Deployment
+	seen   map[string]bool
+	// sorted reports that each deployment so far has a time, and none is newer than the
+	// one before it.
+	sorted bool
+	last   time.Time
+}
+
+func newCollection(filter Filter) *collection {
+	return &collection{filter: filter, seen: map[string]bool{}, sorted: true}
+}
+
+// add takes the deployments of a page over. A deployment that starts meanwhile moves
+// another one to the next page, so add skips what was seen before.
+func (c *collection) add(page bitbucket.Page[bitbucket.Deployment]) error {
+	for d, err := range page {
+		if err != nil {
+			return err
+		}
+		if c.seen[d.UUID] {
+			continue
+		}
+		c.sorted = c.sorted && !d.At.IsZero() && (len(c.seen) == 0 || !d.At.After(c.last))
+		c.seen[d.UUID], c.last = true, d.At
+		if c.filter.matches(d) {
+			c.found = append(c.found, d)
+		}
+	}
+	return nil
+}
+
+// matches reports whether a deployment is selected. Bitbucket may ignore the filter that it
+// was sent.
+func (f Filter) matches(d bitbucket.Deployment) bool {
+	return (f.EnvironmentUUID == "" || strings.EqualFold(f.EnvironmentUUID, d.EnvironmentUUID)) && (f.State == "" || f.State == d.State)
+}
+
+// isComplete reports whether no other page can have a selected deployment: enough were
+// found, and all others are older.
+func (c *collection) isComplete() bool {
+	return c.filter.Limit > 0 && len(c.found) >= c.filter.Limit && c.sorted
+}
+
+// newest returns the selected deployments, the newest first.
+func (c *collection) newest() []bitbucket.Deployment {
+	slices.SortFunc(c.found, func(a, b bitbucket.Deployment) int {
+		return cmp.Or(b.At.Compare(a.At), cmp.Compare(b.Number, a.Number), cmp.Compare(a.UUID, b.UUID))
+	})
+	if c.filter.Limit > 0 && len(c.found) > c.filter.Limit {
+		return c.found[:c.filter.Limit]
+	}
+	return c.found
+}

@@ -1,0 +1,10 @@
+package deployments
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// TestMain fails the tests if a wait or a connection outlives them.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
