@@ -15,18 +15,17 @@ const waysToAuthenticate = "Set one of: username with token (an Atlassian API to
 	"BITBUCKET_PASSWORD, BITBUCKET_OAUTH_TOKEN, BITBUCKET_OAUTH_CLIENT_ID and BITBUCKET_OAUTH_CLIENT_SECRET are read for what " +
 	"the provider block leaves out."
 
-// credentials decides how to authenticate, or reports why it cannot. What the
-// provider block sets decides the method; the environment only fills in the
-// half of it that is missing, or all of it where the block sets nothing.
+// credentials returns how to authenticate, or reports why it cannot. The provider block
+// selects the method; the environment fills the gaps. If the block sets nothing, the
+// environment selects the method too.
 //
-// No diagnostic sits on an attribute that holds a secret: Terraform would print
-// the lines it is written on.
+// No diagnostic is on an attribute that holds a secret: Terraform would print its source
+// lines.
 func (m *providerModel) credentials(environment func(string) string, diags *diag.Diagnostics) transport.Credentials {
 	if m.refuseEmpty(diags) {
 		return nil
 	}
-	// No credential has white space around it, but files and CI variables with
-	// one often end in a newline.
+	// Files and CI variables often end in a newline, which belongs to no credential.
 	getenv := func(name string) string { return strings.TrimSpace(environment(name)) }
 	text := func(value types.String) string { return strings.TrimSpace(value.ValueString()) }
 	username, token, password := text(m.Username), text(m.Token), text(m.Password)
@@ -40,7 +39,7 @@ func (m *providerModel) credentials(environment func(string) string, diags *diag
 		m.conflict(diags, "The provider block sets both token and password, which are two names for the same thing. Keep one of them.")
 		return nil
 	case oauth:
-		return consumer(id, secret, getenv, diags)
+		return oauthConsumer(id, secret, getenv, diags)
 	case username == "" && token != "":
 		return transport.Bearer{Token: token}
 	case basic:
@@ -49,8 +48,8 @@ func (m *providerModel) credentials(environment func(string) string, diags *diag
 	return fromEnvironment(getenv, diags)
 }
 
-// refuseEmpty reports attributes set to "", which is neither a credential nor
-// left out: falling back to the environment would use other rights than meant.
+// refuseEmpty reports attributes that are set to "". The environment must not replace them: it
+// may belong to another account.
 func (m *providerModel) refuseEmpty(diags *diag.Diagnostics) bool {
 	var empty []string
 	for _, attribute := range []struct {
@@ -74,7 +73,7 @@ func (m *providerModel) refuseEmpty(diags *diag.Diagnostics) bool {
 	return len(empty) > 0
 }
 
-// conflict reports two methods at once, on an attribute that is no secret.
+// conflict reports two methods at once, on an attribute that holds no secret.
 func (m *providerModel) conflict(diags *diag.Diagnostics, detail string) {
 	const summary = "Conflicting Bitbucket credentials"
 	switch {
@@ -87,7 +86,8 @@ func (m *providerModel) conflict(diags *diag.Diagnostics, detail string) {
 	}
 }
 
-// incomplete reports half a method, on the half that is there if it may be shown.
+// incomplete reports a method of which one half is missing, on the other half unless that is
+// a secret.
 func incomplete(diags *diag.Diagnostics, attribute, detail string) {
 	const summary = "Incomplete Bitbucket credentials"
 	if attribute == "" {
@@ -97,7 +97,7 @@ func incomplete(diags *diag.Diagnostics, attribute, detail string) {
 	diags.AddAttributeError(path.Root(attribute), summary, detail)
 }
 
-// apiToken completes a username or a password from the provider block.
+// apiToken completes a username or a password of the provider block from the environment.
 func apiToken(username, token string, getenv func(string) string, diags *diag.Diagnostics) transport.Credentials {
 	if token == "" {
 		if token = firstSet(getenv, "BITBUCKET_TOKEN", "BITBUCKET_PASSWORD"); token == "" {
@@ -115,8 +115,8 @@ func apiToken(username, token string, getenv func(string) string, diags *diag.Di
 	return transport.Basic{Username: username, Token: token}
 }
 
-// consumer completes an OAuth consumer from the provider block.
-func consumer(id, secret string, getenv func(string) string, diags *diag.Diagnostics) transport.Credentials {
+// oauthConsumer completes an OAuth consumer of the provider block from the environment.
+func oauthConsumer(id, secret string, getenv func(string) string, diags *diag.Diagnostics) transport.Credentials {
 	if secret == "" {
 		if secret = getenv("BITBUCKET_OAUTH_CLIENT_SECRET"); secret == "" {
 			incomplete(diags, "oauth_client_id", "There is an oauth_client_id but no secret beside it. Set oauth_client_secret, or the "+
@@ -134,8 +134,8 @@ func consumer(id, secret string, getenv func(string) string, diags *diag.Diagnos
 	return transport.OAuthConsumer{ID: id, Secret: secret}
 }
 
-// fromEnvironment finds the one method that the environment sets completely.
-// Halves beside it are left alone: variables are shared with other tools.
+// fromEnvironment returns the one method that the environment sets completely. It ignores
+// incomplete credentials beside it, since other tools use the same variables.
 func fromEnvironment(getenv func(string) string, diags *diag.Diagnostics) transport.Credentials {
 	username, secret := getenv("BITBUCKET_USERNAME"), firstSet(getenv, "BITBUCKET_TOKEN", "BITBUCKET_PASSWORD")
 	id, idSecret := getenv("BITBUCKET_OAUTH_CLIENT_ID"), getenv("BITBUCKET_OAUTH_CLIENT_SECRET")

@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/deploykeys"
-
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
@@ -18,63 +16,61 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/deploykeys"
 )
 
 var _ datasource.DataSourceWithConfigure = (*deployKeyDataSource)(nil)
 
-type deployKeyDataSource struct{ data *providerData }
-
-func newDeployKeyDataSource() datasource.DataSource { return &deployKeyDataSource{} }
-
-type deployKeyDataSourceModel struct {
-	deployKeyModel
-	LastUsed types.String `tfsdk:"last_used"`
+// deployKeyDataSource reads one deploy key of a repository or of a project.
+type deployKeyDataSource struct {
+	kind *parentKind
+	data *providerData
 }
 
-func (d *deployKeyDataSource) Metadata(_ context.Context, req datasource.MetadataRequest, resp *datasource.MetadataResponse) {
-	resp.TypeName = req.ProviderTypeName + "_deploy_key"
+func newDeployKeyDataSource() datasource.DataSource {
+	return &deployKeyDataSource{kind: repositoryKind}
 }
 
+func newProjectDeployKeyDataSource() datasource.DataSource {
+	return &deployKeyDataSource{kind: projectKind}
+}
+
+func (d *deployKeyDataSource) Metadata(_ context.Context, _ datasource.MetadataRequest, resp *datasource.MetadataResponse) {
+	resp.TypeName = d.kind.typeName
+}
+
+// Schema describes one key, and the attributes that select it. Exactly one of those must be
+// set.
 func (d *deployKeyDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
-	attributes := deployKeyChoiceAttributes(onRepository, "id")
-	attributes["repository"] = schema.StringAttribute{
-		MarkdownDescription: "Slug of the repository, or its UUID in braces.",
-		Required:            true,
-		Validators:          []validator.String{slugValidator{}},
-	}
-	attributes["id"] = schema.StringAttribute{
-		MarkdownDescription: "`workspace/repository/key_id`. It may be set in place of `key_id`, also to the number alone, as another provider has it; that is deprecated.",
-		Optional:            true,
-		Computed:            true,
-		Validators:          []validator.String{keyNumberValidator{}},
-	}
-	resp.Schema = schema.Schema{
-		MarkdownDescription: "Reads one deploy key of a repository: by number, by label or by fingerprint.\n\n**API token scopes**: `admin:repository:bitbucket`.",
-		Attributes:          attributes,
-	}
-}
-
-// deployKeyChoiceAttributes describe one key, and which one is meant: exactly one
-// of number, label, fingerprint and the other attributes must be set.
-func deployKeyChoiceAttributes(on placeKind, others ...string) map[string]schema.Attribute {
-	choices := path.Expressions{path.MatchRoot("label"), path.MatchRoot("fingerprint_sha256")}
-	for _, other := range others {
-		choices = append(choices, path.MatchRoot(other))
-	}
-	attributes := deployKeyDataSourceAttributes(on)
+	selectors := path.Expressions{path.MatchRoot("label"), path.MatchRoot("fingerprint_sha256")}
+	attributes := deployKeyDataSourceAttributes(d.kind)
 	attributes["workspace"] = schema.StringAttribute{
 		MarkdownDescription: "Slug of the workspace, or its UUID in braces.",
 		Required:            true,
-		Validators:          []validator.String{slugValidator{}},
+		Validators:          []validator.String{slugValidator},
+	}
+	attributes[d.kind.attribute] = schema.StringAttribute{
+		MarkdownDescription: d.kind.docs.name + ".",
+		Required:            true,
+		Validators:          []validator.String{d.kind.validator},
+	}
+	if d.kind.acceptsID {
+		selectors = append(selectors, path.MatchRoot("id"))
+		attributes["id"] = schema.StringAttribute{
+			MarkdownDescription: "`workspace/" + d.kind.attribute + "/key_id`. It may be set in place of `key_id`, also to the number alone, as another provider has it; that is deprecated.",
+			Optional:            true,
+			Computed:            true,
+			Validators:          []validator.String{keyIDValidator},
+		}
 	}
 	attributes["key_id"] = schema.Int64Attribute{
 		MarkdownDescription: "Number of the key at Bitbucket. Exactly one of `key_id`, `label` and `fingerprint_sha256` must be set.",
 		Optional:            true,
 		Computed:            true,
-		Validators:          []validator.Int64{int64validator.AtLeast(1), int64validator.ExactlyOneOf(choices...)},
+		Validators:          []validator.Int64{int64validator.AtLeast(1), int64validator.ExactlyOneOf(selectors...)},
 	}
 	attributes["label"] = schema.StringAttribute{
-		MarkdownDescription: fmt.Sprintf("Name shown for the key in the %s's settings. A label that several keys of the %[1]s have is an error.", on),
+		MarkdownDescription: fmt.Sprintf("Name shown for the key in the %s's settings. A label that several keys of the %[1]s have is an error.", d.kind.attribute),
 		Optional:            true,
 		Computed:            true,
 	}
@@ -84,70 +80,86 @@ func deployKeyChoiceAttributes(on placeKind, others ...string) map[string]schema
 		Computed:            true,
 		Validators:          []validator.String{fingerprintValidator()},
 	}
-	return attributes
+	resp.Schema = schema.Schema{MarkdownDescription: d.kind.docs.dataSource, Attributes: attributes}
 }
 
 func (d *deployKeyDataSource) Configure(_ context.Context, req datasource.ConfigureRequest, resp *datasource.ConfigureResponse) {
 	d.data = configuredData(req.ProviderData, &resp.Diagnostics)
 }
 
+// deployKeyDataSourceModel is a deploy key that was read.
+type deployKeyDataSourceModel struct {
+	deployKeyModel
+	LastUsed types.String `tfsdk:"last_used"`
+}
+
+// newDeployKeyDataSourceModel returns a key that a search has found, with the workspace as
+// the configuration spells it.
+func newDeployKeyDataSourceModel(workspace types.String, parent bitbucket.Parent, key *bitbucket.DeployKey) *deployKeyDataSourceModel {
+	m := &deployKeyDataSourceModel{}
+	m.Workspace, m.Parent = workspace, types.StringValue(parent.Name())
+	m.flatten(parent, key)
+	return m
+}
+
+// flatten takes over what Bitbucket returned.
+func (m *deployKeyDataSourceModel) flatten(parent bitbucket.Parent, key *bitbucket.DeployKey) {
+	m.deployKeyModel.flatten(parent, key)
+	m.LastUsed = nullIfEmpty(key.LastUsed)
+}
+
 func (d *deployKeyDataSource) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
 	var model deployKeyDataSourceModel
-	resp.Diagnostics.Append(req.Config.Get(ctx, &model)...)
+	resp.Diagnostics.Append(d.kind.get(ctx, req.Config, &model)...)
 	if resp.Diagnostics.HasError() || !d.data.configured(&resp.Diagnostics) {
 		return
 	}
-	if model.read(ctx, onRepository, d.data, &resp.Diagnostics) {
-		resp.Diagnostics.Append(resp.State.Set(ctx, &model)...)
+	defer d.data.warnNearLimit(&resp.Diagnostics)
+	reference := model.reference(d.kind)
+	key := d.find(ctx, reference, &resp.Diagnostics)
+	if key == nil {
+		return
 	}
+	configured := model.ID
+	model.flatten(reference.parent, key)
+	if !configured.IsNull() {
+		model.ID = configured // A configured value must stay as it is.
+	}
+	resp.Diagnostics.Append(d.kind.set(ctx, &resp.State, &model)...)
 }
 
-// read completes the model of the key that it asks for. It tells whether there is
-// one.
-func (m *deployKeyDataSourceModel) read(ctx context.Context, on placeKind, data *providerData, diags *diag.Diagnostics) bool {
-	defer data.noteRateLimit(diags)
-	reference := m.reference(on)
-	var found *bitbucket.DeployKey
-	var err error
-	if reference.by == byNumber {
-		found, err = data.keys.Get(ctx, reference.place, reference.id())
-		if err != nil && !errors.Is(err, deploykeys.ErrGone) {
-			readDeployKey.addError(diags, reference.place, reference.id(), err)
-			return false
+// find returns the key that the reference names, or nil after an error. It needs the list of
+// all keys unless the reference is an ID, and for the error if no key has the ID.
+func (d *deployKeyDataSource) find(ctx context.Context, reference deployKeyReference, diags *diag.Diagnostics) *bitbucket.DeployKey {
+	if reference.by == byID {
+		key, err := d.data.keys.Get(ctx, reference.parent, reference.id())
+		if err == nil {
+			return key
+		}
+		if !errors.Is(err, deploykeys.ErrGone) {
+			readDeployKey.addError(diags, reference.parent, reference.id(), err)
+			return nil
 		}
 	}
-	if found == nil {
-		keys, err := data.keys.List(ctx, reference.place)
-		if err != nil {
-			listDeployKeys.addError(diags, reference.place, 0, err)
-			return false
-		}
-		if found = reference.find(keys, diags); found == nil {
-			return false
-		}
+	keys, err := d.data.keys.List(ctx, reference.parent)
+	if err != nil {
+		listDeployKeys.addError(diags, reference.parent, 0, err)
+		return nil
 	}
-	asked := m.ID
-	m.flatten(reference.place, found)
-	if !asked.IsNull() {
-		m.ID = asked // What is set stays as it is.
-	}
-	m.LastUsed = nullIfEmpty(found.LastUsed)
-	return true
+	return reference.find(keys, diags)
 }
 
-// reference is the key that is asked for, by the one attribute that is set.
-func (m *deployKeyDataSourceModel) reference(on placeKind) deployKeyReference {
-	place := on.of(&m.deployKeyModel)
+// reference returns the reference in the one attribute that is set.
+func (m *deployKeyDataSourceModel) reference(kind *parentKind) deployKeyReference {
+	parent := m.parent(kind)
 	switch {
 	case !m.KeyID.IsNull():
-		return deployKeyReference{place, byNumber, strconv.FormatInt(m.KeyID.ValueInt64(), 10)}
+		return deployKeyReference{parent, byID, strconv.FormatInt(m.KeyID.ValueInt64(), 10)}
 	case !m.ID.IsNull():
-		return deployKeyReference{place, byNumber, numberIn(m.ID.ValueString())}
+		id := m.ID.ValueString()
+		return deployKeyReference{parent, byID, id[strings.LastIndex(id, "/")+1:]}
 	case !m.Label.IsNull():
-		return deployKeyReference{place, byLabel, m.Label.ValueString()}
+		return deployKeyReference{parent, byLabel, m.Label.ValueString()}
 	}
-	return deployKeyReference{place, byFingerprint, m.FingerprintSHA256.ValueString()}
+	return deployKeyReference{parent, byFingerprint, m.FingerprintSHA256.ValueString()}
 }
-
-// numberIn is the number of the key in an id of either form.
-func numberIn(id string) string { return id[strings.LastIndex(id, "/")+1:] }

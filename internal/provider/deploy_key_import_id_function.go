@@ -25,7 +25,7 @@ func (deployKeyImportIDFunction) Definition(_ context.Context, _ function.Defini
 		Parameters: []function.Parameter{
 			function.StringParameter{Name: "workspace", MarkdownDescription: "Slug of the workspace, or its UUID in braces."},
 			function.StringParameter{Name: "repository", MarkdownDescription: "Slug of the repository, or its UUID in braces."},
-			// No Int64Parameter: the framework reports 1.5 as a bug in the provider.
+			// An Int64Parameter would make the framework report 1.5 as a bug in the provider.
 			function.NumberParameter{Name: "key_id", MarkdownDescription: "Number of the key at Bitbucket."},
 		},
 		Return: function.StringReturn{},

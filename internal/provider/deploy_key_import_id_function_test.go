@@ -20,10 +20,11 @@ func TestAccDeployKeyImportIDFunction_roundTrip(t *testing.T) {
 	for _, want := range []string{"acme/website/10958984", "Acme-1/web_site.git/1", acctest.WorkspaceUUID + "/" + acctest.WebsiteUUID + "/9223372036854775807"} {
 		t.Run(want, func(t *testing.T) {
 			t.Parallel()
-			repository, id, ok := parseDeployKeyID(onRepository, want)
+			reference, ok := parseDeployKeyReference(repositoryKind, want)
 			if !ok {
-				t.Fatal("it is no import id")
+				t.Fatal("the import does not accept the ID")
 			}
+			repository, id := reference.parent, reference.id()
 			for _, keyID := range []string{fmt.Sprint(id), fmt.Sprintf(`"%d"`, id)} {
 				acctest.Test(t, resource.TestStep{
 					Config:            acctest.RequiredProviders + acctest.OutputBlock(acctest.ImportIDCall(acctest.HCL(t, repository.Workspace), acctest.HCL(t, repository.Repository), keyID)),

@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/attr"
@@ -12,61 +13,60 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
-	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/sshkey"
 )
 
-// ModifyPlan decides what a difference between configuration and state means.
-// All of it is here and not in plan modifiers of the attributes, since those
-// run in random order and each decision needs several attributes.
+// ModifyPlan decides what a difference between configuration and state means. It decides
+// everything in one place: plan modifiers of attributes run in random order, and each
+// decision needs several attributes.
 //
-// Terraform allows two planned values for what the configuration sets: that
-// value, or the one in state, which says that they mean the same.
+// For an attribute that the configuration sets, Terraform accepts two planned values: the
+// configured one, or the one in state, which declares both to mean the same.
 func (r *deployKeyResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
 	if req.Plan.Raw.IsNull() {
-		return // Deleting needs no decision.
+		return // A delete needs no decision.
 	}
 	if nothingChanges(ctx, req, &resp.Diagnostics) || resp.Diagnostics.HasError() {
 		return
 	}
 	var config, plan deployKeyModel
-	resp.Diagnostics.Append(req.Config.Get(ctx, r.on.model(&config))...)
-	resp.Diagnostics.Append(req.Plan.Get(ctx, r.on.model(&plan))...)
+	resp.Diagnostics.Append(r.kind.get(ctx, req.Config, &config)...)
+	resp.Diagnostics.Append(r.kind.get(ctx, req.Plan, &plan)...)
 	if resp.Diagnostics.HasError() {
 		return
 	}
 	plan.planComment(&config)
 	if req.State.Raw.IsNull() {
 		plan.planCreate(&resp.Diagnostics)
-		resp.Diagnostics.Append(resp.Plan.Set(ctx, r.on.model(&plan))...)
+		resp.Diagnostics.Append(r.kind.set(ctx, &resp.Plan, &plan)...)
 		return
 	}
 	var state deployKeyModel
-	resp.Diagnostics.Append(req.State.Get(ctx, r.on.model(&state))...)
+	resp.Diagnostics.Append(r.kind.get(ctx, req.State, &state)...)
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	plan.keepSpacing(state.Comment)
+	plan.ignoreCommentSpacing(state.Comment)
 	resp.RequiresReplace = append(resp.RequiresReplace, r.replacing(ctx, &plan, &state, &resp.Diagnostics)...)
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	if len(resp.RequiresReplace) > 0 {
-		if now, renamed := r.data.renamedTo(r.on.of(&plan)); renamed {
-			resp.Diagnostics.AddError("Repository has another name now", fmt.Sprintf("The key is to be replaced, and the repository %s is called %q now. Under its old name "+
-				"no key can be added. Change workspace and repository in the configuration to the new name first.", r.on.of(&plan), now))
-			return
-		}
-		// Terraform plans once more, without the state, for the key that comes.
-		plan.planCreate(&resp.Diagnostics)
-	} else {
-		plan.planUpdate(r.on, &config, &state, &resp.Diagnostics)
+	if len(resp.RequiresReplace) == 0 {
+		plan.planUpdate(r.kind, &config, &state, &resp.Diagnostics)
+		resp.Diagnostics.Append(r.kind.set(ctx, &resp.Plan, &plan)...)
+		return
 	}
-	resp.Diagnostics.Append(resp.Plan.Set(ctx, r.on.model(&plan))...)
+	if newName, renamed := r.data.newName(plan.parent(r.kind)); renamed {
+		resp.Diagnostics.AddError("Repository has another name now", fmt.Sprintf("The key is to be replaced, and the repository %s is called %q now. Under its old name "+
+			"no key can be added. Change workspace and repository in the configuration to the new name first.", plan.parent(r.kind), newName))
+		return
+	}
+	// Terraform plans once more, without the state, for the new key.
+	plan.planCreate(&resp.Diagnostics)
+	resp.Diagnostics.Append(r.kind.set(ctx, &resp.Plan, &plan)...)
 }
 
-// nothingChanges tells whether the plan is the state as it stands, which is so
-// for most keys of most plans. To find that out costs a fifth of decoding the
-// models and encoding one.
+// nothingChanges reports whether the plan is identical to the state, as it is for most keys
+// of most plans. This check costs a fifth of decoding the models and encoding one.
 func nothingChanges(ctx context.Context, req resource.ModifyPlanRequest, diags *diag.Diagnostics) bool {
 	if req.State.Raw.IsNull() || !req.Plan.Raw.Equal(req.State.Raw) {
 		return false
@@ -75,15 +75,15 @@ func nothingChanges(ctx context.Context, req resource.ModifyPlanRequest, diags *
 	diags.Append(req.Plan.GetAttribute(ctx, path.Root("key"), &plan.Key)...)
 	diags.Append(req.Plan.GetAttribute(ctx, path.Root("comment"), &plan.Comment)...)
 	diags.Append(req.Config.GetAttribute(ctx, path.Root("comment"), &config.Comment)...)
-	// Terraform keeps the comment in state where none is configured any more.
-	if config.Comment.IsNull() && commentIn(plan.Key) != plan.Comment.ValueString() {
+	// If no comment is configured any more, Terraform plans the comment in state.
+	if config.Comment.IsNull() && plan.Key.comment() != plan.Comment.ValueString() {
 		return false
 	}
-	return refusal(plan.Key) == "" // Else there is something to say.
+	return plan.Key.refusal() == "" // planUpdate warns about a refusal.
 }
 
-// planComment plans the comment that holds: the configured one, else the one
-// inside the key. Terraform itself would keep the one in state for ever.
+// planComment plans the configured comment, or else the comment inside the key. Terraform
+// itself would keep the comment in state forever.
 func (m *deployKeyModel) planComment(config *deployKeyModel) {
 	switch {
 	case !config.Comment.IsNull():
@@ -91,62 +91,44 @@ func (m *deployKeyModel) planComment(config *deployKeyModel) {
 	case config.Key.IsUnknown():
 		m.Comment = types.StringUnknown()
 	default:
-		m.Comment = types.StringValue(commentIn(config.Key))
+		m.Comment = types.StringValue(config.Key.comment())
 	}
 }
 
-// commentIn is the comment inside a key text.
-func commentIn(text publicKeyValue) string {
-	key, err := sshkey.Split(text.ValueString())
-	if err != nil {
-		return "" // publicKeyValidator has reported it.
-	}
-	return key.Comment
-}
-
-// planCreate plans a key that Bitbucket does not have yet.
+// planCreate plans a new key.
 func (m *deployKeyModel) planCreate(diags *diag.Diagnostics) {
 	m.ID, m.KeyID = types.StringUnknown(), types.Int64Unknown()
-	m.CreatedOn, m.PlaceUUID = types.StringUnknown(), types.StringUnknown()
+	m.CreatedOn, m.ParentUUID = types.StringUnknown(), types.StringUnknown()
 	if m.Key.IsUnknown() {
 		m.KeyType, m.FingerprintSHA256, m.FingerprintMD5 = types.StringUnknown(), types.StringUnknown(), types.StringUnknown()
 		return
 	}
 	m.describeKey()
-	if refusal := refusal(m.Key); refusal != "" {
+	if refusal := m.Key.refusal(); refusal != "" {
 		diags.AddAttributeError(path.Root("key"), "Bitbucket refuses this key", refusal)
 	}
 }
 
-// planUpdate plans a key that stays: everything is known, and what only looks
-// different is no difference.
-func (m *deployKeyModel) planUpdate(on placeKind, config, state *deployKeyModel, diags *diag.Diagnostics) {
+// planUpdate plans a key that stays. Everything about it is known, and another spelling is
+// not a difference.
+func (m *deployKeyModel) planUpdate(kind *parentKind, config, state *deployKeyModel, diags *diag.Diagnostics) {
 	if !config.Comment.IsNull() || m.Comment.Equal(state.Comment) {
-		m.Key = state.Key // Its text may hold another comment, which does not count.
+		m.Key = state.Key // The text may hold another comment, which does not count.
 	}
 	m.ID, m.KeyID = state.ID, state.KeyID
-	if !m.Workspace.Equal(state.Workspace) || !m.Place.Equal(state.Place) {
-		m.ID = types.StringValue(deployKeyID(on.of(m), state.KeyID.ValueInt64()))
+	if !m.Workspace.Equal(state.Workspace) || !m.Parent.Equal(state.Parent) {
+		m.ID = types.StringValue(deployKeyID(m.parent(kind), state.KeyID.ValueInt64()))
 	}
-	m.CreatedOn, m.PlaceUUID = state.CreatedOn, state.PlaceUUID
+	m.CreatedOn, m.ParentUUID = state.CreatedOn, state.ParentUUID
 	m.KeyType, m.FingerprintSHA256, m.FingerprintMD5 = state.KeyType, state.FingerprintSHA256, state.FingerprintMD5
-	if refusal := refusal(m.Key); refusal != "" {
+	if refusal := m.Key.refusal(); refusal != "" {
 		diags.AddAttributeWarning(path.Root("key"), "Bitbucket refuses such a key today", refusal+
 			" This one exists and keeps working, but could not be added again.")
 	}
 }
 
-func refusal(text publicKeyValue) string {
-	key, err := sshkey.Split(text.ValueString())
-	if err != nil {
-		return "" // publicKeyValidator has reported it.
-	}
-	return key.Refusal()
-}
-
-// replacing returns the attributes whose change needs another key, none if the
-// key stays. What is unknown might be a change, and Terraform does not allow to
-// find that out later.
+// replacing returns the attributes whose change forces replacement, none if the key stays. An
+// unknown value might be a change, and Terraform does not allow to decide that later.
 func (r *deployKeyResource) replacing(ctx context.Context, plan, state *deployKeyModel, diags *diag.Diagnostics) path.Paths {
 	if state.Key.IsNull() {
 		diags.AddError("Deploy key was not read yet", "The state comes from another provider, which did not know the key, so nobody can tell whether it changes. "+
@@ -154,44 +136,44 @@ func (r *deployKeyResource) replacing(ctx context.Context, plan, state *deployKe
 		return nil
 	}
 	var paths path.Paths
-	differs := func(name string, planned, prior attr.Value) {
+	compare := func(name string, planned, prior attr.Value) {
 		if !planned.Equal(prior) {
 			paths = append(paths, path.Root(name))
 		}
 	}
 	if !plan.Key.sameMaterial(state.Key) {
-		differs("key", plan.Key, state.Key)
+		compare("key", plan.Key, state.Key)
 	}
 	switch changes := !plan.Label.Equal(state.Label) || !plan.Comment.Equal(state.Comment); {
-	case changes && r.on == onRepository && r.data.updateStrategy.IsUnknown():
+	case changes && r.kind.canUpdateKeys && r.data.updateStrategy.IsUnknown():
 		diags.AddError("Update strategy is not known yet", "A label or comment changes, and update_strategy in the provider block, which decides whether "+
 			"that updates or replaces the key, is known only after apply. Set it to a value that is known.")
-	case r.on == onProject || r.data.updateStrategy.ValueString() == updateReplaces: // The API updates no key of a project.
-		differs("label", plan.Label, state.Label)
-		differs("comment", plan.Comment, state.Comment)
+	case !r.kind.canUpdateKeys || r.data.updateStrategy.ValueString() == updateReplaces:
+		compare("label", plan.Label, state.Label)
+		compare("comment", plan.Comment, state.Comment)
 	}
-	if len(paths) == 0 && !r.samePlace(ctx, plan, state, diags) {
-		differs("workspace", plan.Workspace, state.Workspace)
-		differs(string(r.on), plan.Place, state.Place)
+	if len(paths) == 0 && !r.sameParent(ctx, plan, state, diags) {
+		compare("workspace", plan.Workspace, state.Workspace)
+		compare(r.kind.attribute, plan.Parent, state.Parent)
 	}
 	return paths
 }
 
-// samePlace tells whether the planned workspace and repository or project are
-// another spelling of the ones in state. Where that does not show, it costs one
-// GET of the key under the new spelling: only a 404 or another uuid means no. Any
-// other answer is an error, since the price of guessing is a live credential.
-func (r *deployKeyResource) samePlace(ctx context.Context, plan, state *deployKeyModel, diags *diag.Diagnostics) bool {
-	if plan.Workspace.IsUnknown() || plan.Place.IsUnknown() {
+// sameParent reports whether the planned parent is another spelling of the one in state. If
+// the names do not show it, sameParent requests the key under the new name. Only a 404 or
+// another UUID means that it is another parent. Any other reply is an error: a wrong guess
+// would replace a live credential.
+func (r *deployKeyResource) sameParent(ctx context.Context, plan, state *deployKeyModel, diags *diag.Diagnostics) bool {
+	if plan.Workspace.IsUnknown() || plan.Parent.IsUnknown() {
 		return false
 	}
-	planned, prior, uuid := r.on.of(plan), r.on.of(state), state.PlaceUUID.ValueString()
+	planned, prior, uuid := plan.parent(r.kind), state.parent(r.kind), state.ParentUUID.ValueString()
 	sameWorkspace := strings.EqualFold(planned.Workspace, prior.Workspace)
-	if sameWorkspace && strings.EqualFold(plan.Place.ValueString(), state.Place.ValueString()) {
+	if sameWorkspace && strings.EqualFold(plan.Parent.ValueString(), state.Parent.ValueString()) {
 		return true
 	}
-	if isUUID(plan.Place.ValueString()) && uuid != "" {
-		if !strings.EqualFold(plan.Place.ValueString(), uuid) {
+	if isUUID(plan.Parent.ValueString()) && uuid != "" {
+		if !strings.EqualFold(plan.Parent.ValueString(), uuid) {
 			return false
 		}
 		if sameWorkspace {
@@ -207,15 +189,84 @@ func (r *deployKeyResource) samePlace(ctx context.Context, plan, state *deployKe
 	}
 	if err != nil {
 		readDeployKey.addError(diags, planned, state.KeyID.ValueInt64(), err, "This was to find out whether "+planned.String()+" is another name of "+prior.String()+
-			", the "+string(r.on)+" in state: only then is its deploy key kept. Nothing was changed.")
+			", the "+r.kind.attribute+" in state: only then is its deploy key kept. Nothing was changed.")
 		return false
 	}
 	if uuid != "" && key.ParentUUID() != "" {
 		return strings.EqualFold(key.ParentUUID(), uuid)
 	}
 	if !newPublicKeyValue(key.Key).sameMaterial(state.Key) {
-		diags.AddError(readDeployKey.summary, "Bitbucket did not say which "+string(r.on)+" "+planned.String()+" is, so it is not known whether it is another name of "+
+		diags.AddError(readDeployKey.summary, "Bitbucket did not say which "+r.kind.attribute+" "+planned.String()+" is, so it is not known whether it is another name of "+
 			prior.String()+", the one in state: only then is its deploy key kept. Nothing was changed.")
 	}
-	return true // The number and the key are the same.
+	return true // The ID and the key are the same.
+}
+
+// reconcileWithPlan puts the planned values back after a write. Terraform does not accept
+// other values than planned, and a key that exists must not fail because of its label. The
+// warning names what differs, and the next refresh shows it.
+func (m *deployKeyModel) reconcileWithPlan(plan *deployKeyModel, diags *diag.Diagnostics) {
+	m.Key = plan.Key // The client has checked that it is the same key.
+	m.ignoreCommentSpacing(plan.Comment)
+	m.retainOmitted(plan)
+	var differ []string
+	for _, attribute := range []struct {
+		name    string
+		planned types.String
+		got     *types.String
+	}{
+		{"label", plan.Label, &m.Label},
+		{"comment", plan.Comment, &m.Comment},
+		{"key_type", plan.KeyType, &m.KeyType},
+		{"fingerprint_sha256", plan.FingerprintSHA256, &m.FingerprintSHA256},
+		{"fingerprint_md5", plan.FingerprintMD5, &m.FingerprintMD5},
+		{"created_on", plan.CreatedOn, &m.CreatedOn},
+		{"repository_uuid", plan.ParentUUID, &m.ParentUUID}, // Keys of projects have no updates, so their plan has no known UUID.
+	} {
+		if !attribute.planned.IsUnknown() && !attribute.planned.Equal(*attribute.got) {
+			differ = append(differ, attribute.name)
+			*attribute.got = attribute.planned
+		}
+	}
+	if len(differ) > 0 {
+		diags.AddWarning("Bitbucket stored something else", "Bitbucket accepted deploy key "+m.ID.ValueString()+", but answered with another "+
+			strings.Join(differ, ", ")+" than it was sent. The next plan shows the difference.")
+	}
+}
+
+// reconcileWithState keeps the spelling in state after a refresh, if it means the same.
+func (m *deployKeyModel) reconcileWithState(state *deployKeyModel) {
+	m.ignoreCommentSpacing(state.Comment)
+	m.retainOmitted(state)
+	switch {
+	case state.Key.IsNull(): // The key was just imported.
+		m.attachComment()
+	case m.Key.sameMaterial(state.Key):
+		m.Key = state.Key
+	}
+}
+
+// retainOmitted keeps what is known of a key if Bitbucket omits it.
+func (m *deployKeyModel) retainOmitted(known *deployKeyModel) {
+	if m.ParentUUID.IsNull() && !known.ParentUUID.IsUnknown() {
+		m.ParentUUID = known.ParentUUID
+	}
+	if m.CreatedOn.IsNull() && !known.CreatedOn.IsUnknown() {
+		m.CreatedOn = known.CreatedOn
+	}
+}
+
+// ignoreCommentSpacing keeps the spelling of a comment if Bitbucket returns it with other
+// white space. Bitbucket reads the comment from the key line, and it is not known what it
+// does to the spaces between several words. No update could remove such a difference.
+func (m *deployKeyModel) ignoreCommentSpacing(written types.String) {
+	if slices.Equal(strings.Fields(m.Comment.ValueString()), strings.Fields(written.ValueString())) && !written.IsNull() && !written.IsUnknown() {
+		m.Comment = written
+	}
+}
+
+// attachComment adds the comment to the text of an imported key, as in the file that the key
+// came from. Most configurations use that file.
+func (m *deployKeyModel) attachComment() {
+	m.Key = newPublicKeyValue(m.Key.withComment(m.Comment.ValueString()))
 }

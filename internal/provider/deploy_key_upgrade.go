@@ -11,55 +11,52 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 )
 
-var (
-	_ resource.ResourceWithUpgradeState = (*deployKeyResource)(nil)
-	_ resource.ResourceWithMoveState    = (*deployKeyResource)(nil)
-)
-
-// UpgradeState reads what other providers have stored under the same type name,
-// after "terraform state replace-provider". All of theirs is version 0.
+// UpgradeState reads the state of other providers with the same type name, after "terraform
+// state replace-provider". Their state always has version 0.
 func (r *deployKeyResource) UpgradeState(context.Context) map[int64]resource.StateUpgrader {
 	return map[int64]resource.StateUpgrader{0: {
 		StateUpgrader: func(ctx context.Context, req resource.UpgradeStateRequest, resp *resource.UpgradeStateResponse) {
-			if model, ok := foreignStateOf(req.RawState).deployKey(r.on, &resp.Diagnostics); ok {
-				resp.Diagnostics.Append(resp.State.Set(ctx, r.on.model(&model))...)
+			if model, ok := foreignStateOf(req.RawState).deployKey(r.kind, &resp.Diagnostics); ok {
+				resp.Diagnostics.Append(r.kind.set(ctx, &resp.State, &model)...)
 			}
 		},
 	}}
 }
 
-// MoveState reads what a "moved" block takes from another provider, whatever
-// that calls a deploy key. Anything else is left alone, and Terraform reports it.
+// MoveState reads the state that a moved block takes from another provider, whatever the name
+// of its resource type. It ignores everything but deploy keys, which Terraform reports.
 func (r *deployKeyResource) MoveState(context.Context) []resource.StateMover {
 	return []resource.StateMover{{
 		StateMover: func(ctx context.Context, req resource.MoveStateRequest, resp *resource.MoveStateResponse) {
 			source := foreignStateOf(req.SourceRawState)
-			if !source.isDeployKey(r.on, req.SourceTypeName) {
+			if !source.isDeployKey(r.kind, req.SourceTypeName) {
 				return
 			}
-			model, ok := source.deployKey(r.on, &resp.Diagnostics)
+			model, ok := source.deployKey(r.kind, &resp.Diagnostics)
 			if !ok {
 				return
 			}
-			resp.Diagnostics.Append(resp.TargetState.Set(ctx, r.on.model(&model))...)
+			resp.Diagnostics.Append(r.kind.set(ctx, &resp.TargetState, &model)...)
 			if resp.TargetIdentity != nil {
-				resp.Diagnostics.Append(resp.TargetIdentity.Set(ctx, r.on.identity(model.identity()))...)
+				resp.Diagnostics.Append(r.kind.set(ctx, resp.TargetIdentity, model.identity())...)
 			}
 		},
 	}}
 }
 
-// foreignState holds the attributes of a resource as another provider stored
-// them. Nothing is certain of their types.
+// foreignState has the attributes of a resource as another provider stored them. They may be of
+// any type.
 type foreignState map[string]any
 
 func foreignStateOf(raw *tfprotov6.RawState) foreignState {
 	var state foreignState
 	if raw != nil {
 		decoder := json.NewDecoder(bytes.NewReader(raw.JSON))
-		decoder.UseNumber() // The number of a key may not come out rounded.
+		decoder.UseNumber() // A float64 would round the ID of a key.
 		if decoder.Decode(&state) != nil {
 			return nil
 		}
@@ -67,8 +64,8 @@ func foreignStateOf(raw *tfprotov6.RawState) foreignState {
 	return state
 }
 
-// text is the first of these attributes that is text or a number and not empty.
-// What providers do not know they store as "".
+// text returns the first of these attributes that is a text or a number and not empty. Providers
+// store "" for a value that they do not know.
 func (s foreignState) text(names ...string) string {
 	for _, name := range names {
 		switch value := s[name].(type) {
@@ -83,24 +80,25 @@ func (s foreignState) text(names ...string) string {
 	return ""
 }
 
-// isDeployKey tells deploy keys of repositories from those of projects and from
-// everything else. The address of the provider says nothing: mirrors and forks
-// have their own.
-func (s foreignState) isDeployKey(on placeKind, typeName string) bool {
-	ofProject := s.text("project_key", "project") != ""
-	return strings.HasPrefix(typeName, "bitbucket_") && strings.Contains(typeName, "deploy_key") && ofProject == (on == onProject)
+// isDeployKey reports whether the state is a deploy key with a parent of this kind. The address
+// of the provider proves nothing: mirrors and forks have their own.
+func (s foreignState) isDeployKey(kind *parentKind, typeName string) bool {
+	found := repositoryKind
+	if s.text(projectKind.foreignAttributes...) != "" {
+		found = projectKind
+	}
+	return strings.HasPrefix(typeName, "bitbucket_") && strings.Contains(typeName, "deploy_key") && found == kind
 }
 
-// deployKey is the key that the attributes tell of. Read completes it: what is
-// null here, the other provider did not know.
-func (s foreignState) deployKey(on placeKind, diags *diag.Diagnostics) (deployKeyModel, bool) {
-	names := map[placeKind][]string{onRepository: {"repository", "repo_slug"}, onProject: {"project", "project_key"}}[on]
-	workspace, place := s.text("workspace"), s.text(names...)
+// deployKey returns the key that the attributes describe. Attributes that the other provider
+// did not know are null; Read completes them.
+func (s foreignState) deployKey(kind *parentKind, diags *diag.Diagnostics) (deployKeyModel, bool) {
+	workspace, name := s.text("workspace"), s.text(kind.foreignAttributes...)
 	number := s.text("key_id", "id")
 	if parts := strings.Split(s.text("id"), "/"); len(parts) == 3 {
-		// The id is what the other provider asked with, so that of it holds
-		// where an attribute holds a display name.
-		workspace, place = onRepository.firstName(workspace, parts[0]), on.firstName(place, parts[1])
+		// The other provider has used its id in requests. If an attribute holds a display
+		// name, the name in the id is the right one.
+		workspace, name = preferName(bitbucket.IsSlugOrUUID, workspace, parts[0]), preferName(kind.isName, name, parts[1])
 		number = parts[2]
 	}
 	id, err := strconv.ParseInt(number, 10, 64)
@@ -108,22 +106,22 @@ func (s foreignState) deployKey(on placeKind, diags *diag.Diagnostics) (deployKe
 	if !isPathSegment(workspace) {
 		missing = append(missing, "the workspace")
 	}
-	if !isPathSegment(place) {
-		missing = append(missing, "the "+string(on))
+	if !isPathSegment(name) {
+		missing = append(missing, "the "+kind.attribute)
 	}
 	if err != nil || id <= 0 {
 		missing = append(missing, "the number of the key")
 	}
 	if len(missing) > 0 {
 		diags.AddError("Unable to take over deploy key", "The state that another provider left does not tell "+strings.Join(missing, ", ")+". Nothing was changed. "+
-			"Import the key instead:\n\n  terraform state rm ADDRESS\n  terraform import ADDRESS WORKSPACE/"+strings.ToUpper(string(on))+"/KEY_ID\n\n"+
-			"Remove the moved block before that, if there is one. The number KEY_ID is in the list of access keys in the "+string(on)+"'s settings, as the end of each key's address.")
+			"Import the key instead:\n\n  terraform state rm ADDRESS\n  terraform import ADDRESS WORKSPACE/"+kind.placeholder()+"/KEY_ID\n\n"+
+			"Remove the moved block before that, if there is one. The number KEY_ID is in the list of access keys in the "+kind.attribute+"'s settings, as the end of each key's address.")
 		return deployKeyModel{}, false
 	}
-	model := deployKeyModel{Workspace: types.StringValue(workspace), Place: types.StringValue(place)}
-	model.ID = types.StringValue(deployKeyID(on.of(&model), id))
+	model := deployKeyModel{Workspace: types.StringValue(workspace), Parent: types.StringValue(name)}
+	model.ID = types.StringValue(deployKeyID(model.parent(kind), id))
 	model.KeyID = types.Int64Value(id)
-	model.PlaceUUID = nullIfEmpty(s.text(string(on) + "_uuid"))
+	model.ParentUUID = nullIfEmpty(s.text(kind.uuidAttribute()))
 	if label, ok := s["label"].(string); ok {
 		model.Label = types.StringValue(label)
 	}
@@ -133,23 +131,23 @@ func (s foreignState) deployKey(on placeKind, diags *diag.Diagnostics) (deployKe
 	if key := s.text("key"); key != "" {
 		model.Key = newPublicKeyValue(key)
 		if model.Comment.IsNull() {
-			model.Comment = types.StringValue(commentIn(model.Key))
+			model.Comment = types.StringValue(model.Key.comment())
 		}
 		model.describeKey()
 	}
 	return model, true
 }
 
-// firstName prefers the spelling of the configuration, as long as it may be one.
-func (k placeKind) firstName(attribute, inID string) string {
-	if k.isName(attribute) || !k.isName(inID) {
+// preferName returns the name in the attribute, unless only the one in the id can be a name.
+func preferName(isName func(string) bool, attribute, inID string) string {
+	if isName(attribute) || !isName(inID) {
 		return attribute
 	}
 	return inID
 }
 
-// isPathSegment allows more than slugs: Bitbucket has answered the other provider
-// under this name, so it may answer again.
+// isPathSegment accepts more than slugs: Bitbucket has answered the other provider under this
+// name, so it may answer again.
 func isPathSegment(name string) bool {
 	return name != "" && name != "." && name != ".." && !strings.ContainsAny(name, `/\`)
 }

@@ -5,65 +5,61 @@ import (
 	"context"
 	"slices"
 
-	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/deploykeys"
-
+	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
-	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/types"
 )
 
 var _ datasource.DataSourceWithConfigure = (*deployKeysDataSource)(nil)
 
-type deployKeysDataSource struct{ data *providerData }
-
-func newDeployKeysDataSource() datasource.DataSource { return &deployKeysDataSource{} }
-
-type deployKeysDataSourceModel struct {
-	deployKeySearch
-	Keys []*deployKeyDataSourceModel `tfsdk:"keys"`
+// deployKeysDataSource reads all deploy keys of a repository, a project or a workspace.
+type deployKeysDataSource struct {
+	kind *parentKind
+	data *providerData
 }
 
-func (d *deployKeysDataSource) Metadata(_ context.Context, req datasource.MetadataRequest, resp *datasource.MetadataResponse) {
-	resp.TypeName = req.ProviderTypeName + "_deploy_keys"
+func newDeployKeysDataSource() datasource.DataSource {
+	return &deployKeysDataSource{kind: repositoryKind}
+}
+
+func newProjectDeployKeysDataSource() datasource.DataSource {
+	return &deployKeysDataSource{kind: projectKind}
+}
+
+func (d *deployKeysDataSource) Metadata(_ context.Context, _ datasource.MetadataRequest, resp *datasource.MetadataResponse) {
+	resp.TypeName = d.kind.typeName + "s"
 }
 
 func (d *deployKeysDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
-	resp.Schema = deployKeysSchema(onRepository, "Reads all deploy keys of a repository, or of all repositories of a workspace or project, following every page. "+
-		"That costs one request for each repository with up to 100 keys, and to find the repositories one for each 100 of them.")
-}
-
-// deployKeysSchema is that of the data source for all keys of either kind of place.
-func deployKeysSchema(on placeKind, description string) schema.Schema {
-	key := deployKeyDataSourceAttributes(on)
+	key := deployKeyDataSourceAttributes(d.kind)
 	key["workspace"] = schema.StringAttribute{
 		MarkdownDescription: "The workspace, as it is spelled above.",
 		Computed:            true,
 	}
-	key[string(on)] = schema.StringAttribute{
-		MarkdownDescription: map[placeKind]string{
-			onRepository: "Slug of the repository that the key is on; a `repository` above, as it is spelled there.",
-			onProject:    "Key of the project that the key is on.",
-		}[on],
-		Computed: true,
+	key[d.kind.attribute] = schema.StringAttribute{
+		MarkdownDescription: d.kind.docs.listedName,
+		Computed:            true,
 	}
 	attributes := map[string]schema.Attribute{
 		"keys": schema.ListNestedAttribute{
-			MarkdownDescription: "Deploy keys that were found, sorted by `" + string(on) + "` and `key_id`.",
+			MarkdownDescription: "Deploy keys that were found, sorted by `" + d.kind.attribute + "` and `key_id`.",
 			Computed:            true,
 			NestedObject:        schema.NestedAttributeObject{Attributes: key},
 		},
 	}
-	for name, a := range searchAttributes(on) {
+	for name, a := range searchAttributes(d.kind) {
 		attributes[name] = schema.StringAttribute{MarkdownDescription: a.description, Required: a.required, Optional: !a.required, Validators: a.validators}
 	}
-	return schema.Schema{MarkdownDescription: description + " " + searchDescription(on), Attributes: attributes}
+	resp.Schema = schema.Schema{MarkdownDescription: d.kind.docs.listed + " " + searchDescription(d.kind), Attributes: attributes}
 }
 
-// deployKeyDataSourceAttributes describe one key that was read.
-func deployKeyDataSourceAttributes(on placeKind) map[string]schema.Attribute {
+// deployKeyDataSourceAttributes returns the attributes of a key that was read.
+func deployKeyDataSourceAttributes(kind *parentKind) map[string]schema.Attribute {
 	return map[string]schema.Attribute{
 		"id": schema.StringAttribute{
-			MarkdownDescription: "`workspace/" + string(on) + "/key_id`, as `terraform import` takes it.",
+			MarkdownDescription: "`workspace/" + kind.attribute + "/key_id`, as `terraform import` takes it.",
 			Computed:            true,
 		},
 		"key_id": schema.Int64Attribute{
@@ -76,7 +72,7 @@ func deployKeyDataSourceAttributes(on placeKind) map[string]schema.Attribute {
 			CustomType:          publicKeyType{},
 		},
 		"label": schema.StringAttribute{
-			MarkdownDescription: "Name shown for the key in the " + string(on) + "'s settings.",
+			MarkdownDescription: "Name shown for the key in the " + kind.attribute + "'s settings.",
 			Computed:            true,
 		},
 		"comment": schema.StringAttribute{
@@ -103,8 +99,8 @@ func deployKeyDataSourceAttributes(on placeKind) map[string]schema.Attribute {
 			MarkdownDescription: "When the key was last used, in ISO 8601; null if never.",
 			Computed:            true,
 		},
-		string(on) + "_uuid": schema.StringAttribute{
-			MarkdownDescription: "UUID of the " + string(on) + ", in braces.",
+		kind.uuidAttribute(): schema.StringAttribute{
+			MarkdownDescription: "UUID of the " + kind.attribute + ", in braces.",
 			Computed:            true,
 		},
 	}
@@ -114,27 +110,25 @@ func (d *deployKeysDataSource) Configure(_ context.Context, req datasource.Confi
 	d.data = configuredData(req.ProviderData, &resp.Diagnostics)
 }
 
+// Read adds the selected keys, sorted by parent and ID, to the configuration. The list is
+// empty, not null, if no key is selected.
 func (d *deployKeysDataSource) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
-	var model deployKeysDataSourceModel
-	resp.Diagnostics.Append(req.Config.Get(ctx, &model)...)
+	search := readSearch(ctx, d.kind, req.Config, &resp.Diagnostics)
 	if resp.Diagnostics.HasError() || !d.data.configured(&resp.Diagnostics) {
 		return
 	}
-	defer d.data.noteRateLimit(&resp.Diagnostics)
-	model.Keys = model.sorted(ctx, onRepository, d.data.keys, &resp.Diagnostics)
-	if !resp.Diagnostics.HasError() {
-		resp.Diagnostics.Append(resp.State.Set(ctx, &model)...)
-	}
-}
-
-// sorted returns the keys that are wanted, by place and number. None is not null.
-func (s *deployKeySearch) sorted(ctx context.Context, on placeKind, service *deploykeys.Service, diags *diag.Diagnostics) []*deployKeyDataSourceModel {
-	keys := []*deployKeyDataSourceModel{}
-	for key := range s.keys(ctx, on, service, diags) {
-		keys = append(keys, key)
-	}
-	slices.SortFunc(keys, func(a, b *deployKeyDataSourceModel) int {
-		return cmp.Or(cmp.Compare(a.Place.ValueString(), b.Place.ValueString()), cmp.Compare(a.KeyID.ValueInt64(), b.KeyID.ValueInt64()))
+	defer d.data.warnNearLimit(&resp.Diagnostics)
+	keys := slices.SortedFunc(search.keys(ctx, d.data.keys, &resp.Diagnostics), func(a, b *deployKeyDataSourceModel) int {
+		return cmp.Or(cmp.Compare(a.Parent.ValueString(), b.Parent.ValueString()), cmp.Compare(a.KeyID.ValueInt64(), b.KeyID.ValueInt64()))
 	})
-	return keys
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	objects := make([]attr.Value, len(keys))
+	for i, key := range keys {
+		objects[i] = d.kind.object(ctx, key)
+	}
+	keyType := d.kind.object(ctx, &deployKeyDataSourceModel{}).Type(ctx)
+	resp.State.Raw = req.Config.Raw
+	resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("keys"), types.ListValueMust(keyType, objects))...)
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
-	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 )
 
@@ -91,8 +90,7 @@ func TestAccDeployKeysDataSource_workspace(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
 		f := newAudited(t, parent)
-		var shared deployKeyModel
-		shared.flatten(bitbucket.Parent{}, &bitbucket.DeployKey{Key: f.Keys(parent.Named(parent.Other))[0].Key})
+		shared := newPublicKeyValue(f.Keys(parent.Named(parent.Other))[0].Key).fingerprintSHA256().ValueString()
 		step := func(check statecheck.StateCheck, lines ...string) resource.TestStep {
 			return resource.TestStep{Config: f.Config(search(parent, lines...)), ConfigStateChecks: []statecheck.StateCheck{check}}
 		}
@@ -103,7 +101,7 @@ func TestAccDeployKeysDataSource_workspace(t *testing.T) {
 			step(found(parent, "api/10958987", "api/10958988", "website/10958984", "website/10958985")),
 			step(found(parent, "website/10958984", "website/10958985"), `project = "WEB"`),
 			step(found(parent, "website/10958985"), `label_pattern = "(?i)^DEPLOY"`),
-			step(found(parent, "api/10958987", "website/10958984"), fmt.Sprintf("fingerprint_sha256 = %q", shared.FingerprintSHA256.ValueString())),
+			step(found(parent, "api/10958987", "website/10958984"), fmt.Sprintf("fingerprint_sha256 = %q", shared)),
 			step(found(parent, "api/10958987", "api/10958988"), parent.Line(parent.Other), `label_pattern = "^$"`),
 			fails(`label_pattern = "["`, "Invalid label_pattern", "missing closing ]"),
 			fails(`project = "web"`, "Expected the key of a project"),

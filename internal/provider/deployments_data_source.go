@@ -61,12 +61,12 @@ func (d *deploymentsDataSource) Schema(_ context.Context, _ datasource.SchemaReq
 			"workspace": schema.StringAttribute{
 				MarkdownDescription: "Slug of the workspace, or its UUID in braces.",
 				Required:            true,
-				Validators:          []validator.String{slugValidator{}},
+				Validators:          []validator.String{slugValidator},
 			},
 			"repository": schema.StringAttribute{
 				MarkdownDescription: "Slug of the repository, or its UUID in braces.",
 				Required:            true,
-				Validators:          []validator.String{slugValidator{}},
+				Validators:          []validator.String{slugValidator},
 			},
 			"environment_uuid": schema.StringAttribute{
 				MarkdownDescription: "UUID of an environment, in braces: only the deployments to it.",
@@ -93,7 +93,7 @@ func (d *deploymentsDataSource) Schema(_ context.Context, _ datasource.SchemaReq
 	}
 }
 
-// deploymentAttributes describe one deployment.
+// deploymentAttributes returns the attributes of one deployment.
 func deploymentAttributes() map[string]schema.Attribute {
 	attributes := map[string]schema.Attribute{
 		"number": schema.Int64Attribute{
@@ -131,7 +131,7 @@ func (d *deploymentsDataSource) Read(ctx context.Context, req datasource.ReadReq
 	if resp.Diagnostics.HasError() || !d.data.configured(&resp.Diagnostics) {
 		return
 	}
-	defer d.data.noteRateLimit(&resp.Diagnostics)
+	defer d.data.warnNearLimit(&resp.Diagnostics)
 	repository := bitbucket.Parent{Workspace: model.Workspace.ValueString(), Repository: model.Repository.ValueString()}
 	found, err := deployments.Find(ctx, d.data.client, repository, deployments.Filter{
 		EnvironmentUUID: model.EnvironmentUUID.ValueString(),
@@ -142,14 +142,14 @@ func (d *deploymentsDataSource) Read(ctx context.Context, req datasource.ReadReq
 		listDeployments.addError(&resp.Diagnostics, repository, 0, err)
 		return
 	}
-	model.Deployments = make([]deploymentModel, len(found)) // None is not null.
+	model.Deployments = make([]deploymentModel, len(found)) // An empty list, not null.
 	for i := range found {
 		model.Deployments[i].flatten(&found[i])
 	}
 	resp.Diagnostics.Append(resp.State.Set(ctx, &model)...)
 }
 
-// flatten takes over what Bitbucket says. What it does not say is null.
+// flatten takes over what Bitbucket returned. Fields that Bitbucket omits are null.
 func (m *deploymentModel) flatten(deployment *bitbucket.Deployment) {
 	m.UUID = types.StringValue(deployment.UUID)
 	m.Number = types.Int64Null()

@@ -20,117 +20,109 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 )
 
-// operation is something that Bitbucket is asked for, as errors tell of it.
+// operation describes a kind of request for error messages.
 type operation struct {
-	// summary is the same for every error of the operation, to search for it.
+	// summary is the same for every error of the operation, so that people can search for it.
 	summary string
-	// asked completes "Bitbucket was asked to …", with the number of the key, if
-	// there is one yet, and the place to fill in.
-	asked string
-	// scopes are those of an API token, oauth those of an OAuth consumer, and
-	// account is whose they must be. For deploy keys, scopes are those besides the
-	// administrator's, and the rest follows from the place.
+	// request completes "Bitbucket was asked to …". Its verbs stand for the ID of the key, if
+	// there is one, and for the parent.
+	request string
+	// scopes are the scopes of an API token, oauth those of an OAuth consumer, and account is
+	// the account that they must belong to. If account is "", the operation is about deploy
+	// keys: then scopes are added to the administrator's scope, and the kind of the parent
+	// gives the rest.
 	scopes, oauth, account string
-	// writes tells that access tokens are refused.
+	// writes reports that Bitbucket accepts no access tokens for the operation.
 	writes bool
-	// about is what a 404 or a redirect is about, "" for deploy keys, where the path
-	// tells.
-	about string
+	// object is the object of a 404 or a redirect, "" for deploy keys.
+	object string
 }
 
 var (
 	createDeployKey = operation{
 		summary: "Unable to create deploy key",
-		asked:   "add a deploy key to %s",
+		request: "add a deploy key to %s",
 		scopes:  " and write:ssh-key:bitbucket",
 		writes:  true,
 	}
 	readDeployKey = operation{
 		summary: "Unable to read deploy key",
-		asked:   "read deploy key %d of %s",
+		request: "read deploy key %d of %s",
 	}
 	listDeployKeys = operation{
 		summary: "Unable to list deploy keys",
-		asked:   "list the deploy keys of %s",
+		request: "list the deploy keys of %s",
 	}
 	updateDeployKey = operation{
 		summary: "Unable to update deploy key",
-		asked:   "update deploy key %d of %s",
+		request: "update deploy key %d of %s",
 		scopes:  " and write:ssh-key:bitbucket",
 		writes:  true,
 	}
 	deleteDeployKey = operation{
 		summary: "Unable to delete deploy key",
-		asked:   "delete deploy key %d of %s",
+		request: "delete deploy key %d of %s",
 		scopes:  ", write:ssh-key:bitbucket and delete:ssh-key:bitbucket",
 		writes:  true,
 	}
 	listRepositories = operation{
 		summary: "Unable to list repositories",
-		asked:   "list the repositories of %s",
+		request: "list the repositories of %s",
 		scopes:  "read:repository:bitbucket",
 		oauth:   "repository",
 		account: "that can see the workspace",
-		about:   "workspace",
+		object:  "workspace",
 	}
 	listProjects = operation{
 		summary: "Unable to list projects",
-		asked:   "list the projects of %s",
+		request: "list the projects of %s",
 		scopes:  "read:project:bitbucket",
 		oauth:   "project",
 		account: "that can see the workspace",
-		about:   "workspace",
+		object:  "workspace",
 	}
 	listDeployments = operation{
 		summary: "Unable to list deployments",
-		asked:   "list the deployments of %s",
+		request: "list the deployments of %s",
 		scopes:  "read:pipeline:bitbucket and, for a repository that never deployed, read:repository:bitbucket",
 		oauth:   "pipeline and repository",
 		account: "that can read the repository",
-		about:   "repository",
+		object:  "repository",
 	}
 )
 
-// needs tells which credentials may carry it out.
-func (o operation) needs(on placeKind) string {
+// requiredCredentials describes the credentials that the operation needs.
+func (o operation) requiredCredentials(kind *parentKind) string {
 	scopes, oauth, account := o.scopes, o.oauth, o.account
 	if account == "" {
-		scopes = fmt.Sprintf("admin:%s:bitbucket%s", on, o.scopes)
-		oauth = fmt.Sprintf("%s and %[1]s:admin", on)
-		account = fmt.Sprintf("that is an administrator of the %s", on)
+		scopes = fmt.Sprintf("admin:%s:bitbucket%s", kind.attribute, o.scopes)
+		oauth = fmt.Sprintf("%s and %[1]s:admin", kind.attribute)
+		account = fmt.Sprintf("that is an administrator of the %s", kind.attribute)
 	}
 	return fmt.Sprintf("This needs an API token with the scopes %s (OAuth: %s), of an account %s.", scopes, oauth, account)
 }
 
-// addError reports that an operation failed on a key, 0 for none: what was asked,
-// what Bitbucket said, and what can be done now.
-func (o operation) addError(diags *diag.Diagnostics, place bitbucket.Parent, key int64, err error, more ...string) {
-	o.addWriteError(diags, place, key, deploykeys.Result{Outcome: deploykeys.Refused, Err: err}, more...)
+// addError reports an operation that failed: what was requested, Bitbucket's reply, and what to
+// do now. id is the ID of the key, 0 for none. more are further paragraphs.
+func (o operation) addError(diags *diag.Diagnostics, parent bitbucket.Parent, id int64, err error, more ...string) {
+	o.addWriteError(diags, parent, id, deploykeys.Result{Outcome: deploykeys.Refused, Err: err}, more...)
 }
 
-// addWriteError reports the result of a write that is not done.
-func (o operation) addWriteError(diags *diag.Diagnostics, place bitbucket.Parent, key int64, result deploykeys.Result, more ...string) {
-	asked := fmt.Sprintf(o.asked, describePlace(place))
-	if key != 0 {
-		asked = fmt.Sprintf(o.asked, key, describePlace(place))
+// addWriteError reports a write that was refused or whose outcome is unknown.
+func (o operation) addWriteError(diags *diag.Diagnostics, parent bitbucket.Parent, id int64, result deploykeys.Result, more ...string) {
+	request := fmt.Sprintf(o.request, describeParent(parent))
+	if id != 0 {
+		request = fmt.Sprintf(o.request, id, describeParent(parent))
 	}
-	advice := o.advice(kindOf(place), result)
+	advice := o.advice(kindOf(parent), result)
 	if exists, ok := errors.AsType[*deploykeys.ExistsError](result.Err); ok {
-		advice = adoption(place, &exists.Existing)
+		advice = importAdvice(parent, &exists.Existing)
 	}
-	parts := append([]string{"Bitbucket was asked to " + asked + ".", describe(result), o.maybeDone(result), advice}, more...)
+	parts := append([]string{"Bitbucket was asked to " + request + ".", describe(result), o.maybeDone(result), advice}, more...)
 	diags.AddError(o.summary, strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), "\n\n"))
 }
 
-// describePlace is the name of a place, and says of a project that it is one.
-func describePlace(place bitbucket.Parent) string {
-	if place.Project != "" {
-		return "project " + place.String()
-	}
-	return place.String()
-}
-
-// describe tells what Bitbucket said, one fact a line.
+// describe returns Bitbucket's reply, one fact in a line.
 func describe(result deploykeys.Result) string {
 	refused, ok := errors.AsType[*bitbucket.Error](result.Err)
 	if !ok {
@@ -169,17 +161,17 @@ func describe(result deploykeys.Result) string {
 	return strings.Join(lines, "\n")
 }
 
-// adoption tells how to manage a key that is there already.
-func adoption(place bitbucket.Parent, key *bitbucket.DeployKey) string {
-	on, id := kindOf(place), deployKeyID(place, key.ID)
+// importAdvice describes how to manage a key that exists already.
+func importAdvice(parent bitbucket.Parent, key *bitbucket.DeployKey) string {
+	kind, id := kindOf(parent), deployKeyID(parent, key.ID)
 	return fmt.Sprintf("The %[1]s has this key already: deploy key %[2]d, label %[3]q, added %[4]q. To manage it, import it with this block and apply again:\n\n"+
 		"  import {\n    to = %[5]s.NAME\n    id = %[6]q\n  }\n\nor with this command:\n\n  terraform import %[5]s.NAME %[6]s\n\n"+
 		"If it is in the state already, then it was to be replaced by the same key with create_before_destroy. That cannot work, since Bitbucket takes a key once in a %[1]s: "+
-		"remove create_before_destroy, so that the old one goes first.", on, key.ID, key.Label, key.CreatedOn, on.typeName(), id)
+		"remove create_before_destroy, so that the old one goes first.", kind.attribute, key.ID, key.Label, key.CreatedOn, kind.typeName, id)
 }
 
-// advice tells what to do about an error.
-func (o operation) advice(on placeKind, result deploykeys.Result) string {
+// advice describes what to do about an error.
+func (o operation) advice(kind *parentKind, result deploykeys.Result) string {
 	err := result.Err
 	refused, ok := errors.AsType[*bitbucket.Error](err)
 	_, refusesAccessToken := errors.AsType[*bitbucket.AccessTokenError](err)
@@ -192,9 +184,9 @@ func (o operation) advice(on placeKind, result deploykeys.Result) string {
 	case refused.ForToken() && isRefusal(refused):
 		return "No access token could be had for the OAuth consumer, so nothing else was asked. Check oauth_client_id and oauth_client_secret; the consumer must be marked as private."
 	case refused.Err != nil:
-		return adviceWithoutAnswer(refused)
+		return adviceWithoutReply(refused)
 	}
-	scopes, about := o.needs(on), cmp.Or(o.about, string(on))
+	scopes, object := o.requiredCredentials(kind), cmp.Or(o.object, kind.attribute)
 	adds := refused.Method == http.MethodPost
 	switch status := refused.Status; {
 	case status == http.StatusUnauthorized:
@@ -205,9 +197,9 @@ func (o operation) advice(on placeKind, result deploykeys.Result) string {
 	case status == http.StatusForbidden:
 		return scopes
 	case status == http.StatusNotFound:
-		what := "the " + about
+		what := "the " + object
 		if strings.Contains(refused.Path, "/deploy-keys/") {
-			what = "the deploy key or its " + about
+			what = "the deploy key or its " + object
 		}
 		return "Either " + what + " was deleted or renamed, or these credentials cannot see it: Bitbucket answers all of that the same way. " + scopes
 	case status == http.StatusTooManyRequests:
@@ -215,43 +207,43 @@ func (o operation) advice(on placeKind, result deploykeys.Result) string {
 	case status >= 500:
 		return "Bitbucket failed. Try again later; https://bitbucket.status.atlassian.com tells of outages."
 	case status == http.StatusBadRequest && adds && result.LookupErr != nil:
-		return fmt.Sprintf("If the %s has the key already, import it: terraform import ADDRESS WORKSPACE/%s/KEY_ID.", on, strings.ToUpper(string(on)))
+		return fmt.Sprintf("If the %s has the key already, import it: terraform import ADDRESS WORKSPACE/%s/KEY_ID.", kind.attribute, kind.placeholder())
 	case inUse && result.Outcome == deploykeys.Refused:
 		return fmt.Sprintf("This %s does not have the key, so a user account or a workspace does: Bitbucket takes a key there or on repositories and projects, not both. "+
-			"Remove it there, or make another key for the %[1]s.", on)
+			"Remove it there, or make another key for the %[1]s.", kind.attribute)
 	case status >= 300 && status < 400:
-		names := "workspace, " + about
-		if about == "workspace" {
-			names = about
+		names := "workspace, " + object
+		if object == "workspace" {
+			names = object
 		}
-		return "The address has moved: the " + about + " may have another name now, or something other than Bitbucket's API has answered. Check " + names + ", base_url and the proxy (HTTPS_PROXY) between here and Bitbucket."
+		return "The address has moved: the " + object + " may have another name now, or something other than Bitbucket's API has answered. Check " + names + ", base_url and the proxy (HTTPS_PROXY) between here and Bitbucket."
 	case status < 300:
-		return elsewhere
+		return otherServer
 	}
 	return ""
 }
 
-// isRefusal tells whether Bitbucket has judged a request. A rate limit or an outage
-// says nothing about it.
+// isRefusal reports whether Bitbucket has refused a request because of what it is. A rate limit
+// or an outage would refuse any request.
 func isRefusal(failed *bitbucket.Error) bool {
 	return failed.Err == nil && failed.Status >= 400 && failed.Status < 500 && failed.Status != http.StatusTooManyRequests
 }
 
-const elsewhere = "Something other than Bitbucket's API has answered. Check base_url and the proxy (HTTPS_PROXY) between here and Bitbucket."
+const otherServer = "Something other than Bitbucket's API has answered. Check base_url and the proxy (HTTPS_PROXY) between here and Bitbucket."
 
-// adviceWithoutAnswer tells what to do where no answer came, or none of use.
-func adviceWithoutAnswer(failed *bitbucket.Error) string {
-	if _, stranger := errors.AsType[x509.UnknownAuthorityError](failed.Err); stranger {
+// adviceWithoutReply describes what to do if no usable reply came.
+func adviceWithoutReply(failed *bitbucket.Error) string {
+	if _, untrusted := errors.AsType[x509.UnknownAuthorityError](failed.Err); untrusted {
 		return "Either a proxy stands between here and Bitbucket, or base_url leads to another server. If that is meant to be so, have this machine trust its " +
 			"certificate: on Linux, set SSL_CERT_FILE to a PEM file with the authority that signed it; elsewhere, add the authority to the system's certificates."
 	}
 	if errors.Is(failed.Err, bitbucket.ErrUnusable) {
-		return elsewhere
+		return otherServer
 	}
 	return "No answer came that could be used. Check base_url, the network and the proxy (HTTPS_PROXY) between here and Bitbucket."
 }
 
-// maybeDone tells of a write that may have been carried out although it failed.
+// maybeDone describes a write that Bitbucket may have carried out although it failed.
 func (o operation) maybeDone(result deploykeys.Result) string {
 	switch {
 	case result.Outcome != deploykeys.Unknown:
@@ -266,14 +258,14 @@ func (o operation) maybeDone(result deploykeys.Result) string {
 	return text + "If it comes to be there, the next apply says that the key exists and how to import it."
 }
 
-// stateKept ends an error about what is in the state.
-func stateKept(what string, place bitbucket.Parent) string {
+// stateKept returns the advice for an object in the state whose parent Bitbucket does not find.
+func stateKept(what string, parent bitbucket.Parent) string {
 	return fmt.Sprintf("%[2]s is still in the Terraform state. If the %[1]s or its workspace was renamed, put the new name into the configuration "+
-		"(workspace, %[1]s) and run \"terraform apply -refresh=false\" once. If the %[1]s is gone for good, or another one has its name, run \"terraform state rm ADDRESS\".", kindOf(place), what)
+		"(workspace, %[1]s) and run \"terraform apply -refresh=false\" once. If the %[1]s is gone for good, or another one has its name, run \"terraform state rm ADDRESS\".", kindOf(parent).attribute, what)
 }
 
-// warnRenamed says once for each repository that it has another name than the
-// configuration says. A project is not found under another name.
+// warnRenamed warns once for each repository that it has another name than in the
+// configuration. A renamed project is not found, so there is nothing to warn of.
 func (d *providerData) warnRenamed(repository bitbucket.Parent, key *bitbucket.DeployKey, diags *diag.Diagnostics) {
 	workspace, slug, ok := strings.Cut(key.Repository.FullName, "/")
 	same := func(configured, now string) bool { return isUUID(configured) || strings.EqualFold(configured, now) }
@@ -281,30 +273,28 @@ func (d *providerData) warnRenamed(repository bitbucket.Parent, key *bitbucket.D
 		return
 	}
 	repository.UUID = ""
-	if _, warned := d.renamed.LoadOrStore(repository, key.Repository.FullName); !warned {
+	if _, warned := d.newNames.LoadOrStore(repository, key.Repository.FullName); !warned {
 		diags.AddWarning("Repository has another name now", "The repository "+repository.String()+" is called "+strconv.Quote(key.Repository.FullName)+" now. Its deploy keys were found there, "+
 			"and stay what they are. Change workspace and repository in the configuration to the new name: that changes nothing at Bitbucket.")
 	}
 }
 
-// renamedTo is the name that warnRenamed has told.
-func (d *providerData) renamedTo(repository bitbucket.Parent) (now any, renamed bool) {
+// newName returns the name that warnRenamed has reported.
+func (d *providerData) newName(repository bitbucket.Parent) (name any, renamed bool) {
 	repository.UUID = ""
-	return d.renamed.Load(repository)
+	return d.newNames.Load(repository)
 }
 
-// warnHidden says which repositories or projects a search of many could not look
-// into.
-func warnHidden(on placeKind, hidden []string, diags *diag.Diagnostics) {
+// warnHidden names the repositories or projects whose keys a search could not read.
+func warnHidden(kind *parentKind, hidden []string, diags *diag.Diagnostics) {
 	if len(hidden) == 0 {
 		return
 	}
-	places := map[placeKind]string{onRepository: "repositories", onProject: "projects"}[on]
 	const most = 100
 	names := strings.Join(hidden[:min(len(hidden), most)], ", ")
 	if more := len(hidden) - most; more > 0 {
 		names += fmt.Sprintf(" and %d more", more)
 	}
-	diags.AddWarning("Deploy keys of some "+places+" are not included", fmt.Sprintf("Bitbucket lists these %s (%d), but answered 403 or 404 when it was asked for their deploy keys: %s. "+
-		"The account must be an administrator of a %s to see its deploy keys.", places, len(hidden), names, on))
+	diags.AddWarning("Deploy keys of some "+kind.plural+" are not included", fmt.Sprintf("Bitbucket lists these %s (%d), but answered 403 or 404 when it was asked for their deploy keys: %s. "+
+		"The account must be an administrator of a %s to see its deploy keys.", kind.plural, len(hidden), names, kind.attribute))
 }

@@ -32,18 +32,18 @@ func (a *asked) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // leading returns a function that reads a key. It fails the test unless the request goes
 // to the endpoint of that key.
-func leading(f *testing.F) (to func(t *testing.T, place bitbucket.Parent, id int64)) {
+func leading(f *testing.F) (to func(t *testing.T, parent bitbucket.Parent, id int64)) {
 	f.Helper()
 	recorder := &asked{}
 	client, err := bitbucket.NewClient("", transport.Options{Base: recorder})
 	if err != nil {
 		f.Fatal(err)
 	}
-	return func(t *testing.T, place bitbucket.Parent, id int64) {
+	return func(t *testing.T, parent bitbucket.Parent, id int64) {
 		t.Helper()
 		recorder.target = ""
-		if _, err := client.GetDeployKey(t.Context(), place, id); !errors.Is(err, io.EOF) {
-			t.Fatalf("%+v: %v", place, err)
+		if _, err := client.GetDeployKey(t.Context(), parent, id); !errors.Is(err, io.EOF) {
+			t.Fatalf("%+v: %v", parent, err)
 		}
 		var segments []string
 		for segment := range strings.SplitSeq(recorder.target, "/") {
@@ -53,12 +53,12 @@ func leading(f *testing.F) (to func(t *testing.T, place bitbucket.Parent, id int
 			}
 			segments = append(segments, unescaped)
 		}
-		want := []string{"", "2.0", "repositories", place.Workspace, place.Repository, "deploy-keys", strconv.FormatInt(id, 10)}
-		if kindOf(place) == onProject {
-			want = slices.Concat(want[:2], []string{"workspaces", place.Workspace, "projects", place.Project}, want[5:])
+		want := []string{"", "2.0", "repositories", parent.Workspace, parent.Repository, "deploy-keys", strconv.FormatInt(id, 10)}
+		if kindOf(parent) == projectKind {
+			want = slices.Concat(want[:2], []string{"workspaces", parent.Workspace, "projects", parent.Project}, want[5:])
 		}
 		if !slices.Equal(segments, want) || path.Clean(recorder.target) != recorder.target {
-			t.Errorf("%+v leads to %q", place, recorder.target)
+			t.Errorf("%+v leads to %q", parent, recorder.target)
 		}
 	}
 }
@@ -76,15 +76,15 @@ func FuzzParseDeployKeyID(f *testing.F) {
 	}
 	leadsTo := leading(f)
 	f.Fuzz(func(t *testing.T, text string) {
-		for _, kind := range []placeKind{onRepository, onProject} {
-			place, id, ok := parseDeployKeyID(kind, text)
-			if !ok {
+		for _, kind := range []*parentKind{repositoryKind, projectKind} {
+			reference, ok := parseDeployKeyReference(kind, text)
+			if !ok || reference.by != byID {
 				continue
 			}
-			if again := deployKeyID(place, id); again != text || id <= 0 || kindOf(place) != kind {
-				t.Errorf("%q was read as %q of a %s", text, again, kindOf(place))
+			if id := deployKeyID(reference.parent, reference.id()); !strings.Contains(text, "://") && id != text || reference.id() <= 0 || kindOf(reference.parent) != kind {
+				t.Errorf("%q was read as %q of a %s", text, id, kindOf(reference.parent).attribute)
 			}
-			leadsTo(t, place, id)
+			leadsTo(t, reference.parent, reference.id())
 		}
 	})
 }
@@ -103,19 +103,19 @@ func FuzzParseDeployKeyReference(f *testing.F) {
 	}
 	leadsTo := leading(f)
 	f.Fuzz(func(t *testing.T, text string) {
-		for _, kind := range []placeKind{onRepository, onProject} {
+		for _, kind := range []*parentKind{repositoryKind, projectKind} {
 			reference, ok := parseDeployKeyReference(kind, text)
 			if !ok {
 				continue
 			}
 			id := max(1, reference.id())
-			if place, _, ok := parseDeployKeyID(kind, deployKeyID(reference.place, id)); !ok || place != reference.place {
+			if again, ok := parseDeployKeyReference(kind, deployKeyID(reference.parent, id)); !ok || again.parent != reference.parent {
 				t.Errorf("%q was read as %+v", text, reference)
 			}
-			if reference.by == byNumber && reference.id() <= 0 || reference.by == byFingerprint && !fingerprintPattern.MatchString(reference.value) {
+			if reference.by == byID && reference.id() <= 0 || reference.by == byFingerprint && !fingerprintPattern.MatchString(reference.value) {
 				t.Errorf("%q was read as %+v", text, reference)
 			}
-			leadsTo(t, reference.place, id)
+			leadsTo(t, reference.parent, id)
 		}
 	})
 }
@@ -152,20 +152,20 @@ func FuzzForeignState(f *testing.F) {
 	leadsTo := leading(f)
 	f.Fuzz(func(t *testing.T, typeName, attributes string) {
 		source := foreignStateOf(&tfprotov6.RawState{JSON: []byte(attributes)})
-		if source.isDeployKey(onRepository, typeName) && source.isDeployKey(onProject, typeName) {
+		if source.isDeployKey(repositoryKind, typeName) && source.isDeployKey(projectKind, typeName) {
 			t.Error("it is on both a repository and a project")
 		}
-		for _, kind := range []placeKind{onRepository, onProject} {
+		for _, kind := range []*parentKind{repositoryKind, projectKind} {
 			var diags diag.Diagnostics
 			model, ok := source.deployKey(kind, &diags)
 			switch {
 			case ok == diags.HasError():
-				t.Errorf("on a %s: got %t and %v", kind, ok, diags)
+				t.Errorf("on a %s: got %t and %v", kind.attribute, ok, diags)
 			case ok:
-				if id := deployKeyID(kind.of(&model), model.KeyID.ValueInt64()); id != model.ID.ValueString() {
+				if id := deployKeyID(model.parent(kind), model.KeyID.ValueInt64()); id != model.ID.ValueString() {
 					t.Errorf("key %s has the id %s", id, model.ID)
 				}
-				leadsTo(t, kind.of(&model), model.KeyID.ValueInt64())
+				leadsTo(t, model.parent(kind), model.KeyID.ValueInt64())
 			}
 		}
 	})

@@ -15,12 +15,11 @@ import (
 	"github.com/hashicorp/terraform-plugin-log/tflog"
 )
 
-// loggingTransport tells at DEBUG which requests were made and how they ended,
-// and at TRACE what they said. Nothing is logged that may hold credentials, and
-// should a reply repeat them, they are masked.
+// loggingTransport logs each request with its status at DEBUG, and headers and bodies at TRACE.
+// It logs nothing that may hold credentials, and masks them if a reply repeats them.
 type loggingTransport struct{ next http.RoundTripper }
 
-// RoundTrip logs one try of a request.
+// RoundTrip logs one attempt.
 func (t loggingTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	ctx := tflog.MaskAllFieldValuesStrings(request.Context(), transport.Secrets(request)...)
 	start := time.Now()
@@ -46,7 +45,7 @@ func (t loggingTransport) RoundTrip(request *http.Request) (*http.Response, erro
 // maxLoggedBody bounds what is logged of one body, in bytes.
 const maxLoggedBody = 8 << 10
 
-// traceExchange logs headers and bodies, but no body where tokens are bought.
+// traceExchange logs headers and bodies. It logs no body of a request for an access token.
 func traceExchange(ctx context.Context, request *http.Request, response *http.Response) {
 	fields := map[string]any{
 		"method":          request.Method,
@@ -58,7 +57,7 @@ func traceExchange(ctx context.Context, request *http.Request, response *http.Re
 	if !transport.IsTokenRequest(request) {
 		fields["request_body"] = requestBody(request)
 		body := firstOfBody(response)
-		if transport.RepeatsCredentials(request, body) { // Masks do not find what is wrapped.
+		if transport.RepeatsCredentials(request, body) { // Masks do not match text that is wrapped over several lines.
 			body = transport.Redacted
 		}
 		fields["reply_body"] = body
@@ -66,8 +65,8 @@ func traceExchange(ctx context.Context, request *http.Request, response *http.Re
 	tflog.Trace(ctx, "Bitbucket API exchange", fields)
 }
 
-// loggedHeader are the headers worth a log that hold no credentials, beside
-// those of the rate limit.
+// loggedHeader are the logged headers without credentials. Those of the rate limit are logged
+// too.
 var loggedHeader = []string{
 	"Accept", "Content-Length", "Content-Type", "Date", "Location", "Retry-After", "Server", "User-Agent", "Via", "Www-Authenticate",
 	"X-Accepted-Oauth-Scopes", "X-B3-Traceid", "X-Credential-Type", "X-Oauth-Scopes", "X-Request-Id",
@@ -96,7 +95,7 @@ func requestBody(request *http.Request) string {
 	return firstOf(body)
 }
 
-// firstOfBody returns the beginning of a reply, and leaves the reply whole.
+// firstOfBody returns the beginning of a reply, which stays readable from its start.
 func firstOfBody(response *http.Response) string {
 	first, rest := firstOf(response.Body), response.Body
 	response.Body = struct {
@@ -106,14 +105,14 @@ func firstOfBody(response *http.Response) string {
 	return first
 }
 
-// firstOf reads as much as is logged. An error comes again with the next read.
+// firstOf reads as much as is logged. The next read returns the same error again.
 func firstOf(body io.Reader) string {
 	var first bytes.Buffer
 	_, _ = io.CopyN(&first, body, maxLoggedBody)
 	return first.String()
 }
 
-// logRateLimitWait tells why nothing happens for a while.
+// logRateLimitWait logs why no request is sent for a while.
 func logRateLimitWait(ctx context.Context, until time.Time, limit string) {
 	tflog.Warn(ctx, "Bitbucket's rate limit is reached: no request is sent until it ends", map[string]any{
 		"until": until.Format(time.RFC3339),

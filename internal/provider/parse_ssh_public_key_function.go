@@ -13,7 +13,7 @@ import (
 
 type parseSSHPublicKeyFunction struct{}
 
-// parsedSSHPublicKey is what the function returns.
+// parsedSSHPublicKey is the object that the function returns.
 type parsedSSHPublicKey struct {
 	Type              types.String `tfsdk:"type"`
 	Bits              types.Int64  `tfsdk:"bits"`
@@ -63,14 +63,10 @@ func (parseSSHPublicKeyFunction) Run(ctx context.Context, req function.RunReques
 	if resp.Error = req.Arguments.Get(ctx, &text); resp.Error != nil {
 		return
 	}
-	if problem := sshkey.Check(text); problem != nil {
+	key, problem := sshkey.Parse(text)
+	if problem != nil {
 		// Terraform ends the sentence itself.
 		resp.Error = function.NewArgumentFuncError(0, strings.TrimSuffix(problem.Error(), "."))
-		return
-	}
-	key, err := sshkey.Split(text)
-	if err != nil {
-		resp.Error = function.NewArgumentFuncError(0, err.Error())
 		return
 	}
 	bits := types.Int64Null()

@@ -1,10 +1,12 @@
-// Package provider is the Terraform side of the provider: the only code that
-// knows plans, state and diagnostics. Each entity has one file a kind.
+// Package provider is the Terraform side of the provider: schemas, plans, state and
+// diagnostics. Each resource, data source, list resource and function has a file of its name.
 package provider
 
 import (
 	"context"
+	"net/url"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,9 +23,11 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/provider"
 	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
+	"github.com/hashicorp/terraform-plugin-framework/providerserver"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 )
@@ -55,30 +59,35 @@ type providerModel struct {
 	UpdateStrategy    types.String `tfsdk:"update_strategy"`
 }
 
-// providerData is what Configure hands to resources and data sources.
+// providerData is what Configure passes to resources and data sources.
 type providerData struct {
-	// client is nil while a part of the configuration is unknown, which happens
-	// in a plan that is to create what the credentials come from.
+	// client is nil while a part of the configuration is unknown, as in a plan that creates
+	// the source of the credentials.
 	client *bitbucket.Client
 	// keys is nil together with client.
 	keys *deploykeys.Service
-	// warnUnconfigured lets one read of many say that nothing was asked.
-	warnUnconfigured sync.Once
-	// warnNearLimit lets one request of many say that few are left.
-	warnNearLimit sync.Once
-	// renamed has the new names of repositories, by the old ones, which were
-	// reported.
-	renamed sync.Map
+	// unconfigured and nearLimit limit a warning to one for all calls.
+	unconfigured, nearLimit sync.Once
+	// newNames has the new names of renamed repositories, by the old ones. A warning has
+	// reported them.
+	newNames sync.Map
 
 	// updateStrategy may be unknown while the rest is known.
 	updateStrategy types.String
-	// oauthConsumer tells that keys are bound to an OAuth consumer.
+	// oauthConsumer reports that new keys depend on an OAuth consumer.
 	oauthConsumer bool
 }
 
-// New returns what makes the provider. The version ends up in the User-Agent.
+// New returns a function that makes the provider. The User-Agent names the version.
 func New(version string) func() provider.Provider {
 	return func() provider.Provider { return &bitbucketProvider{version: version} }
+}
+
+// NewServer returns a function that makes the server of the provider.
+func NewServer(version string) func() tfprotov6.ProviderServer {
+	return func() tfprotov6.ProviderServer {
+		return fixContextLeak(providerserver.NewProtocol6(New(version)())())
+	}
 }
 
 func (p *bitbucketProvider) Metadata(_ context.Context, _ provider.MetadataRequest, resp *provider.MetadataResponse) {
@@ -131,7 +140,7 @@ func (p *bitbucketProvider) Schema(_ context.Context, _ provider.SchemaRequest, 
 			"max_rate_limit_wait": schema.StringAttribute{
 				MarkdownDescription: "Longest time to wait for Bitbucket's rate limit before failing, as a duration like `90s` or `1h`. `0s` does not wait. Default: `10m`.",
 				Optional:            true,
-				Validators:          []validator.String{durationValidator{zero: true}},
+				Validators:          []validator.String{durationValidator},
 			},
 			"max_concurrent_requests": schema.Int64Attribute{
 				MarkdownDescription: "Number of requests that may be under way at once. `1` to `100`. Default: `10`, which is Terraform's own `-parallelism`.",
@@ -141,7 +150,7 @@ func (p *bitbucketProvider) Schema(_ context.Context, _ provider.SchemaRequest, 
 			"request_timeout": schema.StringAttribute{
 				MarkdownDescription: "Longest time that one try of a request may take, as a duration like `10s` or `1m30s`. Default: `30s`.",
 				Optional:            true,
-				Validators:          []validator.String{durationValidator{}},
+				Validators:          []validator.String{positiveDurationValidator},
 			},
 			"update_strategy": schema.StringAttribute{
 				MarkdownDescription: "How a changed `label` or `comment` reaches Bitbucket. `in_place` updates the key, as the API documents it. `replace` plans a replacement, for a Bitbucket that refuses to update a key. Default: `in_place`.",
@@ -152,8 +161,8 @@ func (p *bitbucketProvider) Schema(_ context.Context, _ provider.SchemaRequest, 
 	}
 }
 
-// Configure makes the one client of this process. Its context ends with the
-// call, so the client keeps nothing of it.
+// Configure makes the one client of this process. The client keeps nothing of the context,
+// which ends with the call.
 func (p *bitbucketProvider) Configure(ctx context.Context, req provider.ConfigureRequest, resp *provider.ConfigureResponse) {
 	var config providerModel
 	resp.Diagnostics.Append(req.Config.Get(ctx, &config)...)
@@ -188,8 +197,8 @@ func (p *bitbucketProvider) Configure(ctx context.Context, req provider.Configur
 	data.client, data.keys = client, deploykeys.New(client)
 }
 
-// anyUnknown tells whether something that requests depend on will only be
-// known later. The environment never stands in for it.
+// anyUnknown reports whether the client depends on a value that is not known yet. The
+// environment does not replace such a value: it may belong to another account.
 func (m *providerModel) anyUnknown() bool {
 	for _, value := range []interface{ IsUnknown() bool }{
 		m.Username, m.Token, m.Password, m.OAuthClientID, m.OAuthClientSecret, m.BaseURL, m.MaxRetries, m.MaxRateLimitWait, m.MaxConcurrent, m.RequestTimeout,
@@ -201,8 +210,8 @@ func (m *providerModel) anyUnknown() bool {
 	return false
 }
 
-// baseURL is the root of the API, checked. A user name or password in it is
-// refused without showing the line that it stands on.
+// baseURL returns the root of the API. If it may hold a password, the error is not on the
+// attribute: Terraform would print the source line.
 func (m *providerModel) baseURL(getenv func(string) string, diags *diag.Diagnostics) string {
 	const summary = "Invalid Bitbucket base URL"
 	raw, where := m.BaseURL.ValueString(), "base_url"
@@ -223,6 +232,12 @@ func (m *providerModel) baseURL(getenv func(string) string, diags *diag.Diagnost
 	return raw
 }
 
+// holdsUserInfo reports whether a URL may hold a user name or a password.
+func holdsUserInfo(raw string) bool {
+	u, err := url.Parse(raw)
+	return err != nil || u.User != nil || strings.Contains(raw, "@")
+}
+
 func orDefault(value types.Int64, otherwise int) int {
 	if value.IsNull() {
 		return otherwise
@@ -232,7 +247,7 @@ func orDefault(value types.Int64, otherwise int) int {
 
 func durationOrDefault(value types.String, otherwise time.Duration) time.Duration {
 	duration, err := time.ParseDuration(value.ValueString())
-	if err != nil { // Null: durationValidator lets nothing else through.
+	if err != nil { // The value is null: a validator has checked all others.
 		return otherwise
 	}
 	return duration
@@ -257,30 +272,30 @@ func (p *bitbucketProvider) DataSources(context.Context) []func() datasource.Dat
 	}
 }
 
-// Functions are there without a configuration: they ask nobody.
+// Functions send no requests, so they work without a provider configuration.
 func (p *bitbucketProvider) Functions(context.Context) []func() function.Function {
 	return []func() function.Function{newDeployKeyImportIDFunction, newParseSSHPublicKeyFunction}
 }
 
-// ListResources returns what "terraform query" finds.
+// ListResources returns the types for "terraform query".
 func (p *bitbucketProvider) ListResources(context.Context) []func() list.ListResource {
 	return []func() list.ListResource{newDeployKeyListResource, newProjectDeployKeyListResource}
 }
 
-// configuredData is what Configure of a resource or data source was handed, nil
-// while a configuration is only validated.
-func configuredData(handed any, diags *diag.Diagnostics) *providerData {
-	if handed == nil {
+// configuredData returns what Configure of the provider has passed on, nil while Terraform
+// only validates a configuration.
+func configuredData(passed any, diags *diag.Diagnostics) *providerData {
+	if passed == nil {
 		return nil
 	}
-	data, ok := handed.(*providerData)
+	data, ok := passed.(*providerData)
 	if !ok {
 		diags.AddError("Unexpected provider data", "This is a bug in the provider. Please report it.")
 	}
 	return data
 }
 
-// configured tells whether Bitbucket can be asked, and reports it if not.
+// configured reports whether requests are possible, and adds an error if not.
 func (d *providerData) configured(diags *diag.Diagnostics) bool {
 	if d != nil && d.client != nil {
 		return true
@@ -290,25 +305,24 @@ func (d *providerData) configured(diags *diag.Diagnostics) bool {
 	return false
 }
 
-// refreshes tells whether Bitbucket can be asked for what is in state, and warns
-// once for all calls if not.
-func (d *providerData) refreshes(diags *diag.Diagnostics) bool {
+// canRefresh reports whether the state can be refreshed, and warns once for all calls if not.
+func (d *providerData) canRefresh(diags *diag.Diagnostics) bool {
 	if d.client != nil {
 		return true
 	}
-	d.warnUnconfigured.Do(func() {
+	d.unconfigured.Do(func() {
 		diags.AddWarning("Bitbucket was not asked", "The provider configuration is not known yet, so the deploy keys in state "+
 			"were not refreshed. They are, once what the configuration depends on exists.")
 	})
 	return false
 }
 
-// noteRateLimit reports once for all calls that few requests are left.
-func (d *providerData) noteRateLimit(diags *diag.Diagnostics) {
+// warnNearLimit warns once for all calls that few requests are left.
+func (d *providerData) warnNearLimit(diags *diag.Diagnostics) {
 	if !d.client.NearLimit() {
 		return
 	}
-	d.warnNearLimit.Do(func() {
+	d.nearLimit.Do(func() {
 		diags.AddWarning("Bitbucket's rate limit is near", "Bitbucket says that these credentials have used most of the requests that they may make in an hour. "+
 			"When none is left, this run waits, and fails after max_rate_limit_wait.")
 	})

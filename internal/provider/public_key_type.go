@@ -6,15 +6,16 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/hashicorp/terraform-plugin-framework/types/basetypes"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/sshkey"
 )
 
-// publicKeyType is a string in which only the key material counts. Bitbucket
-// returns a key without its comment and white space, so what comes back is
-// hardly ever the text that was sent.
+// publicKeyType is a string of which only the key material counts. Bitbucket returns a key
+// without its comment and white space, so the text that comes back is rarely the text that
+// was sent.
 type publicKeyType struct{ basetypes.StringType }
 
 var (
@@ -25,21 +26,21 @@ var (
 // String names the type in error messages.
 func (publicKeyType) String() string { return "publicKeyType" }
 
-// Equal tells whether the other type is this one.
+// Equal reports whether the other type is this one.
 func (t publicKeyType) Equal(other attr.Type) bool {
 	_, ok := other.(publicKeyType)
 	return ok
 }
 
-// ValueType is the value that belongs to the type.
+// ValueType returns a value of the type.
 func (publicKeyType) ValueType(context.Context) attr.Value { return publicKeyValue{} }
 
-// ValueFromString wraps a string.
+// ValueFromString parses a string.
 func (publicKeyType) ValueFromString(_ context.Context, in basetypes.StringValue) (basetypes.StringValuable, diag.Diagnostics) {
-	return publicKeyValue{in}, nil
+	return parsePublicKeyValue(in), nil
 }
 
-// ValueFromTerraform wraps what Terraform sends.
+// ValueFromTerraform parses a string from Terraform.
 func (t publicKeyType) ValueFromTerraform(ctx context.Context, in tftypes.Value) (attr.Value, error) {
 	value, err := t.StringType.ValueFromTerraform(ctx, in)
 	if err != nil {
@@ -49,39 +50,99 @@ func (t publicKeyType) ValueFromTerraform(ctx context.Context, in tftypes.Value)
 	if !ok {
 		return nil, fmt.Errorf("unexpected value type %T", value)
 	}
-	return publicKeyValue{text}, nil
+	return parsePublicKeyValue(text), nil
 }
 
-// publicKeyValue is the text of a public key. It has no validation of its own:
-// that would also judge what is in state already.
-type publicKeyValue struct{ basetypes.StringValue }
+// publicKeyValue is the text of a public key. The value does not validate its text: a
+// validation would reject keys that are in the state already.
+type publicKeyValue struct {
+	basetypes.StringValue
+	// parsed is nil if the text is null, unknown or not a public key.
+	parsed *sshkey.PublicKey
+}
 
 func newPublicKeyValue(text string) publicKeyValue {
-	return publicKeyValue{basetypes.NewStringValue(text)}
+	return parsePublicKeyValue(basetypes.NewStringValue(text))
 }
 
-// Type is the type that the value belongs to.
+func parsePublicKeyValue(text basetypes.StringValue) publicKeyValue {
+	value := publicKeyValue{StringValue: text}
+	if key, err := sshkey.Split(text.ValueString()); err == nil {
+		value.parsed = &key
+	}
+	return value
+}
+
+// Type returns the type of the value.
 func (publicKeyValue) Type(context.Context) attr.Type { return publicKeyType{} }
 
-// Equal tells whether the texts are the same to the letter.
+// Equal reports whether the texts are identical.
 func (v publicKeyValue) Equal(other attr.Value) bool {
 	o, ok := other.(publicKeyValue)
 	return ok && v.StringValue.Equal(o.StringValue)
 }
 
-// StringSemanticEquals tells whether both are the same key material. The
-// framework then keeps the text that was planned, or was in state. A comment
-// that differs is seen by its own attribute.
+// StringSemanticEquals reports whether both have the same key material. The framework then
+// keeps the planned text or the text in state. The attribute comment shows a difference of
+// the comments.
 func (v publicKeyValue) StringSemanticEquals(_ context.Context, prior basetypes.StringValuable) (bool, diag.Diagnostics) {
 	o, ok := prior.(publicKeyValue)
 	return ok && v.sameMaterial(o), nil
 }
 
-// known tells whether there is a text.
-func (v publicKeyValue) known() bool { return !v.IsNull() && !v.IsUnknown() }
-
-// sameMaterial compares type and base64. Text that is no key, as Bitbucket has
-// been seen to accept, is only the same as itself.
+// sameMaterial compares type and base64. Bitbucket has accepted text that is not a key. Such
+// a text is only the same as itself.
 func (v publicKeyValue) sameMaterial(other publicKeyValue) bool {
-	return v.known() && other.known() && (v.Equal(other) || sshkey.SameKey(v.ValueString(), other.ValueString()))
+	if v.IsNull() || v.IsUnknown() || other.IsNull() || other.IsUnknown() {
+		return false
+	}
+	return v.Equal(other) || v.parsed != nil && other.parsed != nil && v.parsed.SameMaterial(*other.parsed)
+}
+
+// comment returns the comment inside the text.
+func (v publicKeyValue) comment() string {
+	if v.parsed == nil {
+		return ""
+	}
+	return v.parsed.Comment
+}
+
+// withComment returns the key line with this comment in place of its own.
+func (v publicKeyValue) withComment(comment string) string {
+	if v.parsed == nil {
+		return v.ValueString()
+	}
+	return v.parsed.WithComment(comment)
+}
+
+// refusal returns why Bitbucket refuses to add the key, "" if it accepts the key.
+func (v publicKeyValue) refusal() string {
+	if v.parsed == nil {
+		return "" // publicKeyValidator has reported it.
+	}
+	return v.parsed.Refusal()
+}
+
+// keyType returns the algorithm, null if the text is not a key.
+func (v publicKeyValue) keyType() types.String {
+	if v.parsed == nil {
+		return types.StringNull()
+	}
+	return types.StringValue(v.parsed.Type)
+}
+
+// fingerprintSHA256 returns the SHA-256 fingerprint, null if the text is not a key.
+func (v publicKeyValue) fingerprintSHA256() types.String {
+	if v.parsed == nil {
+		return types.StringNull()
+	}
+	return types.StringValue(v.parsed.FingerprintSHA256())
+}
+
+// fingerprintMD5 returns the MD5 fingerprint, null if the text is not a key.
+func (v publicKeyValue) fingerprintMD5() types.String {
+	if v.parsed == nil {
+		return types.StringNull()
+	}
+	return types.StringValue(v.parsed.FingerprintMD5())
 }

@@ -202,7 +202,7 @@ func TestAccDeployKey_hostileImports(t *testing.T) {
 		config := ""
 		for i, id := range ids {
 			id = strings.ReplaceAll(id, "website", parent.Name)
-			if reference, ok := parseDeployKeyReference(placeKind(parent.Kind), id); ok {
+			if reference, ok := parseDeployKeyReference(kindNamed(parent.Kind), id); ok {
 				t.Errorf("%q is taken for %+v", id, reference)
 			}
 			name := fmt.Sprintf("key_%d", i)

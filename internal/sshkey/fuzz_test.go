@@ -37,9 +37,9 @@ func FuzzSplit(f *testing.F) {
 	})
 }
 
-// Check must set MaybeSecret for every private key. If Check and Doubt accept a text,
+// Parse must set MaybeSecret for every private key. If Parse and Doubt accept a text,
 // OpenSSH must read the same key from it.
-func FuzzCheck(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	lines := openSSHLines(f)
 	for _, line := range lines {
 		f.Add(line)
@@ -63,8 +63,8 @@ func FuzzCheck(f *testing.F) {
 	f.Add("ssh-ed25519 hunter2!hunter2!hunter2!")
 	f.Add("ATATT3xFfGF0 secret")
 	f.Fuzz(func(t *testing.T, text string) {
-		problem := Check(text)
-		if around := Check("\t " + text + "\r\n"); !reflect.DeepEqual(around, problem) {
+		_, problem := Parse(text)
+		if _, around := Parse("\t " + text + "\r\n"); !reflect.DeepEqual(around, problem) {
 			t.Errorf("got %v with white space around the text, %v without", around, problem)
 		}
 		if HoldsPrivateKey(text) && (problem == nil || !problem.MaybeSecret) {
@@ -80,7 +80,7 @@ func FuzzCheck(f *testing.F) {
 		}
 		key, err := Split(text)
 		if err != nil {
-			t.Fatalf("Check found no problem, but Split failed: %v", err)
+			t.Fatalf("Parse found no problem, but Split failed: %v", err)
 		}
 		refused := key.Refusal() != ""
 		if key.Doubt() == "" {
@@ -91,7 +91,7 @@ func FuzzCheck(f *testing.F) {
 	})
 }
 
-// FuzzFingerprint changes the bytes of a key. FuzzCheck changes the base64 text
+// FuzzFingerprint changes the bytes of a key. FuzzParse changes the base64 text
 // instead, and that rarely gives a valid key.
 func FuzzFingerprint(f *testing.F) {
 	for _, line := range append(openSSHLines(f), dsaLine(f), "ssh-ed25519 AAAA", "ssh-future AAAACnNzaC1mdXR1cmU=") {
@@ -108,8 +108,8 @@ func FuzzFingerprint(f *testing.F) {
 			return
 		}
 		line := parsed.Type() + " " + base64.StdEncoding.EncodeToString(blob)
-		if problem := Check(line); problem != nil {
-			t.Fatalf("OpenSSH accepts %q, but Check does not: %v", line, problem)
+		if _, problem := Parse(line); problem != nil {
+			t.Fatalf("OpenSSH accepts %q, but Parse does not: %v", line, problem)
 		}
 		key, err := Split(line)
 		if err != nil {

@@ -37,7 +37,7 @@ type PublicKey struct {
 var ErrNotAKey = errors.New("not an OpenSSH public key: expected a key type and base64 on one line, for example \"ssh-ed25519 AAAA… comment\"")
 
 // Split splits a key line into its parts. It accepts any key inside the base64
-// text, because Bitbucket may still have an old key that [Check] rejects. It
+// text, because Bitbucket may still have an old key that [Parse] rejects. It
 // ignores white space around the line and between the parts.
 func Split(line string) (PublicKey, error) {
 	line = strings.TrimSpace(line)

@@ -39,12 +39,12 @@ func BenchmarkSplit(b *testing.B) {
 	}
 }
 
-func BenchmarkCheck(b *testing.B) {
+func BenchmarkParse(b *testing.B) {
 	for name, line := range benchmarkLines(b) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if problem := Check(line); problem != nil {
+				if _, problem := Parse(line); problem != nil {
 					b.Fatal(problem)
 				}
 			}

@@ -89,9 +89,9 @@ func TestServerForgetsContexts(t *testing.T) {
 	t.Parallel()
 	framework := providerserver.NewProtocol6(readProvider(func(context.Context) {}))()
 	if !keepsContext(t, func(ctx context.Context) { readThing(ctx, t, framework) }) {
-		t.Error("the framework has freed its contexts: remove forgetfulServer")
+		t.Error("the framework has freed its contexts: remove leakFixServer")
 	}
-	server := forgetContexts(framework)
+	server := fixContextLeak(framework)
 	if keepsContext(t, func(ctx context.Context) { readThing(ctx, t, server) }) {
 		t.Error("ReadResource was answered, and its context is still held")
 	}
@@ -115,7 +115,7 @@ func TestServerCanWhatTheFrameworkCan(t *testing.T) {
 	t.Parallel()
 	framework := reflect.TypeOf(providerserver.NewProtocol6(New("test")())())
 	server := reflect.TypeOf(NewServer("test")())
-	if server != reflect.TypeFor[forgetfulServer]() {
+	if server != reflect.TypeFor[leakFixServer]() {
 		t.Errorf("the framework's server has lost a method of frameworkServer")
 	}
 	for method := range framework.Methods() {
@@ -131,7 +131,7 @@ func TestServerContextOfACall(t *testing.T) {
 	defer cancel()
 	var kept context.Context
 	var running <-chan struct{}
-	readThing(parent, t, forgetContexts(providerserver.NewProtocol6(readProvider(func(ctx context.Context) {
+	readThing(parent, t, fixContextLeak(providerserver.NewProtocol6(readProvider(func(ctx context.Context) {
 		kept, running = ctx, ctx.Done()
 		if ctx.Value(loggerKey{}) != "logger" || ctx.Err() != nil {
 			t.Errorf("during the call: Value %v, Err %v", ctx.Value(loggerKey{}), ctx.Err())
@@ -176,7 +176,7 @@ func TestServerCancelsRunningCalls(t *testing.T) {
 			t.Parallel()
 			const calls = 3
 			reading, ended := make(chan struct{}), make(chan error)
-			server := forgetContexts(providerserver.NewProtocol6(readProvider(func(ctx context.Context) {
+			server := fixContextLeak(providerserver.NewProtocol6(readProvider(func(ctx context.Context) {
 				reading <- struct{}{}
 				<-ctx.Done()
 				ended <- ctx.Err()
@@ -206,7 +206,7 @@ func TestServerCancelsRunningCalls(t *testing.T) {
 func TestServerCancelsCallsAfterStop(t *testing.T) {
 	t.Parallel()
 	var reads []error
-	server := forgetContexts(providerserver.NewProtocol6(readProvider(func(ctx context.Context) { reads = append(reads, ctx.Err()) }))())
+	server := fixContextLeak(providerserver.NewProtocol6(readProvider(func(ctx context.Context) { reads = append(reads, ctx.Err()) }))())
 	readThing(t.Context(), t, server)
 	if _, err := server.StopProvider(t.Context(), &tfprotov6.StopProviderRequest{}); err != nil {
 		t.Fatal(err)

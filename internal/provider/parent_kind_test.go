@@ -305,3 +305,8 @@ func TestAccProjectDeployKey_identity(t *testing.T) {
 		},
 	)
 }
+
+// kindNamed returns the kind with this attribute.
+func kindNamed(attribute string) *parentKind {
+	return map[string]*parentKind{"repository": repositoryKind, "project": projectKind}[attribute]
+}

@@ -32,16 +32,16 @@ const certificateSuffix = "-cert-v01@openssh.com"
 // pasteOneLine is the advice at the end of most details.
 const pasteOneLine = "Give the one line of the .pub file, for example \"ssh-ed25519 AAAA… comment\"."
 
-// Check returns the problem that prevents the use of text as one OpenSSH public
-// key, or nil if there is no problem. It does not check which keys Bitbucket
-// accepts: see [PublicKey.Refusal] and [PublicKey.Doubt].
-func Check(text string) *Problem {
+// Parse returns the one OpenSSH public key in text, or the problem that prevents its
+// use. It does not check which keys Bitbucket accepts: see [PublicKey.Refusal] and
+// [PublicKey.Doubt].
+func Parse(text string) (PublicKey, *Problem) {
 	line := strings.TrimSpace(text)
 	switch {
 	case line == "":
-		return &Problem{Summary: "Empty public key", Detail: "The key is empty. " + pasteOneLine}
+		return PublicKey{}, &Problem{Summary: "Empty public key", Detail: "The key is empty. " + pasteOneLine}
 	case HoldsPrivateKey(line):
-		return &Problem{
+		return PublicKey{}, &Problem{
 			Summary: "Private key given",
 			Detail: "This is a private key. A deploy key is the public half: the one line of the .pub file, or what " +
 				"\"ssh-keygen -y -f FILE\" prints. If this private key was committed or shared, consider it leaked: " +
@@ -49,12 +49,12 @@ func Check(text string) *Problem {
 			MaybeSecret: true,
 		}
 	case strings.HasPrefix(line, "---- BEGIN SSH2 PUBLIC KEY"):
-		return &Problem{
+		return PublicKey{}, &Problem{
 			Summary: "Public key in RFC 4716 format",
 			Detail:  "The key is in the SSH2 (RFC 4716) format. Convert it with \"ssh-keygen -i -f FILE\" and give the line that it prints.",
 		}
 	case strings.HasPrefix(line, "-----BEGIN") && strings.Contains(line, "PUBLIC KEY-----"):
-		return &Problem{
+		return PublicKey{}, &Problem{
 			Summary: "Public key in PEM format",
 			Detail:  "The key is in a PEM format. Convert it with \"ssh-keygen -i -m PKCS8 -f FILE\" (or -m PEM) and give the line that it prints.",
 		}
@@ -64,49 +64,49 @@ func Check(text string) *Problem {
 	secret := !startsLikePublicKey(line)
 	if strings.ContainsAny(line, "\r\n") {
 		if lines := countKeys(line); lines > 1 {
-			return severalKeys(lines, secret)
+			return PublicKey{}, severalKeys(lines, secret)
 		}
-		return &Problem{
+		return PublicKey{}, &Problem{
 			Summary:     "Public key on several lines",
 			Detail:      "The key is broken over several lines. " + pasteOneLine,
 			MaybeSecret: secret,
 		}
 	}
 	if strings.ContainsFunc(line, isControl) {
-		return &Problem{
+		return PublicKey{}, &Problem{
 			Summary:     "Control characters in public key",
 			Detail:      "The key holds control or invisible characters, often left by copying from a terminal or a document. " + pasteOneLine,
 			MaybeSecret: secret,
 		}
 	}
-	return checkLine(line, secret)
+	return parseLine(line, secret)
 }
 
-// checkLine is [Check] for a single line without control characters.
-func checkLine(line string, secret bool) *Problem {
+// parseLine is [Parse] for a single line without control characters.
+func parseLine(line string, secret bool) (PublicKey, *Problem) {
 	keyType, rest := cutSpace(line)
 	if !looksLikeType(keyType) {
 		if hasOptions(line) {
-			return &Problem{
+			return PublicKey{}, &Problem{
 				Summary: "Public key with options",
 				Detail:  "The key has authorized_keys options before its type, which Bitbucket does not take. Remove them. " + pasteOneLine,
 			}
 		}
-		return &Problem{
+		return PublicKey{}, &Problem{
 			Summary:     "Not a public key",
 			Detail:      "This does not start with an OpenSSH key type. " + pasteOneLine,
 			MaybeSecret: true,
 		}
 	}
 	if rest == "" {
-		return &Problem{
+		return PublicKey{}, &Problem{
 			Summary:     "Incomplete public key",
 			Detail:      "There is nothing after the key type. " + pasteOneLine,
 			MaybeSecret: secret,
 		}
 	}
 	if strings.Contains(keyType, certificateSuffix) {
-		return &Problem{
+		return PublicKey{}, &Problem{
 			Summary:     "Certificate given",
 			Detail:      "This is an OpenSSH certificate. Give the public key that it certifies: the .pub file without \"-cert\" in its name.",
 			MaybeSecret: secret,
@@ -114,7 +114,7 @@ func checkLine(line string, secret bool) *Problem {
 	}
 	key, err := Split(line)
 	if err != nil {
-		return &Problem{
+		return PublicKey{}, &Problem{
 			Summary:     "Invalid base64 in public key",
 			Detail:      "What follows the key type is not base64: a character is wrong or missing. " + pasteOneLine,
 			MaybeSecret: secret,
@@ -122,26 +122,26 @@ func checkLine(line string, secret bool) *Problem {
 	}
 	// The comment may be a second key, if two lines were joined by mistake.
 	if other, err := Split(key.Comment); err == nil && other.Type == other.innerType() {
-		return severalKeys(2, secret)
+		return PublicKey{}, severalKeys(2, secret)
 	}
 	inner := key.innerType()
 	if inner == "" {
-		return damaged(secret)
+		return PublicKey{}, damaged(secret)
 	}
 	if inner != key.Type {
-		return &Problem{
+		return PublicKey{}, &Problem{
 			Summary:     "Key type does not match the key",
 			Detail:      "The type in front of the base64 is not the type of the key inside it. " + pasteOneLine,
 			MaybeSecret: secret,
 		}
 	}
 	if !supportedTypes[key.Type] {
-		return nil // Bitbucket may accept the type. Doubt returns a warning about it.
+		return key, nil // Bitbucket may accept the type. Doubt returns a warning about it.
 	}
 	if key.parsed == nil || key.parsed.Type() != key.Type {
-		return damaged(secret)
+		return PublicKey{}, damaged(secret)
 	}
-	return nil
+	return key, nil
 }
 
 // severalKeys is the problem of a text that contains count keys.

@@ -46,15 +46,14 @@ func BenchmarkModels(b *testing.B) {
 			state.flatten(repository, &keys[i])
 			config, plan := state, state
 			plan.planComment(&config)
-			if plan.planUpdate(onRepository, &config, &state, &diags); len(diags) > 0 {
+			if plan.planUpdate(repositoryKind, &config, &state, &diags); len(diags) > 0 {
 				b.Fatal(diags)
 			}
 		}
 	}
 }
 
-// The framework writes the same models to a state and reads them from it, by
-// reflection.
+// The same models are written to a state and read from it.
 func BenchmarkState(b *testing.B) {
 	var schema resource.SchemaResponse
 	newDeployKeyResource().Schema(b.Context(), resource.SchemaRequest{}, &schema)
@@ -67,9 +66,9 @@ func BenchmarkState(b *testing.B) {
 	for b.Loop() {
 		for i := range models {
 			state := tfsdk.State{Schema: schema.Schema, Raw: tftypes.NewValue(schema.Schema.Type().TerraformType(b.Context()), nil)}
-			diags := state.Set(b.Context(), &models[i])
+			diags := repositoryKind.set(b.Context(), &state, &models[i])
 			var read deployKeyModel
-			diags.Append(state.Get(b.Context(), &read)...)
+			diags.Append(repositoryKind.get(b.Context(), state, &read)...)
 			if len(diags) > 0 {
 				b.Fatal(diags)
 			}

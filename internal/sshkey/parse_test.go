@@ -25,7 +25,7 @@ func privatePEM(t *testing.T) string {
 	return string(pem.EncodeToMemory(block))
 }
 
-func TestCheck(t *testing.T) {
+func TestParse(t *testing.T) {
 	t.Parallel()
 	ed, ec := ed25519Line(t), ecdsaLine(t)
 	private := privatePEM(t)
@@ -87,10 +87,10 @@ func TestCheck(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			problem := Check(tc.text)
+			_, problem := Parse(tc.text)
 			if problem == nil {
 				if tc.summary != "" {
-					t.Fatalf("Check found no problem, want %q", tc.summary)
+					t.Fatalf("Parse found no problem, want %q", tc.summary)
 				}
 				return
 			}

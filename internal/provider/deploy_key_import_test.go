@@ -1,0 +1,201 @@
+package provider
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
+	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
+	"github.com/hashicorp/terraform-plugin-testing/plancheck"
+	"github.com/hashicorp/terraform-plugin-testing/statecheck"
+	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
+)
+
+func TestParseDeployKeyReference(t *testing.T) {
+	t.Parallel()
+	website := bitbucket.Parent{Workspace: "acme", Repository: "website"}
+	const workspaceUUID, websiteUUID = acctest.WorkspaceUUID, acctest.WebsiteUUID
+	byUUID := bitbucket.Parent{Workspace: workspaceUUID, Repository: websiteUUID}
+	const fingerprint = "SHA256:aB+/cdefghijklmnopqrstuvwxyz0123456789ABCDE"
+	for text, want := range map[string]deployKeyReference{
+		"acme/website/7":                         {website, byID, "7"},
+		workspaceUUID + "/" + websiteUUID + "/7": {byUUID, byID, "7"},
+		"acme/website/" + fingerprint:            {website, byFingerprint, fingerprint},
+		"acme/website/label:deploy":              {website, byLabel, "deploy"},
+		"acme/website/label:a/b: c":              {website, byLabel, "a/b: c"},
+		"acme/website/label:":                    {website, byLabel, ""},
+		"acme/website/label:7":                   {website, byLabel, "7"},
+		"https://api.bitbucket.org/2.0/repositories/acme/website/deploy-keys/7":                                                                            {website, byID, "7"},
+		"https://proxy.example.com/bitbucket/2.0/repositories/acme/website/deploy-keys/7/":                                                                 {website, byID, "7"},
+		"https://api.bitbucket.org/2.0/repositories/" + url.PathEscape(workspaceUUID) + "/" + url.PathEscape(websiteUUID) + "/deploy-keys/7?fields=values": {byUUID, byID, "7"},
+		"https://bitbucket.org/acme/website/admin/access-keys/7":                                                                                           {website, byID, "7"},
+		"https://bitbucket.org/acme/website/admin/access-keys/#7":                                                                                          {website, byID, "7"},
+		"https://bitbucket.org/acme/website/admin/access-keys#7":                                                                                           {website, byID, "7"},
+	} {
+		if got, ok := parseDeployKeyReference(repositoryKind, text); !ok || got != want {
+			t.Errorf("%s: got %+v, %t", text, got, ok)
+		}
+	}
+	for _, text := range []string{
+		"", "acme/website", "acme/website/SHA256:short", "acme/website/MD5:aa", "acme/website/deploy", "acme/../label:x", "https://",
+		"https://bitbucket.org/acme/website/admin/access-keys/", "https://bitbucket.org/acme/website/admin/access-keys/#x", "https://bitbucket.org/acme/website/src/7",
+		"https://api.bitbucket.org/2.0/repositories/acme%2Fwebsite/x/deploy-keys/7", "https://api.bitbucket.org/2.0/repositories/acme/website/deploy-keys/%zz", "https://bitbucket.org/acme/website/7",
+	} {
+		if got, ok := parseDeployKeyReference(repositoryKind, text); ok {
+			t.Errorf("%s is taken for %+v", text, got)
+		}
+	}
+}
+
+func TestParseDeployKeyReference_project(t *testing.T) {
+	t.Parallel()
+	web := bitbucket.Parent{Workspace: "acme", Project: "WEB"}
+	byUUID := bitbucket.Parent{Workspace: acctest.WorkspaceUUID, Project: "W_1"}
+	const fingerprint = "SHA256:aB+/cdefghijklmnopqrstuvwxyz0123456789ABCDE"
+	for text, want := range map[string]deployKeyReference{
+		"acme/WEB/7":                     {web, byID, "7"},
+		acctest.WorkspaceUUID + "/W_1/7": {byUUID, byID, "7"},
+		"acme/WEB/" + fingerprint:        {web, byFingerprint, fingerprint},
+		"acme/WEB/label:a/b: c":          {web, byLabel, "a/b: c"},
+		"acme/WEB/label:":                {web, byLabel, ""},
+		"https://api.bitbucket.org/2.0/workspaces/acme/projects/WEB/deploy-keys/7":                                                           {web, byID, "7"},
+		"https://proxy.example.com/bitbucket/2.0/workspaces/acme/projects/WEB/deploy-keys/7/":                                                {web, byID, "7"},
+		"https://api.bitbucket.org/2.0/workspaces/" + url.PathEscape(acctest.WorkspaceUUID) + "/projects/W_1/deploy-keys/7?fields=values.id": {byUUID, byID, "7"},
+		"https://bitbucket.org/acme/workspace/projects/WEB/settings/access-keys/7":                                                           {web, byID, "7"},
+		"https://bitbucket.org/acme/workspace/projects/WEB/settings/access-keys/#7":                                                          {web, byID, "7"},
+		"https://bitbucket.org/acme/workspace/projects/WEB/settings/access-keys#7":                                                           {web, byID, "7"},
+	} {
+		if got, ok := parseDeployKeyReference(projectKind, text); !ok || got != want {
+			t.Errorf("%s: got %+v, %t", text, got, ok)
+		}
+		if got, ok := parseDeployKeyReference(repositoryKind, text); ok && strings.HasPrefix(text, "https://") {
+			t.Errorf("%s is taken for %+v of a repository", text, got)
+		}
+	}
+	for _, text := range []string{
+		"", "acme/WEB", "acme/web/7", "acme/" + acctest.WebsiteUUID + "/7", "acme/WEB/SHA256:short", "acme/../label:x", "acme/W-1/7", "acme/1WEB/7",
+		"https://bitbucket.org/acme/website/admin/access-keys/7", "https://bitbucket.org/acme/WEB/admin/access-keys/7", "https://bitbucket.org/acme/workspace/projects/WEB/settings/access-keys/",
+		"https://bitbucket.org/acme/workspace/projects/WEB/7", "https://bitbucket.org/x/acme/workspace/projects/WEB/settings/access-keys/7",
+		"https://api.bitbucket.org/2.0/repositories/acme/website/deploy-keys/7", "https://api.bitbucket.org/2.0/workspaces/acme/projects/web/deploy-keys/7",
+		"https://api.bitbucket.org/2.0/workspaces/acme%2Fx/projects/WEB/deploy-keys/7", "https://api.bitbucket.org/2.0/workspaces/acme/projects/WEB/deploy-keys/%zz",
+	} {
+		if got, ok := parseDeployKeyReference(projectKind, text); ok {
+			t.Errorf("%s is taken for %+v", text, got)
+		}
+	}
+}
+
+// A key can be imported by each form of reference. The import sends one request, and
+// the plan is empty.
+func TestAccDeployKey_importForms(t *testing.T) {
+	t.Parallel()
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f, key := acctest.NewFake(t), acctest.NewKey(t)
+		f.Add(parent, acctest.NewKey(t), "twice")
+		f.Add(parent, acctest.NewKey(t), "twice")
+		existing := f.Add(parent, key, "team/deploy")
+		for name, id := range map[string]string{
+			"fingerprint": "acme/" + parent.Name + "/" + newPublicKeyValue(key).fingerprintSHA256().ValueString(),
+			"label":       "acme/" + parent.Name + "/label:team/deploy",
+			"self link":   f.URL + parent.Path + "/deploy-keys/10958986",
+			"with slash":  f.URL + parent.Path + "/deploy-keys/10958986/", // So Bitbucket answers a POST for a project.
+			"page":        parent.Page + "/access-keys/10958986",
+		} {
+			terraform := acctest.NewCLI(t)
+			terraform.Write(t, f.Config(parent.DeployKey(acctest.KeyLine(key), `label = "team/deploy"`)))
+			f.ForgetRequests()
+			terraform.MustRun(t, "import", parent.Address(), id)
+			if sent := f.Sent(); len(sent) != 1 {
+				t.Errorf("%s: sent %v", name, sent)
+			}
+			terraform.MustRun(t, "plan", "-detailed-exitcode")
+			if keys := terraform.State(t); len(keys) != 1 || keys[0].ID != existing.ID {
+				t.Errorf("%s: imported %+v", name, keys)
+			}
+		}
+		terraform := acctest.NewCLI(t)
+		terraform.Write(t, f.Config(parent.DeployKey(acctest.KeyLine(key))))
+		fails := func(id string, want ...string) {
+			t.Helper()
+			terraform.Fails(t, []string{"import", parent.Address(), id}, want...)
+		}
+		fails("acme/"+parent.Name+"/label:twice", "No single deploy key found", "2 deploy keys of acme/"+parent.Name+` have the label "twice"`, "10958984", "10958985")
+		fails("acme/"+parent.Name+"/label:none", "No single deploy key found", "No deploy key of acme/"+parent.Name+` has the label "none". The `+parent.Kind+" has these:", "10958986", "team/deploy")
+		fails("acme/"+parent.Other+"/label:none", "No single deploy key found", "the "+parent.Kind+" has none")
+		fails("acme/NOTHING/label:none", "Unable to list deploy keys", "404")
+	})
+}
+
+// The identity follows the configuration, even if only a name changes.
+func TestAccDeployKey_identity(t *testing.T) {
+	t.Parallel()
+	acctest.Needs(t, terraformcli.Identity)
+	f, key := acctest.NewFake(t), acctest.NewKey(t)
+	config := func(lines ...string) string {
+		return f.Config(acctest.DeployKey(append(lines, acctest.KeyLine(key))...))
+	}
+	identity := func(repository string) []statecheck.StateCheck {
+		return []statecheck.StateCheck{statecheck.ExpectIdentity(acctest.Address, map[string]knownvalue.Check{
+			"workspace": knownvalue.StringExact("acme"), "repository": knownvalue.StringExact(repository), "key_id": knownvalue.Int64Exact(acctest.FirstID),
+		})}
+	}
+	acctest.Test(t,
+		resource.TestStep{Config: config(), ConfigStateChecks: identity("website")},
+		resource.TestStep{Config: config(`label = "new"`), ConfigStateChecks: identity("website")},
+		resource.TestStep{
+			Config: config(`label = "new"`), ResourceName: acctest.Address,
+			ImportState: true, ImportStateKind: resource.ImportBlockWithResourceIdentity,
+		},
+		resource.TestStep{
+			PreConfig:         func() { f.RenameRepository("acme", "website", "site") },
+			Config:            config(`label = "new"`),
+			ConfigPlanChecks:  planned(plancheck.ResourceActionNoop),
+			ConfigStateChecks: identity("website"),
+		},
+		resource.TestStep{
+			Config:            config(`label = "new"`, `repository = "site"`),
+			ConfigPlanChecks:  planned(plancheck.ResourceActionUpdate),
+			ConfigStateChecks: identity("site"),
+		},
+		resource.TestStep{
+			Config:            config(`label = "new"`, `repository = "`+acctest.WebsiteUUID+`"`),
+			ConfigPlanChecks:  planned(plancheck.ResourceActionUpdate),
+			ConfigStateChecks: identity(acctest.WebsiteUUID),
+		},
+		resource.TestStep{
+			PreConfig:        func() { f.RemoveDeployKey("acme", "site", acctest.FirstID) },
+			Config:           config(`label = "new"`, `repository = "`+acctest.WebsiteUUID+`"`),
+			ConfigPlanChecks: planned(plancheck.ResourceActionCreate, createdUnknown...),
+			ConfigStateChecks: []statecheck.StateCheck{
+				statecheck.ExpectIdentityValueMatchesState(acctest.Address, tfjsonpath.New("key_id")),
+			},
+		},
+	)
+}
+
+// An identity that cannot be that of a key is reported before any request.
+func TestAccDeployKey_identityErrors(t *testing.T) {
+	t.Parallel()
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		acctest.Needs(t, terraformcli.Identity)
+		f, key := acctest.NewFake(t), acctest.NewKey(t)
+		for _, identity := range []string{
+			`workspace = "acme", ` + parent.Line("../"+parent.Name) + `, key_id = 1`,
+			`workspace = "", ` + parent.Line(parent.Name) + `, key_id = 1`,
+			`workspace = "acme", ` + parent.Line(parent.Name) + `, key_id = 0`,
+		} {
+			acctest.Test(t, resource.TestStep{
+				Config:      f.Config(parent.DeployKey(acctest.KeyLine(key)) + "\nimport {\n  to = " + parent.Address() + "\n  identity = {" + strings.ReplaceAll(identity, ", ", "\n") + "}\n}\n"),
+				ExpectError: acctest.Message("Invalid import identity", kindNamed(parent.Kind).docs.expectedName),
+			})
+		}
+		if sent := f.Sent(); len(sent) > 0 {
+			t.Errorf("sent %v", sent)
+		}
+	})
+}

@@ -1,0 +1,240 @@
+package provider
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"reflect"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/attr"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/deploykeys"
+)
+
+// parentKind describes how the deploy keys of repositories and of projects differ for
+// Terraform. Everything else is the same for both, and is written once.
+type parentKind struct {
+	// attribute is the name of the attribute that names the parent. It is also the word for
+	// the parent in texts and in the name of its UUID's attribute.
+	attribute string
+	plural    string
+	// typeName is the resource type of the deploy keys.
+	typeName string
+
+	newParent func(workspace, name string) bitbucket.Parent
+	isName    func(text string) bool
+	validator validator.String
+	// walk yields the keys of all parents in a workspace, or in one project unless project
+	// is "".
+	walk func(ctx context.Context, service *deploykeys.Service, workspace, project string) iter.Seq2[deploykeys.ParentKeys, error]
+
+	// canUpdateKeys reports whether Bitbucket has a request that changes a key in place.
+	canUpdateKeys bool
+	// acceptsID reports whether the data source accepts id in place of key_id, as the data
+	// source of another provider does.
+	acceptsID bool
+	// filtersByProject reports whether a search can be limited to one project.
+	filtersByProject bool
+	// acceptsUUID reports whether Bitbucket accepts the UUID of the parent as its name.
+	acceptsUUID bool
+
+	// exampleName, apiPath and settingsPath make up the examples of import IDs.
+	exampleName, apiPath, settingsPath string
+	// apiForm and settingsForm are the addresses that an import accepts: see [matchPath].
+	apiForm, settingsForm string
+	// foreignAttributes are the names of the parent's attribute in the state of other
+	// providers.
+	foreignAttributes []string
+
+	listOperation operation
+	docs          parentDocs
+}
+
+// parentDocs are the descriptions that differ.
+type parentDocs struct {
+	// name describes the attribute that names the parent, expectedName what is accepted
+	// there.
+	name, expectedName, identityName string
+	// forcesReplacement ends the name's description in a resource. changeInPlace ends the
+	// descriptions of label and comment.
+	forcesReplacement, changeInPlace       string
+	resource, dataSource, listed, searched string
+	// listedName describes the parent's name in a key that a search has found, searchName the
+	// name in the search.
+	listedName, searchName string
+}
+
+var repositoryKind = &parentKind{
+	attribute: "repository",
+	plural:    "repositories",
+	typeName:  "bitbucket_deploy_key",
+
+	newParent: func(workspace, name string) bitbucket.Parent {
+		return bitbucket.Parent{Workspace: workspace, Repository: name}
+	},
+	isName:    bitbucket.IsSlugOrUUID,
+	validator: slugValidator,
+	walk: func(ctx context.Context, service *deploykeys.Service, workspace, project string) iter.Seq2[deploykeys.ParentKeys, error] {
+		return service.WalkRepositories(ctx, workspace, project)
+	},
+
+	canUpdateKeys:    true,
+	acceptsID:        true,
+	filtersByProject: true,
+	acceptsUUID:      true,
+
+	exampleName:       "website",
+	apiPath:           "repositories/acme/website",
+	settingsPath:      "acme/website/admin",
+	apiForm:           "repositories/*/*/deploy-keys/*",
+	settingsForm:      "^/*/*/admin/access-keys/*",
+	foreignAttributes: []string{"repository", "repo_slug"},
+
+	listOperation: listRepositories,
+	docs: parentDocs{
+		name:              "Slug of the repository, or its UUID in braces",
+		expectedName:      "repository, a slug or a UUID in braces",
+		identityName:      "Slug of the repository, or its UUID in braces.",
+		forcesReplacement: ", which survives a rename. Another repository replaces the key; another spelling of the same one does not.",
+		changeInPlace:     " A change updates the key in place, unless the provider's `update_strategy` is `replace`.",
+		resource: "Manages a deploy key (Bitbucket's pages call it an access key): an SSH public key that lets a machine read a repository. " +
+			"The same key may be on any number of repositories, once on each.\n\n" +
+			"**API token scopes**: `admin:repository:bitbucket` and `write:ssh-key:bitbucket`; to delete a key also `delete:ssh-key:bitbucket`.\n\n" +
+			"**Upstream API**: [Deployments: deploy keys](https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/)",
+		dataSource: "Reads one deploy key of a repository: by number, by label or by fingerprint.\n\n**API token scopes**: `admin:repository:bitbucket`.",
+		listed: "Reads all deploy keys of a repository, or of all repositories of a workspace or project, following every page. " +
+			"That costs one request for each repository with up to 100 keys, and to find the repositories one for each 100 of them.",
+		searched:   "Finds the deploy keys of a repository, or of all repositories of a workspace or project,",
+		listedName: "Slug of the repository that the key is on; a `repository` above, as it is spelled there.",
+		searchName: "Slug of the repository, or its UUID in braces.",
+	},
+}
+
+var projectKind = &parentKind{
+	attribute: "project",
+	plural:    "projects",
+	typeName:  "bitbucket_project_deploy_key",
+
+	newParent: func(workspace, name string) bitbucket.Parent {
+		return bitbucket.Parent{Workspace: workspace, Project: name}
+	},
+	isName:    bitbucket.IsProjectKey,
+	validator: projectKeyValidator,
+	walk: func(ctx context.Context, service *deploykeys.Service, workspace, _ string) iter.Seq2[deploykeys.ParentKeys, error] {
+		return service.WalkProjects(ctx, workspace)
+	},
+
+	exampleName:       "WEB",
+	apiPath:           "workspaces/acme/projects/WEB",
+	settingsPath:      "acme/workspace/projects/WEB/settings",
+	apiForm:           "workspaces/*/projects/*/deploy-keys/*",
+	settingsForm:      "^/*/workspace/projects/*/settings/access-keys/*",
+	foreignAttributes: []string{"project", "project_key"},
+
+	listOperation: listProjects,
+	docs: parentDocs{
+		name:              "Key of the project, for example `WEB`",
+		expectedName:      "project, the key of a project in capitals",
+		identityName:      "Key of the project.",
+		forcesReplacement: ". Another project replaces the key; a new key of the same project does not.",
+		changeInPlace:     " A change replaces the key, since Bitbucket updates no key of a project.",
+		resource: "Manages a deploy key (Bitbucket's pages call it an access key) of a project: an SSH public key that lets a machine read all repositories of the project. " +
+			"The same key may be on any number of projects and repositories, once on each. Bitbucket cannot update such a key: a change of `label` or `comment` removes it and adds it again, " +
+			"and until then it does not work.\n\n" +
+			"**API token scopes**: `admin:project:bitbucket` and `write:ssh-key:bitbucket`; to delete a key also `delete:ssh-key:bitbucket`.\n\n" +
+			"**Upstream API**: [Deployments: deploy keys of projects](https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-workspaces-workspace-projects-project-key-deploy-keys-get)",
+		dataSource: "Reads one deploy key of a project: by number, by label or by fingerprint.\n\n**API token scopes**: `admin:project:bitbucket`.",
+		listed: "Reads all deploy keys of a project, or of all projects of a workspace, following every page. " +
+			"That costs one request for each project with up to 100 keys, and to find the projects one for each 100 of them. The keys of its repositories are not among them.",
+		searched:   "Finds the deploy keys of a project, or of all projects of a workspace,",
+		listedName: "Key of the project that the key is on.",
+		searchName: "Key of a project, for example `WEB`.",
+	},
+}
+
+// kindOf returns the kind of a parent.
+func kindOf(parent bitbucket.Parent) *parentKind {
+	if parent.Project != "" {
+		return projectKind
+	}
+	return repositoryKind
+}
+
+// parent returns the parent with these names, and with its UUID if that is known.
+func (k *parentKind) parent(workspace, name, uuid types.String) bitbucket.Parent {
+	parent := k.newParent(workspace.ValueString(), name.ValueString())
+	parent.UUID = uuid.ValueString()
+	return parent
+}
+
+// uuidAttribute is the name of the attribute with the UUID of the parent.
+func (k *parentKind) uuidAttribute() string { return k.attribute + "_uuid" }
+
+// placeholder stands for the name of a parent in a command.
+func (k *parentKind) placeholder() string { return strings.ToUpper(k.attribute) }
+
+// describeParent returns the name of a parent for a text that speaks of both kinds.
+func describeParent(parent bitbucket.Parent) string {
+	if parent.Project != "" {
+		return "project " + parent.String()
+	}
+	return parent.String()
+}
+
+// The models of both kinds are the same structs. Where a schema has repository or project,
+// and repository_uuid or project_uuid, their fields have the tags parent and parent_uuid.
+
+// get reads a configuration, plan, state or identity into a model.
+func (k *parentKind) get(ctx context.Context, from interface {
+	Get(ctx context.Context, target any) diag.Diagnostics
+}, model any,
+) diag.Diagnostics {
+	var object types.Object
+	diags := from.Get(ctx, &object)
+	if diags.HasError() || object.IsNull() {
+		return diags
+	}
+	values := object.Attributes()
+	for name, field := range k.fields(model) {
+		field.Set(reflect.ValueOf(values[name]))
+	}
+	return diags
+}
+
+// set writes a model into a plan, state or identity.
+func (k *parentKind) set(ctx context.Context, to interface {
+	Set(ctx context.Context, value any) diag.Diagnostics
+}, model any,
+) diag.Diagnostics {
+	return to.Set(ctx, k.object(ctx, model))
+}
+
+// object returns a model as a value of its schema.
+func (k *parentKind) object(ctx context.Context, model any) types.Object {
+	attributeTypes, values := map[string]attr.Type{}, map[string]attr.Value{}
+	for name, field := range k.fields(model) {
+		value, ok := field.Interface().(attr.Value)
+		if !ok {
+			panic(fmt.Sprintf("the field %s of %T has no type of the framework", name, model))
+		}
+		attributeTypes[name], values[name] = value.Type(ctx), value
+	}
+	return types.ObjectValueMust(attributeTypes, values)
+}
+
+// fields returns the fields of a model, by the names of their attributes.
+func (k *parentKind) fields(model any) map[string]reflect.Value {
+	value := reflect.ValueOf(model).Elem()
+	fields := map[string]reflect.Value{}
+	for _, field := range reflect.VisibleFields(value.Type()) {
+		if tag, ok := field.Tag.Lookup("tfsdk"); ok {
+			fields[strings.Replace(tag, "parent", k.attribute, 1)] = value.FieldByIndex(field.Index)
+		}
+	}
+	return fields
+}
