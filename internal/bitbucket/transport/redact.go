@@ -30,7 +30,19 @@ func Secrets(request *http.Request) []string { return secretsFrom(request, minSe
 // RepeatsCredentials reports whether a text repeats the credentials of a request in any
 // of these forms, even if they are wrapped over several lines.
 func RepeatsCredentials(request *http.Request, text string) bool {
-	return containsAny(withoutSpace(text), Secrets(request))
+	return containsAnyWrapped(text, Secrets(request))
+}
+
+// containsAnyWrapped is containsAny for a text whose lines may be wrapped. A password may
+// contain white space itself.
+func containsAnyWrapped(text string, forms []string) bool {
+	var unwrapped []string
+	for _, form := range forms {
+		if form = withoutSpace(form); len(form) >= minSecret {
+			unwrapped = append(unwrapped, form)
+		}
+	}
+	return containsAny(text, forms) || containsAny(withoutSpace(text), unwrapped)
 }
 
 // withoutSpace removes white space, with which long lines are wrapped.
@@ -93,13 +105,8 @@ func redactReply(request *http.Request, response *http.Response, body []byte) []
 			}
 		}
 	}
-	text := string(body)
-	if response.StatusCode < 300 {
-		forms = secretsFrom(request, minToken)
-	} else {
-		text = withoutSpace(text)
-	}
-	if containsAny(text, forms) {
+	if response.StatusCode < 300 && containsAny(string(body), secretsFrom(request, minToken)) ||
+		response.StatusCode >= 300 && containsAnyWrapped(string(body), forms) {
 		return []byte(Redacted)
 	}
 	return body

@@ -85,6 +85,22 @@ func TestRepeatsCredentials(t *testing.T) {
 	}
 }
 
+// A password may contain white space.
+func TestRepeatsCredentials_whiteSpace(t *testing.T) {
+	t.Parallel()
+	request := authorized(basic("ada@example.com", "correct horse battery staple"))
+	for _, text := range []string{"No: correct horse battery staple.", "No: correct horse\n  battery staple", "correct+horse+battery+staple", "correct%20horse%20battery%20staple"} {
+		if !RepeatsCredentials(request, text) {
+			t.Errorf("%q passes", text)
+		}
+	}
+	for _, text := range []string{"a horse with a battery", ""} {
+		if RepeatsCredentials(request, text) || RepeatsCredentials(authorized(basic("ada", "a b c d")), text) || RepeatsCredentials(authorized(basic("ada", "          ")), text) {
+			t.Errorf("a password is found in %q", text)
+		}
+	}
+}
+
 // A text without credentials may be shown.
 func TestRepeatsCredentials_otherText(t *testing.T) {
 	t.Parallel()
