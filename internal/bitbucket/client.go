@@ -133,19 +133,20 @@ func decode(method string, u *url.URL, reply []byte, out any) error {
 
 // errorWithoutReply returns the error of a request without a usable reply.
 func (c *Client) errorWithoutReply(method string, u *url.URL, err error) *Error {
-	if token, ok := errors.AsType[*transport.TokenError](err); ok {
-		return c.tokenError(token)
-	}
-	if limited, ok := errors.AsType[*transport.RateLimitError](err); ok {
-		return newRateLimitError(method, u.EscapedPath(), limited)
-	}
 	e := &Error{Method: method, Path: u.EscapedPath(), Err: err}
-	if failed, ok := errors.AsType[*transport.Error](err); ok {
-		e.MaybeDone, e.Err = failed.MaybeDone, failed.Err
+	failed, ok := errors.AsType[*transport.Error](err)
+	if ok {
+		e.Err = failed.Err
 	}
 	if wrapped, ok := errors.AsType[*url.Error](e.Err); ok {
 		e.Err = wrapped.Err // The url.Error repeats method and address.
 	}
+	if token, ok := errors.AsType[*transport.TokenError](err); ok {
+		e = c.tokenError(token)
+	} else if limited, ok := errors.AsType[*transport.RateLimitError](err); ok {
+		e = newRateLimitError(method, u.EscapedPath(), limited)
+	}
+	e.MaybeDone = ok && failed.MaybeDone
 	return e
 }
 

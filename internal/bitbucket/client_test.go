@@ -461,3 +461,26 @@ func TestClient_waitToRetry(t *testing.T) {
 		})
 	}
 }
+
+// A DELETE whose reply is lost may be blocked before its retry. Bitbucket may still have
+// carried the first attempt out.
+func TestClient_blockedAfterLostReply(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var c *Client
+		c = newTestClient(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodGet {
+				httpfake.Reply(429, "", "Retry-After: 3600")(w, r)
+				return
+			}
+			if _, err := c.GetDeployKey(r.Context(), repository, 1234); !HasStatus(err, 429) {
+				t.Errorf("got error %v, want a 429", err)
+			}
+			httpfake.Reply(500, "")(w, r)
+		}))
+		err := c.DeleteDeployKey(t.Context(), repository, 1234)
+		if e := asError(t, err); e.Status != 429 || e.Method != http.MethodDelete || e.RateLimit == nil || !e.MaybeDone {
+			t.Errorf("got error %v with MaybeDone %t", err, e.MaybeDone)
+		}
+	})
+}
