@@ -311,6 +311,9 @@ func (e *Emulator) carryOut(c call) reply {
 
 // routeRepositories routes c by the segments after /2.0/repositories.
 func (e *Emulator) routeRepositories(c call, segments []string) reply {
+	if len(segments) == 0 {
+		return routeNotFound() // The emulator does not list the repositories of all workspaces.
+	}
 	if len(segments) == 1 || len(segments) == 2 && segments[1] == "" {
 		return e.repositories(c, segments[0])
 	}

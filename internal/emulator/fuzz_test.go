@@ -29,7 +29,7 @@ func FuzzServeHTTP(f *testing.F) {
 		deployments, deployments + "/%7Bd1%7D", deployments + "/{d1}", deployments + "/x/", deployments + "/%2f", repositories + "/sandbox", repositories + "/%7B%7D",
 		keys + "/", keys + "/1", keys + "/3/", keys + "/-1", keys + "/99999999999999999999", "/2.0/repositories/%7B%7D/" + url.PathEscape(repositoryUUID) + "/deploy-keys",
 		"/2.0/repositories/%61CME/sandbox/deploy-keys", "/2.0/repositories/acme%2Fsandbox/deploy-keys", "/2.0/repositories/\xff/x/deploy-keys", "/2.0/repositories/%ff/x/deploy-keys",
-		"/2.0/repositories/" + workspaceUUID + "/sandbox/deploy-keys", "/2.0//", "/acme/sandbox", "", "*", "acme?x#y",
+		"/2.0/repositories/" + workspaceUUID + "/sandbox/deploy-keys", "/2.0/repositories", "/2.0/workspaces", "/2.0//", "/acme/sandbox", "", "*", "acme?x#y",
 	} {
 		add("GET", path, "", "")
 	}
