@@ -27,43 +27,50 @@ type operation struct {
 	// request completes "Bitbucket was asked to …". Its verbs stand for the ID of the key, if
 	// there is one, and for the parent.
 	request string
+	// deployKeys reports that the operation is about deploy keys. Then scopes are added to the
+	// administrator's scope, and the kind of the parent gives oauth, account and object. Any
+	// other operation needs all four.
+	deployKeys bool
 	// scopes are the scopes of an API token, oauth those of an OAuth consumer, and account is
-	// the account that they must belong to. If account is "", the operation is about deploy
-	// keys: then scopes are added to the administrator's scope, and the kind of the parent
-	// gives the rest.
+	// the account that they must belong to.
 	scopes, oauth, account string
+	// object is the object of a 404 or a redirect.
+	object string
 	// writes reports that Bitbucket accepts no access tokens for the operation.
 	writes bool
-	// object is the object of a 404 or a redirect, "" for deploy keys.
-	object string
 }
 
 var (
 	createDeployKey = operation{
-		summary: "Unable to create deploy key",
-		request: "add a deploy key to %s",
-		scopes:  " and write:ssh-key:bitbucket",
-		writes:  true,
+		summary:    "Unable to create deploy key",
+		request:    "add a deploy key to %s",
+		deployKeys: true,
+		scopes:     " and write:ssh-key:bitbucket",
+		writes:     true,
 	}
 	readDeployKey = operation{
-		summary: "Unable to read deploy key",
-		request: "read deploy key %d of %s",
+		summary:    "Unable to read deploy key",
+		request:    "read deploy key %d of %s",
+		deployKeys: true,
 	}
 	listDeployKeys = operation{
-		summary: "Unable to list deploy keys",
-		request: "list the deploy keys of %s",
+		summary:    "Unable to list deploy keys",
+		request:    "list the deploy keys of %s",
+		deployKeys: true,
 	}
 	updateDeployKey = operation{
-		summary: "Unable to update deploy key",
-		request: "update deploy key %d of %s",
-		scopes:  " and write:ssh-key:bitbucket",
-		writes:  true,
+		summary:    "Unable to update deploy key",
+		request:    "update deploy key %d of %s",
+		deployKeys: true,
+		scopes:     " and write:ssh-key:bitbucket",
+		writes:     true,
 	}
 	deleteDeployKey = operation{
-		summary: "Unable to delete deploy key",
-		request: "delete deploy key %d of %s",
-		scopes:  ", write:ssh-key:bitbucket and delete:ssh-key:bitbucket",
-		writes:  true,
+		summary:    "Unable to delete deploy key",
+		request:    "delete deploy key %d of %s",
+		deployKeys: true,
+		scopes:     ", write:ssh-key:bitbucket and delete:ssh-key:bitbucket",
+		writes:     true,
 	}
 	listRepositories = operation{
 		summary: "Unable to list repositories",
@@ -94,7 +101,7 @@ var (
 // requiredCredentials describes the credentials that the operation needs.
 func (o operation) requiredCredentials(kind *parentKind) string {
 	scopes, oauth, account := o.scopes, o.oauth, o.account
-	if account == "" {
+	if o.deployKeys {
 		scopes = fmt.Sprintf("admin:%s:bitbucket%s", kind.attribute, o.scopes)
 		oauth = fmt.Sprintf("%s and %[1]s:admin", kind.attribute)
 		account = fmt.Sprintf("that is an administrator of the %s", kind.attribute)
