@@ -3,11 +3,11 @@ package provider
 import (
 	"strings"
 
-	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket/transport"
-
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket/transport"
 )
 
 const waysToAuthenticate = "Set one of: username with token (an Atlassian API token); token alone (an access token or an OAuth " +

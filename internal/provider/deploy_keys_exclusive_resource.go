@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/deploykeys"
-
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/setvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/attr"
@@ -23,6 +21,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/deploykeys"
 )
 
 var (

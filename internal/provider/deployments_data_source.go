@@ -3,8 +3,6 @@ package provider
 import (
 	"context"
 
-	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/deployments"
-
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
@@ -13,6 +11,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/deployments"
 )
 
 var _ datasource.DataSourceWithConfigure = (*deploymentsDataSource)(nil)

@@ -13,11 +13,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/deploykeys"
-
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/deploykeys"
 )
 
 // operation describes a kind of request for error messages.

@@ -10,9 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket/transport"
-
 	"github.com/hashicorp/terraform-plugin-log/tflog"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket/transport"
 )
 
 // loggingTransport logs each request with its status at DEBUG, and headers and bodies at TRACE.

@@ -10,10 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/deploykeys"
-
-	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket/transport"
-
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
@@ -30,6 +26,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket/transport"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/deploykeys"
 )
 
 const (
