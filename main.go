@@ -41,9 +41,9 @@ func main() {
 	}
 }
 
-// silenceUnreadLogs sets the log levels to what Terraform prints. By default, the
-// loggers write every line down to TRACE, which costs a third of the processor
-// time of a plan, and Terraform discards most lines.
+// silenceUnreadLogs sets the log levels to the levels that Terraform prints. By default,
+// the loggers write every line down to TRACE, which costs a third of the processor time of
+// a plan, and Terraform discards most lines.
 //
 // If no TF_LOG variable is set, Terraform discards all lines, so silenceUnreadLogs
 // turns the loggers off. Otherwise it sets the level of the provider's own logger,

@@ -11,7 +11,8 @@ func TestSilenceUnreadLogs(t *testing.T) {
 	levels := []string{"TF_LOG_SDK", "TF_LOG_SDK_PROTO", "TF_LOG_SDK_FRAMEWORK", "TF_LOG_PROVIDER_BITBUCKET"}
 	tests := map[string]struct {
 		set, value string
-		// The last of the levels is the provider's own.
+		// want is the level of the first three loggers, own the level of the provider's
+		// logger.
 		want, own string
 	}{
 		"nothing set":    {want: "OFF", own: "OFF"},

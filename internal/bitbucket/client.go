@@ -1,7 +1,6 @@
 // Package bitbucket is a client of the Bitbucket Cloud REST API,
-// https://developer.atlassian.com/cloud/bitbucket/rest/intro/, for the endpoints that
-// this provider uses. One method sends one request. The package knows nothing of
-// Terraform.
+// https://developer.atlassian.com/cloud/bitbucket/rest/intro/, for the endpoints that this
+// provider uses. One method sends one request. The package does not depend on Terraform.
 package bitbucket
 
 import (
@@ -30,8 +29,8 @@ type Client struct {
 	transport *transport.Transport
 }
 
-// NewClient returns a client of the API with this root, "" for [DefaultBaseURL]. The
-// error says what is wrong with baseURL: see [ParseBaseURL].
+// NewClient returns a client of the API at baseURL, by default [DefaultBaseURL]. The error
+// describes why baseURL is invalid: see [ParseBaseURL].
 func NewClient(baseURL string, options transport.Options) (*Client, error) {
 	base, err := ParseBaseURL(cmp.Or(baseURL, DefaultBaseURL))
 	if err != nil {
@@ -40,8 +39,8 @@ func NewClient(baseURL string, options transport.Options) (*Client, error) {
 	return &Client{base, transport.New(base, options)}, nil
 }
 
-// ParseBaseURL checks the root of an API. A token is sent with every request, so it must
-// be https, or http on a loopback host.
+// ParseBaseURL checks the root of an API. The root must be https, or http on a loopback
+// host, because a token is sent with every request.
 func ParseBaseURL(raw string) (*url.URL, error) {
 	base, err := url.Parse(raw)
 	switch {
@@ -66,25 +65,25 @@ func isLoopback(host string) bool {
 	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }
 
-// NearLimit reports whether Bitbucket has replied that few requests are left.
+// NearLimit reports whether Bitbucket has warned in a reply that few requests are left.
 func (c *Client) NearLimit() bool { return c.transport.NearLimit() }
 
 // MaxConcurrentRequests returns how many requests may be in flight at once.
 func (c *Client) MaxConcurrentRequests() int { return c.transport.MaxConcurrentRequests() }
 
-// ServerTime returns what Bitbucket's clock shows at a time of this machine's clock, as
-// far as the replies tell.
+// ServerTime converts a time of this machine's clock to Bitbucket's clock, as far as the
+// replies show Bitbucket's time.
 func (c *Client) ServerTime(local time.Time) time.Time { return c.transport.ServerTime(local) }
 
-// WaitToRetry waits before a write is sent again whose outcome the caller has looked up:
-// as long as the error of the last attempt asks for, else for a back-off. It returns
-// false if the write must not be sent again.
+// WaitToRetry waits before the caller sends a write again, after the caller has looked up
+// the outcome of the last attempt. It waits as long as the error of the last attempt
+// requests, or else for a back-off. It returns false if the write must not be sent again.
 func (c *Client) WaitToRetry(ctx context.Context, attempt int, last *Error) bool {
 	return c.transport.WaitToRetry(ctx, attempt, last.retryAfter)
 }
 
-// url returns the address of the elements below the base. Each element is escaped, so
-// that none can name another endpoint.
+// url returns the address of the path elements below the base. Each element is escaped, so
+// that no element can lead to a different endpoint.
 func (c *Client) url(elements ...string) *url.URL {
 	escaped := make([]string, len(elements))
 	for i, element := range elements {
@@ -97,7 +96,7 @@ func (c *Client) url(elements ...string) *url.URL {
 }
 
 // do sends a request. If the status of the reply is one of want, do reads the reply into
-// out, unless out is nil. Anything else is an error that wraps an [*Error].
+// out, unless out is nil. Otherwise do returns an error that wraps an [*Error].
 func (c *Client) do(ctx context.Context, method string, u *url.URL, in, out any, want ...int) error {
 	var body []byte
 	if in != nil {
@@ -131,7 +130,7 @@ func decode(method string, u *url.URL, reply []byte, out any) error {
 	return nil
 }
 
-// errorWithoutReply returns the error of a request without a usable reply.
+// errorWithoutReply returns the error for a request that got no usable reply.
 func (c *Client) errorWithoutReply(method string, u *url.URL, err error) *Error {
 	e := &Error{Method: method, Path: u.EscapedPath(), Err: err}
 	failed, ok := errors.AsType[*transport.Error](err)
@@ -150,8 +149,8 @@ func (c *Client) errorWithoutReply(method string, u *url.URL, err error) *Error 
 	return e
 }
 
-// errorFromReply returns the error of a request that Bitbucket answered with an
-// unexpected status.
+// errorFromReply returns the error for a request that Bitbucket answered with an unexpected
+// status.
 func (c *Client) errorFromReply(method string, u *url.URL, response *transport.Response) error {
 	e := newError(method, u, response)
 	if e.Status == http.StatusTooManyRequests {

@@ -26,10 +26,10 @@ const (
 
 var repository = Parent{Workspace: "mleu", Repository: "test"}
 
-// input is the key in oneKey.
+// input creates the key in oneKey.
 var input = DeployKeyInput{Key: keyLine, Label: "ci"}
 
-// calls has one exchange of each method, with the status and a body that satisfy it.
+// calls has one request for each method, with its request line and a successful reply.
 var calls = map[string]struct {
 	send func(context.Context, *Client) error
 	line string
@@ -73,8 +73,8 @@ func newClient(t testing.TB, baseURL string, options transport.Options) *Client 
 	return c
 }
 
-// newTestClient returns a client of this handler, without a network. It hardly waits
-// before it sends a request again.
+// newTestClient returns a client that sends its requests to this handler, without a
+// network. It waits only one nanosecond before a retry.
 func newTestClient(t testing.TB, handler http.Handler, options ...func(*transport.Options)) *Client {
 	t.Helper()
 	o := transport.Options{MaxRetries: 3, RetryWait: 1, MaxRateLimitWait: 10 * time.Minute, Base: httpfake.InMemory{Handler: handler}}
@@ -175,7 +175,7 @@ func TestParseBaseURL(t *testing.T) {
 			continue
 		}
 		if !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: got error %q, want one with %q", raw, err, want)
+			t.Errorf("%q: got error %q, want an error with %q", raw, err, want)
 		}
 		if strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%q: the error repeats the password: %v", raw, err)
@@ -201,7 +201,7 @@ func TestNewClient(t *testing.T) {
 	}
 }
 
-// Any text for a workspace stays one segment of the path.
+// Any text for a workspace must remain one segment of the path.
 func TestClient_escapesPath(t *testing.T) {
 	t.Parallel()
 	for workspace, want := range map[string]string{
@@ -255,7 +255,7 @@ func TestClient_baseURLWithPath(t *testing.T) {
 			}
 			_, err := c.GetDeployKey(t.Context(), repository, 1234)
 			if got := asError(t, err).Path; got != want {
-				t.Errorf("the error is about %s, want %s", got, want)
+				t.Errorf("the error has the path %s, want %s", got, want)
 			}
 			api.Expect("GET "+want, "GET "+want)
 		})
@@ -272,11 +272,11 @@ func TestClient_followsRedirectsOfReads(t *testing.T) {
 	}
 	api.Expect("GET "+keyPath, "GET "+renamed)
 	if got := api.Authorizations(); got != "Bearer s3cret, Bearer s3cret" {
-		t.Errorf("the requests came with %s", got)
+		t.Errorf("the requests have the Authorization headers %s", got)
 	}
 }
 
-// The error of a redirect names the host that it leads to, and no more of the address.
+// The error for a redirect names the host of the target. It omits the rest of the address.
 func TestClient_refusesRedirects(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct{ method, location, detail string }{
@@ -322,7 +322,7 @@ func TestClient_boundsReply(t *testing.T) {
 	if err := calls["GET"].send(t.Context(), c); err != nil {
 		t.Errorf("10 MB: %v", err)
 	}
-	for range 2 { // A refusal of that length is no better than an answer.
+	for range 2 { // An error reply of this length cannot be used either.
 		err := calls["GET"].send(t.Context(), c)
 		if e := asError(t, err); e.Status != 0 || !e.MaybeDone || !errors.Is(err, ErrUnusable) || !strings.Contains(err.Error(), "over 10 MB") {
 			t.Errorf("over 10 MB: got error %v", err)
@@ -332,11 +332,12 @@ func TestClient_boundsReply(t *testing.T) {
 		t.Errorf("a POST with a reply over 10 MB: %v does not report that it may have been carried out", err)
 	}
 	if requests := len(api.Requests()); requests != 4 {
-		t.Errorf("got %d requests, want 4 because none is worth a second attempt", requests)
+		t.Errorf("got %d requests, want 4 without retries", requests)
 	}
 }
 
-// The text of an error below HTTP names the request once: net/http names it too.
+// If there is no reply, the error names the request only once, although net/http names it
+// too.
 func TestClient_withoutReply(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("proxy failed")
@@ -355,7 +356,8 @@ func TestClient_withoutReply(t *testing.T) {
 	}
 }
 
-// The outcome of an earlier attempt counts, although the last one was surely refused.
+// MaybeDone must be set if an earlier attempt may have been carried out, even if the last
+// attempt was refused.
 func TestClient_lostBefore(t *testing.T) {
 	t.Parallel()
 	for _, failure := range []http.HandlerFunc{httpfake.Cut, httpfake.Truncated(200), httpfake.Reply(502, "")} {
@@ -378,7 +380,8 @@ func TestClient_encodes(t *testing.T) {
 	}
 }
 
-// A 429 comes with what is known of the limit, also for a request that was not even sent.
+// The error for a 429 describes the rate limit. So does the error for a request that was
+// not sent because of the limit.
 func TestClient_rateLimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -407,7 +410,7 @@ func TestClient_nearLimit(t *testing.T) {
 	t.Parallel()
 	c := newTestClient(t, httpfake.NewScript(t, httpfake.Reply(200, oneKey, "X-RateLimit-NearLimit: true")))
 	if c.NearLimit() {
-		t.Error("the limit is near before the first reply")
+		t.Error("NearLimit is true before the first reply")
 	}
 	if err := calls["GET"].send(t.Context(), c); err != nil || !c.NearLimit() {
 		t.Errorf("got %v, near limit: %t", err, c.NearLimit())
@@ -429,7 +432,8 @@ func TestClient_serverTime(t *testing.T) {
 	})
 }
 
-// The wait is the one that the error names, else a back-off. Neither is too long.
+// WaitToRetry waits as long as the error requests, or else for a back-off. It does not wait
+// if the requested wait is too long or if no retries are left.
 func TestClient_waitToRetry(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -452,7 +456,7 @@ func TestClient_waitToRetry(t *testing.T) {
 				err := asError(t, calls["POST"].send(t.Context(), c))
 				start := time.Now()
 				if again := c.WaitToRetry(t.Context(), tc.attempt, err); again != tc.again {
-					t.Errorf("may be sent again: %t", again)
+					t.Errorf("WaitToRetry returned %t", again)
 				}
 				if took := time.Since(start); took < tc.least || took > tc.most {
 					t.Errorf("waited %v, want %v to %v", took, tc.least, tc.most)

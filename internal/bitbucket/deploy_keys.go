@@ -22,9 +22,9 @@ type DeployKey struct {
 	Label   string `json:"label"`
 	// CreatedOn is ISO 8601, with or without a fraction of a second.
 	CreatedOn string `json:"created_on"`
-	// LastUsed has the same form, "" if the key was never used.
+	// LastUsed has the same format as CreatedOn. It is "" if the key was never used.
 	LastUsed string `json:"last_used"`
-	// Repository or Project is the parent of the key. The other one is empty.
+	// Either Repository or Project is set. It is the parent of the key.
 	Repository struct {
 		UUID     string `json:"uuid"`
 		FullName string `json:"full_name"`
@@ -37,18 +37,18 @@ type DeployKey struct {
 // ParentUUID returns the {uuid} of the parent, "" if Bitbucket did not send it.
 func (k *DeployKey) ParentUUID() string { return cmp.Or(k.Repository.UUID, k.Project.UUID) }
 
-// DeployKeyInput is what a create or an update sends. Bitbucket accepts the comment only
-// at the end of the key line.
+// DeployKeyInput is the body of a request that creates or updates a key. Bitbucket accepts
+// the comment only at the end of the key line.
 type DeployKeyInput struct {
 	Key   string `json:"key,omitempty"`
 	Label string `json:"label"`
 }
 
-// PartialReplyError is a write that Bitbucket has carried out, with a reply that cannot be
-// used except for the ID. It wraps the [*Error].
+// PartialReplyError means that Bitbucket has carried out a write, but that its reply cannot
+// be used except for the ID. It wraps the [*Error].
 type PartialReplyError struct {
 	Err *Error
-	// Key is what the reply holds of the deploy key: at least its ID.
+	// Key holds the usable part of the reply: at least the ID.
 	Key DeployKey
 }
 
@@ -103,15 +103,15 @@ func (c *Client) ListDeployKeys(parent Parent) *Pager[DeployKey] {
 // POST /workspaces/{workspace}/projects/{project_key}/deploy-keys
 // https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-workspaces-workspace-projects-project-key-deploy-keys-post
 func (c *Client) CreateDeployKey(ctx context.Context, parent Parent, input DeployKeyInput) (*DeployKey, error) {
-	// Bitbucket answers 200. Other APIs answer 201: if Bitbucket did so one day, an added
-	// key must not be reported as a failure.
+	// Bitbucket answers 200. Also accept 201, which is usual for other APIs: if Bitbucket
+	// changes its answer, a created key must not be reported as a failure.
 	return c.writeDeployKey(ctx, http.MethodPost, c.deployKeysURL(parent), 0, input, http.StatusOK, http.StatusCreated)
 }
 
-// UpdateDeployKey changes label and comment of a repository's key. Bitbucket has no such
-// request for the keys of projects. According to the documentation the input must hold
-// the same key; Bitbucket has been observed to refuse exactly that, with an
-// [*ImmutableKeyError].
+// UpdateDeployKey changes the label and the comment of a repository's key. Bitbucket has no
+// such request for the keys of projects. According to the documentation, the input must
+// contain the unchanged key. Bitbucket has been observed to refuse such an input; the error
+// is then an [*ImmutableKeyError].
 //
 // PUT /repositories/{workspace}/{repo_slug}/deploy-keys/{key_id}
 // https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-repositories-workspace-repo-slug-deploy-keys-key-id-put
@@ -130,8 +130,8 @@ func (c *Client) DeleteDeployKey(ctx context.Context, parent Parent, id int64) e
 	return c.do(ctx, http.MethodDelete, c.deployKeyURL(parent, id), nil, nil, http.StatusNoContent)
 }
 
-// writeDeployKey sends input and checks that the reply is about the same public key, and
-// about this ID unless id is 0.
+// writeDeployKey sends input and checks that the reply describes the same public key.
+// Unless id is 0, it also checks that the reply has this ID.
 func (c *Client) writeDeployKey(ctx context.Context, method string, u *url.URL, id int64, input DeployKeyInput, want ...int) (*DeployKey, error) {
 	var key DeployKey
 	err := c.do(ctx, method, u, input, &key, want...)
@@ -150,7 +150,8 @@ func (c *Client) writeDeployKey(ctx context.Context, method string, u *url.URL, 
 	return nil, err
 }
 
-// check returns the error for a reply that lacks what must not be guessed.
+// check returns an error if the reply has no ID or no public key. Unless id is 0, it also
+// returns an error if the reply has a different ID.
 func (k *DeployKey) check(method string, u *url.URL, id int64) error {
 	switch {
 	case k.ID <= 0 || k.Key == "":
@@ -161,7 +162,8 @@ func (k *DeployKey) check(method string, u *url.URL, id int64) error {
 	return nil
 }
 
-// deployKeysURL returns the address of the deploy keys of a parent, or of what is below.
+// deployKeysURL returns the address of the deploy keys of a parent. It appends the elements
+// in below to the path.
 func (c *Client) deployKeysURL(parent Parent, below ...string) *url.URL {
 	path := []string{"repositories", parent.Workspace, parent.Repository, "deploy-keys"}
 	if parent.Project != "" {

@@ -17,7 +17,7 @@ import (
 
 const recordedKey = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQDAK/b1cHHDr/TEV1JGQl+WjCwStKG6Bhrv0rFpEsYlyTBm1fzN0VOJJYn4ZOPCPJwqse6fGbXntEs+BbXiptR+++HycVgl65TMR0b5ul5AgwrVdZdT7qjCOCgaSV74/9xlHDK8oqgGnfA7ZoBBU+qpVyaloSjBdJfLtPY/xqj4yHnXKYzrtn/uFc4Kp9Tb7PUg9Io3qohSTGJGVHnsVblq/rToJG7L5xIo0OxK0SJSQ5vuId93ZuFZrCNMXj8JDHZeSEtjJzpRCBEXHxpOPhAcbm4MzULgkFHhAVgp4JbkrT99/wpvZ7r9AdkTg7HGqL3rlaDrEcWfL7Lu6TnhBdq5"
 
-// newKey returns a key of the repository that all recorded bodies are about.
+// newKey returns a key of the repository in the recorded bodies.
 func newKey(id int64, key, comment, label, createdOn, lastUsed string) DeployKey {
 	k := DeployKey{ID: id, Key: key, Comment: comment, Label: label, CreatedOn: createdOn, LastUsed: lastUsed}
 	k.Repository.UUID, k.Repository.FullName = "{85d08b4e-571d-44e9-a507-fa476535aa98}", "mleu/test"
@@ -191,7 +191,7 @@ func TestDeployKey_requests(t *testing.T) {
 	}
 }
 
-// One method sends one request. What a 404 means is left to the caller.
+// GetDeployKey sends one request. The caller decides what a 404 means.
 func TestGetDeployKey_sendsOneRequest(t *testing.T) {
 	t.Parallel()
 	api := httpfake.NewScript(t, httpfake.Reply(404, ""))
@@ -202,7 +202,8 @@ func TestGetDeployKey_sendsOneRequest(t *testing.T) {
 	api.Expect("GET " + keyPath)
 }
 
-// A write is not sent again if it may have been carried out. Only a DELETE does no harm then.
+// A write that may have been carried out is not sent again, except DELETE: to carry out a
+// DELETE twice does no harm.
 func TestDeployKey_lostReplies(t *testing.T) {
 	t.Parallel()
 	for name, reply := range map[string]http.HandlerFunc{"cut": httpfake.Cut, "breaks off": httpfake.Truncated(200), "server error": httpfake.Reply(502, "")} {
@@ -224,7 +225,7 @@ func TestDeployKey_lostReplies(t *testing.T) {
 	}
 }
 
-// A reply that is not the deploy key is an error. No caller gets half a key.
+// A reply that is not a complete deploy key is an error.
 func TestDeployKey_unusableReplies(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
@@ -262,20 +263,20 @@ func TestDeployKey_unusableReplies(t *testing.T) {
 				}
 				e := asError(t, calls[method].send(t.Context(), c))
 				if e.Method != method || e.Status != 0 || !errors.Is(e, ErrUnusable) || !e.MaybeDone {
-					t.Errorf("got error %v with MaybeDone %t, want that the reply to %s cannot be used", e, e.MaybeDone, method)
+					t.Errorf("got error %v with MaybeDone %t, want an error about an unusable reply to %s", e, e.MaybeDone, method)
 				}
 			}
-			if name == "another id" || body == "" { // An empty reply would make an empty list.
+			if name == "another id" || body == "" { // An empty value would make an empty list.
 				return
 			}
 			if keys, err := collect(t.Context(), c.ListDeployKeys(repository)); !errors.Is(err, ErrUnusable) || keys != nil {
-				t.Errorf("got %v, %v, want that the list cannot be used", keys, err)
+				t.Errorf("got %v, %v, want an error about an unusable list", keys, err)
 			}
 		})
 	}
 }
 
-// A status of success that the method does not have is an error.
+// A successful status that is not documented for the method is an error.
 func TestDeployKey_unexpectedStatus(t *testing.T) {
 	t.Parallel()
 	for method, call := range calls {
@@ -299,7 +300,8 @@ func TestDeployKey_unexpectedStatus(t *testing.T) {
 	}
 }
 
-// Bitbucket answers 200 to a POST. If it answered 201 one day, the key would not be lost.
+// Bitbucket answers 200 to a POST. The client also accepts 201, so that a created key is
+// not lost if Bitbucket changes its answer.
 func TestCreateDeployKey_created(t *testing.T) {
 	t.Parallel()
 	api := httpfake.NewScript(t, httpfake.Reply(http.StatusCreated, oneKey))
@@ -309,13 +311,14 @@ func TestCreateDeployKey_created(t *testing.T) {
 	}
 }
 
-// A key of which only the ID is known is better than none.
+// If only the ID in the reply can be used, the error contains the key with this ID.
 func TestDeployKey_partialReplies(t *testing.T) {
 	t.Parallel()
 	another := keyLine[:len(keyLine)-1] + "A"
 	for name, tc := range map[string]struct {
 		body string
-		// post and put are the keys that the errors hold, nil if they hold none.
+		// post and put are the keys in the errors of a POST and a PUT, nil if the error has
+		// no key.
 		post, put *DeployKey
 	}{
 		"ID alone":       {`{"id": 1234}`, &DeployKey{ID: 1234}, &DeployKey{ID: 1234}},
@@ -389,10 +392,11 @@ func TestProjectDeployKey_decodes(t *testing.T) {
 	}
 }
 
-// Bitbucket does not accept the UUID of a project in place of its key.
+// Bitbucket does not accept the UUID of a project instead of its key, so the path must
+// contain the key.
 func TestProjectDeployKey_requests(t *testing.T) {
 	t.Parallel()
-	known := Parent{Workspace: "standard", Project: "TEST_PROJECT", UUID: projectUUID}
+	withUUID := Parent{Workspace: "standard", Project: "TEST_PROJECT", UUID: projectUUID}
 	byUUID := Parent{Workspace: "{85d08b4e-571d-44e9-a507-fa476535aa98}", Project: "TEST_PROJECT"}
 	for name, tc := range map[string]struct {
 		reply http.HandlerFunc
@@ -400,7 +404,7 @@ func TestProjectDeployKey_requests(t *testing.T) {
 		line  string
 	}{
 		"list": {httpfake.Page(""), func(ctx context.Context, c *Client) error {
-			_, err := collect(ctx, c.ListDeployKeys(known))
+			_, err := collect(ctx, c.ListDeployKeys(withUUID))
 			return err
 		}, "GET " + projectKeysPath + "?pagelen=100"},
 		"get": {httpfake.Reply(200, oneKey), func(ctx context.Context, c *Client) error {
@@ -408,11 +412,11 @@ func TestProjectDeployKey_requests(t *testing.T) {
 			return err
 		}, "GET " + strings.Replace(projectKeysPath, "standard", url.PathEscape(byUUID.Workspace), 1) + "/1234"},
 		"create": {httpfake.Reply(200, oneKey), func(ctx context.Context, c *Client) error {
-			_, err := c.CreateDeployKey(ctx, known, input)
+			_, err := c.CreateDeployKey(ctx, withUUID, input)
 			return err
 		}, "POST " + projectKeysPath},
 		"delete": {httpfake.Reply(204, ""), func(ctx context.Context, c *Client) error {
-			return c.DeleteDeployKey(ctx, known, 1234)
+			return c.DeleteDeployKey(ctx, withUUID, 1234)
 		}, "DELETE " + projectKeysPath + "/1234"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -429,7 +433,7 @@ func TestProjectDeployKey_requests(t *testing.T) {
 // field is a field of a reply, with its value as JSON.
 type field struct{ name, value string }
 
-// object writes an object as it is, duplicates included.
+// object returns a JSON object with exactly these fields, including duplicates.
 func object(fields ...field) string {
 	var members []string
 	for _, f := range fields {
@@ -438,7 +442,7 @@ func object(fields ...field) string {
 	return "{" + strings.Join(members, ", ") + "}"
 }
 
-// wholeKey are the fields of a deploy key, each with a value of its own.
+// wholeKey returns all fields of a deploy key, each with a different value.
 func wholeKey(repository string) []field {
 	return []field{
 		{"id", "1234"},
@@ -455,7 +459,7 @@ func wholeKey(repository string) []field {
 
 var wholeRepository = []field{{"uuid", `"{uuid}"`}, {"full_name", `"mleu/test"`}, {"type", `"repository"`}}
 
-// with replaces the value of a field, or leaves the field out for "".
+// with replaces the value of a field. For the value "" it removes the field.
 func with(fields []field, name, value string) []field {
 	var changed []field
 	for _, f := range fields {
@@ -469,8 +473,8 @@ func with(fields []field, name, value string) []field {
 	return changed
 }
 
-// decoded returns the key that a usable reply means: the fields that this client knows, ""
-// for null.
+// decoded returns the key that the client must read from a usable reply. A field that is
+// null becomes "".
 func decoded(t *testing.T, fields, repository []field) DeployKey {
 	t.Helper()
 	text := func(fields []field, name string) string {
@@ -492,8 +496,8 @@ func decoded(t *testing.T, fields, repository []field) DeployKey {
 	return key
 }
 
-// expectKeyOrError reads this reply as one key and as the value of a list. If want is nil, the
-// reply cannot be used.
+// expectKeyOrError checks how the client reads this reply, as a single key and as a value
+// of a list. If want is nil, the client must return an error about an unusable reply.
 func expectKeyOrError(t *testing.T, reply string, want *DeployKey) {
 	t.Helper()
 	for name, read := range map[string]func() (*DeployKey, error){
@@ -520,8 +524,8 @@ func expectKeyOrError(t *testing.T, reply string, want *DeployKey) {
 	}
 }
 
-// Each field in turn is missing, null and of each type. The client accepts the right type, and
-// null as an empty text. An ID and a key are required. Nothing is made up.
+// Each field is tested as missing, as null and with a value of each type. The client must
+// accept the right type, and null as an empty text. The ID and the key are required.
 func TestDeployKey_hostileFields(t *testing.T) {
 	t.Parallel()
 	values := map[string]string{
@@ -570,8 +574,8 @@ func TestDeployKey_hostileFields(t *testing.T) {
 	}
 }
 
-// The last one of equal names counts, as for other readers of JSON. If one of them has the
-// wrong type, the reply cannot be used.
+// If a name occurs twice, the last value counts, as in other JSON decoders. If one of the
+// values has the wrong type, the reply cannot be used.
 func TestDeployKey_hostileDuplicates(t *testing.T) {
 	t.Parallel()
 	whole := wholeKey(object(wholeRepository...))

@@ -25,8 +25,8 @@ type Deployment struct {
 	Deployer, DeployerUUID string
 	// StartedOn and CompletedOn are ISO 8601, with or without a fraction of a second.
 	StartedOn, CompletedOn string
-	// At is when the deployment was started, or else created; the zero time if Bitbucket
-	// sends neither.
+	// At is when the deployment was started or, if Bitbucket omits the start, created. It
+	// is the zero time if Bitbucket omits both.
 	At time.Time
 }
 
@@ -35,8 +35,8 @@ type DeploymentsQuery struct {
 	// EnvironmentUUID is the {uuid} of an environment.
 	EnvironmentUUID string
 	State           string
-	// NewestFirst asks for the deployments sorted by their start. Like the fields above
-	// it is not documented: Bitbucket may ignore it, or answer 400.
+	// NewestFirst requests the deployments sorted by their start. Like the fields above,
+	// the parameter is not documented: Bitbucket may ignore it or answer 400.
 	NewestFirst bool
 	// WithoutSlash leaves out the slash at the end of the path. The documentation has no
 	// slash, but Bitbucket has been observed to answer 404 without it.
@@ -68,8 +68,8 @@ func (c *Client) ListDeployments(repository Parent, query DeploymentsQuery) *Pag
 	return newPager(c, u, decodeDeployment)
 }
 
-// deploymentBody has the documented names of a deployment's fields and the names that
-// clients of the live API read.
+// deploymentBody has the documented names of a deployment's fields and also the names that
+// other clients of the live API use.
 type deploymentBody struct {
 	UUID   string      `json:"uuid"`
 	Number json.Number `json:"number"`
@@ -85,7 +85,7 @@ type deploymentBody struct {
 			Nickname    string `json:"nickname"`
 		} `json:"deployer"`
 		StartedOn      string `json:"started_on"`
-		StartDate      string `json:"start_date"` // The documented name, as is completion_date.
+		StartDate      string `json:"start_date"` // The documentation uses the names start_date and completion_date.
 		CompletedOn    string `json:"completed_on"`
 		CompletionDate string `json:"completion_date"`
 	} `json:"state"`
@@ -109,8 +109,8 @@ type released struct {
 	CreatedOn string `json:"created_on"`
 }
 
-// decodeDeployment reads one deployment of a page. Little of it is documented, so a field of
-// an unexpected type is left out.
+// decodeDeployment reads one deployment of a page. Few fields are documented, so it ignores
+// a field of an unexpected type.
 func decodeDeployment(u *url.URL, value json.RawMessage) (Deployment, error) {
 	var body deploymentBody
 	err := json.Unmarshal(value, &body)
@@ -119,7 +119,7 @@ func decodeDeployment(u *url.URL, value json.RawMessage) (Deployment, error) {
 	}
 	number, err := body.Number.Int64()
 	if err != nil {
-		number = 0 // An overflow returns the largest number.
+		number = 0 // On overflow, Int64 returns the largest number.
 	}
 	key, _ := body.Key.(string)
 	if numbered, ok := body.Key.(float64); ok {

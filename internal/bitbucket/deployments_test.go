@@ -15,7 +15,7 @@ import (
 
 const deploymentsPath = "/2.0/repositories/mleu/test/deployments/"
 
-// deployed is a deployment.
+// deployed is one deployment of a page.
 const deployed = `{"uuid": "{1}", "state": {"name": "COMPLETED", "started_on": "2026-09-01T10:00:00Z"}}`
 
 // listDeployments returns the deployments of all pages that the handler sends.
@@ -129,7 +129,7 @@ func TestListDeployments_at(t *testing.T) {
 	}
 }
 
-// A reply that cannot be used is an error, and no list that is shorter or empty.
+// A reply that cannot be used is an error. It must not result in a shorter or empty list.
 func TestListDeployments_hostileReplies(t *testing.T) {
 	t.Parallel()
 	value := func(members string) string {
@@ -172,7 +172,7 @@ func TestListDeployments_hostileReplies(t *testing.T) {
 	}
 }
 
-// A field of an unexpected type is left out, and does not affect the other fields.
+// A field of an unexpected type is ignored. It does not affect the other fields.
 func TestListDeployments_otherTypes(t *testing.T) {
 	t.Parallel()
 	for members, want := range map[string]Deployment{
@@ -234,8 +234,8 @@ func TestListDeployments_sparse(t *testing.T) {
 	}
 }
 
-// If a reply has both names of a field, the observed one counts for times and the documented
-// one for the release.
+// If a reply has both names of a field, the client uses the observed name for times and the
+// documented name for the release.
 func TestListDeployments_bothNames(t *testing.T) {
 	t.Parallel()
 	const body = `{"uuid": "{1}", "state": {"started_on": "2026-09-01T10:00:00Z", "start_date": "2026-09-02T10:00:00Z", "completed_on": "2026-09-03T10:00:00Z", "completion_date": "2026-09-04T10:00:00Z",

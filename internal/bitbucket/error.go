@@ -19,8 +19,8 @@ import (
 // maxNames bounds how many fields or scopes of a reply are shown.
 const maxNames = 50
 
-// ErrUnusable marks a successful reply that does not hold what the API documents. The
-// same request would get the same reply again.
+// ErrUnusable marks a successful reply that does not match the documented API. The same
+// request would get the same reply again.
 var ErrUnusable = transport.ErrUnusable
 
 // Error is a request that failed. Its text and its fields never hold credentials.
@@ -28,7 +28,7 @@ type Error struct {
 	Method string
 	// Path is the escaped path of the request.
 	Path string
-	// Status is the status of Bitbucket's reply, 0 if no usable reply came.
+	// Status is the status of Bitbucket's reply, 0 if no usable reply arrived.
 	Status int
 	// Message is Bitbucket's message, or a description of a reply without a message.
 	Message string
@@ -40,16 +40,16 @@ type Error struct {
 	Required, Granted []string
 	// RequestID identifies the request for Atlassian's support.
 	RequestID string
-	// RetryAfter is the wait that Bitbucket asks for, as it was sent.
+	// RetryAfter is the wait that Bitbucket requests, as the text that Bitbucket sent.
 	RetryAfter string
-	// RateLimit is what is known of the limit after a 429, nil otherwise.
+	// RateLimit describes the rate limit after a 429. Otherwise it is nil.
 	RateLimit *transport.RateLimit
 	// MaybeDone reports whether Bitbucket may have carried the request out.
 	MaybeDone bool
-	// Err is the cause where no usable reply came.
+	// Err is the cause if no usable reply arrived.
 	Err error
 
-	// retryAfter is the wait that Bitbucket asks for, nil if it names none.
+	// retryAfter is the wait that Bitbucket requests, nil if it requests none.
 	retryAfter *time.Duration
 }
 
@@ -57,7 +57,7 @@ type Error struct {
 func (e *Error) Error() string {
 	request := e.Method + " " + e.Path + ": "
 	if e.Err != nil {
-		return request + transport.Printable(e.Err.Error()) // net/http quotes what it cannot read.
+		return request + transport.Printable(e.Err.Error()) // An error of net/http may quote a malformed reply.
 	}
 	text := request + strings.TrimSpace(fmt.Sprintf("%d %s", e.Status, http.StatusText(e.Status)))
 	if e.Message != "" {
@@ -66,12 +66,12 @@ func (e *Error) Error() string {
 	return text
 }
 
-// Unwrap returns the cause where no usable reply came.
+// Unwrap returns the cause if no usable reply arrived.
 func (e *Error) Unwrap() error { return e.Err }
 
-// HasStatus reports whether Bitbucket answered with this status. The status of a request
-// for an access token does not count: it says nothing about the request that needs the
-// token.
+// HasStatus reports whether Bitbucket answered the request with this status. It ignores the
+// status of a failed request for an access token, because the request that needs the token
+// was then not sent.
 func HasStatus(err error, status int) bool {
 	e, ok := errors.AsType[*Error](err)
 	return ok && e.Err == nil && e.Status == status && !e.ForToken()
@@ -81,8 +81,8 @@ func HasStatus(err error, status int) bool {
 // not exist, or these credentials may not see it.
 func IsNotFound(err error) bool { return HasStatus(err, http.StatusNotFound) }
 
-// IsForbidden reports whether Bitbucket answered 403 for this one object. A 403 for want
-// of a scope does not count: it concerns all objects.
+// IsForbidden reports whether Bitbucket answered 403 for this one object. It ignores a 403
+// because of a missing scope, because that concerns all objects.
 func IsForbidden(err error) bool {
 	e, ok := errors.AsType[*Error](err)
 	return ok && HasStatus(e, http.StatusForbidden) && len(e.Required) == 0
@@ -98,13 +98,13 @@ func IsRedirect(err error) bool {
 // the token was not sent.
 func (e *Error) ForToken() bool { return e.Path == transport.TokenPath }
 
-// unusable returns the error for a successful reply without what it must hold.
+// unusable returns the error for a successful reply that cannot be used.
 func unusable(method string, u *url.URL, why string) *Error {
 	return &Error{Method: method, Path: u.EscapedPath(), MaybeDone: true, Err: fmt.Errorf("%w: %s", ErrUnusable, why)}
 }
 
-// newRateLimitError returns the error for a request that was not sent because another
-// one has reached the rate limit.
+// newRateLimitError returns the error for a request that was not sent because an earlier
+// request has reached the rate limit.
 func newRateLimitError(method, path string, limited *transport.RateLimitError) *Error {
 	return &Error{Method: method, Path: path, Status: http.StatusTooManyRequests, Message: limited.Error(), RateLimit: &limited.RateLimit}
 }
@@ -154,7 +154,7 @@ func (e *Error) readMessages(body []byte) {
 	}
 	envelope, found := top["error"]
 	if !found {
-		if e.Status >= 400 { // A reply without an error is an object, not a list of messages.
+		if e.Status >= 400 { // Below 400, the fields of the reply are not messages.
 			e.readFields(top)
 		}
 		return
@@ -167,7 +167,7 @@ func (e *Error) readMessages(body []byte) {
 		Data    json.RawMessage            `json:"data"`
 	}
 	if json.Unmarshal(envelope, &inner) != nil {
-		// It is not an object but the message itself.
+		// envelope is not an object but the message itself.
 		e.Message = transport.Printable(strings.Join(texts(envelope), " "))
 		return
 	}
@@ -206,7 +206,7 @@ func (e *Error) readFields(fields map[string]json.RawMessage) {
 	e.Message = transport.Printable(strings.Join(all, " "))
 }
 
-// readDetail reads a detail, which is a text or names scopes.
+// readDetail reads a detail: a text, or an object that lists scopes.
 func (e *Error) readDetail(raw json.RawMessage) {
 	var scopes struct {
 		Required []string `json:"required"`
@@ -219,8 +219,8 @@ func (e *Error) readDetail(raw json.RawMessage) {
 	e.Detail = cmp.Or(transport.Printable(strings.Join(texts(raw), " ")), e.Detail)
 }
 
-// readData reads the key of a message and its arguments. Services behind the API send
-// them in addition to the message or in place of it.
+// readData reads the key of a message and its arguments. Some services behind the API send
+// them in addition to the message or instead of it.
 func (e *Error) readData(raw json.RawMessage) {
 	var data struct {
 		Key       json.RawMessage `json:"key"`
@@ -247,8 +247,8 @@ func (e *Error) readData(raw json.RawMessage) {
 	}
 }
 
-// texts returns the messages in a text, in a {"message"} or in a list of either. It stops
-// where the messages become too long to be shown together.
+// texts returns the messages in a text, in an object with a message, or in a list of texts
+// and objects. It stops when the messages become too long to be shown together.
 func texts(raw json.RawMessage) []string {
 	var list []json.RawMessage
 	if json.Unmarshal(raw, &list) != nil {

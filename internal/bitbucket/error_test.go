@@ -188,7 +188,7 @@ func TestError_recordedBodies(t *testing.T) {
 			if (got.RateLimit != nil) != (tc.status == 429) {
 				t.Errorf("rate limit is %v", got.RateLimit)
 			}
-			got.RateLimit = nil // TestClient_rateLimit checks what is in it.
+			got.RateLimit = nil // TestClient_rateLimit checks its content.
 			if !reflect.DeepEqual(*got, tc.want) {
 				t.Errorf("got  %#v\nwant %#v", *got, tc.want)
 			}
@@ -196,13 +196,13 @@ func TestError_recordedBodies(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got.Error(), want)
 			}
 			if !HasStatus(got, tc.status) {
-				t.Errorf("it does not have status %d", tc.status)
+				t.Errorf("HasStatus is false for status %d", tc.status)
 			}
 		})
 	}
 }
 
-// Any body becomes bounded lines that can be printed. The message is never empty.
+// Any body must result in bounded lines that can be printed. The message must not be empty.
 func TestError_hostileBodies(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 700)
@@ -289,7 +289,7 @@ func expectShowable(t *testing.T, e *Error) {
 	for _, text := range shown {
 		n := utf8.RuneCountInString(text)
 		all += n
-		if n > 3*transport.MaxText { // In quotes it may be twice as long, and it is a part of the error.
+		if n > 3*transport.MaxText { // A quoted text may be twice as long, and Error contains other texts too.
 			t.Errorf("%d characters are shown: %s…", n, text[:100])
 		}
 		if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) || !utf8.ValidString(text) {
@@ -372,7 +372,7 @@ func TestError_withoutReply(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if !errors.Is(e, context.Canceled) {
-		t.Error("the cause cannot be found")
+		t.Error("errors.Is does not find the cause")
 	}
 }
 
@@ -416,7 +416,7 @@ func TestIsRedirect(t *testing.T) {
 	}
 }
 
-// secrets are the texts that no error may hold, in base64 or not.
+// secrets are the texts that no error may contain, in plain text and in base64.
 var secrets = []string{
 	"s3cret", "consumer-id",
 	"YWRhQGV4YW1wbGUuY29tOkFUQVRULXMzY3JldA==", // ada@example.com:ATATT-s3cret
@@ -429,13 +429,13 @@ func expectNoSecrets(t *testing.T, err error) {
 	text := dump(err)
 	for _, secret := range secrets {
 		if strings.Contains(text, secret) {
-			t.Errorf("the error holds %q: %s", secret, text)
+			t.Errorf("the error contains %q: %s", secret, text)
 		}
 	}
 }
 
-// dump returns the texts and the fields of an error and of all that it wraps. The fields
-// may hold what the text leaves out.
+// dump returns the texts and the fields of an error and of all errors that it wraps. A
+// field may contain a secret that the text omits.
 func dump(err error) string {
 	var all strings.Builder
 	for ; err != nil; err = errors.Unwrap(err) {
@@ -447,7 +447,7 @@ func dump(err error) string {
 	return all.String()
 }
 
-// Errors below HTTP name addresses, which hold no secrets.
+// An error without a reply may contain addresses, but no secrets.
 func TestCredentials_areNotInErrors(t *testing.T) {
 	t.Parallel()
 	noRoute := func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("no route to host") }
@@ -498,7 +498,8 @@ func showsSecret(text, secret string) string {
 	return ""
 }
 
-// A server or proxy may repeat the request, in any part of the reply. No error shows that.
+// A server or proxy may repeat the credentials in any part of its reply. No error may show
+// them.
 func TestClient_repeatedCredentials(t *testing.T) {
 	t.Parallel()
 	credentialsOf := func(r *http.Request) string {
@@ -567,7 +568,7 @@ func TestClient_repeatedCredentials(t *testing.T) {
 	}
 }
 
-// The state holds what Bitbucket returns of a key, so a reply that repeats the credentials is
+// The fields of a key are stored in the state, so a reply that contains the credentials is
 // an error.
 func TestClient_repeatedCredentialsInKey(t *testing.T) {
 	t.Parallel()
@@ -579,7 +580,7 @@ func TestClient_repeatedCredentialsInKey(t *testing.T) {
 	}
 }
 
-// A password may be a word that a label or a comment holds too.
+// A short password may be an ordinary word that a label or a comment also contains.
 func TestClient_passwordInKey(t *testing.T) {
 	t.Parallel()
 	c := newTestClient(t, httpfake.NewScript(t, httpfake.Reply(200, oneKey[:len(oneKey)-1]+`, "comment": "hunter22"}`)), withCredentials(transport.Basic{Username: "ada", Token: "hunter22"}))

@@ -16,7 +16,7 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/httpfake"
 )
 
-// addRecorded makes a seed of each recorded body.
+// addRecorded adds each recorded body as a seed.
 func addRecorded(f *testing.F, add func(body string)) {
 	f.Helper()
 	files, err := filepath.Glob("testdata/*.json")
@@ -32,7 +32,7 @@ func addRecorded(f *testing.F, add func(body string)) {
 	}
 }
 
-// expectUnusable fails the test unless err is the error of a read, and can be shown.
+// expectUnusable fails the test unless err is the error of a GET and can be shown.
 func expectUnusable(t *testing.T, err error) {
 	t.Helper()
 	e := asError(t, err)
@@ -70,8 +70,8 @@ func FuzzDeployKey(f *testing.F) {
 	})
 }
 
-// A page and a redirect name the next address. The credentials are sent there, so it must have
-// the same origin.
+// A page and a redirect contain the next address. The credentials are sent to this address,
+// so it must have the same origin.
 func FuzzPage(f *testing.F) {
 	addRecorded(f, func(body string) { f.Add(body, "") })
 	for _, next := range []string{
@@ -97,7 +97,7 @@ func FuzzPage(f *testing.F) {
 			switch requests++; {
 			case requests == 1 && location != "":
 				reply = httpfake.Reply(302, body, "Location: "+location)
-			case requests > 4: // The lists of Bitbucket end too.
+			case requests > 4: // End the list, so that the test ends.
 				reply = httpfake.Page("")
 			}
 			return httpfake.InMemory{Handler: reply}.RoundTrip(r)
@@ -117,7 +117,8 @@ func FuzzPage(f *testing.F) {
 	})
 }
 
-// A deployment has a UUID, and a time where the reply has one. Any other reply is an error.
+// A deployment must have a UUID. It must have a time if the reply has a start time. A reply
+// without a UUID is an error.
 func FuzzDeployment(f *testing.F) {
 	addRecorded(f, func(body string) { f.Add(body) })
 	f.Add(`{"uuid": "{2}", "state": {"started_on": "2026-09-01T10:00:00+14:00"}}`)
@@ -143,7 +144,8 @@ func FuzzDeployment(f *testing.F) {
 	})
 }
 
-// A project key leads to the deploy keys of its project, and nowhere else.
+// Whatever Bitbucket returns as a project key, the resulting address must be the address of
+// the deploy keys of one project.
 func FuzzProject(f *testing.F) {
 	for _, key := range []string{"WEB", "W_1", "", "web", "..", "A/B", "A%2FB", "{UUID}", "A?B", "É", "A\n"} {
 		f.Add(fmt.Sprintf(`{"key": %q}`, key))
@@ -164,7 +166,8 @@ func FuzzProject(f *testing.F) {
 	})
 }
 
-// A slug leads to the deploy keys of its repository, and nowhere else.
+// Whatever Bitbucket returns as a slug, the resulting address must be the address of the
+// deploy keys of one repository.
 func FuzzRepository(f *testing.F) {
 	for _, slug := range []string{"website", "Web.Site_1-2", "", ".", "..", "../x", "a/b", "%2e%2e", "{uuid}", "{}", "a?b", "a#b", "é", "\x00"} {
 		f.Add(fmt.Sprintf(`{"slug": %q, "uuid": "{1}"}`, slug))
@@ -212,7 +215,7 @@ func FuzzError(f *testing.F) {
 	})
 }
 
-// A read ends even if the server asks for long waits: each attempt waits for a bounded time.
+// A read must end even if the server requests long waits, because each wait is bounded.
 func FuzzNamedWait(f *testing.F) {
 	for _, wait := range []string{
 		"", "0", "-0", "120", "1.25", "1e3", "0x1p3", "600", "601", "8999999999", "9e9", "9223372036854775807", "1e400", "-1", "NaN", "Inf", "soon",

@@ -28,12 +28,12 @@ type Pager[T any] struct {
 	decode func(u *url.URL, value json.RawMessage) (T, error)
 }
 
-// Page yields the values of one page. An error stands for a value that cannot be used; it
-// does not affect the other values.
+// Page yields the values of one page. For a value that cannot be decoded it yields an error
+// and continues with the next value.
 type Page[T any] iter.Seq2[T, error]
 
 // newPager returns a pager that begins at first. It decodes each value of a page with
-// decode, which gets the address of the page for its errors.
+// decode, which also receives the address of the page, for error messages.
 func newPager[T any](c *Client, first *url.URL, decode func(*url.URL, json.RawMessage) (T, error)) *Pager[T] {
 	return &Pager[T]{client: c, next: first, read: map[string]bool{}, decode: decode}
 }
@@ -45,7 +45,7 @@ func firstPage(collection *url.URL) *url.URL {
 	return &first
 }
 
-// HasMore reports whether there is a page that was not requested yet.
+// HasMore reports whether there is a page that was not yet requested.
 func (p *Pager[T]) HasMore() bool { return p.next != nil }
 
 // Clone returns a pager that continues at the same page. Neither pager affects the other.
@@ -55,8 +55,8 @@ func (p *Pager[T]) Clone() *Pager[T] {
 	return &clone
 }
 
-// NextPage requests the next page with one request. After an error the pager cannot be
-// used any more.
+// NextPage requests the next page with one request. After an error, the pager must not be
+// used again.
 func (p *Pager[T]) NextPage(ctx context.Context) (Page[T], error) {
 	u := p.next
 	values, next, err := p.client.page(ctx, u)
@@ -87,7 +87,7 @@ func (c *Client) page(ctx context.Context, u *url.URL) (values []json.RawMessage
 	if err := c.do(ctx, http.MethodGet, u, nil, &body, http.StatusOK); err != nil {
 		return nil, nil, err
 	}
-	// A reply without a list is not an empty page: it is not a page at all.
+	// A reply without a list is an error. It must not count as an empty page.
 	if err := json.Unmarshal(body.Values, &values); err != nil || values == nil {
 		return nil, nil, unusable(http.MethodGet, u, "it has no usable list of values")
 	}
@@ -98,7 +98,7 @@ func (c *Client) page(ctx context.Context, u *url.URL) (values []json.RawMessage
 	if err != nil || !transport.SameOrigin(next, c.base) || next.User != nil {
 		return nil, nil, unusable(http.MethodGet, u, "its link to the next page does not lead to "+c.base.Scheme+"://"+c.base.Host)
 	}
-	if len(next.EscapedPath()) > transport.MaxText { // Each error of that page would show it.
+	if len(next.EscapedPath()) > transport.MaxText { // Each error of the next page would show the link.
 		return nil, nil, unusable(http.MethodGet, u, "its link to the next page is too long")
 	}
 	return values, next, nil

@@ -87,7 +87,8 @@ func TestPages_emptyPages(t *testing.T) {
 	}
 }
 
-// The credentials are sent where the link leads, so it must not lead elsewhere.
+// The credentials are sent to the address in the link, so the link must not lead to a
+// different origin.
 func TestPages_refusesNextElsewhere(t *testing.T) {
 	t.Parallel()
 	path := keysPath + "?page=2"
@@ -124,7 +125,7 @@ func TestPages_refusesNextElsewhere(t *testing.T) {
 	}
 }
 
-// Links that never end are followed up to a bound.
+// The client follows a bounded number of links to the next page.
 func TestPages_endless(t *testing.T) {
 	t.Parallel()
 	requests := 0
@@ -192,7 +193,7 @@ func TestPages_unusable(t *testing.T) {
 	}
 }
 
-// If a later page fails, the earlier ones are not taken for the whole list.
+// If a later page fails, the earlier pages must not be returned as the whole list.
 func TestPages_laterPageFails(t *testing.T) {
 	t.Parallel()
 	api := httpfake.NewScript(t, pageOf("?page=2", 1), httpfake.Reply(403, `{"error": {"message": "Forbidden"}}`))
@@ -202,7 +203,7 @@ func TestPages_laterPageFails(t *testing.T) {
 	}
 }
 
-// A page that cannot be used is an error, and no shorter list.
+// A page that cannot be used is an error. It must not result in a shorter list.
 func TestPages_hostile(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
@@ -270,7 +271,7 @@ func TestPager_clone(t *testing.T) {
 	api.Expect(page1, "GET "+keysPath+"?page=2", "GET "+keysPath+"?page=2", "GET "+keysPath+"?page=3")
 }
 
-// A value that cannot be used says nothing about the others.
+// A value that cannot be used does not affect the other values.
 func TestPager_oneBadValue(t *testing.T) {
 	t.Parallel()
 	api := httpfake.NewScript(t, httpfake.Page("?page=2", `{"id": 1, "key": "ssh-ed25519 AAAA"}`, `{"id": "2"}`, `{"id": 3}`, "4", `{"id": 5, "key": "ssh-ed25519 AAAA"}`))

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Parent is what deploy keys belong to: a repository, or a project, whose keys give
-// access to all of its repositories.
+// Parent is the owner of deploy keys: a repository or a project. A deploy key of a project
+// gives access to all repositories of the project.
 type Parent struct {
 	// Workspace is a slug or {uuid}.
 	Workspace string
@@ -15,8 +15,9 @@ type Parent struct {
 	Repository string
 	// Project is the key of a project, "" for a repository.
 	Project string
-	// UUID is the {uuid} of the repository or project, "" if it is not known. It tells
-	// the parent from another one that has taken its name.
+	// UUID is the {uuid} of the repository or project, "" if it is not known. It
+	// distinguishes the parent from a different repository or project that now has the same
+	// name.
 	UUID string
 }
 
@@ -42,12 +43,13 @@ var (
 	// slugOrUUID matches names of workspaces and repositories. A text that could lead to
 	// another path of the API does not match.
 	slugOrUUID = regexp.MustCompile(`^(?:[A-Za-z0-9_.-]+|\{[A-Za-z0-9-]+\})$`)
-	// projectKey matches the keys of projects as Bitbucket stores them. Its filter for
-	// repositories finds nothing under another spelling.
+	// projectKey matches the keys of projects as Bitbucket stores them. Bitbucket's filter
+	// for repositories finds nothing if the key is spelled differently.
 	projectKey = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
 )
 
-// maxName bounds a name. A bound inside the patterns would make each start slower.
+// maxName bounds a name. A bound inside the patterns would slow down each start of the
+// provider.
 const maxName = 128
 
 // IsSlugOrUUID reports whether text can name a workspace or a repository.

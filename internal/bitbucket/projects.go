@@ -19,8 +19,8 @@ func (c *Client) ListProjects(workspace string) *Pager[Parent] {
 	return newPager(c, u, func(u *url.URL, value json.RawMessage) (Parent, error) { return decodeProject(u, workspace, value) })
 }
 
-// decodeProject reads one project of a page. Its key becomes part of a path, so it must be
-// one.
+// decodeProject reads one project of a page. The key becomes part of a path, so an invalid
+// key is an error.
 func decodeProject(u *url.URL, workspace string, value json.RawMessage) (Parent, error) {
 	var listed struct {
 		Key string `json:"key"`

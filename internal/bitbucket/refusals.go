@@ -6,22 +6,22 @@ import (
 	"strings"
 )
 
-// Bitbucket tells some refusals apart only by their text. Each has a type here, and
-// [classifyRefusal] is the only code that knows the texts. All wrap the [*Error].
+// Some of Bitbucket's refusals differ only in their text. Each such refusal has a type
+// here, which wraps the [*Error]. Only [classifyRefusal] depends on the texts.
 
 // ImmutableKeyError is the refusal to change a deploy key in place.
 type ImmutableKeyError struct{ Refusal *Error }
 
-// KeyInUseError is the refusal to add a key that Bitbucket has already: on the same
-// repository or project, or elsewhere.
+// KeyInUseError is the refusal to add a key that Bitbucket already has, on the same
+// repository or project or elsewhere.
 type KeyInUseError struct{ Refusal *Error }
 
 // AccessTokenError is the refusal of an endpoint that does not accept access tokens of
 // repositories, projects and workspaces.
 type AccessTokenError struct{ Refusal *Error }
 
-// NoEndpointError is the reply that there is no endpoint with this address, for any
-// repository.
+// NoEndpointError is the refusal of an address for which the API has no endpoint, whether
+// or not the repository exists.
 type NoEndpointError struct{ Refusal *Error }
 
 // Error returns the text of the refusal.
@@ -48,8 +48,8 @@ func (e *NoEndpointError) Error() string { return e.Refusal.Error() }
 // Unwrap returns the refusal.
 func (e *NoEndpointError) Unwrap() error { return e.Refusal }
 
-// classifyRefusal returns the refusal as an error of the type that its text means, or
-// as it is.
+// classifyRefusal wraps a refusal in the type that matches its text. It returns any other
+// refusal unchanged.
 func classifyRefusal(e *Error) error {
 	badRequest := e.Status == http.StatusBadRequest
 	switch {

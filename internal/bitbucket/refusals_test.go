@@ -112,7 +112,8 @@ func TestClassifyRefusal(t *testing.T) {
 	}
 }
 
-// A refusal of the request for a token has no type of its own: it is not about the key.
+// If Bitbucket refuses the request for a token, the error has no special type, because the
+// refusal does not concern the key.
 func TestClassifyRefusal_token(t *testing.T) {
 	t.Parallel()
 	c := newTestClient(t, withTokens(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

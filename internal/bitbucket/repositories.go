@@ -9,7 +9,8 @@ import (
 )
 
 // ListRepositories returns a pager over the repositories of a workspace that these
-// credentials may see, or over the repositories of one project unless project is "".
+// credentials may see. If project is not "", the pager covers only the repositories of that
+// project.
 //
 // GET /repositories/{workspace}
 // https://developer.atlassian.com/cloud/bitbucket/rest/api-group-repositories/#api-repositories-workspace-get
@@ -24,8 +25,8 @@ func (c *Client) ListRepositories(workspace, project string) *Pager[Parent] {
 	return newPager(c, u, func(u *url.URL, value json.RawMessage) (Parent, error) { return decodeRepository(u, workspace, value) })
 }
 
-// decodeRepository reads one repository of a page. Its slug becomes part of a path, so it
-// must be one.
+// decodeRepository reads one repository of a page. The slug becomes part of a path, so an
+// invalid slug is an error.
 func decodeRepository(u *url.URL, workspace string, value json.RawMessage) (Parent, error) {
 	var listed struct {
 		Slug string `json:"slug"`

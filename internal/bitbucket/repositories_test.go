@@ -11,7 +11,7 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/httpfake"
 )
 
-// isUnusable is a check of many tables.
+// isUnusable reports whether err is about an unusable reply.
 func isUnusable(err error) bool { return errors.Is(err, ErrUnusable) }
 
 func TestListRepositories(t *testing.T) {
@@ -27,7 +27,7 @@ func TestListRepositories(t *testing.T) {
 	api.Expect("GET /2.0/repositories/acme?fields=next%2Cvalues.slug&pagelen=100", "GET /2.0/repositories/acme?page=2")
 }
 
-// The key of a project stays one text of the filter.
+// The key of a project must remain one quoted text in the filter.
 func TestListRepositories_project(t *testing.T) {
 	t.Parallel()
 	api := httpfake.NewScript(t, httpfake.Page(""))

@@ -11,8 +11,8 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket/transport"
 )
 
-// tokenError describes why no access token could be fetched, like any other refusal and
-// without the parts of the reply that could be secret.
+// tokenError returns the error for a failed request for an access token. It omits the parts
+// of the reply that could be secret.
 func (c *Client) tokenError(failed *transport.TokenError) *Error {
 	if limited, ok := errors.AsType[*transport.RateLimitError](failed); ok {
 		return newRateLimitError(http.MethodPost, transport.TokenPath, limited)

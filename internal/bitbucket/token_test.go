@@ -62,9 +62,10 @@ func TestConsumer_noToken(t *testing.T) {
 				if e.Status != tc.status || e.MaybeDone || !e.ForToken() || (e.RetryAfter != "") != (tc.status == 429) || (e.RateLimit != nil) != (tc.status == 429) {
 					t.Errorf("%s: got %#v, want status %d", method, e, tc.status)
 				}
-				// It says nothing about the request that needs the token.
+				// The status of the token request must not count as the answer to the
+				// request.
 				if HasStatus(err, tc.status) || IsNotFound(err) || IsForbidden(err) || IsRedirect(err) {
-					t.Errorf("%s: %v counts as the answer", method, err)
+					t.Errorf("%s: %v counts as the answer to the request", method, err)
 				}
 				expectNoSecrets(t, err)
 				api.Expect()
@@ -101,20 +102,21 @@ func TestConsumer_refusedTwice(t *testing.T) {
 	expectNoSecrets(t, err)
 }
 
-// A 404 for the token says nothing about the key.
+// A 404 for the token does not mean that the key is gone.
 func TestConsumer_tokenNotFound(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{"GET", "DELETE"} {
 		tokens, api := httpfake.NewScript(t, httpfake.Reply(404, "")), httpfake.NewScript(t)
 		err := calls[method].send(t.Context(), newTestClient(t, withTokens(tokens, api), consumer))
 		if e := asError(t, err); !e.ForToken() || e.Status != 404 || IsNotFound(err) {
-			t.Errorf("%s: got error %v, want that there is no token", method, err)
+			t.Errorf("%s: got error %v, want an error about the token", method, err)
 		}
 		tokens.Expect(fetchToken)
 	}
 }
 
-// Attempts for a token are not multiplied by those of the request.
+// The retries of a token request are not multiplied by the retries of the request that
+// needs the token.
 func TestConsumer_givesUpOnToken(t *testing.T) {
 	t.Parallel()
 	failure := httpfake.Reply(500, `{"error": {"message": "It broke."}}`)
@@ -126,8 +128,8 @@ func TestConsumer_givesUpOnToken(t *testing.T) {
 	tokens.Expect(fetchToken, fetchToken, fetchToken)
 }
 
-// Requests for tokens wait for the rate limit too. Then the error names the request for the
-// token, with what is known of the limit.
+// Requests for tokens obey the rate limit too. The error then names the request for the
+// token and describes the limit.
 func TestConsumer_rateLimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -10,27 +10,28 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 )
 
-// anyWorkspace stands for the unknown workspace of a repository whose UUID is known.
+// anyWorkspace replaces an unknown workspace if the UUID of the repository is known.
 // https://developer.atlassian.com/cloud/bitbucket/rest/intro/#repository-object-and-uuid
 const anyWorkspace = "{}"
 
 var (
-	// errEmptyListing reports that the parent with this name has no keys, so that it
-	// cannot be told from another parent that has taken the name.
+	// errEmptyListing reports that the parent with this name has no keys. An empty listing
+	// cannot prove that this is the same parent: the name may now belong to a different
+	// parent.
 	errEmptyListing = fmt.Errorf("%w, and no other", ErrGone)
-	// errNameReused reports that the name now belongs to another parent.
+	// errNameReused reports that the name now belongs to a different parent.
 	errNameReused = errors.New("the name is that of another repository or project now")
 )
 
-// aliases remembers the names under which renamed parents answer.
+// aliases records the names under which Bitbucket finds renamed parents.
 type aliases struct {
 	mu    sync.Mutex
 	found map[bitbucket.Parent]bitbucket.Parent
 }
 
-// candidates returns the names under which a parent may answer, in the order to try them:
-// the last one that worked, its own name, and the UUID, which a rename does not change, in
-// the same or in any workspace. Bitbucket accepts no UUID for a project.
+// candidates returns the names to try for a parent, in this order: the last name that
+// worked, the parent's own name, the UUID in the same workspace, and the UUID in any
+// workspace. A rename does not change the UUID. Bitbucket accepts no UUID for a project.
 func (a *aliases) candidates(parent bitbucket.Parent) []bitbucket.Parent {
 	names := []bitbucket.Parent{parent}
 	if parent.Project == "" && parent.UUID != "" {
@@ -51,7 +52,7 @@ func (a *aliases) candidates(parent bitbucket.Parent) []bitbucket.Parent {
 	})
 }
 
-// remember records the name under which a parent answers.
+// remember records the name under which Bitbucket finds a parent.
 func (a *aliases) remember(parent, name bitbucket.Parent) {
 	if name == parent {
 		return
@@ -64,9 +65,10 @@ func (a *aliases) remember(parent, name bitbucket.Parent) {
 	a.found[parent] = name
 }
 
-// try calls operation with one alias after the other, until one neither is unknown to
-// Bitbucket nor lists nothing nor belongs to another parent. If none is left, try returns
-// errEmptyListing if any alias listed nothing, else the first error.
+// try calls operation with each alias until one works. An alias does not work if Bitbucket
+// answers 404 or redirects, if the listing is empty, or if the name belongs to a different
+// parent. If no alias works, try returns errEmptyListing if any listing was empty, else the
+// first error.
 func (a *aliases) try(parent bitbucket.Parent, operation func(alias bitbucket.Parent) error) error {
 	var first error
 	for _, alias := range a.candidates(parent) {
@@ -88,11 +90,11 @@ func (a *aliases) try(parent bitbucket.Parent, operation func(alias bitbucket.Pa
 	return first
 }
 
-// maybeRenamed reports whether the parent may have another name now: the reply was a 404,
-// or a redirect that was not followed.
+// maybeRenamed reports whether the parent may have a new name: the reply was a 404, or a
+// redirect that was not followed.
 func maybeRenamed(err error) bool { return bitbucket.IsNotFound(err) || bitbucket.IsRedirect(err) }
 
-// maybeSame reports whether both names can mean the same: a slug and a {uuid} can.
+// maybeSame reports whether two names may mean the same object: a slug and a {uuid} may.
 func maybeSame(a, b string) bool {
 	return a == b || a == anyWorkspace || b == anyWorkspace || strings.HasPrefix(a, "{") != strings.HasPrefix(b, "{")
 }

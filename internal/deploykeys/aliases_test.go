@@ -20,9 +20,9 @@ func TestAliases_candidates(t *testing.T) {
 		want          []bitbucket.Parent
 	}{
 		"unknown UUID":        {repository, bitbucket.Parent{}, []bitbucket.Parent{repository}},
-		"known UUID":          {known, bitbucket.Parent{}, []bitbucket.Parent{known, inWorkspace, anywhere}},
-		"found before":        {known, anywhere, []bitbucket.Parent{anywhere, known, inWorkspace}},
-		"found under its own": {known, known, []bitbucket.Parent{known, inWorkspace, anywhere}},
+		"known UUID":          {repositoryWithUUID, bitbucket.Parent{}, []bitbucket.Parent{repositoryWithUUID, inWorkspace, anywhere}},
+		"found before":        {repositoryWithUUID, anywhere, []bitbucket.Parent{anywhere, repositoryWithUUID, inWorkspace}},
+		"found under its own": {repositoryWithUUID, repositoryWithUUID, []bitbucket.Parent{repositoryWithUUID, inWorkspace, anywhere}},
 		"by UUID":             {inWorkspace, bitbucket.Parent{}, []bitbucket.Parent{inWorkspace, anywhere}},
 		"by UUID in capitals": {upper, bitbucket.Parent{}, []bitbucket.Parent{upper, {Workspace: anyWorkspace, Repository: testUUID, UUID: testUUID}}},
 		"anywhere":            {anywhere, bitbucket.Parent{}, []bitbucket.Parent{anywhere}},
@@ -37,7 +37,7 @@ func TestAliases_candidates(t *testing.T) {
 	}
 }
 
-// A project has no alias: Bitbucket does not accept its UUID.
+// A project has no alias, because Bitbucket does not accept its UUID.
 func TestAliases_project(t *testing.T) {
 	t.Parallel()
 	var a aliases
@@ -57,7 +57,7 @@ func TestAliases_try(t *testing.T) {
 	notFound, redirect, other := &bitbucket.Error{Status: 404}, &bitbucket.Error{Status: 301}, errors.New("other")
 	later := &bitbucket.Error{Status: 404}
 	for name, tc := range map[string]struct {
-		// errs are the errors of the aliases in turn.
+		// errs are the errors of the aliases, in order.
 		errs       []error
 		want       error
 		remembered bool
@@ -82,27 +82,27 @@ func TestAliases_try(t *testing.T) {
 			t.Parallel()
 			var a aliases
 			var tried []bitbucket.Parent
-			err := a.try(known, func(alias bitbucket.Parent) error {
+			err := a.try(repositoryWithUUID, func(alias bitbucket.Parent) error {
 				tried = append(tried, alias)
 				return tc.errs[len(tried)-1]
 			})
 			if tc.want == nil {
 				tc.want = tc.errs[len(tc.errs)-1]
 			}
-			if err != tc.want { //nolint:errorlint // It must be this very error.
+			if err != tc.want { //nolint:errorlint // err must be exactly this error.
 				t.Errorf("got %v, want %v", err, tc.want)
 			}
-			if want := new(aliases).candidates(known)[:len(tc.errs)]; !slices.Equal(tried, want) {
+			if want := new(aliases).candidates(repositoryWithUUID)[:len(tc.errs)]; !slices.Equal(tried, want) {
 				t.Errorf("tried %+v, want %+v", tried, want)
 			}
-			if first := a.candidates(known)[0]; tc.remembered != (first != known) || tc.remembered && first != tried[len(tried)-1] {
+			if first := a.candidates(repositoryWithUUID)[0]; tc.remembered != (first != repositoryWithUUID) || tc.remembered && first != tried[len(tried)-1] {
 				t.Errorf("%+v is tried first now", first)
 			}
 		})
 	}
 }
 
-// renames are the ways in which a repository with a known UUID loses its name.
+// renames are the ways in which a repository with a known UUID can lose its name.
 var renames = map[string]func(*emulator.Emulator){
 	"renamed":          func(e *emulator.Emulator) { e.RenameRepository("mleu", "test", "new") },
 	"workspace":        func(e *emulator.Emulator) { e.RenameWorkspace("mleu", "new") },
@@ -125,7 +125,7 @@ var renames = map[string]func(*emulator.Emulator){
 	"moved, retaken": func(e *emulator.Emulator) { e.MoveRepository("mleu", "test", "other"); retake(e) },
 }
 
-// retake makes another repository with the name mleu/test.
+// retake creates a different repository with the name mleu/test.
 func retake(e *emulator.Emulator) {
 	e.AddRepository("mleu", emulator.Repository{Slug: "test"})
 	e.AddDeployKey("mleu", "test", keyLine, "of another repository")
@@ -144,7 +144,7 @@ func TestService_renamed(t *testing.T) {
 			}
 			rename(e)
 			for _, id := range ids {
-				key, err := s.Get(t.Context(), known, id)
+				key, err := s.Get(t.Context(), repositoryWithUUID, id)
 				if err != nil || key.ID != id || key.Repository.UUID != testUUID || key.Repository.FullName == "mleu/test" {
 					t.Fatalf("got %+v, %v", key, err)
 				}
@@ -152,24 +152,24 @@ func TestService_renamed(t *testing.T) {
 			if got := methods(e); strings.Count(got, "GET") > 6 && !strings.HasSuffix(name, "retaken") {
 				t.Errorf("reading sent %s", got)
 			}
-			if keys, err := s.List(t.Context(), known); err != nil || !slices.Equal(idsOf(keys), ids) {
+			if keys, err := s.List(t.Context(), repositoryWithUUID); err != nil || !slices.Equal(idsOf(keys), ids) {
 				t.Errorf("got %v, %v", idsOf(keys), err)
 			}
-			if _, err := s.Get(t.Context(), known, 1); !errors.Is(err, ErrGone) {
+			if _, err := s.Get(t.Context(), repositoryWithUUID, 1); !errors.Is(err, ErrGone) {
 				t.Errorf("got %v for a key that is gone", err)
 			}
 			// The second service has not read anything yet.
 			for i, s := range []*Service{s, newTestService(t, e, asUser)} {
-				updated := s.Update(t.Context(), known, ids[i], bitbucket.DeployKeyInput{Key: publicKey(i), Label: "new"})
+				updated := s.Update(t.Context(), repositoryWithUUID, ids[i], bitbucket.DeployKeyInput{Key: publicKey(i), Label: "new"})
 				if updated.Outcome != Done || updated.Err != nil || updated.Key.Label != "new" || updated.Key.Repository.UUID != testUUID {
 					t.Errorf("got %+v", updated)
 				}
 				for range 2 { // The second time, the key is already gone.
-					if result := s.Delete(t.Context(), known, ids[i]); result != done(nil) {
+					if result := s.Delete(t.Context(), repositoryWithUUID, ids[i]); result != done(nil) {
 						t.Errorf("got %+v", result)
 					}
 				}
-				if _, err := s.Get(t.Context(), known, ids[i]); !errors.Is(err, ErrGone) {
+				if _, err := s.Get(t.Context(), repositoryWithUUID, ids[i]); !errors.Is(err, ErrGone) {
 					t.Errorf("got %v for a key that was removed", err)
 				}
 			}
@@ -180,7 +180,8 @@ func TestService_renamed(t *testing.T) {
 	}
 }
 
-// If a repository answers under no alias, nothing is known about its keys.
+// If Bitbucket finds a repository under no alias, the error must not be ErrGone, because
+// its keys may still exist.
 func TestService_hidden(t *testing.T) {
 	t.Parallel()
 	for name, remove := range map[string]func(*emulator.Emulator){
@@ -192,44 +193,44 @@ func TestService_hidden(t *testing.T) {
 			e, s := newEmulator(t)
 			id := e.AddDeployKey("mleu", "test", keyLine, "").ID
 			remove(e)
-			if _, err := s.Get(t.Context(), known, id); !bitbucket.IsNotFound(err) || errors.Is(err, ErrGone) {
+			if _, err := s.Get(t.Context(), repositoryWithUUID, id); !bitbucket.IsNotFound(err) || errors.Is(err, ErrGone) {
 				t.Errorf("get: got %v", err)
 			}
-			if result := s.Update(t.Context(), known, id, input); result.Outcome != Refused || !bitbucket.IsNotFound(result.Err) {
+			if result := s.Update(t.Context(), repositoryWithUUID, id, input); result.Outcome != Refused || !bitbucket.IsNotFound(result.Err) {
 				t.Errorf("update: got %+v", result)
 			}
-			if result := s.Delete(t.Context(), known, id); result.Outcome != Refused || !bitbucket.IsNotFound(result.Err) {
+			if result := s.Delete(t.Context(), repositoryWithUUID, id); result.Outcome != Refused || !bitbucket.IsNotFound(result.Err) {
 				t.Errorf("delete: got %+v", result)
 			}
 		})
 	}
 }
 
-// A repository that was deleted and created again has none of its keys.
+// A repository that was deleted and created again has none of its former keys.
 func TestService_createdAgain(t *testing.T) {
 	t.Parallel()
 	e, s := newEmulator(t)
 	id := e.AddDeployKey("mleu", "test", keyLine, "").ID
 	e.RemoveRepository("mleu", "test")
 	e.AddRepository("mleu", emulator.Repository{Slug: "test"})
-	if _, err := s.Get(t.Context(), known, id); !errors.Is(err, ErrGone) {
+	if _, err := s.Get(t.Context(), repositoryWithUUID, id); !errors.Is(err, ErrGone) {
 		t.Errorf("get: got %v", err)
 	}
-	if keys, err := s.List(t.Context(), known); err != nil || keys != nil {
+	if keys, err := s.List(t.Context(), repositoryWithUUID); err != nil || keys != nil {
 		t.Errorf("list: got %v, %v", keys, err)
 	}
-	if result := s.Delete(t.Context(), known, id); result != done(nil) {
+	if result := s.Delete(t.Context(), repositoryWithUUID, id); result != done(nil) {
 		t.Errorf("delete: got %+v", result)
 	}
 }
 
-// A key that is gone from a visible repository costs one request more than the listing, with
-// the UUID.
+// To find out that a key is gone from a visible repository takes one request in addition to
+// the listing. This request uses the UUID.
 func TestGet_goneByUUID(t *testing.T) {
 	t.Parallel()
 	e, s := newEmulator(t)
 	e.AddDeployKey("mleu", "test", keyLine, "")
-	_, err := s.Get(t.Context(), known, 1)
+	_, err := s.Get(t.Context(), repositoryWithUUID, 1)
 	requests := e.Requests()
 	if !errors.Is(err, ErrGone) || len(requests) != 2 || !strings.Contains(requests[1].Path, "/mleu/%7B85d08b4e") {
 		t.Errorf("got %v after %+v", err, requests)

@@ -9,20 +9,20 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 )
 
-// maxListingAge is how long a listing is used. Terraform writes nothing while it
-// refreshes, so only changes by others can be missed.
+// maxListingAge is how long a listing may be used. Terraform writes nothing while it
+// refreshes, so an old listing can only miss changes that were made outside of Terraform.
 const maxListingAge = 5 * time.Minute
 
-// maxSingleGets is how many keys of one parent are requested one by one before the next
-// page of its listing is read instead.
+// maxSingleGets is how many keys of one parent are requested one by one. After that, the
+// cache reads the next page of the listing instead.
 const maxSingleGets = 2
 
-// cache answers reads of single keys from listings: Bitbucket counts requests, and one
-// request lists a hundred keys.
+// cache answers reads of single keys from listings. This saves requests, because Bitbucket
+// limits their number and one request lists a hundred keys.
 type cache struct {
 	client *bitbucket.Client
 	mu     sync.Mutex
-	// listings has the current listing of each parent, by its name in lower case.
+	// listings has the current listing of each parent, by the parent's name in lower case.
 	listings map[bitbucket.Parent]*listing
 }
 
@@ -30,32 +30,32 @@ func newCache(client *bitbucket.Client) *cache {
 	return &cache{client: client, listings: map[bitbucket.Parent]*listing{}}
 }
 
-// listing is what is known of the keys of one parent.
+// listing holds the keys of one parent that were read so far.
 type listing struct {
 	started  time.Time
 	pager    *bitbucket.Pager[bitbucket.DeployKey]
 	pages    int
 	complete bool
 	keys     map[int64]*bitbucket.DeployKey
-	// order has the IDs in Bitbucket's order. A key that was requested by itself is in
-	// keys at once, but in order only when its page is read.
+	// order has the IDs in Bitbucket's order. A key that was requested by itself is added
+	// to keys at once, but to order only when its page is read.
 	order  []int64
 	listed map[int64]bool
 	// unusable is the error of the first value that cannot be used.
 	unusable error
 
-	// readers counts the reads under way, singleGets the keys that were requested one by
-	// one although there were more pages.
+	// readers counts the reads in progress. singleGets counts the keys that were requested
+	// one by one although there were more pages.
 	readers, singleGets int
-	// page is the call for the next page, and singles are the calls for single keys.
+	// page is the call for the next page. singles are the calls for single keys.
 	page    *sharedCall
 	singles map[int64]*sharedCall
 }
 
-// key returns one key. The first read of a parent requests the first page, which answers
-// all reads of a parent with up to 100 keys. For a parent with more keys, a key that is
-// not on the pages so far is requested by itself while few reads wait; else the next page
-// is read.
+// key returns one key. The first read of a parent requests the first page, which holds all
+// keys of a parent with up to 100 keys. If a parent has more keys, key requests a key that
+// is not on the pages so far by itself, as long as few reads wait. Otherwise it reads the
+// next page.
 //
 //	reads of a parent with several pages   requests
 //	one or two keys                        one more than keys
@@ -79,7 +79,7 @@ func (c *cache) key(ctx context.Context, parent bitbucket.Parent, id int64) (*bi
 		case l.complete && ownerUnverifiable(l.order, parent):
 			return nil, errEmptyListing
 		case l.page == nil && preferSingleGet && !l.complete && len(l.singles) > 0:
-			// If neither key is found, both would request the same page again.
+			// If neither key is found, both requests would read the first page again.
 			if err := c.waitForAny(ctx, l); err != nil {
 				return nil, err
 			}
@@ -113,7 +113,8 @@ func (c *cache) all(ctx context.Context, parent bitbucket.Parent) ([]bitbucket.D
 	return l.values(), nil
 }
 
-// current returns the listing that a new read may use.
+// current returns the listing that a new read may use. It starts a new listing if there is
+// none or if the listing is too old.
 func (c *cache) current(parent bitbucket.Parent) *listing {
 	name := parent.Lower()
 	l := c.listings[name]
@@ -143,7 +144,7 @@ func (l *listing) values() []bitbucket.DeployKey {
 	return values
 }
 
-// drop forgets what a write may have changed, under any alias of the parent.
+// drop removes the listings that a write may have changed, under any alias of the parent.
 func (c *cache) drop(parent bitbucket.Parent) {
 	name := parent.Lower()
 	c.mu.Lock()
@@ -153,8 +154,8 @@ func (c *cache) drop(parent bitbucket.Parent) {
 	})
 }
 
-// readPage returns the call for the next page, and starts it if there is none. A listing
-// that fails is forgotten, so that it fails only the reads that wait for it.
+// readPage returns the call for the next page. It starts the call if there is none. If the
+// call fails, the listing is removed, so that only the reads that wait for the call fail.
 func (c *cache) readPage(ctx context.Context, l *listing, parent bitbucket.Parent) *sharedCall {
 	if l.page != nil {
 		return l.page
@@ -165,7 +166,7 @@ func (c *cache) readPage(ctx context.Context, l *listing, parent bitbucket.Paren
 			delete(c.listings, parent.Lower())
 		}
 	}
-	pager := l.pager.Clone() // A request that was cancelled must not move the pager of the listing.
+	pager := l.pager.Clone() // A cancelled request must not move the pager of the listing.
 	l.page = c.start(ctx, forget, func(ctx context.Context) func() error {
 		page, err := pager.NextPage(ctx)
 		return func() error {
@@ -181,7 +182,7 @@ func (c *cache) readPage(ctx context.Context, l *listing, parent bitbucket.Paren
 	return l.page
 }
 
-// add takes the keys of a page over.
+// add adds the keys of a page.
 func (l *listing) add(page bitbucket.Page[bitbucket.DeployKey]) {
 	l.pages++
 	l.complete = !l.pager.HasMore()
@@ -199,10 +200,10 @@ func (l *listing) add(page bitbucket.Page[bitbucket.DeployKey]) {
 	}
 }
 
-// getSingle starts a request for a single key. If Bitbucket answers 404, the key is gone
-// only if the parent lists its keys without it. When all pages were read, it has just done
-// that: then the request uses the UUID of a repository, which finds the key even if the
-// repository was renamed and another one has taken its name.
+// getSingle starts a request for a single key. A 404 means that the key is gone only if the
+// parent lists its keys without it. If all pages were read, the listing has already shown
+// this. The request then uses the UUID of a repository, which finds the key even if the
+// repository was renamed and its name now belongs to a different repository.
 func (c *cache) getSingle(ctx context.Context, l *listing, parent bitbucket.Parent, id int64) *sharedCall {
 	complete := l.complete
 	if !complete {
@@ -232,8 +233,8 @@ func (c *cache) getSingle(ctx context.Context, l *listing, parent bitbucket.Pare
 	return l.singles[id]
 }
 
-// confirmGone requests the first page once more: only a parent that still answers can show
-// that a key is gone.
+// confirmGone requests the first page once more. Only a parent that Bitbucket still finds
+// can show that a key is gone.
 func (c *cache) confirmGone(ctx context.Context, parent bitbucket.Parent, id int64, notFound error) error {
 	now := newListing(c.client.ListDeployKeys(parent))
 	page, err := now.pager.NextPage(ctx)
@@ -244,8 +245,8 @@ func (c *cache) confirmGone(ctx context.Context, parent bitbucket.Parent, id int
 	return goneFrom(now.values(), parent, id, notFound)
 }
 
-// goneFrom judges a 404 for a key by the keys that its parent lists. The 404 proves nothing
-// if the key is listed, or if the listing belongs to another parent.
+// goneFrom returns what a 404 for a key means, given the keys that the parent lists. The
+// 404 proves nothing if the key is listed, or if the listing belongs to a different parent.
 func goneFrom(listed []bitbucket.DeployKey, parent bitbucket.Parent, id int64, notFound error) error {
 	for _, key := range listed {
 		if key.ID == id || belongsElsewhere(parent, &key) {
@@ -258,7 +259,7 @@ func goneFrom(listed []bitbucket.DeployKey, parent bitbucket.Parent, id int64, n
 	return ErrGone
 }
 
-// waitForAny waits until a request for another key has ended, with or without an error.
+// waitForAny waits until a request for a different key has ended, with or without an error.
 func (c *cache) waitForAny(ctx context.Context, l *listing) error {
 	for _, call := range l.singles {
 		if err := c.wait(ctx, call); ctx.Err() != nil {

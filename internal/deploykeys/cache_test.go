@@ -23,8 +23,8 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/httpfake"
 )
 
-// store is a repository with many keys, in pages of 100. It records the requests. A request
-// that is already in flight is an error.
+// store is a repository with many keys, in pages of 100. It records the requests. It fails
+// the test if the same request is in flight twice.
 type store struct {
 	t *testing.T
 	// delay is how long each reply takes.
@@ -34,9 +34,9 @@ type store struct {
 	ids      []int64
 	lines    []string
 	inFlight map[string]bool
-	// cancels allows a second request while the first one is being cancelled.
-	cancels bool
-	// reply takes the place of the store's own reply unless it returns nil.
+	// allowRepeated allows the same request to be in flight twice.
+	allowRepeated bool
+	// reply replaces the store's own reply, unless reply is nil or returns nil.
 	reply func(line string) http.HandlerFunc
 }
 
@@ -52,7 +52,7 @@ func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	line := r.Method + " " + strings.TrimPrefix(r.RequestURI, keysPath)
 	s.mu.Lock()
 	s.lines = append(s.lines, line)
-	if s.inFlight[line] && !s.cancels {
+	if s.inFlight[line] && !s.allowRepeated {
 		s.t.Errorf("%s is in flight twice", line)
 	}
 	s.inFlight[line] = true
@@ -126,7 +126,8 @@ func readAll(t *testing.T, s *Service, ids []int64) (gone int) {
 	return gone
 }
 
-// The number of requests is as cache.key documents it, and one more for each key that is gone.
+// The number of requests must not exceed the number that cache.key documents, plus one for
+// each key that is gone.
 func TestGet_cost(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct{ keys, read int }{
@@ -184,7 +185,7 @@ func TestGet_cost(t *testing.T) {
 	}
 }
 
-// The keys of one page cost one request, also if they are read one by one.
+// All keys of one page need only one request, even if they are read one by one.
 func TestGet_onePage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -204,7 +205,7 @@ func TestGet_onePage(t *testing.T) {
 	})
 }
 
-// A key that was requested by itself is in its place in the list.
+// A key that was requested by itself must have its usual position in the list.
 func TestList_afterSingleKey(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -308,7 +309,7 @@ func TestGet_writeOvertakesListing(t *testing.T) {
 			}
 			return nil
 		}
-		api.cancels = true // Nothing is cancelled, but a second request is right here.
+		api.allowRepeated = true // The second read must request the list again.
 		s := newTestService(t, api)
 		var done sync.WaitGroup
 		done.Go(func() { readAll(t, s, []int64{1}) })
@@ -324,7 +325,7 @@ func TestGet_writeOvertakesListing(t *testing.T) {
 	})
 }
 
-// A listing that fails is the error of each read that waits for it, and of no other read.
+// If a listing fails, each read that waits for it fails, and no other read.
 func TestGet_listingFails(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -375,7 +376,7 @@ func TestGet_listingFails(t *testing.T) {
 						t.Errorf("all: got %v", err)
 					}
 					api.reply = nil
-					<-time.After(time.Hour) // Past the rate limit.
+					<-time.After(time.Hour) // Wait until the rate limit is over.
 					readAll(t, s, []int64{1, 150})
 				})
 			})
@@ -408,7 +409,7 @@ func TestGet_oneBadValue(t *testing.T) {
 	})
 }
 
-// Random reads and cancellations: the results are always right.
+// The results must be right after random reads and cancellations.
 func TestGet_random(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(30) {
@@ -417,7 +418,7 @@ func TestGet_random(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				random := rand.New(rand.NewPCG(seed, 1))
 				api := newStore(t, 1+random.IntN(350))
-				api.cancels = true
+				api.allowRepeated = true
 				s := newTestService(t, api)
 				var done sync.WaitGroup
 				for range 200 {
@@ -446,7 +447,7 @@ func TestGet_random(t *testing.T) {
 	}
 }
 
-// A key that is listed again on a later page is in its first place, with its last contents.
+// A key that is listed on two pages has its first position and its last contents.
 func TestList_keyTwice(t *testing.T) {
 	t.Parallel()
 	value := func(id int, label string) string {
@@ -463,8 +464,8 @@ func TestList_keyTwice(t *testing.T) {
 	}
 }
 
-// A value that cannot be used does not hide the next key. The unusable key is requested by
-// itself.
+// A value that cannot be used does not affect the next key. The unusable key is requested
+// by itself.
 func TestGet_hostileValues(t *testing.T) {
 	t.Parallel()
 	good := `{"id": 1, "key": "ssh-ed25519 AAAA"}`
@@ -487,11 +488,12 @@ func TestGet_hostileValues(t *testing.T) {
 	}
 }
 
-// A write drops the listing of its repository or of its project, and never that of the other.
+// A write to a repository drops only the listing of that repository. A write to a project
+// drops only the listing of that project.
 func TestCache_drop(t *testing.T) {
 	t.Parallel()
 	e, s, web, _ := newProject(t, 1)
-	e.AddProject("mleu", emulator.Project{Key: "TEST"}) // It has the name of the repository.
+	e.AddProject("mleu", emulator.Project{Key: "TEST"}) // Its key is the name of the repository in capitals.
 	test := bitbucket.Parent{Workspace: "mleu", Project: "TEST"}
 	lists := map[string]bitbucket.Parent{"repository": repository, "project": web, "project of its name": test}
 	for name, tc := range map[string]struct {
@@ -530,7 +532,7 @@ func TestCache_drop(t *testing.T) {
 	}
 }
 
-// fixedReply is a transport that replies with this body, without the cost of a network.
+// fixedReply is a transport that replies with this body, without a network.
 type fixedReply []byte
 
 func (f fixedReply) RoundTrip(request *http.Request) (*http.Response, error) {
@@ -578,8 +580,8 @@ func fullPage(b *testing.B) fixedReply {
 	return page
 }
 
-// Listing 100 keys: the request, decoding and checks. Each round has a service of its own,
-// because a service does not list a repository again.
+// BenchmarkListPage measures listing 100 keys: the request, decoding and checks. Each
+// iteration creates a service, because a service does not list a repository again.
 func BenchmarkListPage(b *testing.B) {
 	page := fullPage(b)
 	b.ReportAllocs()
@@ -592,7 +594,7 @@ func BenchmarkListPage(b *testing.B) {
 	}
 }
 
-// Reading one key of a listing from many goroutines.
+// BenchmarkGet_contention measures reading one key of a listing from many goroutines.
 func BenchmarkGet_contention(b *testing.B) {
 	s := newBenchService(b, httpfake.InMemory{Handler: pageOf("", 1, 2, 3)})
 	b.ReportAllocs()

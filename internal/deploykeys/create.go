@@ -15,12 +15,11 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/sshkey"
 )
 
-// ExistsError reports that the parent already has the key. It wraps the refusal of the
-// create.
+// ExistsError reports that the parent already has the key. It wraps Err.
 type ExistsError struct {
 	Existing bitbucket.DeployKey
 	// Err is the refusal, or the error of a create whose reply was lost. After a lost
-	// reply, the existing key is older than the create or has another label or comment.
+	// reply, the existing key is older than the create or has a different label or comment.
 	Err error
 }
 
@@ -29,17 +28,18 @@ func (e *ExistsError) Error() string {
 	return fmt.Sprintf("it is there already, as deploy key %d: %v", e.Existing.ID, e.Err)
 }
 
-// Unwrap returns the refusal.
+// Unwrap returns Err.
 func (e *ExistsError) Unwrap() error { return e.Err }
 
-// clockTolerance is how far created_on may differ from the time of the request. Date
-// headers have whole seconds.
+// clockTolerance is how far created_on may differ from the time of the request. Clocks
+// cannot be compared exactly, because Date headers have whole seconds.
 const clockTolerance = 5 * time.Second
 
-// Create adds a key. If no usable reply comes, Create looks the key up. A new key that
-// matches the input is the one it has added; without such a key, Create adds it again. If
-// the parent already has the key, the error is an [*ExistsError]. Create tries no aliases:
-// after a lost reply, it could add the key twice.
+// Create adds a key. If no usable reply arrives, Create looks the key up. If it finds a new
+// key that matches the input, it returns that key. If it finds no key with the same public
+// key, it sends the create again. If the parent already has the key, the error is an
+// [*ExistsError]. Create tries no aliases, because it could add the key twice after a lost
+// reply.
 func (s *Service) Create(ctx context.Context, parent bitbucket.Parent, input bitbucket.DeployKeyInput) Result {
 	defer s.cache.drop(parent)
 	started, lost := time.Now(), false
@@ -82,16 +82,16 @@ func (s *Service) Create(ctx context.Context, parent bitbucket.Parent, input bit
 	}
 }
 
-// claim records a new key. It returns false if another create has recorded it: two creates
-// of the same key cannot both have added it.
+// claim records a new key. It returns false if another create has already recorded the key:
+// two creates of the same key cannot both have added it.
 func (s *Service) claim(id int64) bool {
 	_, taken := s.created.LoadOrStore(id, true)
 	return !taken
 }
 
 // findSameKey returns the key of a parent with the same public key as input, whatever its
-// label and comment, or nil. It does so even if ctx ends meanwhile: a new key must not be
-// lost.
+// label and comment, or nil. It continues for a grace period if ctx ends, because a new key
+// must not be lost.
 func (s *Service) findSameKey(ctx context.Context, parent bitbucket.Parent, input bitbucket.DeployKeyInput) (*bitbucket.DeployKey, error) {
 	s.cache.drop(parent)
 	keys, err := s.cache.all(ctx, parent)
@@ -118,8 +118,9 @@ func (s *Service) findSameKey(ctx context.Context, parent bitbucket.Parent, inpu
 	return &keys[i], nil
 }
 
-// fromPartialReply returns what is known of a key whose creation was answered with little
-// more than its ID, nil if the reply is about another public key.
+// fromPartialReply returns the key that a create has added, if only the ID in the reply can
+// be used. The other fields come from input. It returns nil if the reply contains a
+// different public key.
 func fromPartialReply(partial *bitbucket.PartialReplyError, input bitbucket.DeployKeyInput) *bitbucket.DeployKey {
 	if partial.Key.Key != "" && !sshkey.SameKey(partial.Key.Key, input.Key) {
 		return nil
@@ -131,8 +132,8 @@ func fromPartialReply(partial *bitbucket.PartialReplyError, input bitbucket.Depl
 	return &bitbucket.DeployKey{ID: partial.Key.ID, Key: sent.String(), Comment: sent.Comment, Label: input.Label}
 }
 
-// matchesInput reports whether a key has the label and the comment of input. Bitbucket may
-// change the spaces in a comment of several words, so they do not count.
+// matchesInput reports whether a key has the label and the comment of input. It ignores
+// spaces in the comment, because Bitbucket may change the spaces between several words.
 func matchesInput(key *bitbucket.DeployKey, input bitbucket.DeployKeyInput) bool {
 	if strings.TrimSpace(key.Label) != strings.TrimSpace(input.Label) {
 		return false
@@ -141,12 +142,12 @@ func matchesInput(key *bitbucket.DeployKey, input bitbucket.DeployKeyInput) bool
 		return true
 	}
 	sent, err := sshkey.Split(input.Key)
-	stored, _ := sshkey.Split(key.Key) // Bitbucket has accepted text that is not a key. It has no comment.
+	stored, _ := sshkey.Split(key.Key) // Bitbucket has accepted text that is not a key. Such text has no comment.
 	return err == nil && slices.Equal(strings.Fields(cmp.Or(key.Comment, stored.Comment)), strings.Fields(sent.Comment))
 }
 
-// olderThan reports whether a key was added before a time of Bitbucket's clock. A key
-// without a readable created_on counts as older.
+// olderThan reports whether a key was added before moment, which is a time of Bitbucket's
+// clock. A key without a readable created_on counts as older.
 func olderThan(key *bitbucket.DeployKey, moment time.Time) bool {
 	created, err := time.Parse(time.RFC3339, key.CreatedOn)
 	return err != nil || created.Before(moment.Add(-clockTolerance))

@@ -16,8 +16,8 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/httpfake"
 )
 
-// lostReplies are the ways in which no usable reply to a write comes. CarryOut reports that
-// the write was carried out all the same.
+// lostReplies are faults after which there is no usable reply to a write. CarryOut means
+// that the write was nevertheless carried out.
 var lostReplies = map[string]emulator.Fault{
 	"500, done":        carriedOut(emulator.ServerError()),
 	"500":              emulator.ServerError(),
@@ -42,7 +42,7 @@ func carriedOut(f emulator.Fault) emulator.Fault {
 	return f
 }
 
-// After any lost reply to a POST there is one key, and its ID is known.
+// After any lost reply to a POST, exactly one key exists, and its ID is known.
 func TestCreate_recovers(t *testing.T) {
 	t.Parallel()
 	for name, fault := range lostReplies {
@@ -83,7 +83,7 @@ func TestCreate_givesUp(t *testing.T) {
 		faults   []emulator.Fault
 		requests string
 		outcome  Outcome
-		// lookup is whether the lookup fails.
+		// lookup reports whether the lookup fails.
 		lookup bool
 	}{
 		"never added": {[]emulator.Fault{{Method: "POST", Status: 502}}, "POST 502, GET 200, POST 502, GET 200, POST 502, GET 200", Unknown, false},
@@ -118,7 +118,7 @@ func TestCreate_givesUp(t *testing.T) {
 	}
 }
 
-// If the lookup fails too, the key is returned with its ID and what was sent.
+// If the lookup fails too, the key is returned with its ID and the values that were sent.
 func TestCreate_idOnly(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{
@@ -137,7 +137,7 @@ func TestCreate_idOnly(t *testing.T) {
 	}
 }
 
-// A key with a known ID is not added again, although the listing does not have it yet.
+// A key with a known ID is not added again, even if the listing does not have it yet.
 func TestCreate_idOnlyNotListed(t *testing.T) {
 	t.Parallel()
 	e, s := newEmulator(t)
@@ -152,7 +152,7 @@ func TestCreate_idOnlyNotListed(t *testing.T) {
 	}
 }
 
-// If the text that was sent is not a key, a reply with an ID alone does not tell what it is.
+// If the text that was sent is not a key, no key is returned for a reply with only an ID.
 func TestCreate_idOnlyNoKey(t *testing.T) {
 	t.Parallel()
 	api := httpfake.NewScript(t, httpfake.Reply(200, `{"id": 7}`), httpfake.Reply(403, ""))
@@ -161,17 +161,18 @@ func TestCreate_idOnlyNoKey(t *testing.T) {
 	}
 }
 
-// An existing key belongs to somebody else, unless it is new and has the label and comment
-// that were sent. Its age is judged by Bitbucket's clock, and not by ours.
+// Create claims an existing key only if the key is new and has the label and the comment
+// that were sent. It compares the key's age by Bitbucket's clock, not by the clock of this
+// machine.
 func TestCreate_exists(t *testing.T) {
 	t.Parallel()
 	const ours = keyLine + " ada  @ host"
 	for name, tc := range map[string]struct {
 		key, label string
-		// age is how long the key exists when the request is sent.
+		// age is the age of the key when the request is sent.
 		age    time.Duration
 		faults []emulator.Fault
-		adopts bool
+		claims bool
 	}{
 		"without a lost reply":   {ours, "ci", time.Second, nil, false},
 		"older":                  {ours, "ci", time.Minute, nil, false},
@@ -193,10 +194,10 @@ func TestCreate_exists(t *testing.T) {
 					result := s.Create(t.Context(), repository, bitbucket.DeployKeyInput{Key: keyLine + " ada @ host", Label: "ci"})
 					exists, is := errors.AsType[*ExistsError](result.Err)
 					switch {
-					case tc.adopts && (result.Outcome != Done || result.Err != nil || result.Key.ID != existing.ID):
+					case tc.claims && (result.Outcome != Done || result.Err != nil || result.Key.ID != existing.ID):
 						t.Errorf("got %+v, want the key", result)
-					case !tc.adopts && (!is || exists.Existing.ID != existing.ID || result.Key != nil || result.Outcome != Refused):
-						t.Errorf("got %+v, want that it exists", result)
+					case !tc.claims && (!is || exists.Existing.ID != existing.ID || result.Key != nil || result.Outcome != Refused):
+						t.Errorf("got %+v, want an *ExistsError", result)
 					}
 				})
 			})
@@ -211,7 +212,7 @@ func TestExistsError(t *testing.T) {
 	id := e.AddDeployKey("mleu", "test", keyLine, "").ID
 	result := s.Create(t.Context(), repository, input)
 	if _, inUse := errors.AsType[*bitbucket.KeyInUseError](result.Err); !inUse || !bitbucket.HasStatus(result.Err, 400) {
-		t.Errorf("got %T %v, want that it wraps the refusal", result.Err, result.Err)
+		t.Errorf("got %T %v, want an error that wraps the refusal", result.Err, result.Err)
 	}
 	if want := fmt.Sprintf("it is there already, as deploy key %d: POST %s: 400 Bad Request: ", id, keysPath); !strings.HasPrefix(result.Err.Error(), want) {
 		t.Errorf("got %q, want it to begin with %q", result.Err, want)
@@ -221,7 +222,7 @@ func TestExistsError(t *testing.T) {
 	}
 }
 
-// Two creates of the same key and label cannot both have added the one key.
+// Two creates of the same key and label cannot both claim one key.
 func TestCreate_adoptsOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -232,12 +233,12 @@ func TestCreate_adoptsOnce(t *testing.T) {
 		}
 		result := s.Create(t.Context(), repository, input)
 		if _, exists := errors.AsType[*ExistsError](result.Err); !exists || result.Outcome != Refused {
-			t.Errorf("got %+v, want that it exists", result)
+			t.Errorf("got %+v, want an *ExistsError", result)
 		}
 	})
 }
 
-// A key that a create has added for certain is not that of another create either.
+// A create must not claim a key that an earlier create has added.
 func TestCreate_adoptsNoOther(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -248,12 +249,13 @@ func TestCreate_adoptsNoOther(t *testing.T) {
 		e.Inject(emulator.Fault{Method: "POST", Status: 502, Times: 1})
 		result := s.Create(t.Context(), repository, input)
 		if _, exists := errors.AsType[*ExistsError](result.Err); !exists || result.Outcome != Refused {
-			t.Errorf("got %+v, want that it exists", result)
+			t.Errorf("got %+v, want an *ExistsError", result)
 		}
 	})
 }
 
-// If an attempt was lost and the next one is refused, the lost one may have been carried out.
+// If an attempt was lost and the next attempt is refused, the lost attempt may still have
+// been carried out.
 func TestCreate_refusedAfterLoss(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{400, 401, 403, 404} {
@@ -268,20 +270,21 @@ func TestCreate_refusedAfterLoss(t *testing.T) {
 	}
 }
 
-// A create is not sent under an alias. If its reply was lost, that could add the key twice.
+// A create is not sent under an alias, because after a lost reply this could add the key
+// twice.
 func TestCreate_ownName(t *testing.T) {
 	t.Parallel()
 	for _, reply := range []http.HandlerFunc{httpfake.Reply(404, ""), httpfake.Reply(301, "", "Location: https://elsewhere.example/")} {
 		api := httpfake.NewScript(t, reply)
-		if result := newTestService(t, api).Create(t.Context(), known, input); result.Outcome != Refused || !maybeRenamed(result.Err) {
+		if result := newTestService(t, api).Create(t.Context(), repositoryWithUUID, input); result.Outcome != Refused || !maybeRenamed(result.Err) {
 			t.Errorf("got %+v", result)
 		}
 		api.Expect("POST " + keysPath)
 	}
 }
 
-// After a stop, Create still finds out how the request ended that was under way, within a
-// bound. It starts nothing new.
+// After a stop, Create still looks up the outcome of the request that was in flight, for a
+// bounded time. It does not send the create again.
 func TestCreate_stopped(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -324,7 +327,7 @@ func TestCreate_stopped(t *testing.T) {
 	}
 }
 
-// An input without a key changes the label alone, so the comment does not count.
+// An input without a key changes only the label, so the comment is ignored.
 func TestMatchesInput(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {

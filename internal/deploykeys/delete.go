@@ -7,7 +7,7 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 )
 
-// Delete removes a key. A key that is already gone is no error. Neither a 404 nor a missing
+// Delete removes a key. It succeeds if the key is already gone. Neither a 404 nor a missing
 // reply proves that the key is gone: the parent must list its keys without it.
 func (s *Service) Delete(ctx context.Context, parent bitbucket.Parent, id int64) Result {
 	result := s.write(parent, func(alias bitbucket.Parent) Result { return s.delete(ctx, parent, alias, id) })

@@ -21,7 +21,8 @@ func TestDelete(t *testing.T) {
 		replies []http.HandlerFunc
 		lines   []string
 		outcome Outcome
-		// status is the status of the error, 0 for none. lookup is that of the lookup.
+		// status is the status of the error, 0 for none. lookup is the status of the
+		// lookup's error.
 		status, lookup int
 	}{
 		"deleted":                 {[]http.HandlerFunc{deleted}, []string{remove}, Done, 0, 0},
@@ -75,8 +76,8 @@ func TestDelete_notFoundAndListUnusable(t *testing.T) {
 	}
 }
 
-// Each alias is tried, and the listing under it is read, until one shows that the key is
-// gone. An empty listing alone shows nothing.
+// Delete tries each alias and reads the listing under it, until a listing shows that the
+// key is gone. An empty listing alone does not show this.
 func TestDelete_aliases(t *testing.T) {
 	t.Parallel()
 	const (
@@ -109,7 +110,7 @@ func TestDelete_aliases(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			api := httpfake.NewScript(t, tc.replies...)
-			result := newTestService(t, api).Delete(t.Context(), known, 1234)
+			result := newTestService(t, api).Delete(t.Context(), repositoryWithUUID, 1234)
 			text := ""
 			if result.Err != nil {
 				_, text, _ = strings.Cut(result.Err.Error(), ": ")
@@ -129,7 +130,7 @@ func TestDelete_lostAndEmpty(t *testing.T) {
 		e, s := newEmulator(t)
 		id := e.AddDeployKey("mleu", "test", keyLine, "").ID
 		e.Inject(emulator.Fault{Method: http.MethodDelete, Status: 502, CarryOut: true, Times: 1})
-		if result := s.Delete(t.Context(), known, id); result != done(nil) {
+		if result := s.Delete(t.Context(), repositoryWithUUID, id); result != done(nil) {
 			t.Errorf("got %+v", result)
 		}
 		if got := methods(e); got != "DELETE 502, DELETE 404, GET 200" {

@@ -8,7 +8,7 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/httpfake"
 )
 
-// A list holds each key once, in any reply of the server.
+// A list must contain each key once, whatever the server replies.
 func FuzzList(f *testing.F) {
 	f.Add(`{"values": [` + oneKey + `, ` + oneKey + `, {"id": 7, "key": "k"}], "next": "?page=2"}`)
 	f.Add(`{"values": [` + oneKey + `], "next": "?page=2"}`)
@@ -20,7 +20,7 @@ func FuzzList(f *testing.F) {
 		requests := 0
 		s := newTestService(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			reply := httpfake.Reply(200, body)
-			if requests++; requests > 4 { // The lists of Bitbucket end too.
+			if requests++; requests > 4 { // End the list, so that the test ends.
 				reply = httpfake.Page("")
 			}
 			reply(w, r)

@@ -22,7 +22,7 @@ const (
 type Result struct {
 	Outcome Outcome
 	// Key is the key that a create or an update has written. If the outcome of a create is
-	// Unknown but the key is known to exist, Key has its ID and what was sent.
+	// Unknown but the key is known to exist, Key has its ID and the values that were sent.
 	Key *bitbucket.DeployKey
 	// Err is the error of the last request, nil if the outcome is Done.
 	Err error
@@ -41,8 +41,8 @@ func failed(err error, maybeDone bool) Result {
 	return Result{Outcome: Refused, Err: err}
 }
 
-// write runs a write under one alias of the parent after the other. It returns the result
-// of the alias whose error [aliases.try] returns.
+// write runs a write under each alias of the parent, as [aliases.try] does. It returns the
+// result whose error [aliases.try] returns.
 func (s *Service) write(parent bitbucket.Parent, operation func(alias bitbucket.Parent) Result) Result {
 	defer s.cache.drop(parent)
 	var results []Result

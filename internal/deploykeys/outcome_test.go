@@ -7,7 +7,7 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 )
 
-// The result belongs to the alias whose error counts.
+// write must return the result of the alias whose error [aliases.try] returns.
 func TestService_write(t *testing.T) {
 	t.Parallel()
 	written := &bitbucket.DeployKey{ID: 7}
@@ -17,7 +17,7 @@ func TestService_write(t *testing.T) {
 	empty := failed(errEmptyListing, false)
 	first := notFound()
 	for name, tc := range map[string]struct {
-		// results are the results of the aliases in turn.
+		// results are the results of the aliases, in order.
 		results []Result
 		want    Result
 	}{
@@ -31,7 +31,7 @@ func TestService_write(t *testing.T) {
 			t.Parallel()
 			s := newTestService(t, pageOf(""))
 			tried := 0
-			got := s.write(known, func(bitbucket.Parent) Result {
+			got := s.write(repositoryWithUUID, func(bitbucket.Parent) Result {
 				tried++
 				return tc.results[tried-1]
 			})

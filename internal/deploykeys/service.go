@@ -1,6 +1,7 @@
-// Package deploykeys is what Terraform needs of deploy keys beyond single requests: reads
-// that share listings, writes whose lost replies are looked up, repositories that were
-// renamed, and a walk over a workspace. It knows nothing of Terraform.
+// Package deploykeys provides the operations on deploy keys that need more than one
+// request: reads that share listings, writes that look up the outcome after a lost reply,
+// access to renamed repositories, and a walk over a workspace. It does not depend on
+// Terraform.
 package deploykeys
 
 import (
@@ -14,8 +15,8 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket/transport"
 )
 
-// Service reads and writes deploy keys for one run of Terraform. It remembers what the run
-// has learned: listings, new names of repositories and its own new keys. It is safe for
+// Service reads and writes deploy keys for one run of Terraform. It stores listings, the
+// new names of repositories, and the IDs of the keys that it has added. It is safe for
 // concurrent use.
 type Service struct {
 	client  *bitbucket.Client
@@ -34,9 +35,9 @@ func New(client *bitbucket.Client) *Service {
 var ErrGone = errors.New("it has no such deploy key")
 
 // Get returns one key, if possible from a listing that is shared with other calls. The
-// listing is at most five minutes old, and never older than the last write of this
-// service. Get tries the aliases of a renamed repository. If the key is gone while its
-// parent still answers, the error is [ErrGone]. A 404 alone is no proof: the parent may be
+// listing is at most five minutes old, and never older than the last write of this service.
+// Get tries the aliases of a renamed repository. If the key is gone although its parent
+// still exists, the error is [ErrGone]. A 404 alone does not prove that: the parent may be
 // gone, or these credentials may not see it.
 func (s *Service) Get(ctx context.Context, parent bitbucket.Parent, id int64) (*bitbucket.DeployKey, error) {
 	var key *bitbucket.DeployKey
@@ -52,9 +53,9 @@ func (s *Service) Get(ctx context.Context, parent bitbucket.Parent, id int64) (*
 	return key, nil
 }
 
-// List returns all keys of a parent, from listings shared with other calls as in Get. If
-// the UUID of the parent is known, the keys are never those of another parent that has
-// taken its name.
+// List returns all keys of a parent, from listings that are shared with other calls as in
+// Get. If the UUID of the parent is known, List never returns the keys of a different
+// parent that now has the same name.
 func (s *Service) List(ctx context.Context, parent bitbucket.Parent) ([]bitbucket.DeployKey, error) {
 	var keys []bitbucket.DeployKey
 	err := s.aliases.try(parent, func(alias bitbucket.Parent) (err error) {
@@ -78,7 +79,7 @@ func (s *Service) List(ctx context.Context, parent bitbucket.Parent) ([]bitbucke
 }
 
 // checkParent returns errNameReused if the key shows that the name of the parent now
-// belongs to another one.
+// belongs to a different parent.
 func checkParent(parent bitbucket.Parent, key *bitbucket.DeployKey) error {
 	if !belongsElsewhere(parent, key) {
 		return nil
@@ -86,14 +87,14 @@ func checkParent(parent bitbucket.Parent, key *bitbucket.DeployKey) error {
 	return fmt.Errorf("%w: the deploy keys under this name are on %s, and not on %s", errNameReused, transport.Printable(key.ParentUUID()), parent.UUID)
 }
 
-// belongsElsewhere reports whether a key has another parent than expected.
+// belongsElsewhere reports whether a key has a different parent than expected.
 func belongsElsewhere(parent bitbucket.Parent, key *bitbucket.DeployKey) bool {
 	return parent.UUID != "" && key.ParentUUID() != "" && !strings.EqualFold(key.ParentUUID(), parent.UUID)
 }
 
-// ownerUnverifiable reports whether a listing does not show whose it is because it is
-// empty: another repository may have taken the name. A project has no alias to try, so its
-// empty listing is accepted.
+// ownerUnverifiable reports whether a listing is empty and so cannot prove that this is the
+// expected repository: the name may now belong to a different repository. A project has no
+// alias to try, so its empty listing is accepted.
 func ownerUnverifiable[T any](listed []T, parent bitbucket.Parent) bool {
 	return len(listed) == 0 && parent.Project == "" && parent.UUID != "" && !strings.EqualFold(parent.Repository, parent.UUID)
 }

@@ -31,17 +31,17 @@ const (
 
 var (
 	repository = bitbucket.Parent{Workspace: "mleu", Repository: "test"}
-	// known is the same repository with its UUID.
-	known = bitbucket.Parent{Workspace: "mleu", Repository: "test", UUID: testUUID}
+	// repositoryWithUUID is the same repository with its UUID.
+	repositoryWithUUID = bitbucket.Parent{Workspace: "mleu", Repository: "test", UUID: testUUID}
 
-	// input is the key in oneKey.
+	// input creates the key in oneKey.
 	input = bitbucket.DeployKeyInput{Key: keyLine, Label: "ci"}
 
 	errUnusable = bitbucket.ErrUnusable
 )
 
-// newTestService returns a service whose requests this handler answers, without a network.
-// If requests are sent again, the test must run in a synctest bubble.
+// newTestService returns a service that sends its requests to this handler, without a
+// network. If requests are retried, the test must run in a synctest bubble.
 func newTestService(t testing.TB, handler http.Handler, options ...func(*transport.Options)) *Service {
 	t.Helper()
 	o := transport.Options{MaxRetries: 3, RetryWait: time.Second, MaxRateLimitWait: 10 * time.Minute, Base: httpfake.InMemory{Handler: handler}}
@@ -63,8 +63,8 @@ func asUser(o *transport.Options) {
 	o.Credentials = transport.Basic{Username: "ada@example.com", Token: "token"}
 }
 
-// newEmulator returns an emulator with mleu/test, and a service that uses it. Both live in
-// the bubble that the test runs in.
+// newEmulator returns an emulator with mleu/test, and a service that uses it. If the test
+// runs in a synctest bubble, both must be created in the bubble.
 func newEmulator(t *testing.T) (*emulator.Emulator, *Service) {
 	t.Helper()
 	e := emulator.New(emulator.Seed{Workspaces: []emulator.Workspace{
@@ -140,7 +140,7 @@ func TestService_requests(t *testing.T) {
 		path   string
 	}{
 		"repository":    {repository, keysPath},
-		"known":         {known, keysPath},
+		"known":         {repositoryWithUUID, keysPath},
 		"by UUID":       {byUUID, uuidPath},
 		"project":       {project, projectPath},
 		"any workspace": {bitbucket.Parent{Workspace: anyWorkspace, Repository: testUUID, UUID: testUUID}, "/2.0/repositories/%7B%7D/%7B85d08b4e-571d-44e9-a507-fa476535aa98%7D/deploy-keys"},
@@ -180,7 +180,7 @@ func TestService_requests(t *testing.T) {
 	}
 }
 
-// A 404 for a key means one of three things. The listing shows which.
+// A 404 for a key can have several causes. The listing shows the cause.
 func TestGet_notFound(t *testing.T) {
 	t.Parallel()
 	keyGone := httpfake.Reply(404, `{"type": "error", "error": {"message": "Not found"}}`)
@@ -202,7 +202,7 @@ func TestGet_notFound(t *testing.T) {
 		// The permission is lost between one request and the next.
 		"hidden meanwhile": {[]http.HandlerFunc{hasMore, keyGone, hidden}, []string{page1, get, page1}, 404, "You may not have access to this repository"},
 		"key refused":      {[]http.HandlerFunc{httpfake.Page(""), forbidden}, []string{page1, get}, 403, "Forbidden"},
-		// Then the 404 proves nothing.
+		// If the key is listed, the 404 proves nothing.
 		"listed meanwhile": {[]http.HandlerFunc{hasMore, keyGone, pageOf("", 1234)}, []string{page1, get, page1}, 404, "Not found"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -241,7 +241,7 @@ func TestGet_notFoundAndListUnusable(t *testing.T) {
 	}
 }
 
-// A 404 for the access token says nothing about the key.
+// A 404 for the access token does not mean that the key is gone.
 func TestService_tokenNotFound(t *testing.T) {
 	t.Parallel()
 	consumer := func(o *transport.Options) {
@@ -249,21 +249,21 @@ func TestService_tokenNotFound(t *testing.T) {
 	}
 	for name, call := range map[string]func(context.Context, *Service) error{
 		"get": func(ctx context.Context, s *Service) error {
-			_, err := s.Get(ctx, known, 1234)
+			_, err := s.Get(ctx, repositoryWithUUID, 1234)
 			return err
 		},
 		"list": func(ctx context.Context, s *Service) error {
-			_, err := s.List(ctx, known)
+			_, err := s.List(ctx, repositoryWithUUID)
 			return err
 		},
-		"create": func(ctx context.Context, s *Service) error { return s.Create(ctx, known, input).Err },
-		"update": func(ctx context.Context, s *Service) error { return s.Update(ctx, known, 1234, input).Err },
-		"delete": func(ctx context.Context, s *Service) error { return s.Delete(ctx, known, 1234).Err },
+		"create": func(ctx context.Context, s *Service) error { return s.Create(ctx, repositoryWithUUID, input).Err },
+		"update": func(ctx context.Context, s *Service) error { return s.Update(ctx, repositoryWithUUID, 1234, input).Err },
+		"delete": func(ctx context.Context, s *Service) error { return s.Delete(ctx, repositoryWithUUID, 1234).Err },
 	} {
 		api := httpfake.NewScript(t, httpfake.Reply(404, ""))
 		err := call(t.Context(), newTestService(t, api, consumer))
 		if e := asError(t, err); !e.ForToken() || e.Status != 404 || bitbucket.IsNotFound(err) || errors.Is(err, ErrGone) {
-			t.Errorf("%s: got error %v, want that there is no token", name, err)
+			t.Errorf("%s: got error %v, want an error about the token", name, err)
 		}
 		api.Expect("POST " + transport.TokenPath)
 	}
@@ -287,8 +287,8 @@ func TestGet_returnsCopies(t *testing.T) {
 	}
 }
 
-// If another project has taken the key of a project, its deploy keys show that. None of them
-// is taken for a key of the first project.
+// If the key of a project now belongs to a different project, the deploy keys show this. No
+// deploy key of the different project is returned or removed.
 func TestProject_anotherHasItsKey(t *testing.T) {
 	t.Parallel()
 	e, s, web, ids := newProject(t, 2)
@@ -313,8 +313,8 @@ func TestProject_anotherHasItsKey(t *testing.T) {
 	}
 }
 
-// A project without keys answers, so a key that it does not list is gone: there is no alias
-// to try.
+// If Bitbucket lists a project without keys, each key of the project is gone, because there
+// is no alias to try.
 func TestProject_empty(t *testing.T) {
 	t.Parallel()
 	e, s, web, ids := newProject(t, 1)
@@ -336,7 +336,8 @@ func TestProject_empty(t *testing.T) {
 	}
 }
 
-// A new project with the same key and without deploy keys cannot be told from the first one.
+// A new project with the same key and without deploy keys cannot be distinguished from the
+// first project.
 func TestProject_emptyOneHasItsKey(t *testing.T) {
 	t.Parallel()
 	e, s, web, ids := newProject(t, 1)
@@ -350,7 +351,8 @@ func TestProject_emptyOneHasItsKey(t *testing.T) {
 	}
 }
 
-// After any lost reply to a write there is one key, or none.
+// After any lost reply to a create, exactly one key exists. After any lost reply to a
+// delete, the key is gone.
 func TestProject_recovers(t *testing.T) {
 	t.Parallel()
 	for name, fault := range lostReplies {

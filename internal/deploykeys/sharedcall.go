@@ -2,8 +2,8 @@ package deploykeys
 
 import "context"
 
-// sharedCall is an exchange that any number of readers wait for. It runs in a goroutine of
-// its own, with a context that ends when nobody waits any more.
+// sharedCall is an exchange with Bitbucket that any number of readers wait for. It runs in
+// a separate goroutine, with a context that ends when no reader waits any more.
 type sharedCall struct {
 	waiting int
 	done    chan struct{}
@@ -13,8 +13,7 @@ type sharedCall struct {
 }
 
 // start runs an exchange without the lock of the cache. The function that exchange returns
-// runs with the lock, before the readers are told. forget removes the call from the
-// cache.
+// runs with the lock, before the readers continue. forget removes the call from the cache.
 func (c *cache) start(ctx context.Context, forget func(), exchange func(context.Context) func() error) *sharedCall {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	call := &sharedCall{done: make(chan struct{})}
@@ -32,7 +31,7 @@ func (c *cache) start(ctx context.Context, forget func(), exchange func(context.
 	return call
 }
 
-// wait waits for a call without the lock of the cache. The last reader that gives up
+// wait waits for a call without the lock of the cache. If the last reader stops waiting, it
 // cancels the call.
 func (c *cache) wait(ctx context.Context, call *sharedCall) error {
 	call.waiting++

@@ -14,8 +14,8 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/httpfake"
 )
 
-// If one reader gives up, the others still get their key. The last one to give up ends the
-// request.
+// If one reader gives up, the other readers still get their key. When the last reader gives
+// up, the request is cancelled.
 func TestGet_cancelled(t *testing.T) {
 	t.Parallel()
 	for name, id := range map[string]int64{"page": 1, "single key": 150} {
@@ -56,7 +56,7 @@ func TestGet_cancelled(t *testing.T) {
 				cancel()
 				synctest.Wait()
 				if ended != 1 || time.Since(start) != 0 {
-					t.Errorf("the request goes on although nobody waits for it")
+					t.Errorf("the request was not cancelled although no reader waits for it")
 				}
 				api.reply = nil
 				readAll(t, s, []int64{id}) // The next read is not affected.
@@ -66,13 +66,13 @@ func TestGet_cancelled(t *testing.T) {
 	}
 }
 
-// A read may start at the moment at which the only reader of a page gives up. Then it requests
-// the page again.
+// A read may start at the moment when the only reader of a page gives up. It must then
+// request the page again.
 func TestGet_afterOthersGaveUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		api := newStore(t, 3)
-		api.cancels = true
+		api.allowRepeated = true
 		s := newTestService(t, api)
 		for range 50 {
 			ctx, cancel := context.WithCancel(t.Context())
@@ -91,8 +91,8 @@ func TestGet_afterOthersGaveUp(t *testing.T) {
 	})
 }
 
-// A second single key is not requested before the first one has come. A reader that gives up
-// meanwhile does not affect it.
+// A second single key is not requested before the reply for the first key has arrived. A
+// reader that gives up meanwhile does not affect the first key.
 func TestGet_cancelledBeforeRequest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -114,7 +114,7 @@ func TestGet_cancelledBeforeRequest(t *testing.T) {
 	})
 }
 
-// A page whose request was cancelled is requested again, although its reply has arrived.
+// A page whose request was cancelled is requested again, even if its reply has arrived.
 func TestSharedCall_cancelledPage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -7,8 +7,9 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 )
 
-// Update changes label and comment of a repository's key. If no usable reply comes, Update
-// reads the key, and sends the update again unless the key has changed.
+// Update changes the label and the comment of a repository's key. If no usable reply
+// arrives, Update reads the key. Unless the key has changed, Update sends the request
+// again.
 func (s *Service) Update(ctx context.Context, parent bitbucket.Parent, id int64, input bitbucket.DeployKeyInput) Result {
 	return s.write(parent, func(alias bitbucket.Parent) Result { return s.update(ctx, alias, id, input) })
 }

@@ -56,7 +56,7 @@ func TestUpdate_givesUp(t *testing.T) {
 	})
 }
 
-// A refusal is the result at once, with the type that it has.
+// A refusal is returned without a lookup and keeps its type.
 func TestUpdate_refused(t *testing.T) {
 	t.Parallel()
 	e, s := newEmulator(t)

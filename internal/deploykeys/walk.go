@@ -13,21 +13,21 @@ type ParentKeys struct {
 	Parent bitbucket.Parent
 	// Keys are in Bitbucket's order.
 	Keys []bitbucket.DeployKey
-	// Hidden reports that Bitbucket answered 403 or 404: these credentials may not see the
-	// keys, or the parent has just been removed.
+	// Hidden reports whether Bitbucket answered 403 or 404: these credentials may not see
+	// the keys, or the parent was removed during the walk.
 	Hidden bool
 }
 
 // WalkRepositories yields the keys of the repositories of a workspace that the credentials
-// may see, in Bitbucket's order; only the repositories of one project, unless project is "".
-// It requests the keys of as many repositories at once as requests may be in flight. An
-// error ends the walk. Nothing more is requested when the caller stops it.
+// may see, in Bitbucket's order. If project is not "", it yields only the repositories of
+// that project. It uses as many requests at once as the client allows. An error ends the
+// walk. When the caller stops the walk, no more requests are sent.
 func (s *Service) WalkRepositories(ctx context.Context, workspace, project string) iter.Seq2[ParentKeys, error] {
 	return s.walk(ctx, func() *bitbucket.Pager[bitbucket.Parent] { return s.client.ListRepositories(workspace, project) })
 }
 
-// WalkProjects yields the keys of the projects of a workspace in the same way. The keys of
-// a project's repositories are not among them.
+// WalkProjects yields the keys of the projects of a workspace in the same way. It does not
+// yield the keys of a project's repositories.
 func (s *Service) WalkProjects(ctx context.Context, workspace string) iter.Seq2[ParentKeys, error] {
 	return s.walk(ctx, func() *bitbucket.Pager[bitbucket.Parent] { return s.client.ListProjects(workspace) })
 }
@@ -38,7 +38,8 @@ type listed struct {
 	err  error
 }
 
-// walk yields the keys of one parent after the other, while it requests those of the next.
+// walk yields the keys of one parent after the other. Meanwhile it requests the keys of the
+// next parents.
 func (s *Service) walk(ctx context.Context, list func() *bitbucket.Pager[bitbucket.Parent]) iter.Seq2[ParentKeys, error] {
 	return func(yield func(ParentKeys, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -77,8 +78,8 @@ func (s *Service) walk(ctx context.Context, list func() *bitbucket.Pager[bitbuck
 	}
 }
 
-// listParent lists the keys of one parent. A missing scope is missing for all parents, so it
-// is an error that ends the walk, and hides nothing.
+// listParent lists the keys of one parent. A 403 because of a missing scope concerns all
+// parents, so it is an error that ends the walk.
 func (s *Service) listParent(ctx context.Context, parent bitbucket.Parent) listed {
 	keys, err := s.List(ctx, parent)
 	if bitbucket.IsNotFound(err) || bitbucket.IsForbidden(err) {
@@ -87,8 +88,8 @@ func (s *Service) listParent(ctx context.Context, parent bitbucket.Parent) liste
 	return listed{ParentKeys{Parent: parent, Keys: keys}, err}
 }
 
-// parents yields the parents of all pages, each one once: a repository that is added
-// meanwhile moves another one to the next page.
+// parents yields each parent of all pages once. Without a check, a repository that is added
+// during the walk could move another repository to the next page and so repeat it.
 func parents(ctx context.Context, pager *bitbucket.Pager[bitbucket.Parent]) iter.Seq2[bitbucket.Parent, error] {
 	return func(yield func(bitbucket.Parent, error) bool) {
 		seen := map[bitbucket.Parent]bool{}

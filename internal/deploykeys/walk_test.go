@@ -20,11 +20,11 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/httpfake"
 )
 
-// workspace is a workspace with the repositories r-0, r-1, …. Each has a key, whose ID is its
-// number and one. Each reply takes a second.
+// workspace is a workspace with the repositories r-0, r-1, …. Each repository has one key,
+// whose ID is the number of the repository plus one. Each reply takes a second.
 type workspace struct {
 	repositories int
-	// reply takes the place of the workspace's own reply unless it returns nil.
+	// reply replaces the workspace's own reply, unless reply is nil or returns nil.
 	reply func(line string) http.HandlerFunc
 
 	mu                sync.Mutex
@@ -81,8 +81,8 @@ func (w *workspace) sent() []string {
 	return lines
 }
 
-// walked returns the names of a walk with the IDs of their keys, and the error that ended it.
-// Hidden parents have an exclamation mark.
+// walked returns the names of the parents in a walk with the IDs of their keys, and the
+// error that ended the walk. Hidden parents have an exclamation mark.
 func walked(walk iter.Seq2[ParentKeys, error]) (found []string, err error) {
 	for one, err := range walk {
 		if err != nil {
@@ -177,8 +177,8 @@ func TestWalkRepositories_hidden(t *testing.T) {
 	})
 }
 
-// Any other failure is an error, after the repositories before it. No list is shorter than it
-// should be.
+// Any other failure ends the walk with an error, after the repositories before it. It must
+// not result in a shorter list.
 func TestWalkRepositories_fails(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -219,10 +219,10 @@ func TestWalkRepositories_fails(t *testing.T) {
 	}
 }
 
-// isUnusable is a check of many tables.
+// isUnusable reports whether err is about an unusable reply.
 func isUnusable(err error) bool { return errors.Is(err, errUnusable) }
 
-// After a stop, nothing is requested except what is already in flight.
+// After a stop, no further request is sent.
 func TestWalkRepositories_stops(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -248,9 +248,9 @@ func TestWalkRepositories_stops(t *testing.T) {
 			t.Errorf("it ended after %s", took)
 		}
 		w.sent()
-		<-time.After(time.Minute) // Nothing goes on in the background.
+		<-time.After(time.Minute) // Wait for requests in the background.
 		if lines := w.sent(); len(lines) > 0 {
-			t.Errorf("went on: %v", lines)
+			t.Errorf("got requests after the end of the walk: %v", lines)
 		}
 	})
 }
@@ -260,7 +260,7 @@ func TestWalkProjects(t *testing.T) {
 	const projects = "/2.0/workspaces/acme/projects"
 	const second = "ORIGIN" + projects + "?page=2"
 	for name, tc := range map[string]struct {
-		// replies are by the paths below the projects.
+		// replies maps the beginning of a path below the projects to its reply.
 		replies map[string]http.HandlerFunc
 		found   []string
 		check   func(error) bool

@@ -1,5 +1,5 @@
 // Package deployments finds the deployments of a repository, although Bitbucket's endpoint
-// for them differs from its documentation. It knows nothing of Terraform.
+// for deployments differs from its documentation. It does not depend on Terraform.
 package deployments
 
 import (
@@ -23,8 +23,8 @@ type Filter struct {
 	Limit int
 }
 
-// Find returns the deployments of a repository, the newest first. A repository that has
-// never deployed has none, whether Bitbucket answers 200 or 404.
+// Find returns the deployments of a repository, the newest first. For a repository that has
+// never deployed, it returns none, whether Bitbucket answers 200 or 404.
 func Find(ctx context.Context, client *bitbucket.Client, repository bitbucket.Parent, filter Filter) ([]bitbucket.Deployment, error) {
 	pager, page, err := firstPage(ctx, client, repository, filter)
 	if _, noEndpoint := errors.AsType[*bitbucket.NoEndpointError](err); bitbucket.IsNotFound(err) && !noEndpoint {
@@ -42,9 +42,9 @@ func Find(ctx context.Context, client *bitbucket.Client, repository bitbucket.Pa
 	return nil, err
 }
 
-// firstPage requests the first page, in up to three ways: where Bitbucket has no endpoint
-// with a slash at the end, without the slash; where it refuses to sort and filter, without
-// that.
+// firstPage requests the first page. If Bitbucket has no endpoint with a slash at the end,
+// it tries without the slash. If Bitbucket refuses to sort and filter, it requests all
+// deployments.
 func firstPage(ctx context.Context, client *bitbucket.Client, repository bitbucket.Parent, filter Filter) (*bitbucket.Pager[bitbucket.Deployment], bitbucket.Page[bitbucket.Deployment], error) {
 	query := bitbucket.DeploymentsQuery{EnvironmentUUID: filter.EnvironmentUUID, State: filter.State, NewestFirst: true}
 	pager := client.ListDeployments(repository, query)
@@ -66,8 +66,8 @@ type collection struct {
 	filter Filter
 	found  []bitbucket.Deployment
 	seen   map[string]bool
-	// sorted reports that each deployment so far has a time, and none is newer than the
-	// one before it.
+	// sorted reports whether each deployment so far has a time and is not newer than the
+	// deployment before it.
 	sorted bool
 	last   time.Time
 }
@@ -76,8 +76,8 @@ func newCollection(filter Filter) *collection {
 	return &collection{filter: filter, seen: map[string]bool{}, sorted: true}
 }
 
-// add takes the deployments of a page over. A deployment that starts meanwhile moves
-// another one to the next page, so add skips what was seen before.
+// add adds the deployments of a page. A deployment that starts meanwhile moves another
+// deployment to the next page, so add skips deployments that it has already seen.
 func (c *collection) add(page bitbucket.Page[bitbucket.Deployment]) error {
 	for d, err := range page {
 		if err != nil {
@@ -95,14 +95,14 @@ func (c *collection) add(page bitbucket.Page[bitbucket.Deployment]) error {
 	return nil
 }
 
-// matches reports whether a deployment is selected. Bitbucket may ignore the filter that it
-// was sent.
+// matches reports whether a deployment is selected. This is necessary because Bitbucket may
+// ignore the filter in the request.
 func (f Filter) matches(d bitbucket.Deployment) bool {
 	return (f.EnvironmentUUID == "" || strings.EqualFold(f.EnvironmentUUID, d.EnvironmentUUID)) && (f.State == "" || f.State == d.State)
 }
 
 // isComplete reports whether no other page can have a selected deployment: enough were
-// found, and all others are older.
+// found, and all remaining deployments are older.
 func (c *collection) isComplete() bool {
 	return c.filter.Limit > 0 && len(c.found) >= c.filter.Limit && c.sorted
 }

@@ -35,7 +35,7 @@ func deployed(uuid, day string) string {
 
 var repository = bitbucket.Parent{Workspace: "mleu", Repository: "test"}
 
-// newClient returns a client of this handler, which sends nothing again.
+// newClient returns a client that sends its requests to this handler, without retries.
 func newClient(t *testing.T, handler http.Handler) *bitbucket.Client {
 	t.Helper()
 	client, err := bitbucket.NewClient("http://localhost/2.0", transport.Options{Base: httpfake.InMemory{Handler: handler}})
@@ -85,8 +85,9 @@ func TestFind_requests(t *testing.T) {
 	}
 }
 
-// The deployments are sorted by when they were started, or else created. Offsets from UTC and
-// the number of digits do not matter. Deployments without any time come last.
+// The deployments are sorted by when they were started or, if that is missing, created.
+// Offsets from UTC and the number of digits do not matter. Deployments without any time
+// come last.
 func TestFind_order(t *testing.T) {
 	t.Parallel()
 	values := []string{
@@ -112,8 +113,8 @@ func TestFind_order(t *testing.T) {
 	}
 }
 
-// With a limit, Find stops where no other page can have a newer deployment. Only a sorted list
-// shows that. Without a limit, it reads all pages.
+// With a limit, Find stops when no other page can have a newer deployment. Only a sorted
+// list shows this. Without a limit, Find reads all pages.
 func TestFind_limit(t *testing.T) {
 	t.Parallel()
 	sorted := [][]string{{deployed("{5}", "05"), deployed("{4}", "04")}, {deployed("{3}", "03"), deployed("{2}", "02")}, {deployed("{1}", "01")}}
@@ -163,7 +164,7 @@ func TestFind_limit(t *testing.T) {
 	}
 }
 
-// Bitbucket may ignore the filter that it was sent.
+// Bitbucket may ignore the filter in the request.
 func TestFind_filters(t *testing.T) {
 	t.Parallel()
 	value := func(uuid, environment, state string, day int) string {
@@ -242,7 +243,7 @@ func TestFind_fallbacks(t *testing.T) {
 }
 
 // A 404 means that the repository has never deployed, or that it is gone or hidden. Only a
-// request for the repository itself can tell.
+// request for the repository itself shows which.
 func TestFind_neverDeployed(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -273,8 +274,8 @@ func TestFind_neverDeployed(t *testing.T) {
 	}
 }
 
-// If a later page fails, the earlier ones are not taken for the whole list. A 404 for a later
-// page says nothing about the repository.
+// If a later page fails, the earlier pages must not be returned as the whole list. After a
+// 404 for a later page, the repository is not requested.
 func TestFind_laterPageFails(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{400, 403, 404, 500} {
@@ -299,7 +300,7 @@ func TestFind_endless(t *testing.T) {
 	}
 }
 
-// A reply that cannot be used is an error, and no list that is shorter or empty.
+// A reply that cannot be used is an error. It must not result in a shorter or empty list.
 func TestFind_unusableReplies(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{

@@ -9,7 +9,7 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/httpfake"
 )
 
-// In any reply, each deployment is found once, and the newest comes first.
+// Whatever the server replies, each deployment must be returned once, the newest first.
 func FuzzFind(f *testing.F) {
 	add := func(body string) { f.Add(200, body, "", "", 0); f.Add(200, body, "{E1}", "COMPLETED", 1) }
 	for _, values := range []string{
@@ -29,7 +29,7 @@ func FuzzFind(f *testing.F) {
 		requests := 0
 		handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			reply := httpfake.Reply(status, body)
-			if requests++; requests > 3 { // The lists of Bitbucket end too.
+			if requests++; requests > 3 { // End the list, so that the test ends.
 				reply = httpfake.Reply(200, `{"values": [], "uuid": "{1}"}`)
 			}
 			reply(w, r)
@@ -42,7 +42,7 @@ func FuzzFind(f *testing.F) {
 		seen := map[string]bool{}
 		for i, d := range list {
 			if d.UUID == "" || seen[d.UUID] || !filter.matches(d) || limit > 0 && i >= limit || i > 0 && d.At.After(list[i-1].At) {
-				t.Errorf("%+v does not belong here", d)
+				t.Errorf("%+v must not be at this position", d)
 			}
 			seen[d.UUID] = true
 		}

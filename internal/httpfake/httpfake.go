@@ -14,8 +14,8 @@ import (
 	"testing/iotest"
 )
 
-// Script is a server that sends prepared replies in order and records the
-// requests. A request too many fails the test.
+// Script is a server that sends prepared replies in order and records the requests. A
+// request after the last reply fails the test.
 type Script struct {
 	t        *testing.T
 	replies  []http.HandlerFunc
@@ -83,8 +83,8 @@ func (s *Script) Authorizations() string {
 	return strings.Join(all, ", ")
 }
 
-// Reply sends a status, a body and headers, each as "Name: value". ORIGIN and HOST
-// in them stand for the server that was asked.
+// Reply sends a status, a body and headers, each as "Name: value". It replaces HOST in the
+// body and in the headers with the host of the server, and ORIGIN with its URL.
 func Reply(status int, body string, headers ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		fill := func(text string) string {
@@ -128,11 +128,11 @@ type RoundTripFunc func(*http.Request) (*http.Response, error)
 // RoundTrip calls the function.
 func (f RoundTripFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// InMemory carries requests to a handler without a network. In a synctest bubble
-// the clock advances while all goroutines wait, which a network would prevent.
+// InMemory passes requests to a handler without a network. In a synctest bubble the clock
+// advances only while all goroutines wait, which a network would prevent.
 type InMemory struct{ Handler http.Handler }
 
-// RoundTrip lets the handler answer the request.
+// RoundTrip passes the request to the handler.
 func (m InMemory) RoundTrip(sent *http.Request) (*http.Response, error) {
 	r := sent.Clone(sent.Context())
 	r.RequestURI = sent.URL.RequestURI()
@@ -148,7 +148,7 @@ func (m InMemory) RoundTrip(sent *http.Request) (*http.Response, error) {
 		return nil, io.EOF
 	}
 	response := w.Result()
-	response.Request = sent // A redirect to a path is resolved against it.
+	response.Request = sent // A client resolves a redirect to a path against this request.
 	if response.ContentLength > int64(w.Body.Len()) {
 		response.Body = io.NopCloser(io.MultiReader(w.Body, iotest.ErrReader(io.ErrUnexpectedEOF)))
 	}

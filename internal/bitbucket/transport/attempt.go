@@ -15,24 +15,23 @@ import (
 // MaxReplyBytes bounds one reply. A page of 100 keys has less than 200 kB.
 const MaxReplyBytes = 10 << 20
 
-// ErrUnusable marks a reply that arrived whole but cannot be used. The same request
+// ErrUnusable marks a reply that arrived completely but cannot be used. The same request
 // would get the same reply again.
 var ErrUnusable = errors.New("the reply cannot be used")
 
-// attempt sends a request once and reads its whole reply. A reply that breaks off is
-// as lost as a reply that never came, and one time limit covers both. Copies of the
-// credentials in a reply or an error are removed here, so that no code above sees
-// them.
+// attempt sends a request once and reads its whole reply. An incomplete reply counts as a
+// lost reply, so the time limit also covers reading the body. attempt removes copies of the
+// credentials from replies and errors, so that no code above it sees them.
 type attempt struct {
 	timeout time.Duration
-	// clockSkew receives how far Bitbucket's clock is ahead.
+	// clockSkew is set to how far Bitbucket's clock is ahead.
 	clockSkew *atomic.Int64
 	next      http.RoundTripper
 }
 
-// RoundTrip returns a response whose body is in memory. A write goes on for up to
-// [MaxGracePeriod] after its caller has stopped: without its reply, the ID of a new
-// key would be lost.
+// RoundTrip returns a response whose body is in memory. A write continues for up to
+// [MaxGracePeriod] after its caller has stopped: without the reply, the ID of a new key
+// would be lost.
 func (a attempt) RoundTrip(request *http.Request) (*http.Response, error) {
 	ctx := request.Context()
 	if request.Method != http.MethodGet && !IsTokenRequest(request) {
@@ -78,7 +77,7 @@ type timeoutError time.Duration
 
 func (e timeoutError) Error() string { return "no answer within " + time.Duration(e).String() }
 
-// Is reports that it is a [context.DeadlineExceeded].
+// Is reports whether target is [context.DeadlineExceeded].
 func (e timeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
 
 // readBody reads a reply to its end, or fails if it is too long.

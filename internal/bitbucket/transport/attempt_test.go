@@ -42,7 +42,7 @@ func TestRequestTimeout_isPerAttempt(t *testing.T) {
 	})
 }
 
-// hangingBody is a reply whose end never comes.
+// hangingBody is a body that never ends.
 type hangingBody struct{ ctx context.Context }
 
 func (b hangingBody) Read([]byte) (int, error) { <-b.ctx.Done(); return 0, b.ctx.Err() }
@@ -67,7 +67,7 @@ func TestRequestTimeout_includesReply(t *testing.T) {
 	})
 }
 
-// Without a limit, an attempt may take any time.
+// Without RequestTimeout, an attempt has no time limit.
 func TestRequestTimeout_none(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -89,29 +89,29 @@ func TestAttempt_boundsReply(t *testing.T) {
 	if response, err := calls["GET"].do(t.Context(), c); err != nil || string(response.Body) != fits {
 		t.Errorf("10 MB: %v", err)
 	}
-	for range 2 { // A refusal of that length is of no use either.
+	for range 2 { // An error reply of this length cannot be used either.
 		err := calls["GET"].send(t.Context(), c)
 		if status, maybeDone := outcome(t, err); status != 0 || !maybeDone || !errors.Is(err, ErrUnusable) || !strings.Contains(err.Error(), "over 10 MB") {
 			t.Errorf("over 10 MB: got error %v", err)
 		}
 	}
 	if _, maybeDone := outcome(t, calls["POST"].send(t.Context(), c)); !maybeDone {
-		t.Error("a POST with a reply over 10 MB may have been carried out")
+		t.Error("MaybeDone is not set for a POST with a reply over 10 MB")
 	}
 	if n := len(api.Requests()); n != 4 {
-		t.Errorf("got %d requests, want 4: none may be sent again", n)
+		t.Errorf("got %d requests, want 4 without retries", n)
 	}
 }
 
-// closing records whether a body was closed.
-type closing struct {
+// closeRecorder records whether a body was closed.
+type closeRecorder struct {
 	io.Reader
 	closed bool
 }
 
-func (c *closing) Close() error { c.closed = true; return nil }
+func (c *closeRecorder) Close() error { c.closed = true; return nil }
 
-// A body that is not closed would keep its connection from being used again.
+// If a body is not closed, its connection cannot be used again.
 func TestAttempt_closesBody(t *testing.T) {
 	t.Parallel()
 	for name, content := range map[string]io.Reader{
@@ -119,7 +119,7 @@ func TestAttempt_closesBody(t *testing.T) {
 		"too long":   strings.NewReader(strings.Repeat(" ", MaxReplyBytes+1)),
 		"breaks off": io.MultiReader(strings.NewReader(item[:5]), brokenReader{}),
 	} {
-		body := &closing{Reader: content}
+		body := &closeRecorder{Reader: content}
 		c := newInMemoryClient(t, nil, withRetries(0), withBase(func(r *http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: 200, Body: body, Request: r}, nil
 		}))
@@ -127,7 +127,7 @@ func TestAttempt_closesBody(t *testing.T) {
 			t.Errorf("%s: got error %v", name, err)
 		}
 		if !body.closed {
-			t.Errorf("%s: the body is open", name)
+			t.Errorf("%s: the body is not closed", name)
 		}
 	}
 }
@@ -158,7 +158,7 @@ func TestServerTime(t *testing.T) {
 				t.Errorf("after reply %d: Bitbucket's clock is ahead by %v, want %v", i+1, got, want)
 			}
 		}
-		// The clocks go on alike.
+		// Both clocks advance at the same rate.
 		before := c.ServerTime(time.Now())
 		<-time.After(time.Minute)
 		if passed := c.ServerTime(time.Now()).Sub(before); passed != time.Minute {

@@ -15,8 +15,8 @@ import (
 // Credentials authenticate requests: [Basic], [Bearer] or [OAuthConsumer].
 // https://developer.atlassian.com/cloud/bitbucket/rest/intro/#authentication
 type Credentials interface {
-	// authenticate returns a transport that adds the credentials to what it sends
-	// through next.
+	// authenticate returns a transport that adds the credentials to each request before it
+	// sends the request through next.
 	authenticate(base *url.URL, retrier retrier, next http.RoundTripper) http.RoundTripper
 }
 
@@ -47,7 +47,7 @@ func (o OAuthConsumer) authenticate(base *url.URL, retrier retrier, next http.Ro
 		TokenURL:     tokenURL(base).String(),
 		AuthStyle:    oauth2.AuthStyleInHeader,
 	}
-	// Two requests for a token do no harm, so they are retried like reads.
+	// Requesting a token twice does no harm, so token requests are retried like reads.
 	anonymous := &http.Client{Transport: next, CheckRedirect: followSameOriginReads}
 	retrying := retrier.client(anonymous, http.MethodGet, new(bool)).StandardClient()
 	retrying.CheckRedirect = followSameOriginReads
@@ -64,11 +64,11 @@ func (o OAuthConsumer) authenticate(base *url.URL, retrier retrier, next http.Ro
 	}
 }
 
-// TokenError is a request that was not sent because no access token could be fetched.
-// It wraps what golang.org/x/oauth2 returns, whose text may hold secrets.
+// TokenError is a request that was not sent because no access token could be fetched. It
+// wraps the error of golang.org/x/oauth2, whose text may contain secrets.
 type TokenError struct{ Err error }
 
-// Error names the problem without the text of the cause.
+// Error omits the text of the cause, which may contain secrets.
 func (*TokenError) Error() string { return "no access token could be fetched" }
 
 // Unwrap returns the cause.
@@ -77,12 +77,12 @@ func (e *TokenError) Unwrap() error { return e.Err }
 // TokenPath is the path of the requests for access tokens.
 const TokenPath = "/site/oauth2/access_token"
 
-// IsTokenRequest reports whether a request is for an access token. The token is in the
-// body of the reply.
+// IsTokenRequest reports whether a request is for an access token. The body of its reply
+// contains the token.
 func IsTokenRequest(request *http.Request) bool { return request.URL.Path == TokenPath }
 
-// tokenURL returns the address of the requests for access tokens: for Bitbucket's API on
-// its web site, else on the host of the API.
+// tokenURL returns the address of the requests for access tokens. For Bitbucket's API it is
+// on Bitbucket's web site, otherwise on the host of the API.
 func tokenURL(base *url.URL) *url.URL {
 	host := base.Host
 	if strings.EqualFold(base.Hostname(), "api.bitbucket.org") {
@@ -91,19 +91,19 @@ func tokenURL(base *url.URL) *url.URL {
 	return &url.URL{Scheme: base.Scheme, Host: host, Path: TokenPath}
 }
 
-// tokenTransport adds an access token, which it renews.
+// tokenTransport adds an access token to each request and renews the token.
 type tokenTransport struct {
 	next  http.RoundTripper
 	fetch func(context.Context) (*oauth2.Token, error)
-	// turn is held by the one request that may use or renew the token. It is a channel,
-	// and not a mutex, so that the others can stop waiting.
+	// turn is a lock for token. It is a channel instead of a mutex, so that a waiting
+	// request can stop when its context ends.
 	turn  chan struct{}
 	token *oauth2.Token
 }
 
 // RoundTrip sends the request with the token. If Bitbucket refuses a token that has not
-// expired, RoundTrip sends the request once more with a new one: a request with a 401
-// was not carried out.
+// expired, RoundTrip sends the request once more with a new token. That is safe because
+// Bitbucket does not carry out a request that it answers with 401.
 func (t *tokenTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	token, err := t.current(request.Context(), "")
 	if err != nil {
@@ -116,11 +116,11 @@ func (t *tokenTransport) RoundTrip(request *http.Request) (*http.Response, error
 	if request.Body != nil && request.Body != http.NoBody {
 		again := request.Clone(request.Context())
 		if again.Body, err = request.GetBody(); err != nil {
-			return response, nil //nolint:nilerr // Without a body to send again, the refusal is the answer.
+			return response, nil //nolint:nilerr // The body cannot be sent again, so return the refusal.
 		}
 		request = again
 	}
-	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10)) // Lets the connection be used again.
+	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10)) // Allows the connection to be used again.
 	_ = response.Body.Close()
 	if token, err = t.current(request.Context(), token); err != nil {
 		return nil, err
@@ -132,8 +132,8 @@ func (t *tokenTransport) send(request *http.Request, token string) (*http.Respon
 	return header{"Authorization", "Bearer " + token, t.next}.RoundTrip(request)
 }
 
-// current returns the token. It fetches a new one if the token has expired or is the one
-// that was refused.
+// current returns the token. It fetches a new token if the token has expired or if
+// Bitbucket has refused it.
 func (t *tokenTransport) current(ctx context.Context, refused string) (string, error) {
 	select {
 	case t.turn <- struct{}{}:

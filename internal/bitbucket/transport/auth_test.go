@@ -24,7 +24,7 @@ const fetchToken = "POST " + TokenPath
 
 var consumer = withCredentials(OAuthConsumer{ID: "consumer-id", Secret: "s3cret-of-consumer"})
 
-// secrets are texts that no error may hold, encoded or not.
+// secrets are the texts that no error may contain, in plain text and in base64.
 var secrets = []string{
 	"s3cret", "consumer-id",
 	"YWRhQGV4YW1wbGUuY29tOkFUQVRULXMzY3JldA==", // ada@example.com:ATATT-s3cret
@@ -32,12 +32,12 @@ var secrets = []string{
 	"token-1", "token-2",
 }
 
-// errorTexts returns the texts of an error and of all that it wraps, except of the cause
-// of a [*TokenError]: the text of that cause may hold secrets.
+// errorTexts returns the texts of an error and of all errors that it wraps. It omits the
+// cause of a [*TokenError], whose text may contain secrets.
 func errorTexts(err error) string {
 	var texts strings.Builder
 	for err != nil {
-		// %#v also shows the fields that the text leaves out.
+		// %#v also shows the fields that the text omits.
 		fmt.Fprintf(&texts, "%v %#v\n", err, err)
 		if _, ok := err.(*TokenError); ok { //nolint:errorlint // The error itself, not what it wraps.
 			break
@@ -52,7 +52,7 @@ func expectNoSecrets(t *testing.T, err error) {
 	texts := errorTexts(err)
 	for _, secret := range secrets {
 		if strings.Contains(texts, secret) {
-			t.Errorf("the error holds %q: %s", secret, texts)
+			t.Errorf("the error contains %q: %s", secret, texts)
 		}
 	}
 }
@@ -62,7 +62,7 @@ func token(value string, expiresIn int) http.HandlerFunc {
 	return httpfake.Reply(200, fmt.Sprintf(`{"scope": "repository repository:admin", "access_token": %q, "expires_in": %d, "token_type": "bearer", "state": "client_credentials"}`, value, expiresIn))
 }
 
-// withTokens is a server of the API that also issues access tokens.
+// withTokens returns a server of the API that also issues access tokens.
 func withTokens(tokens, api http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(TokenPath, tokens)
@@ -126,7 +126,7 @@ func TestOAuthConsumer_fetchesToken(t *testing.T) {
 	}
 	tokens.Expect(fetchToken)
 	if got := api.Authorizations(); got != "Bearer token-1, Bearer token-1" {
-		t.Errorf("requests came with %s", got)
+		t.Errorf("the requests have the Authorization headers %s", got)
 	}
 	sent := tokens.Requests()[0]
 	if sent.Body != "grant_type=client_credentials" {
@@ -143,7 +143,7 @@ func TestOAuthConsumer_fetchesToken(t *testing.T) {
 	}
 }
 
-// Terraform begins with ten requests at once. They share a token.
+// Terraform starts with ten requests at once. They must share one token.
 func TestOAuthConsumer_sharesToken(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -165,13 +165,13 @@ func TestOAuthConsumer_sharesToken(t *testing.T) {
 				}
 			})
 		}
-		synctest.Wait() // Until all wait for the token.
+		synctest.Wait() // Wait until all requests wait for the token.
 		close(issue)
 		done.Wait()
 		tokens.Expect(fetchToken)
 		served.Range(func(authorization, _ any) bool {
 			if authorization != "Bearer token-1" {
-				t.Errorf("a request came with %q", authorization)
+				t.Errorf("a request has the Authorization header %q", authorization)
 			}
 			return true
 		})
@@ -190,9 +190,10 @@ func TestOAuthConsumer_renewsExpiredToken(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		// The second token expires within the margin of oauth2, so it serves one request.
+		// oauth2 renews a token shortly before it expires, so the second token is used for
+		// only one request.
 		if got, want := api.Authorizations(), "Bearer token-1, Bearer token-1, Bearer token-2, Bearer token-3"; got != want {
-			t.Errorf("requests came with %s, want %s", got, want)
+			t.Errorf("the requests have the Authorization headers %s, want %s", got, want)
 		}
 	})
 }
@@ -214,7 +215,7 @@ func TestOAuthConsumer_renewsRefusedToken(t *testing.T) {
 			api.Expect(call.line(), call.line(), call.line())
 			tokens.Expect(fetchToken, fetchToken)
 			if got, want := api.Authorizations(), "Bearer token-1, Bearer token-2, Bearer token-2"; got != want {
-				t.Errorf("requests came with %s, want %s", got, want)
+				t.Errorf("the requests have the Authorization headers %s, want %s", got, want)
 			}
 			for i, sent := range api.Requests() {
 				if sent.Body != string(call.content) {
@@ -237,7 +238,7 @@ func TestOAuthConsumer_renewsRefusedToken(t *testing.T) {
 	}
 }
 
-// A token that is refused to many requests is renewed once.
+// If Bitbucket refuses a token for many requests, the token is renewed only once.
 func TestOAuthConsumer_renewsSharedToken(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -262,7 +263,7 @@ func TestOAuthConsumer_renewsSharedToken(t *testing.T) {
 				}
 			})
 		}
-		synctest.Wait() // Until as many as allowed have been sent with the first token.
+		synctest.Wait() // Wait until the allowed number of requests was sent with the first token.
 		close(refuse)
 		done.Wait()
 		tokens.Expect(fetchToken, fetchToken)
@@ -283,8 +284,8 @@ func TestOAuthConsumer_reusesConnection(t *testing.T) {
 	}
 }
 
-// expectTokenError fails the test unless err reports that no access token could be
-// fetched, so that the request was not sent, and holds no secrets.
+// expectTokenError fails the test unless err reports that no access token could be fetched,
+// so that the request was not sent. It also fails the test if err contains secrets.
 func expectTokenError(t *testing.T, err error) *TokenError {
 	t.Helper()
 	failed, ok := errors.AsType[*TokenError](err)
@@ -319,8 +320,8 @@ func TestOAuthConsumer_renewalFails(t *testing.T) {
 	}
 }
 
-// The reply to a request for a token reaches the caller as a [*TokenError], whatever it
-// is. The request that needs the token is not sent.
+// If the reply to a request for a token contains no token, the error is a [*TokenError].
+// The request that needs the token is not sent.
 func TestOAuthConsumer_noToken(t *testing.T) {
 	t.Parallel()
 	elsewhere := httptest.NewServer(httpfake.NewScript(t)) // Fails the test if a request arrives.
@@ -369,7 +370,8 @@ func TestOAuthConsumer_noToken(t *testing.T) {
 	}
 }
 
-// Two requests for a token do no harm, so they are sent again for every method.
+// Requesting a token twice does no harm, so the request for a token is retried, whatever
+// the method of the request that needs the token.
 func TestOAuthConsumer_retriesForToken(t *testing.T) {
 	t.Parallel()
 	for name, failure := range map[string]http.HandlerFunc{
@@ -398,7 +400,7 @@ func TestOAuthConsumer_retriesForToken(t *testing.T) {
 	}
 }
 
-// The request for a token waits as long as a 503 names, like any other request.
+// The request for a token waits as long as a 503 requests, like any other request.
 func TestOAuthConsumer_waitsForToken(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -411,7 +413,8 @@ func TestOAuthConsumer_waitsForToken(t *testing.T) {
 	})
 }
 
-// The retries for a token are not multiplied by the retries of the request.
+// The retries of a token request are not multiplied by the retries of the request that
+// needs the token.
 func TestOAuthConsumer_givesUpOnToken(t *testing.T) {
 	t.Parallel()
 	failure := httpfake.Reply(500, `{"error": {"message": "It broke."}}`)
@@ -423,8 +426,8 @@ func TestOAuthConsumer_givesUpOnToken(t *testing.T) {
 	tokens.Expect(fetchToken, fetchToken, fetchToken)
 }
 
-// A request for a token that may not wait for the rate limit is a [*TokenError] that
-// wraps the [*RateLimitError].
+// If a request for a token may not wait for the rate limit, the error is a [*TokenError]
+// that wraps a [*RateLimitError].
 func TestOAuthConsumer_blocked(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -466,7 +469,7 @@ func TestOAuthConsumer_stoppedWhileWaiting(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		synctest.Wait() // Until the first request fetches the token.
+		synctest.Wait() // Wait until the first request fetches the token.
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		start := time.Now()
@@ -479,8 +482,8 @@ func TestOAuthConsumer_stoppedWhileWaiting(t *testing.T) {
 	})
 }
 
-// A request that is stopped while it fetches the token ends at once, and the others go
-// on.
+// A request that is stopped while it fetches the token ends at once. The other requests
+// continue.
 func TestOAuthConsumer_stoppedWhileFetching(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -492,26 +495,26 @@ func TestOAuthConsumer_stoppedWhileFetching(t *testing.T) {
 		done.Go(func() {
 			err := calls["POST"].send(ctx, c)
 			if _, maybeDone := outcome(t, err); !errors.Is(err, context.Canceled) || maybeDone {
-				t.Errorf("got error %v with MaybeDone %t, want that it was canceled", err, maybeDone)
+				t.Errorf("got error %v with MaybeDone %t, want context.Canceled", err, maybeDone)
 			}
 		})
-		synctest.Wait() // Until the first request fetches the token.
+		synctest.Wait() // Wait until the first request fetches the token.
 		done.Go(func() {
 			if err := calls["GET"].send(t.Context(), c); err != nil {
 				t.Error(err)
 			}
 		})
-		synctest.Wait() // Until the second request waits.
+		synctest.Wait() // Wait until the second request waits.
 		cancel()
 		done.Wait()
 		tokens.Expect(fetchToken, fetchToken)
 		if took := time.Since(start); took != 0 {
-			t.Errorf("it took %v", took)
+			t.Errorf("took %v", took)
 		}
 	})
 }
 
-// Errors below HTTP name addresses, which hold no secrets.
+// An error without a reply may contain addresses, but no secrets.
 func TestCredentials_areNotInErrors(t *testing.T) {
 	t.Parallel()
 	noRoute := func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("no route to host") }
@@ -536,7 +539,7 @@ func TestCredentials_areNotInErrors(t *testing.T) {
 					}
 					expectNoSecrets(t, err)
 					if failed, ok := errors.AsType[*TokenError](err); ok {
-						expectNoSecrets(t, failed.Err) // No reply, so no secrets here either.
+						expectNoSecrets(t, failed.Err) // There was no reply, so the cause contains no secrets either.
 					}
 				}
 			})
@@ -544,7 +547,7 @@ func TestCredentials_areNotInErrors(t *testing.T) {
 	}
 }
 
-// A request with a header that cannot be sent is not sent again.
+// If a header is invalid, the request is neither sent nor retried.
 func TestCredentials_notForHeader(t *testing.T) {
 	t.Parallel()
 	api := httpfake.NewScript(t)

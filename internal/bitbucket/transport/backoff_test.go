@@ -31,7 +31,7 @@ func TestWaitToRetry(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		attempt int
-		// named is the wait that Bitbucket names, negative for none.
+		// named is the wait that Bitbucket requests, negative for none.
 		named      time.Duration
 		want       bool
 		from, upTo time.Duration
@@ -77,9 +77,9 @@ func TestWaitToRetry_stopped(t *testing.T) {
 						t.Errorf("got %t after %v, want %t", got, waited, want)
 					}
 					<-ctx.Done()
-					for range 50 { // If both ends are there, select takes either.
+					for range 50 { // If both channels are ready, select chooses one at random.
 						if newInMemoryClient(t, nil).WaitToRetry(ctx, 0, new(time.Duration)) {
-							t.Error("a write may be sent again after the stop")
+							t.Error("WaitToRetry returned true after the context had ended")
 						}
 					}
 				})

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// NewHTTPTransport returns the connections that requests use by default. They honor the
-// proxy variables of the environment and stay open: Terraform has ten requests in
+// NewHTTPTransport returns the default transport for requests. It uses the proxy variables
+// of the environment. It keeps connections open, because Terraform has ten requests in
 // flight.
 func NewHTTPTransport() http.RoundTripper {
 	dialer := &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}

@@ -23,7 +23,7 @@ func startTLS(t *testing.T, version uint16, handler http.Handler) *httptest.Serv
 	return server
 }
 
-// newHTTPTransport returns the default connections, which also trust the server.
+// newHTTPTransport returns the default transport, which also trusts the server.
 func newHTTPTransport(t *testing.T, server *httptest.Server) *http.Transport {
 	t.Helper()
 	transport, ok := NewHTTPTransport().(*http.Transport)
@@ -53,7 +53,8 @@ func TestNewHTTPTransport_tls(t *testing.T) {
 	}
 }
 
-// A server with an untrusted certificate receives no request, and no second attempt.
+// A server with an untrusted certificate receives no request, and the attempt is not
+// repeated.
 func TestNewHTTPTransport_certificate(t *testing.T) {
 	t.Parallel()
 	server := startTLS(t, tls.VersionTLS13, httpfake.NewScript(t)) // Fails the test if a request arrives.
@@ -78,7 +79,8 @@ func TestNewHTTPTransport_certificate(t *testing.T) {
 	}
 }
 
-// The text of a proxy could repeat the proxy's password.
+// The error must not contain the text of the proxy, which could repeat the proxy's
+// password.
 func TestNewHTTPTransport_proxyRefuses(t *testing.T) {
 	t.Parallel()
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Whatever waits a server asks for, a read ends after its last retry, and no wait is
+// A read must end after its last retry, whatever waits a server requests. No wait may be
 // longer than allowed.
 func FuzzRetryAfter(f *testing.F) {
 	for _, wait := range []string{
@@ -33,7 +33,7 @@ func FuzzRetryAfter(f *testing.F) {
 			}))
 			start := time.Now()
 			response, err := calls["GET"].do(t.Context(), c)
-			// All waits for the rate limit together may become too long for a retry.
+			// The waits for the rate limit may together become too long for a retry.
 			_, blocked := errors.AsType[*RateLimitError](err)
 			if err == nil && response.StatusCode != status || err != nil && (!blocked || status != http.StatusTooManyRequests) {
 				t.Errorf("got %+v, %v, want a %d", response, err, status)

@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// MaxGracePeriod is how long a request that was already sent may go on after its
-// caller has stopped.
+// MaxGracePeriod is how long a request that was already sent may continue after its caller
+// has stopped.
 const MaxGracePeriod = 30 * time.Second
 
 // gracePeriodKey marks a context of WithGracePeriod.
 type gracePeriodKey struct{}
 
-// WithGracePeriod returns a context that outlives ctx by up to [MaxGracePeriod]. A
-// request with it is not sent again and does not wait for the rate limit.
+// WithGracePeriod returns a context that outlives ctx by up to [MaxGracePeriod]. A request
+// with this context is not sent again and does not wait for the rate limit.
 func WithGracePeriod(ctx context.Context) (context.Context, context.CancelFunc) {
 	longer, cancel := context.WithCancelCause(context.WithValue(context.WithoutCancel(ctx), gracePeriodKey{}, true))
 	stopWatching := context.AfterFunc(ctx, func() {

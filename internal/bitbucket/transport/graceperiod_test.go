@@ -46,7 +46,7 @@ func TestWithGracePeriod_cancel(t *testing.T) {
 	for name, stopped := range map[string]bool{"before the stop": false, "after the stop": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) { // Fails if a goroutine is left.
+			synctest.Test(t, func(t *testing.T) { // synctest fails the test if a goroutine is left.
 				start := time.Now()
 				ctx, stop := context.WithCancel(t.Context())
 				longer, cancel := WithGracePeriod(ctx)
@@ -56,19 +56,19 @@ func TestWithGracePeriod_cancel(t *testing.T) {
 				}
 				cancel()
 				if longer.Err() == nil {
-					t.Error("the context goes on")
+					t.Error("the context did not end")
 				}
 				stop()
 				synctest.Wait()
 				if time.Since(start) != 0 {
-					t.Errorf("it took %v", time.Since(start))
+					t.Errorf("took %v", time.Since(start))
 				}
 			})
 		})
 	}
 }
 
-// A context of a caller that has already stopped goes on for the grace period.
+// If the caller has already stopped, the context still lasts for the grace period.
 func TestWithGracePeriod_stoppedBefore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -5,11 +5,11 @@ import (
 	"unicode"
 )
 
-// MaxText bounds what is shown of one text of a reply, in characters.
+// MaxText bounds how many characters of one text of a reply are shown.
 const MaxText = 500
 
-// Printable makes one bounded line, safe to print, of text that another program has
-// written.
+// Printable returns text from an untrusted source as one line of bounded length that is
+// safe to print.
 func Printable(text string) string {
 	if len(text) > 16*MaxText {
 		text = text[:16*MaxText]

@@ -12,20 +12,20 @@ import (
 )
 
 const (
-	// maxCooldownStep bounds one wait after a 429 that names no time.
+	// maxCooldownStep bounds one wait after a 429 that does not request a wait.
 	maxCooldownStep = 60 * time.Second
-	// longWait is the wait from which OnRateLimitWait is called.
+	// longWait is the shortest wait for which OnRateLimitWait is called.
 	longWait = 10 * time.Second
 )
 
-// rateLimiter bounds the requests in flight, and blocks all of them after a 429:
-// Bitbucket's limit is for the user, not for a request. When the wait is over, one
-// request probes whether Bitbucket accepts requests again. The others follow.
+// rateLimiter bounds the requests in flight. After a 429 it blocks all requests, because
+// Bitbucket's limit applies to the user and not to one request. When the wait is over, one
+// request probes whether Bitbucket accepts requests again. The other requests follow.
 type rateLimiter struct {
 	next  http.RoundTripper
 	slots *semaphore.Weighted
-	// firstWait is the wait after the first 429 that names no time, maxWait the
-	// longest time that requests may be blocked.
+	// firstWait is the wait after the first 429 that does not request a wait. maxWait is
+	// the longest time that requests may be blocked.
 	firstWait, maxWait time.Duration
 	onWait             func(ctx context.Context, until time.Time, limit string)
 	size               int
@@ -38,12 +38,12 @@ type rateLimiter struct {
 	nearLimit bool
 }
 
-// cooldown is the time from a 429 until a probe gets another reply.
+// cooldown is the time from a 429 until a probe gets a different reply.
 type cooldown struct {
 	since, until time.Time
 	refusals     int
 	probing      bool
-	// changed is closed, and replaced, with each change of the fields above.
+	// changed is closed and replaced whenever one of the fields above changes.
 	changed chan struct{}
 }
 
@@ -75,14 +75,14 @@ func (l *rateLimiter) RoundTrip(request *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// admit waits until requests may be sent, and reports whether this one is the probe.
+// admit waits until requests may be sent. It reports whether this request is the probe.
 func (l *rateLimiter) admit(ctx context.Context) (probe bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for {
 		c := l.cooldown
 		switch {
-		case ctx.Err() != nil: // The last chance: a write that was sent is not cancelled.
+		case ctx.Err() != nil: // The last check before the request is sent: a write that was sent is not cancelled.
 			return false, notSentError{ctx.Err()}
 		case c == nil:
 			l.requests++
@@ -120,7 +120,7 @@ func (l *rateLimiter) wait(ctx context.Context, c *cooldown) error {
 	return nil
 }
 
-// observe learns from a reply, which is nil if none came.
+// observe updates the rate limiter after a reply. response is nil if no reply arrived.
 func (l *rateLimiter) observe(ctx context.Context, probe bool, response *http.Response) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -149,12 +149,12 @@ func (l *rateLimiter) observe(ctx context.Context, probe bool, response *http.Re
 	}
 }
 
-// extend blocks requests for as long as a 429 asks for. If it names no time, the wait
-// grows, but only with the first 429 and with those of probes: the other requests
-// were sent before the first 429 came.
+// extend blocks requests for as long as a 429 requests. If the 429 does not request a wait,
+// the wait grows with each refusal. Only the first 429 and the 429s to probes let it grow,
+// because the other requests were sent before the first 429 arrived.
 func (l *rateLimiter) extend(ctx context.Context, c *cooldown, grows bool, response *http.Response) {
 	wait, _ := retryAfter(response, time.Now())
-	if wait == 0 { // No time was named, or one that has passed.
+	if wait == 0 { // No wait was requested, or it is already over.
 		if !grows {
 			return
 		}
@@ -173,27 +173,27 @@ func (l *rateLimiter) extend(ctx context.Context, c *cooldown, grows bool, respo
 	}
 }
 
-// exceeds reports whether the cooldown takes longer than allowed.
+// exceeds reports whether the cooldown takes longer than longest.
 func (c *cooldown) exceeds(longest time.Duration) bool { return c.until.Sub(c.since) > longest }
 
-// RateLimit is what is known of Bitbucket's limit when it is reached.
+// RateLimit describes Bitbucket's rate limit when it is reached.
 type RateLimit struct {
-	// Limit is the limit as Bitbucket names it, "" if it does not.
+	// Limit is the limit that Bitbucket sends, "" if it sends none.
 	Limit string
 	// Requests is how many requests this transport has sent.
 	Requests int
-	// Until is when requests may go on, zero if that is not known.
+	// Until is when requests may be sent again, zero if that is not known.
 	Until time.Time
 }
 
-// RateLimitError is a request that was not sent because another one has reached the
+// RateLimitError is a request that was not sent because an earlier request has reached the
 // rate limit and the wait would take too long.
 type RateLimitError struct{ RateLimit RateLimit }
 
-// Error names the reason.
+// Error returns the reason.
 func (*RateLimitError) Error() string { return "the rate limit was reached by another request" }
 
-// snapshot needs the lock.
+// snapshot returns the current limit. The caller must hold the lock.
 func (l *rateLimiter) snapshot() RateLimit {
 	limit := RateLimit{Limit: l.limit, Requests: l.requests}
 	if l.cooldown != nil {
@@ -202,14 +202,14 @@ func (l *rateLimiter) snapshot() RateLimit {
 	return limit
 }
 
-// RateLimit returns what is known of Bitbucket's limit now.
+// RateLimit returns the current limit.
 func (t *Transport) RateLimit() RateLimit {
 	t.limiter.mu.Lock()
 	defer t.limiter.mu.Unlock()
 	return t.limiter.snapshot()
 }
 
-// NearLimit reports whether Bitbucket has replied that few requests are left.
+// NearLimit reports whether Bitbucket has warned in a reply that few requests are left.
 func (t *Transport) NearLimit() bool {
 	t.limiter.mu.Lock()
 	defer t.limiter.mu.Unlock()

@@ -14,7 +14,7 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/httpfake"
 )
 
-// limitedAPI refuses requests until a time. Each reply takes 80 ms.
+// limitedAPI refuses requests until a given time. Each reply takes 80 ms.
 type limitedAPI struct {
 	mu       sync.Mutex
 	begun    time.Time
@@ -52,7 +52,7 @@ func (l *limitedAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	httpfake.Reply(200, item)(w, r)
 }
 
-// atOnce sends n requests together and returns their errors.
+// atOnce sends n requests at the same time and returns their errors.
 func atOnce(ctx context.Context, c testClient, n int) []error {
 	errs := make([]error, n)
 	var done sync.WaitGroup
@@ -73,7 +73,7 @@ func failures(errs []error) int {
 	return count
 }
 
-// Requests that are refused together wait together until the time that is named. Then
+// Requests that are refused at the same time all wait as long as Bitbucket requests. Then
 // one request probes.
 func TestRateLimiter_namedTime(t *testing.T) {
 	t.Parallel()
@@ -82,7 +82,8 @@ func TestRateLimiter_namedTime(t *testing.T) {
 		if errs := atOnce(t.Context(), newInMemoryClient(t, l), 50); failures(errs) > 0 {
 			t.Fatalf("got %v", errs)
 		}
-		// Ten requests were in flight when the first refusal came. No other was sent.
+		// Ten requests were in flight when the first refusal arrived. No other request was
+		// sent.
 		if l.refused != 10 {
 			t.Errorf("%d requests were refused, want 10", l.refused)
 		}
@@ -96,7 +97,7 @@ func TestRateLimiter_namedTime(t *testing.T) {
 	})
 }
 
-// If no time is named, the waits grow, and only the probe is refused again.
+// If Bitbucket requests no wait, the waits grow. Only the probes are refused again.
 func TestRateLimiter_growingWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -116,7 +117,7 @@ func TestRateLimiter_growingWait(t *testing.T) {
 	})
 }
 
-// A wait that grows stays within a minute.
+// A growing wait takes at most a minute.
 func TestRateLimiter_longestStep(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -142,7 +143,7 @@ func TestRateLimiter_bounds(t *testing.T) {
 	for name, tc := range map[string]struct {
 		headers []string
 		options []func(*Options)
-		// The waits may take up to the limit, and the last probe comes after them.
+		// The waits may take up to the limit. The last probe is sent after the waits.
 		from, upTo time.Duration
 	}{
 		"named time is too late": {[]string{"Retry-After: 3600", "X-RateLimit-Limit: 1000"}, nil, 80 * time.Millisecond, 80 * time.Millisecond},
@@ -181,7 +182,7 @@ func TestRateLimiter_bounds(t *testing.T) {
 	}
 }
 
-// RateLimit counts the requests that were sent, and has an end only while requests are
+// RateLimit counts the requests that were sent. Until is set only while requests are
 // blocked.
 func TestTransport_rateLimit(t *testing.T) {
 	t.Parallel()
@@ -209,14 +210,14 @@ func TestTransport_rateLimit(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		synctest.Wait() // Until the request is refused and waits.
+		synctest.Wait() // Wait until the request is refused and waits.
 		expect(RateLimit{Limit: "1000", Requests: 2, Until: start.Add(time.Minute)})
 		done.Wait()
 		expect(RateLimit{Limit: "1000", Requests: 3})
 	})
 }
 
-// A cooldown that was too long to wait for ends all the same.
+// A cooldown ends even if it was too long for requests to wait.
 func TestRateLimiter_opensAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -232,7 +233,7 @@ func TestRateLimiter_opensAgain(t *testing.T) {
 	})
 }
 
-// A probe that is given up, or gets no reply, leaves its place to another request.
+// If a probe is canceled or gets no reply, another request becomes the probe.
 func TestRateLimiter_probeIsReplaced(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -260,7 +261,7 @@ func TestRateLimiter_probeIsReplaced(t *testing.T) {
 		done.Go(func() { others = atOnce(t.Context(), c, 5) })
 		synctest.Wait()
 		if requests.Load() != 2 {
-			t.Errorf("others do not wait for the probe")
+			t.Errorf("the other requests do not wait for the probe")
 		}
 		cancel()
 		done.Wait()
@@ -270,7 +271,8 @@ func TestRateLimiter_probeIsReplaced(t *testing.T) {
 	})
 }
 
-// A probe without a reply does not unblock the others: the next request probes alone.
+// A probe without a reply does not unblock the other requests. The next request becomes the
+// only probe.
 func TestRateLimiter_probeIsLost(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -299,7 +301,7 @@ func TestRateLimiter_probeIsLost(t *testing.T) {
 				t.Error(errs)
 			}
 		})
-		synctest.Wait() // Until requests are blocked.
+		synctest.Wait() // Wait until requests are blocked.
 		if errs := atOnce(t.Context(), c, 5); failures(errs) > 0 {
 			t.Error(errs)
 		}
@@ -327,7 +329,7 @@ func TestRateLimiter_stopEndsWaitAtOnce(t *testing.T) {
 		cancel()
 		done.Wait()
 		if took := time.Since(start); took != 0 {
-			t.Errorf("it took %v", took)
+			t.Errorf("took %v", took)
 		}
 		for _, err := range errs {
 			if _, maybeDone := outcome(t, err); !errors.Is(err, context.Canceled) || maybeDone {
@@ -360,7 +362,7 @@ func TestRateLimiter_inFlight(t *testing.T) {
 	}
 }
 
-// A request that waits for a free slot stops with its caller, and was not sent.
+// A request that waits for a free slot ends when its caller stops. It is then not sent.
 func TestRateLimiter_stoppedWithoutSlot(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -384,8 +386,8 @@ func TestRateLimiter_stoppedWithoutSlot(t *testing.T) {
 	})
 }
 
-// After its stop a request is not sent, even if it has a slot and nothing is blocked. A
-// write that was sent would not be canceled.
+// A request is not sent after its caller has stopped, even if a slot is free and requests
+// are not blocked. A write that was sent would not be canceled.
 func TestRateLimiter_stoppedBeforeSending(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -396,8 +398,8 @@ func TestRateLimiter_stoppedBeforeSending(t *testing.T) {
 	}
 }
 
-// A request that first needs an access token does not wait for itself, even if only one
-// request may be in flight.
+// The request for an access token must not wait for the request that needs the token, even
+// if only one request may be in flight.
 func TestRateLimiter_tokenPassesToo(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

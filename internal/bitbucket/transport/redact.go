@@ -10,17 +10,16 @@ import (
 )
 
 const (
-	// minSecret is the length from which a text counts as a secret. A shorter one may
-	// be an ordinary word.
+	// minSecret is the minimum length of a secret. A shorter text may be an ordinary word.
 	minSecret = 6
-	// minToken is the length from which a text counts as a secret in a successful
-	// reply: only tokens are that long, and a label may be the same word as a password.
+	// minToken is the minimum length of a secret in a successful reply. Tokens are longer.
+	// A shorter password may be the same word as a label, which a reply may contain.
 	minToken = 20
 	// minMatch is the shortest beginning or end of a secret that counts as a copy.
 	minMatch = 16
 )
 
-// Redacted replaces a text that repeats the credentials.
+// Redacted replaces a text that contains the credentials.
 const Redacted = "a reply that repeats the credentials of the request"
 
 // Secrets returns the forms in which servers and proxies may repeat the credentials of
@@ -33,8 +32,8 @@ func RepeatsCredentials(request *http.Request, text string) bool {
 	return containsAnyWrapped(text, Secrets(request))
 }
 
-// containsAnyWrapped is containsAny for a text whose lines may be wrapped. A password may
-// contain white space itself.
+// containsAnyWrapped is containsAny for a text whose lines may be wrapped. It also removes
+// white space from the forms, because a password may contain white space.
 func containsAnyWrapped(text string, forms []string) bool {
 	var unwrapped []string
 	for _, form := range forms {
@@ -48,8 +47,8 @@ func containsAnyWrapped(text string, forms []string) bool {
 // withoutSpace removes white space, with which long lines are wrapped.
 func withoutSpace(text string) string { return strings.Join(strings.Fields(text), "") }
 
-// containsAny looks for the beginning and for the end of each form, since a copy may be
-// cut off on either side.
+// containsAny reports whether text contains the beginning or the end of one of the forms. A
+// copy may be cut off on either side.
 func containsAny(text string, forms []string) bool {
 	return slices.ContainsFunc(forms, func(form string) bool {
 		length := min(len(form), minMatch)
@@ -94,8 +93,9 @@ var (
 	signsInJSON = strings.NewReplacer("/", `\/`, "+", `\u002b`, "=", `\u003d`)
 )
 
-// redactReply replaces headers that repeat the credentials. It returns the body, or
-// [Redacted] in its place: neither an error nor the state may hold credentials.
+// redactReply replaces headers that contain the credentials. It returns the body, or
+// [Redacted] if the body contains the credentials: neither an error nor the state may
+// contain them.
 func redactReply(request *http.Request, response *http.Response, body []byte) []byte {
 	forms := Secrets(request)
 	for _, values := range response.Header {
@@ -112,8 +112,8 @@ func redactReply(request *http.Request, response *http.Response, body []byte) []
 	return body
 }
 
-// redactError replaces an error that repeats the credentials: net/http quotes what it
-// cannot read.
+// redactError replaces an error that contains the credentials. An error of net/http may
+// quote a malformed reply.
 func redactError(request *http.Request, err error) error {
 	if RepeatsCredentials(request, err.Error()) {
 		return errors.New(Redacted)

@@ -26,7 +26,7 @@ func basic(username, password string) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(username+":"+password))
 }
 
-// In whatever form a text repeats the credentials, the copy is recognized.
+// RepeatsCredentials must recognize a copy of the credentials in each of these forms.
 func TestRepeatsCredentials(t *testing.T) {
 	t.Parallel()
 	wrap := func(text string) string {
@@ -77,7 +77,7 @@ func TestRepeatsCredentials(t *testing.T) {
 						continue // That would be base64 of base64.
 					}
 					if text := "Refused: " + repeat(repeated) + " (request 7)"; !RepeatsCredentials(authorized(authorization), text) {
-						t.Errorf("%s passes", text)
+						t.Errorf("the copy was not recognized: %s", text)
 					}
 				}
 			})
@@ -91,7 +91,7 @@ func TestRepeatsCredentials_whiteSpace(t *testing.T) {
 	request := authorized(basic("ada@example.com", "correct horse battery staple"))
 	for _, text := range []string{"No: correct horse battery staple.", "No: correct horse\n  battery staple", "correct+horse+battery+staple", "correct%20horse%20battery%20staple"} {
 		if !RepeatsCredentials(request, text) {
-			t.Errorf("%q passes", text)
+			t.Errorf("the copy was not recognized: %q", text)
 		}
 	}
 	for _, text := range []string{"a horse with a battery", ""} {
@@ -132,7 +132,7 @@ func showsSecret(text, secret string) string {
 	return ""
 }
 
-// A password may be a word that Bitbucket stores too.
+// A short password may be an ordinary word that Bitbucket also stores.
 func TestRedact_data(t *testing.T) {
 	t.Parallel()
 	const data = `{"id": 7, "comment": "hunter22"}`
@@ -145,7 +145,7 @@ func TestRedact_data(t *testing.T) {
 	}
 }
 
-// The data of a successful reply ends up in the state.
+// The data of a successful reply is stored in the state, so it must not contain a token.
 func TestRedact_tokenInData(t *testing.T) {
 	t.Parallel()
 	c := newTestClient(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -166,8 +166,8 @@ func TestRedact_header(t *testing.T) {
 	}
 }
 
-// net/http quotes what it cannot read, so an error may repeat the credentials too. An
-// error without credentials stays as it is.
+// An error of net/http may quote a malformed reply and so contain the credentials. An error
+// without credentials is not changed.
 func TestRedact_error(t *testing.T) {
 	t.Parallel()
 	for name, credentials := range map[string]Credentials{
@@ -203,8 +203,8 @@ func TestRedact_error(t *testing.T) {
 	}
 }
 
-// A server or proxy may repeat the request in any part of its reply. No response and no
-// error holds the credentials.
+// A server or proxy may repeat the credentials in any part of its reply. No response and no
+// error may contain them.
 func TestTransport_repeatedCredentials(t *testing.T) {
 	t.Parallel()
 	repeated := func(r *http.Request) string {

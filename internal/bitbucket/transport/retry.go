@@ -10,7 +10,7 @@ import (
 	"github.com/hashicorp/go-retryablehttp"
 )
 
-// maxNamedWait is the longest wait that a 503 can ask for. If it names a later time,
+// maxNamedWait is the longest wait that a 503 may request. If a 503 requests a longer wait,
 // the request fails at once.
 const maxNamedWait = 10 * time.Minute
 
@@ -21,8 +21,8 @@ type retrier struct {
 	maxRateLimitWait time.Duration
 }
 
-// client returns a client for one request. It sets lost if an attempt whose reply is
-// not the answer may have been carried out.
+// client returns a client for one request. It sets lost if an attempt may have been carried
+// out although the caller does not get its reply.
 func (r retrier) client(client *http.Client, method string, lost *bool) *retryablehttp.Client {
 	var last verdict
 	return &retryablehttp.Client{
@@ -45,20 +45,21 @@ func (r retrier) client(client *http.Client, method string, lost *bool) *retryab
 	}
 }
 
-// verdict is what an attempt means for its request.
+// verdict is the result of classify for one attempt.
 type verdict struct {
 	// retry reports whether the request may be sent again.
 	retry bool
-	// wait is how long to wait before that, nil for a back-off.
+	// wait is how long to wait before the retry, nil for a back-off.
 	wait *time.Duration
-	// lost reports whether the attempt may have been carried out although its reply
-	// is not the answer to the request.
+	// lost reports whether the attempt may have been carried out although the caller does
+	// not get its reply.
 	lost bool
 }
 
-// classify judges an attempt by its response or its error. A request is sent again if
-// it was surely not carried out, or if carrying it out twice does no harm: then the
-// method is GET or DELETE. After its caller has stopped, nothing is sent again.
+// classify decides by the response or the error of an attempt whether to send the request
+// again. It does so if the attempt was certainly not carried out, or if the method is GET
+// or DELETE, because those can be carried out twice without harm. It sends no request again
+// after the caller has stopped.
 func (r retrier) classify(ctx context.Context, method string, response *http.Response, err error) verdict {
 	done := maybeDone(response, err)
 	switch {
@@ -68,14 +69,14 @@ func (r retrier) classify(ctx context.Context, method string, response *http.Res
 		return verdict{lost: err != nil && done}
 	case isUntrusted(err):
 		return verdict{}
-	case errors.Is(err, ErrUnusable): // The next reply will not be better.
+	case errors.Is(err, ErrUnusable): // A retry would get the same reply.
 		return verdict{lost: true}
 	}
 	var wait *time.Duration
 	if err == nil {
 		named, ok := retryAfter(response, time.Now())
 		if response.StatusCode == http.StatusTooManyRequests {
-			// The rate limiter waits, for all requests together.
+			// The rate limiter waits for all requests together, so do not wait here.
 			return verdict{retry: r.maxRateLimitWait > 0 && named <= r.maxRateLimitWait, wait: new(time.Duration)}
 		}
 		if named > maxNamedWait {
@@ -90,8 +91,8 @@ func (r retrier) classify(ctx context.Context, method string, response *http.Res
 	return verdict{retry: transient && repeatable, wait: wait, lost: transient && done}
 }
 
-// isFinal reports whether the request was not sent because of the rate limit or for
-// want of an access token. Both have been retried as long as they may.
+// isFinal reports whether the request was not sent because of the rate limit or because no
+// access token could be fetched. Both have already been retried as often as allowed.
 func isFinal(err error) bool {
 	_, limited := errors.AsType[*RateLimitError](err)
 	_, token := errors.AsType[*TokenError](err)
@@ -105,8 +106,8 @@ func isUntrusted(err error) bool {
 	return untrusted
 }
 
-// maybeDone reports whether Bitbucket may have carried an attempt out. A reply below
-// 300 reports success, and one from 500 on leaves it open.
+// maybeDone reports whether Bitbucket may have carried an attempt out. A status below 300
+// means success. A status of 500 or more leaves it open.
 func maybeDone(response *http.Response, err error) bool {
 	if err != nil {
 		_, notSent := errors.AsType[notSentError](err)
@@ -115,7 +116,7 @@ func maybeDone(response *http.Response, err error) bool {
 	return response.StatusCode < 300 || response.StatusCode >= 500
 }
 
-// notSentError is the reason why a request was given up before it was sent.
+// notSentError is the reason why a request was not sent.
 type notSentError struct{ error }
 
 // Unwrap returns the reason.

@@ -32,12 +32,12 @@ func TestRetrier_classify(t *testing.T) {
 		// header is one header of the reply, as "Name: value".
 		header string
 		err    error
-		// retried are the methods that are sent again.
+		// retried lists the methods that are retried.
 		retried string
 		wait    *time.Duration
 		lost    bool
-		// lostAfterStop is lost after the caller has stopped. Then no method is
-		// sent again.
+		// lostAfterStop is the value of lost after the caller has stopped. No method is
+		// retried then.
 		lostAfterStop bool
 	}{
 		"success":                    {status: 200, retried: none},
@@ -130,7 +130,7 @@ func TestRetrier_waitOfVerdict(t *testing.T) {
 		from, upTo time.Duration
 	}{
 		{503, "30", nil, 30 * time.Second, 30 * time.Second},
-		{500, "30", nil, 500 * time.Millisecond, time.Second}, // The wait of before is forgotten.
+		{500, "30", nil, 500 * time.Millisecond, time.Second}, // The previous wait is not used again.
 		{503, "0", nil, 0, 0},
 		{0, "", io.EOF, 500 * time.Millisecond, time.Second},
 		{503, "600", nil, 10 * time.Minute, 10 * time.Minute}, // Longer than a back-off may be.
@@ -150,7 +150,7 @@ func TestRetrier_waitOfVerdict(t *testing.T) {
 		}
 	}
 	if !lost {
-		t.Error("an attempt was lost")
+		t.Error("lost is not set")
 	}
 }
 
@@ -160,7 +160,7 @@ func TestRetry_methods(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reply  http.HandlerFunc
 		status int
-		// retried are the methods that are sent again.
+		// retried lists the methods that are retried.
 		retried   string
 		maybeDone bool
 	}{
@@ -207,7 +207,7 @@ func TestRetry_methods(t *testing.T) {
 	}
 }
 
-// The last reply is the one that counts, with its text.
+// After the last retry, the error contains the text of the last reply.
 func TestRetry_givesUp(t *testing.T) {
 	t.Parallel()
 	for _, retries := range []int{0, 1, 4} {
@@ -234,13 +234,13 @@ func TestRetry_connectionsCutEachTime(t *testing.T) {
 	api := httpfake.NewScript(t, httpfake.Cut, httpfake.Truncated(200), httpfake.Cut)
 	err := calls["GET"].send(t.Context(), newTestClient(t, api, withRetries(2)))
 	if status, maybeDone := outcome(t, err); status != 0 || !maybeDone || !errors.Is(err, io.EOF) {
-		t.Errorf("got error %v, want that the connection was cut", err)
+		t.Errorf("got error %v, want io.EOF", err)
 	}
 	api.Expect("GET "+itemPath, "GET "+itemPath, "GET "+itemPath)
 }
 
-// Without a connection a request was not carried out, so it is sent again with every
-// method, and a later 404 is the answer.
+// If there was no connection, the request was not carried out, so it is retried with every
+// method.
 func TestRetry_noConnection(t *testing.T) {
 	t.Parallel()
 	refused := &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
@@ -275,8 +275,8 @@ func TestRetry_noConnection(t *testing.T) {
 	}
 }
 
-// The clock of the bubble starts at the beginning of the year 2000. It goes on only
-// while all goroutines wait, so a wait takes exactly as long as it should.
+// The clock of the bubble starts at the beginning of the year 2000. It advances only while
+// all goroutines wait, so a wait takes exactly as long as it should.
 func TestRetry_waits(t *testing.T) {
 	t.Parallel()
 	const no = -1 // Not sent again.
@@ -363,7 +363,7 @@ func TestRetry_waitsLongerEachTime(t *testing.T) {
 		for i, seconds := range whole {
 			most := time.Duration(seconds) * time.Second
 			if waited := at[i+1].Sub(at[i]); waited < most/2 || waited > most {
-				t.Errorf("wait %d took %v, want %d s to half of it", i+1, waited, seconds)
+				t.Errorf("wait %d took %v, want %d s or down to half of that", i+1, waited, seconds)
 			}
 		}
 	})
@@ -394,7 +394,7 @@ func TestRetry_stoppedWhileWaiting(t *testing.T) {
 				start := time.Now()
 				err := call.send(ctx, newInMemoryClient(t, api))
 				if _, maybeDone := outcome(t, err); !errors.Is(err, context.Canceled) || maybeDone {
-					t.Errorf("got error %v with MaybeDone %t, want that it was canceled", err, maybeDone)
+					t.Errorf("got error %v with MaybeDone %t, want context.Canceled", err, maybeDone)
 				}
 				if waited := time.Since(start); waited != 10*time.Second {
 					t.Errorf("returned after %v, want 10 s", waited)
@@ -405,8 +405,8 @@ func TestRetry_stoppedWhileWaiting(t *testing.T) {
 	}
 }
 
-// The first attempt may have been carried out, even if the stop comes during the
-// back-off.
+// If the caller stops during the back-off, MaybeDone must be set, because the first attempt
+// may have been carried out.
 func TestRetry_stoppedInBackoff(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -420,7 +420,7 @@ func TestRetry_stoppedInBackoff(t *testing.T) {
 	})
 }
 
-// A read ends with its caller. A write that was sent may finish.
+// A read ends when its caller stops. A write that was sent may finish.
 func TestRetry_stoppedWhileAnswering(t *testing.T) {
 	t.Parallel()
 	for method, call := range calls {
@@ -446,7 +446,7 @@ func TestRetry_stoppedWhileAnswering(t *testing.T) {
 	}
 }
 
-// A write does not delay a stop forever either.
+// A write without a reply ends after the grace period.
 func TestRetry_stoppedAndNoAnswer(t *testing.T) {
 	t.Parallel()
 	for method, call := range calls {
@@ -470,8 +470,8 @@ func TestRetry_stoppedAndNoAnswer(t *testing.T) {
 	}
 }
 
-// A reply may come at the moment when the caller stops waiting for it. It counts, and
-// nothing is sent again.
+// A reply may arrive at the moment when the caller stops. The reply is then returned, and
+// no request is sent again.
 func TestRetry_stoppedWhenAnswered(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[int]bool{200: true, 204: true, 500: true, 503: true, 302: false, 400: false, 404: false, 429: false} {
@@ -505,13 +505,13 @@ func TestRetry_stoppedBefore(t *testing.T) {
 		api := httpfake.NewScript(t)
 		err := call.send(ctx, newTestClient(t, api))
 		if _, maybeDone := outcome(t, err); !errors.Is(err, context.Canceled) || maybeDone {
-			t.Errorf("%s: got error %v with MaybeDone %t, want that it was canceled", method, err, maybeDone)
+			t.Errorf("%s: got error %v with MaybeDone %t, want context.Canceled", method, err, maybeDone)
 		}
 		api.Expect()
 	}
 }
 
-// The deadline of the caller is for all attempts together.
+// The deadline of the caller applies to all attempts together.
 func TestRetry_deadline(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// retryAfter returns the wait that a 429 or a 503 names: Retry-After, in seconds or as
-// a date. A 429 without it may have X-RateLimit-Reset, which Bitbucket sends as seconds
-// from now.
+// retryAfter returns the wait that a 429 or a 503 requests in Retry-After, as seconds or as
+// a date. If a 429 has no Retry-After, retryAfter uses X-RateLimit-Reset, which Bitbucket
+// sends as seconds from now.
 func retryAfter(response *http.Response, now time.Time) (wait time.Duration, named bool) {
 	limited := response.StatusCode == http.StatusTooManyRequests
 	if !limited && response.StatusCode != http.StatusServiceUnavailable {
@@ -25,13 +25,13 @@ func retryAfter(response *http.Response, now time.Time) (wait time.Duration, nam
 		return 0, false
 	}
 	reset, ok := parseSeconds(response.Header.Get("X-RateLimit-Reset"))
-	if ok && reset > 366*24*time.Hour { // A point in time, as other services send it.
+	if ok && reset > 366*24*time.Hour { // Other services send a point in time.
 		return max(0, time.Unix(int64(reset/time.Second), 0).Sub(now)), true
 	}
 	return reset, ok
 }
 
-// parseSeconds reads a number of seconds, which may have a fraction.
+// parseSeconds parses a number of seconds, which may have a fraction.
 func parseSeconds(text string) (time.Duration, bool) {
 	seconds, err := strconv.ParseFloat(text, 64)
 	if err != nil || !(seconds >= 0 && seconds < 9e9) { // NaN fails both; a larger number overflows a Duration.

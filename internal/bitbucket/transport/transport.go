@@ -1,6 +1,6 @@
-// Package transport carries HTTP requests to Bitbucket. A request passes, from the
-// outside in: retry, authentication, rate limit, attempt, User-Agent, connection.
-// Each of them has a file. The package knows nothing of Bitbucket's resources.
+// Package transport sends HTTP requests to Bitbucket. A request passes through these
+// layers, from the outside in: retry, authentication, rate limit, attempt, User-Agent,
+// connection. Each layer has a file. The package does not depend on Bitbucket's resources.
 package transport
 
 import (
@@ -21,26 +21,26 @@ import (
 type Options struct {
 	// Credentials authenticate each request. By default requests are anonymous.
 	Credentials Credentials
-	// MaxRetries is how often one request is sent again.
+	// MaxRetries is how many times one request is sent again.
 	MaxRetries int
-	// MaxRateLimitWait is the longest time without requests after a 429. Zero
-	// means that a 429 is an error at once.
+	// MaxRateLimitWait is the longest time without requests after a 429. If it is zero, a
+	// 429 is an error at once.
 	MaxRateLimitWait time.Duration
 	// MaxConcurrentRequests is how many requests may be in flight at once, ten by
 	// default.
 	MaxConcurrentRequests int
-	// RequestTimeout bounds one attempt, its reply included. By default an attempt
-	// may take any time.
+	// RequestTimeout bounds one attempt, including its reply. By default, an attempt has no
+	// time limit.
 	RequestTimeout time.Duration
-	// RetryWait is the wait before the first retry where Bitbucket names no time,
+	// RetryWait is the wait before the first retry if Bitbucket does not request a wait,
 	// half a second by default. It doubles with each retry.
 	RetryWait time.Duration
-	// OnRateLimitWait is called before a wait of more than ten seconds, with the
-	// end of the wait and with the limit, if Bitbucket names one.
+	// OnRateLimitWait is called before a wait of more than ten seconds, with the end of the
+	// wait and with the limit, if Bitbucket sends it.
 	OnRateLimitWait func(ctx context.Context, until time.Time, limit string)
 	// UserAgent is sent with every request.
 	UserAgent string
-	// Base carries the requests, by default what [NewHTTPTransport] returns.
+	// Base sends the requests. By default it is the result of [NewHTTPTransport].
 	Base http.RoundTripper
 }
 
@@ -68,8 +68,8 @@ func New(base *url.URL, options Options) *Transport {
 	if next == nil {
 		next = NewHTTPTransport()
 	}
-	// From the inside out. Authentication is outside of the rate limit: it sends
-	// requests for access tokens, which count towards the limit too.
+	// Build the layers from the inside out. Authentication is outside of the rate limit,
+	// because its requests for access tokens count towards the limit too.
 	next = header{"User-Agent", options.UserAgent, next}
 	next = attempt{options.RequestTimeout, &t.clockSkew, next}
 	t.limiter = newRateLimiter(next, t.retrier.firstWait, options)
@@ -86,12 +86,12 @@ type Response struct {
 	StatusCode int
 	Header     http.Header
 	Body       []byte
-	// Location is where a redirect leads, nil without one.
+	// Location is the target of a redirect, nil if the reply has none.
 	Location *url.URL
 	// MaybeDone reports whether Bitbucket may have carried the request out in this
 	// attempt or in an earlier one whose reply was lost.
 	MaybeDone bool
-	// RetryAfter is the wait that Bitbucket asks for, nil if it names none.
+	// RetryAfter is the wait that Bitbucket requests, nil if it requests none.
 	RetryAfter *time.Duration
 }
 
@@ -108,11 +108,11 @@ func (e *Error) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Do sends a request with this body of JSON, nil for none, and sends it again where
-// that is safe. A reply with any status is a Response. A request without a usable
-// reply is an [*Error], which may wrap a [*RateLimitError] or a [*TokenError].
+// Do sends a request with this JSON body, or without a body if body is nil. It sends the
+// request again if that is safe. A reply with any status is a Response. A request without a
+// usable reply is an [*Error], which may wrap a [*RateLimitError] or a [*TokenError].
 func (t *Transport) Do(ctx context.Context, method string, u *url.URL, body []byte) (*Response, error) {
-	var content any // An empty []byte would be a body too, which HTTP/2 sends.
+	var content any // A nil []byte would count as an empty body, which HTTP/2 sends.
 	if body != nil {
 		content = body
 	}
@@ -132,7 +132,7 @@ func (t *Transport) Do(ctx context.Context, method string, u *url.URL, body []by
 	}
 	defer response.Body.Close()
 	reply, err := io.ReadAll(response.Body)
-	if err != nil { // Not expected: attempt has read the body into memory.
+	if err != nil { // Not expected, because attempt has read the body into memory.
 		return nil, &Error{MaybeDone: true, Err: err}
 	}
 	result := &Response{
@@ -148,8 +148,8 @@ func (t *Transport) Do(ctx context.Context, method string, u *url.URL, body []by
 	return result, nil
 }
 
-// ServerTime returns what Bitbucket's clock shows at a time of this machine's clock.
-// It is judged by the Date of the last reply.
+// ServerTime converts a time of this machine's clock to Bitbucket's clock, according to the
+// Date of the last reply.
 func (t *Transport) ServerTime(local time.Time) time.Time {
 	return local.Add(time.Duration(t.clockSkew.Load()))
 }
@@ -160,8 +160,8 @@ func SameOrigin(a, b *url.URL) bool {
 	return a.Scheme == b.Scheme && strings.EqualFold(a.Host, b.Host)
 }
 
-// followSameOriginReads follows a redirect of a read within one origin. The caller
-// gets any other redirect as a reply: credentials must not go elsewhere, and a
+// followSameOriginReads follows a redirect of a read within one origin. The caller gets any
+// other redirect as a reply: credentials must not be sent to another origin, and a
 // redirected write would lose its body.
 func followSameOriginReads(next *http.Request, via []*http.Request) error {
 	if via[0].Method != http.MethodGet || !SameOrigin(next.URL, via[0].URL) || len(via) > 5 {

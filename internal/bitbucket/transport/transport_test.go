@@ -29,8 +29,8 @@ type testClient struct {
 	root *url.URL
 }
 
-// call is one exchange of a method: what it sends, and the status and a body that
-// satisfy it.
+// call is one request: its method, path and content, and the status and body of a
+// successful reply.
 type call struct {
 	method, path string
 	content      []byte
@@ -38,7 +38,7 @@ type call struct {
 	body         string
 }
 
-// calls has one exchange of each method.
+// calls has one request for each method.
 var calls = map[string]call{
 	http.MethodGet:    {http.MethodGet, itemPath, nil, 200, item},
 	http.MethodPost:   {http.MethodPost, itemsPath, []byte(item), 200, item},
@@ -54,8 +54,7 @@ func (c call) do(ctx context.Context, client testClient) (*Response, error) {
 	return client.Do(ctx, c.method, client.root.JoinPath(strings.TrimPrefix(c.path, "/2.0")), c.content)
 }
 
-// send sends the request. A reply with a status other than the wanted one is a
-// [statusError].
+// send sends the request. A reply with a status other than want is a [statusError].
 func (c call) send(ctx context.Context, client testClient) error {
 	response, err := c.do(ctx, client)
 	if err != nil {
@@ -67,7 +66,7 @@ func (c call) send(ctx context.Context, client testClient) error {
 	return nil
 }
 
-// statusError is a reply with an unwanted status.
+// statusError is a reply with an unexpected status.
 type statusError struct{ response *Response }
 
 func (e statusError) Error() string {
@@ -80,8 +79,8 @@ func hasStatus(err error, status int) bool {
 	return ok && e.response.StatusCode == status
 }
 
-// outcome returns the status of the reply in err, 0 if none came, and whether the
-// request may have been carried out.
+// outcome returns the status of the reply in err, 0 if there was no reply. It also returns
+// whether the request may have been carried out.
 func outcome(t *testing.T, err error) (status int, maybeDone bool) {
 	t.Helper()
 	if e, ok := errors.AsType[statusError](err); ok {
@@ -89,7 +88,7 @@ func outcome(t *testing.T, err error) (status int, maybeDone bool) {
 	}
 	e, ok := errors.AsType[*Error](err)
 	if !ok {
-		t.Fatalf("got error %v (%T), want an *Error or an unwanted status", err, err)
+		t.Fatalf("got error %v (%T), want an *Error or an unexpected status", err, err)
 	}
 	return 0, e.MaybeDone
 }
@@ -104,8 +103,8 @@ func newClient(t *testing.T, root string, options Options) testClient {
 	return testClient{New(base, options), base}
 }
 
-// newTestClient returns a transport to a server with this handler. It hardly waits
-// before it sends a request again.
+// newTestClient returns a transport to a server with this handler. It waits only one
+// nanosecond before a retry.
 func newTestClient(t *testing.T, handler http.Handler, options ...func(*Options)) testClient {
 	t.Helper()
 	server := httptest.NewServer(handler)
@@ -220,7 +219,7 @@ func TestTransport_response(t *testing.T) {
 				t.Errorf("MaybeDone is %t, want %t", got.MaybeDone, tc.maybeDone)
 			}
 			if location := fmt.Sprint(got.Location); location != tc.location && (got.Location != nil || tc.location != "") {
-				t.Errorf("it leads to %s, want %s", location, tc.location)
+				t.Errorf("got location %s, want %s", location, tc.location)
 			}
 			if (got.RetryAfter != nil) != tc.named || tc.named && *got.RetryAfter != tc.retryAfter {
 				t.Errorf("got RetryAfter %v, want %v (%t)", got.RetryAfter, tc.retryAfter, tc.named)
@@ -294,7 +293,7 @@ func TestTransport_followsRedirectsOfReads(t *testing.T) {
 				}
 				api.Expect("GET "+itemPath, "GET /2.0/renamed/7")
 				if got, want := api.Authorizations(), "Bearer s3cret, Bearer s3cret"; got != want {
-					t.Errorf("requests came with %s, want %s", got, want)
+					t.Errorf("the requests have the Authorization headers %s, want %s", got, want)
 				}
 			})
 		}
@@ -345,8 +344,7 @@ func TestTransport_endlessRedirect(t *testing.T) {
 	}
 }
 
-// countOpened counts the connections that are opened by requests that follow each
-// other.
+// countOpened counts the new connections of requests that are sent one after the other.
 func countOpened(ctx context.Context, opened *int) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
 		if !info.Reused {
@@ -355,7 +353,7 @@ func countOpened(ctx context.Context, opened *int) context.Context {
 	}})
 }
 
-// Requests that follow each other use one connection, whatever the replies are.
+// Requests that are sent one after the other use one connection, whatever the replies are.
 func TestTransport_reusesConnection(t *testing.T) {
 	t.Parallel()
 	api := httpfake.NewScript(t,
@@ -390,7 +388,8 @@ func TestTransport_reusesConnection(t *testing.T) {
 	}
 }
 
-// Terraform has ten requests in flight, and later requests use their connections.
+// Terraform has ten requests in flight. Later requests must use the connections of earlier
+// requests.
 func TestTransport_reusesConnectionsInParallel(t *testing.T) {
 	t.Parallel()
 	const inFlight = 10
@@ -419,8 +418,8 @@ func TestTransport_reusesConnectionsInParallel(t *testing.T) {
 	}
 }
 
-// A request without a body must not have one over HTTP/2 either, where an empty body
-// differs from none.
+// A request without a body must not have a body over HTTP/2 either. In HTTP/2, an empty
+// body differs from no body.
 func TestTransport_http2(t *testing.T) {
 	t.Parallel()
 	for method, call := range calls {
