@@ -33,8 +33,9 @@ func fixContextLeak(server tfprotov6.ProviderServer) tfprotov6.ProviderServer {
 	return server
 }
 
-// StopProvider cancels the running calls, and also later ones: Terraform may be about to make
-// one. If the next run uses the same process, it calls ConfigureProvider first.
+// StopProvider cancels the running calls. It also cancels later calls, because Terraform
+// may be about to make one. If the next run uses the same process, it calls
+// ConfigureProvider first.
 func (s leakFixServer) StopProvider(ctx context.Context, req *tfprotov6.StopProviderRequest) (*tfprotov6.StopProviderResponse, error) {
 	s.stopped.Store(true)
 	return s.frameworkServer.StopProvider(ctx, req)

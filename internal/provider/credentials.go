@@ -15,17 +15,17 @@ const waysToAuthenticate = "Set one of: username with token (an Atlassian API to
 	"BITBUCKET_PASSWORD, BITBUCKET_OAUTH_TOKEN, BITBUCKET_OAUTH_CLIENT_ID and BITBUCKET_OAUTH_CLIENT_SECRET are read for what " +
 	"the provider block leaves out."
 
-// credentials returns how to authenticate, or reports why it cannot. The provider block
+// credentials returns the credentials, or reports why there are none. The provider block
 // selects the method; the environment fills the gaps. If the block sets nothing, the
 // environment selects the method too.
 //
-// No diagnostic is on an attribute that holds a secret: Terraform would print its source
-// lines.
+// No diagnostic is on an attribute that contains a secret, because Terraform would print
+// the source lines of the attribute.
 func (m *providerModel) credentials(environment func(string) string, diags *diag.Diagnostics) transport.Credentials {
 	if m.refuseEmpty(diags) {
 		return nil
 	}
-	// Files and CI variables often end in a newline, which belongs to no credential.
+	// Files and CI variables often end in a newline, which is not part of the credential.
 	getenv := func(name string) string { return strings.TrimSpace(environment(name)) }
 	text := func(value types.String) string { return strings.TrimSpace(value.ValueString()) }
 	username, token, password := text(m.Username), text(m.Token), text(m.Password)
@@ -48,8 +48,8 @@ func (m *providerModel) credentials(environment func(string) string, diags *diag
 	return fromEnvironment(getenv, diags)
 }
 
-// refuseEmpty reports attributes that are set to "". The environment must not replace them: it
-// may belong to another account.
+// refuseEmpty reports attributes that are set to "". The environment must not replace them,
+// because it may belong to a different account.
 func (m *providerModel) refuseEmpty(diags *diag.Diagnostics) bool {
 	var empty []string
 	for _, attribute := range []struct {
@@ -73,7 +73,7 @@ func (m *providerModel) refuseEmpty(diags *diag.Diagnostics) bool {
 	return len(empty) > 0
 }
 
-// conflict reports two methods at once, on an attribute that holds no secret.
+// conflict reports that two methods are set. The error is on an attribute without a secret.
 func (m *providerModel) conflict(diags *diag.Diagnostics, detail string) {
 	const summary = "Conflicting Bitbucket credentials"
 	switch {
@@ -86,8 +86,8 @@ func (m *providerModel) conflict(diags *diag.Diagnostics, detail string) {
 	}
 }
 
-// incomplete reports a method of which one half is missing, on the other half unless that is
-// a secret.
+// incomplete reports a method of which one half is missing. The error is on the other half,
+// or on no attribute if the other half is a secret.
 func incomplete(diags *diag.Diagnostics, attribute, detail string) {
 	const summary = "Incomplete Bitbucket credentials"
 	if attribute == "" {
@@ -134,8 +134,9 @@ func oauthConsumer(id, secret string, getenv func(string) string, diags *diag.Di
 	return transport.OAuthConsumer{ID: id, Secret: secret}
 }
 
-// fromEnvironment returns the one method that the environment sets completely. It ignores
-// incomplete credentials beside it, since other tools use the same variables.
+// fromEnvironment returns the only method that the environment sets completely. It ignores
+// incomplete credentials if a complete set exists, since other tools use the same
+// variables.
 func fromEnvironment(getenv func(string) string, diags *diag.Diagnostics) transport.Credentials {
 	username, secret := getenv("BITBUCKET_USERNAME"), firstSet(getenv, "BITBUCKET_TOKEN", "BITBUCKET_PASSWORD")
 	id, idSecret := getenv("BITBUCKET_OAUTH_CLIENT_ID"), getenv("BITBUCKET_OAUTH_CLIENT_SECRET")

@@ -39,8 +39,8 @@ func (d *deployKeyDataSource) Metadata(_ context.Context, _ datasource.MetadataR
 	resp.TypeName = d.kind.typeName
 }
 
-// Schema describes one key, and the attributes that select it. Exactly one of those must be
-// set.
+// Schema describes one key and the attributes that select it. Exactly one of the selecting
+// attributes must be set.
 func (d *deployKeyDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
 	selectors := path.Expressions{path.MatchRoot("label"), path.MatchRoot("fingerprint_sha256")}
 	attributes := deployKeyDataSourceAttributes(d.kind)
@@ -93,8 +93,8 @@ type deployKeyDataSourceModel struct {
 	LastUsed types.String `tfsdk:"last_used"`
 }
 
-// newDeployKeyDataSourceModel returns a key that a search has found, with the workspace as
-// the configuration spells it.
+// newDeployKeyDataSourceModel returns a key that a search has found. The workspace is
+// spelled as in the configuration.
 func newDeployKeyDataSourceModel(workspace types.String, parent bitbucket.Parent, key *bitbucket.DeployKey) *deployKeyDataSourceModel {
 	m := &deployKeyDataSourceModel{}
 	m.Workspace, m.Parent = workspace, types.StringValue(parent.Name())
@@ -102,7 +102,7 @@ func newDeployKeyDataSourceModel(workspace types.String, parent bitbucket.Parent
 	return m
 }
 
-// flatten takes over what Bitbucket returned.
+// flatten sets the attributes from Bitbucket's reply.
 func (m *deployKeyDataSourceModel) flatten(parent bitbucket.Parent, key *bitbucket.DeployKey) {
 	m.deployKeyModel.flatten(parent, key)
 	m.LastUsed = nullIfEmpty(key.LastUsed)
@@ -123,13 +123,14 @@ func (d *deployKeyDataSource) Read(ctx context.Context, req datasource.ReadReque
 	configured := model.ID
 	model.flatten(reference.parent, key)
 	if !configured.IsNull() {
-		model.ID = configured // A configured value must stay as it is.
+		model.ID = configured // Terraform does not accept a change of a configured value.
 	}
 	resp.Diagnostics.Append(d.kind.set(ctx, &resp.State, &model)...)
 }
 
-// find returns the key that the reference names, or nil after an error. It needs the list of
-// all keys unless the reference is an ID, and for the error if no key has the ID.
+// find returns the key that the reference selects, or nil after an error. It lists all keys
+// unless the reference is an ID. If no key has the ID, it also lists all keys, for the
+// error.
 func (d *deployKeyDataSource) find(ctx context.Context, reference deployKeyReference, diags *diag.Diagnostics) *bitbucket.DeployKey {
 	if reference.by == byID {
 		key, err := d.data.keys.Get(ctx, reference.parent, reference.id())
@@ -149,7 +150,7 @@ func (d *deployKeyDataSource) find(ctx context.Context, reference deployKeyRefer
 	return reference.find(keys, diags)
 }
 
-// reference returns the reference in the one attribute that is set.
+// reference returns the reference in the selecting attribute that is set.
 func (m *deployKeyDataSourceModel) reference(kind *parentKind) deployKeyReference {
 	parent := m.parent(kind)
 	switch {

@@ -17,8 +17,8 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 )
 
-// deployKeyIdentity identifies a deploy key, with the names of workspace and parent as the
-// state spells them.
+// deployKeyIdentity identifies a deploy key. The names of the workspace and the parent are
+// spelled as in the state.
 type deployKeyIdentity struct {
 	Workspace types.String `tfsdk:"workspace"`
 	Parent    types.String `tfsdk:"parent"`
@@ -80,8 +80,8 @@ func (r *deployKeyResource) importedIdentity(ctx context.Context, req resource.I
 	return &identity
 }
 
-// resolveImportID returns the identity that an import ID means. A label or a fingerprint costs
-// a listing. It returns nil after an error.
+// resolveImportID returns the identity that an import ID means, or nil after an error. To
+// resolve a label or a fingerprint, it lists all keys of the parent.
 func (r *deployKeyResource) resolveImportID(ctx context.Context, importID string, diags *diag.Diagnostics) *deployKeyIdentity {
 	reference, ok := parseDeployKeyReference(r.kind, importID)
 	if !ok {
@@ -107,7 +107,7 @@ func (r *deployKeyResource) resolveImportID(ctx context.Context, importID string
 	return &deployKeyIdentity{types.StringValue(reference.parent.Workspace), types.StringValue(reference.parent.Name()), types.Int64Value(id)}
 }
 
-// deployKeyReference names a key in one of the ways that people know it by.
+// deployKeyReference selects a key by its ID, its label or its fingerprint.
 type deployKeyReference struct {
 	parent bitbucket.Parent
 	by     referenceKind
@@ -122,13 +122,13 @@ const (
 	byFingerprint referenceKind = "fingerprint"
 )
 
-// id returns the ID of the key, 0 if the reference does not have it.
+// id returns the ID of the key, 0 if the reference is not an ID.
 func (r deployKeyReference) id() int64 {
 	id, _ := strconv.ParseInt(r.value, 10, 64)
 	return id
 }
 
-// matches reports whether the reference names this key.
+// matches reports whether the reference selects this key.
 func (r deployKeyReference) matches(key *bitbucket.DeployKey) bool {
 	switch r.by {
 	case byID:
@@ -139,7 +139,7 @@ func (r deployKeyReference) matches(key *bitbucket.DeployKey) bool {
 	return r.value == newPublicKeyValue(key.Key).fingerprintSHA256().ValueString()
 }
 
-// importForms describes the import IDs.
+// importForms describes the accepted import IDs.
 func (k *parentKind) importForms() string {
 	inBraces := "The workspace may be a UUID"
 	if k.acceptsUUID {
@@ -182,14 +182,14 @@ func newDeployKeyReference(kind *parentKind, workspace, name, key string) (refer
 	return deployKeyReference{parent, byFingerprint, key}, fingerprintPattern.MatchString(key)
 }
 
-// isKeyID reports whether text is the ID of a key in its only spelling.
+// isKeyID reports whether text is the ID of a key, without a sign and leading zeros.
 func isKeyID(text string) bool {
 	id, err := strconv.ParseInt(text, 10, 64)
 	return err == nil && id > 0 && strconv.FormatInt(id, 10) == text
 }
 
-// parseDeployKeyURL reads an address that was copied from a reply of the API or from a browser.
-// The host does not matter: nothing is sent there.
+// parseDeployKeyURL reads an address that was copied from a reply of the API or from a
+// browser. It ignores the host, because it sends no request there.
 func parseDeployKeyURL(kind *parentKind, text string) (reference deployKeyReference, ok bool) {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -233,8 +233,8 @@ func matchPath(form string, segments []string) (names []string, ok bool) {
 	return names, true
 }
 
-// find returns the one key that the reference names. Otherwise it reports the keys to choose
-// from and returns nil.
+// find returns the one key that the reference selects. Otherwise it reports the keys to
+// choose from and returns nil.
 func (r deployKeyReference) find(keys []bitbucket.DeployKey, diags *diag.Diagnostics) *bitbucket.DeployKey {
 	var matches []bitbucket.DeployKey
 	for _, key := range keys {

@@ -66,7 +66,7 @@ func (l *deployKeyListResource) List(ctx context.Context, req list.ListRequest, 
 		for key := range search.keys(ctx, l.data.keys, &diags) {
 			result := l.result(ctx, req, key)
 			if left--; left == 0 {
-				last = result // Terraform reads nothing after it, so it carries the warnings.
+				last = result // Terraform reads no result after this one, so add the warnings to it.
 				break
 			}
 			if !push(result) {
@@ -81,7 +81,8 @@ func (l *deployKeyListResource) List(ctx context.Context, req list.ListRequest, 
 	}
 }
 
-// result returns a key as Terraform shows it, and as an import would store it.
+// result returns a key with the name that Terraform shows and the values that an import
+// would store.
 func (l *deployKeyListResource) result(ctx context.Context, req list.ListRequest, key *deployKeyDataSourceModel) list.ListResult {
 	result := req.NewListResult(ctx)
 	result.DisplayName = key.displayName(l.kind)

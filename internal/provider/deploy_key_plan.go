@@ -15,12 +15,13 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 )
 
-// ModifyPlan decides what a difference between configuration and state means. It decides
-// everything in one place: plan modifiers of attributes run in random order, and each
+// ModifyPlan decides what a difference between configuration and state means. It makes all
+// decisions in one place, because plan modifiers of attributes run in random order and each
 // decision needs several attributes.
 //
 // For an attribute that the configuration sets, Terraform accepts two planned values: the
-// configured one, or the one in state, which declares both to mean the same.
+// configured value or the value in state. To plan the value in state means that both values
+// are equivalent.
 func (r *deployKeyResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
 	if req.Plan.Raw.IsNull() {
 		return // A delete needs no decision.
@@ -66,7 +67,8 @@ func (r *deployKeyResource) ModifyPlan(ctx context.Context, req resource.ModifyP
 }
 
 // nothingChanges reports whether the plan is identical to the state, as it is for most keys
-// of most plans. This check costs a fifth of decoding the models and encoding one.
+// in most plans. This check takes a fifth of the time of decoding the models and encoding
+// one model.
 func nothingChanges(ctx context.Context, req resource.ModifyPlanRequest, diags *diag.Diagnostics) bool {
 	if req.State.Raw.IsNull() || !req.Plan.Raw.Equal(req.State.Raw) {
 		return false
@@ -82,8 +84,8 @@ func nothingChanges(ctx context.Context, req resource.ModifyPlanRequest, diags *
 	return plan.Key.refusal() == "" // planUpdate warns about a refusal.
 }
 
-// planComment plans the configured comment, or else the comment inside the key. Terraform
-// itself would keep the comment in state forever.
+// planComment plans the configured comment, or else the comment inside the key. Without
+// this, Terraform would keep the comment in state forever.
 func (m *deployKeyModel) planComment(config *deployKeyModel) {
 	switch {
 	case !config.Comment.IsNull():
@@ -109,11 +111,11 @@ func (m *deployKeyModel) planCreate(diags *diag.Diagnostics) {
 	}
 }
 
-// planUpdate plans a key that stays. Everything about it is known, and another spelling is
-// not a difference.
+// planUpdate plans a key that is not replaced. All its attributes are known, and a
+// different spelling is not a change.
 func (m *deployKeyModel) planUpdate(kind *parentKind, config, state *deployKeyModel, diags *diag.Diagnostics) {
 	if !config.Comment.IsNull() || m.Comment.Equal(state.Comment) {
-		m.Key = state.Key // The text may hold another comment, which does not count.
+		m.Key = state.Key // The comment inside the text may differ, but it is not used.
 	}
 	m.ID, m.KeyID = state.ID, state.KeyID
 	if !m.Workspace.Equal(state.Workspace) || !m.Parent.Equal(state.Parent) {
@@ -127,8 +129,9 @@ func (m *deployKeyModel) planUpdate(kind *parentKind, config, state *deployKeyMo
 	}
 }
 
-// replacing returns the attributes whose change forces replacement, none if the key stays. An
-// unknown value might be a change, and Terraform does not allow to decide that later.
+// replacing returns the attributes whose change forces replacement, none if the key is not
+// replaced. An unknown value counts as a change, because Terraform does not allow the
+// provider to decide that later.
 func (r *deployKeyResource) replacing(ctx context.Context, plan, state *deployKeyModel, diags *diag.Diagnostics) path.Paths {
 	if state.Key.IsNull() {
 		diags.AddError("Deploy key was not read yet", "The state comes from another provider, which did not know the key, so nobody can tell whether it changes. "+
@@ -159,10 +162,10 @@ func (r *deployKeyResource) replacing(ctx context.Context, plan, state *deployKe
 	return paths
 }
 
-// sameParent reports whether the planned parent is another spelling of the one in state. If
-// the names do not show it, sameParent requests the key under the new name. Only a 404 or
-// another UUID means that it is another parent. Any other reply is an error: a wrong guess
-// would replace a live credential.
+// sameParent reports whether the planned parent is a different spelling of the parent in
+// state. If the names do not show it, sameParent requests the key under the new name. Only
+// a 404 or a different UUID means that it is a different parent. Any other reply is an
+// error, because a wrong guess would replace a live credential.
 func (r *deployKeyResource) sameParent(ctx context.Context, plan, state *deployKeyModel, diags *diag.Diagnostics) bool {
 	if plan.Workspace.IsUnknown() || plan.Parent.IsUnknown() {
 		return false
@@ -202,9 +205,9 @@ func (r *deployKeyResource) sameParent(ctx context.Context, plan, state *deployK
 	return true // The ID and the key are the same.
 }
 
-// reconcileWithPlan puts the planned values back after a write. Terraform does not accept
-// other values than planned, and a key that exists must not fail because of its label. The
-// warning names what differs, and the next refresh shows it.
+// reconcileWithPlan restores the planned values after a write. Terraform accepts only the
+// planned values, and a key that exists must not fail because of its label. The warning
+// names the attributes that differ, and the next refresh shows the difference.
 func (m *deployKeyModel) reconcileWithPlan(plan *deployKeyModel, diags *diag.Diagnostics) {
 	m.Key = plan.Key // The client has checked that it is the same key.
 	m.ignoreCommentSpacing(plan.Comment)
@@ -234,7 +237,7 @@ func (m *deployKeyModel) reconcileWithPlan(plan *deployKeyModel, diags *diag.Dia
 	}
 }
 
-// reconcileWithState keeps the spelling in state after a refresh, if it means the same.
+// reconcileWithState keeps the spelling in state after a refresh if it means the same.
 func (m *deployKeyModel) reconcileWithState(state *deployKeyModel) {
 	m.ignoreCommentSpacing(state.Comment)
 	m.retainOmitted(state)
@@ -246,7 +249,7 @@ func (m *deployKeyModel) reconcileWithState(state *deployKeyModel) {
 	}
 }
 
-// retainOmitted keeps what is known of a key if Bitbucket omits it.
+// retainOmitted keeps the known values of fields that Bitbucket omits.
 func (m *deployKeyModel) retainOmitted(known *deployKeyModel) {
 	if m.ParentUUID.IsNull() && !known.ParentUUID.IsUnknown() {
 		m.ParentUUID = known.ParentUUID
@@ -256,17 +259,18 @@ func (m *deployKeyModel) retainOmitted(known *deployKeyModel) {
 	}
 }
 
-// ignoreCommentSpacing keeps the spelling of a comment if Bitbucket returns it with other
-// white space. Bitbucket reads the comment from the key line, and it is not known what it
-// does to the spaces between several words. No update could remove such a difference.
+// ignoreCommentSpacing keeps the spelling of a comment if Bitbucket returns it with
+// different white space. Bitbucket reads the comment from the key line, and it is not known
+// how it changes the spaces between several words. No update could remove such a
+// difference.
 func (m *deployKeyModel) ignoreCommentSpacing(written types.String) {
 	if slices.Equal(strings.Fields(m.Comment.ValueString()), strings.Fields(written.ValueString())) && !written.IsNull() && !written.IsUnknown() {
 		m.Comment = written
 	}
 }
 
-// attachComment adds the comment to the text of an imported key, as in the file that the key
-// came from. Most configurations use that file.
+// attachComment adds the comment to the text of an imported key, as in a .pub file. Most
+// configurations read the key from such a file.
 func (m *deployKeyModel) attachComment() {
 	m.Key = newPublicKeyValue(m.Key.withComment(m.Comment.ValueString()))
 }

@@ -43,15 +43,15 @@ func newProjectDeployKeyResource() resource.Resource { return &deployKeyResource
 
 func (r *deployKeyResource) Metadata(_ context.Context, _ resource.MetadataRequest, resp *resource.MetadataResponse) {
 	resp.TypeName = r.kind.typeName
-	// A new name of the repository, the project or the workspace changes the identity,
-	// and the key stays.
+	// If the repository, the project or the workspace is renamed, the identity changes, but
+	// the key is not replaced.
 	resp.ResourceBehavior.MutableIdentity = true
 }
 
 func (r *deployKeyResource) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
 	resp.Schema = schema.Schema{
-		// Other providers have bitbucket_deploy_key at version 0. Their state can be told
-		// from ours only because ours never had version 0.
+		// Other providers have bitbucket_deploy_key at version 0. This provider never had
+		// version 0, and only this distinguishes the states.
 		Version:             1,
 		MarkdownDescription: r.kind.docs.resource,
 		Attributes: map[string]schema.Attribute{
@@ -143,13 +143,14 @@ func (m *deployKeyModel) parent(kind *parentKind) bitbucket.Parent {
 	return kind.parent(m.Workspace, m.Parent, m.ParentUUID)
 }
 
-// expand returns what a create or an update sends to Bitbucket.
+// expand returns the body of a create or an update.
 func (m *deployKeyModel) expand() bitbucket.DeployKeyInput {
 	return bitbucket.DeployKeyInput{Key: m.Key.withComment(m.Comment.ValueString()), Label: m.Label.ValueString()}
 }
 
-// flatten takes over what Bitbucket returned. Label and comment are never null, since
-// Bitbucket has "" for none. Fields that Bitbucket omits are null.
+// flatten sets the attributes from Bitbucket's reply. Label and comment are never null,
+// because Bitbucket returns "" if there is none. Other fields that Bitbucket omits are
+// null.
 func (m *deployKeyModel) flatten(parent bitbucket.Parent, key *bitbucket.DeployKey) {
 	m.ID = types.StringValue(deployKeyID(parent, key.ID))
 	m.KeyID = types.Int64Value(key.ID)
@@ -210,16 +211,16 @@ func (r *deployKeyResource) Create(ctx context.Context, req resource.CreateReque
 	}
 }
 
-// Read takes over what Bitbucket has. A key leaves the state only if it is gone from a
-// repository or project that still answers.
+// Read refreshes the state from Bitbucket. It removes a key from the state only if the key
+// is gone and its repository or project still exists.
 func (r *deployKeyResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
 	var state deployKeyModel
 	resp.Diagnostics.Append(r.kind.get(ctx, req.State, &state)...)
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	// States of Terraform before 1.12 have no identity. The framework requires one even for
-	// a key that is gone.
+	// States of Terraform before 1.12 have no identity. The framework requires an identity
+	// even for a key that is gone.
 	if req.Identity == nil || req.Identity.Raw.IsFullyNull() {
 		resp.Diagnostics.Append(r.kind.set(ctx, resp.Identity, state.identity())...)
 	}
@@ -256,7 +257,7 @@ func (m *deployKeyModel) stateKept(parent bitbucket.Parent, err error) string {
 	return stateKept("The key", parent)
 }
 
-// Update changes label and comment. It sends no request if only the spelling of the
+// Update changes the label and the comment. It sends no request if only the spelling of the
 // repository, the project or the key differs.
 func (r *deployKeyResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
 	var plan, state deployKeyModel
@@ -287,8 +288,9 @@ func (r *deployKeyResource) Update(ctx context.Context, req resource.UpdateReque
 	resp.Diagnostics.Append(r.kind.set(ctx, resp.Identity, updated.identity())...)
 }
 
-// updateKey sends the documented update. If Bitbucket refuses to change the key in it, an
-// update without the key may still change the label. updateKey returns nil after an error.
+// updateKey sends the documented update, which contains the key. If Bitbucket refuses it,
+// an update without the key may still change the label. updateKey returns nil after an
+// error.
 func (r *deployKeyResource) updateKey(ctx context.Context, plan, state *deployKeyModel, diags *diag.Diagnostics) *bitbucket.DeployKey {
 	parent, id, input := plan.parent(r.kind), state.KeyID.ValueInt64(), plan.expand()
 	result := r.data.keys.Update(ctx, parent, id, input)

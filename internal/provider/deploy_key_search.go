@@ -25,7 +25,7 @@ type deployKeySearch struct {
 	Parent            types.String `tfsdk:"parent"`
 	LabelPattern      types.String `tfsdk:"label_pattern"`
 	FingerprintSHA256 types.String `tfsdk:"fingerprint_sha256"`
-	// Project limits a search of repositories to those of one project.
+	// Project limits a search of repositories to the repositories of one project.
 	Project types.String
 }
 
@@ -39,8 +39,8 @@ func readSearch(ctx context.Context, kind *parentKind, config tfsdk.Config, diag
 	return search
 }
 
-// searchAttribute is an attribute of a search. Data source and list resource have different
-// types for it.
+// searchAttribute is an attribute of a search. The data source and the list resource have
+// different types for it.
 type searchAttribute struct {
 	description string
 	required    bool
@@ -77,17 +77,17 @@ func searchAttributes(kind *parentKind) map[string]searchAttribute {
 	return attributes
 }
 
-// searchDescription ends the description of a search.
+// searchDescription returns the end of the description of a search.
 func searchDescription(kind *parentKind) string {
 	return fmt.Sprintf("A warning names those whose keys the account may not see.\n\n"+
 		"**API token scopes**: `admin:%[1]s:bitbucket`; without `%[1]s` also `read:%[1]s:bitbucket`.", kind.attribute)
 }
 
-// keys yields the selected keys, parent by parent, and requests no more than are taken. When
-// it has ended, diags has the warnings and errors.
+// keys yields the selected keys, parent by parent. It requests no more keys when the caller
+// stops. At the end, diags contains the warnings and errors.
 func (s *deployKeySearch) keys(ctx context.Context, service *deploykeys.Service, diags *diag.Diagnostics) iter.Seq[*deployKeyDataSourceModel] {
 	return func(yield func(*deployKeyDataSourceModel) bool) {
-		label := regexp.MustCompile(s.LabelPattern.ValueString()) // patternValidator has compiled it.
+		label := regexp.MustCompile(s.LabelPattern.ValueString()) // patternValidator has checked the pattern.
 		var hidden []string
 		defer func() { warnHidden(s.kind, hidden, diags) }()
 		for found, err := range s.parents(ctx, service) {

@@ -27,8 +27,9 @@ func (r *deployKeyResource) UpgradeState(context.Context) map[int64]resource.Sta
 	}}
 }
 
-// MoveState reads the state that a moved block takes from another provider, whatever the name
-// of its resource type. It ignores everything but deploy keys, which Terraform reports.
+// MoveState reads the state of another provider for a moved block, whatever the name of its
+// resource type. It ignores all resources except deploy keys; Terraform then reports an
+// error.
 func (r *deployKeyResource) MoveState(context.Context) []resource.StateMover {
 	return []resource.StateMover{{
 		StateMover: func(ctx context.Context, req resource.MoveStateRequest, resp *resource.MoveStateResponse) {
@@ -48,8 +49,8 @@ func (r *deployKeyResource) MoveState(context.Context) []resource.StateMover {
 	}}
 }
 
-// foreignState has the attributes of a resource as another provider stored them. They may be of
-// any type.
+// foreignState has the attributes of a resource as another provider stored them. The values
+// may have any type.
 type foreignState map[string]any
 
 func foreignStateOf(raw *tfprotov6.RawState) foreignState {
@@ -64,8 +65,8 @@ func foreignStateOf(raw *tfprotov6.RawState) foreignState {
 	return state
 }
 
-// text returns the first of these attributes that is a text or a number and not empty. Providers
-// store "" for a value that they do not know.
+// text returns the first of these attributes that is a text or a number and not empty.
+// Providers store "" for a value that they do not have.
 func (s foreignState) text(names ...string) string {
 	for _, name := range names {
 		switch value := s[name].(type) {
@@ -80,8 +81,8 @@ func (s foreignState) text(names ...string) string {
 	return ""
 }
 
-// isDeployKey reports whether the state is a deploy key with a parent of this kind. The address
-// of the provider proves nothing: mirrors and forks have their own.
+// isDeployKey reports whether the state is a deploy key with a parent of this kind. It
+// ignores the address of the provider, because mirrors and forks have different addresses.
 func (s foreignState) isDeployKey(kind *parentKind, typeName string) bool {
 	found := repositoryKind
 	if s.text(projectKind.foreignAttributes...) != "" {
@@ -90,14 +91,14 @@ func (s foreignState) isDeployKey(kind *parentKind, typeName string) bool {
 	return strings.HasPrefix(typeName, "bitbucket_") && strings.Contains(typeName, "deploy_key") && found == kind
 }
 
-// deployKey returns the key that the attributes describe. Attributes that the other provider
-// did not know are null; Read completes them.
+// deployKey returns the key that the attributes describe. Attributes that the other
+// provider did not store are null; Read completes them.
 func (s foreignState) deployKey(kind *parentKind, diags *diag.Diagnostics) (deployKeyModel, bool) {
 	workspace, name := s.text("workspace"), s.text(kind.foreignAttributes...)
 	number := s.text("key_id", "id")
 	if parts := strings.Split(s.text("id"), "/"); len(parts) == 3 {
-		// The other provider has used its id in requests. If an attribute holds a display
-		// name, the name in the id is the right one.
+		// The other provider has used its id in requests. If an attribute contains a
+		// display name, use the name in the id instead.
 		workspace, name = preferName(bitbucket.IsSlugOrUUID, workspace, parts[0]), preferName(kind.isName, name, parts[1])
 		number = parts[2]
 	}
@@ -138,7 +139,7 @@ func (s foreignState) deployKey(kind *parentKind, diags *diag.Diagnostics) (depl
 	return model, true
 }
 
-// preferName returns the name in the attribute, unless only the one in the id can be a name.
+// preferName returns the name in the attribute, unless only the name in the id is valid.
 func preferName(isName func(string) bool, attribute, inID string) string {
 	if isName(attribute) || !isName(inID) {
 		return attribute
@@ -146,8 +147,8 @@ func preferName(isName func(string) bool, attribute, inID string) string {
 	return inID
 }
 
-// isPathSegment accepts more than slugs: Bitbucket has answered the other provider under this
-// name, so it may answer again.
+// isPathSegment accepts more than slugs: Bitbucket has accepted this name from the other
+// provider, so it may accept the name again.
 func isPathSegment(name string) bool {
 	return name != "" && name != "." && name != ".." && !strings.ContainsAny(name, `/\`)
 }

@@ -31,8 +31,8 @@ var (
 	_ resource.ResourceWithImportState    = (*deployKeysExclusiveResource)(nil)
 )
 
-// deployKeysExclusiveResource removes the deploy keys of a repository or project that are not
-// listed. It owns no key: removing the resource removes none.
+// deployKeysExclusiveResource removes the deploy keys of a repository or project that are
+// not listed. Removing the resource itself removes no key.
 type deployKeysExclusiveResource struct {
 	kind *parentKind
 	data *providerData
@@ -166,8 +166,8 @@ func (r *deployKeysExclusiveResource) ModifyPlan(ctx context.Context, req resour
 	r.warnOthers(ctx, &plan, sameParent, &resp.Diagnostics)
 }
 
-// warnOthers names the keys that are to be removed, as far as they are known. If managed is
-// false, the parent may be created in the same apply.
+// warnOthers names the keys that an apply will remove, as far as they are known. If managed
+// is false, the parent may be created in the same apply.
 func (r *deployKeysExclusiveResource) warnOthers(ctx context.Context, plan *deployKeysExclusiveModel, managed bool, diags *diag.Diagnostics) {
 	if plan.Workspace.IsUnknown() || plan.Parent.IsUnknown() || r.data == nil || r.data.client == nil {
 		diags.AddWarning("Deploy keys may be removed", fmt.Sprintf("The %s or the provider configuration is not known yet, so that the deploy keys that are not in key_ids cannot be named. Apply removes them.", r.kind.attribute))
@@ -197,7 +197,7 @@ func (r *deployKeysExclusiveResource) warnOthers(ctx context.Context, plan *depl
 	diags.AddWarning("Deploy keys of "+describeParent(parent)+" will be removed", detail+describeKeys(others))
 }
 
-// describeKeys describes each key in a line of its own.
+// describeKeys describes each key on a separate line.
 func describeKeys(keys []bitbucket.DeployKey) string {
 	text := "\n"
 	for _, key := range keys {
@@ -242,8 +242,8 @@ func (m *deployKeysExclusiveModel) others(keys []bitbucket.DeployKey) []bitbucke
 	return others
 }
 
-// checkAnyListed refuses to remove all keys of a parent, unless allow_empty is set: key_ids may
-// be those of another repository by mistake.
+// checkAnyListed refuses to remove all keys of a parent, unless allow_empty is set: key_ids
+// may by mistake contain the IDs of a different repository's keys.
 func (m *deployKeysExclusiveModel) checkAnyListed(kind *parentKind, keys, others []bitbucket.DeployKey, diags *diag.Diagnostics) {
 	if len(others) == 0 || len(others) < len(keys) || m.AllowEmpty.ValueBool() {
 		return
@@ -252,7 +252,7 @@ func (m *deployKeysExclusiveModel) checkAnyListed(kind *parentKind, keys, others
 		"If that is meant, set allow_empty = true. Nothing was changed.", kind.attribute, m.parent(kind), len(keys)))
 }
 
-// flatten takes over the keys that Bitbucket returned.
+// flatten sets the attributes from the keys that Bitbucket returned.
 func (m *deployKeysExclusiveModel) flatten(keys []bitbucket.DeployKey) {
 	if m.KeyIDs.IsNull() { // The resource was just imported: all existing keys are allowed.
 		ids := make([]attr.Value, len(keys))
@@ -329,7 +329,7 @@ func (r *deployKeysExclusiveResource) removeOthers(ctx context.Context, planned 
 	}
 }
 
-// Read takes over the other keys that Bitbucket has.
+// Read refreshes other_keys from Bitbucket.
 func (r *deployKeysExclusiveResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
 	var state deployKeysExclusiveModel
 	resp.Diagnostics.Append(r.kind.get(ctx, req.State, &state)...)

@@ -148,7 +148,7 @@ func (d *deploymentsDataSource) Read(ctx context.Context, req datasource.ReadReq
 	resp.Diagnostics.Append(resp.State.Set(ctx, &model)...)
 }
 
-// flatten takes over what Bitbucket returned. Fields that Bitbucket omits are null.
+// flatten sets the attributes from Bitbucket's reply. Fields that Bitbucket omits are null.
 func (m *deploymentModel) flatten(deployment *bitbucket.Deployment) {
 	m.UUID = types.StringValue(deployment.UUID)
 	m.Number = types.Int64Null()

@@ -23,19 +23,19 @@ import (
 type operation struct {
 	// summary is the same for every error of the operation, so that people can search for it.
 	summary string
-	// request completes "Bitbucket was asked to …". Its verbs stand for the ID of the key, if
-	// there is one, and for the parent.
+	// request completes "Bitbucket was asked to …". It has formatting verbs for the ID of
+	// the key, if there is one, and for the parent.
 	request string
-	// deployKeys reports that the operation is about deploy keys. Then scopes are added to the
-	// administrator's scope, and the kind of the parent gives oauth, account and object. Any
-	// other operation needs all four.
+	// deployKeys reports whether the operation is about deploy keys. Then scopes are added to
+	// the administrator's scope, and the kind of the parent gives oauth, account and object.
+	// Every other operation sets scopes, oauth, account and object itself.
 	deployKeys bool
-	// scopes are the scopes of an API token, oauth those of an OAuth consumer, and account is
-	// the account that they must belong to.
+	// scopes are the scopes of an API token, and oauth are the scopes of an OAuth consumer.
+	// account describes the account that they must belong to.
 	scopes, oauth, account string
-	// object is the object of a 404 or a redirect.
+	// object is the object that a 404 or a redirect concerns.
 	object string
-	// writes reports that Bitbucket accepts no access tokens for the operation.
+	// writes reports whether Bitbucket accepts no access tokens for the operation.
 	writes bool
 }
 
@@ -128,7 +128,7 @@ func (o operation) addWriteError(diags *diag.Diagnostics, parent bitbucket.Paren
 	diags.AddError(o.summary, strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), "\n\n"))
 }
 
-// describe returns Bitbucket's reply, one fact in a line.
+// describe returns Bitbucket's reply, one fact on each line.
 func describe(result deploykeys.Result) string {
 	refused, ok := errors.AsType[*bitbucket.Error](result.Err)
 	if !ok {
@@ -229,15 +229,15 @@ func (o operation) advice(kind *parentKind, result deploykeys.Result) string {
 	return ""
 }
 
-// isRefusal reports whether Bitbucket has refused a request because of what it is. A rate limit
-// or an outage would refuse any request.
+// isRefusal reports whether Bitbucket has refused this one request. During a rate limit or
+// an outage, Bitbucket would refuse any request.
 func isRefusal(failed *bitbucket.Error) bool {
 	return failed.Err == nil && failed.Status >= 400 && failed.Status < 500 && failed.Status != http.StatusTooManyRequests
 }
 
 const otherServer = "Something other than Bitbucket's API has answered. Check base_url and the proxy (HTTPS_PROXY) between here and Bitbucket."
 
-// adviceWithoutReply describes what to do if no usable reply came.
+// adviceWithoutReply describes what to do if no usable reply arrived.
 func adviceWithoutReply(failed *bitbucket.Error) string {
 	if _, untrusted := errors.AsType[x509.UnknownAuthorityError](failed.Err); untrusted {
 		return "Either a proxy stands between here and Bitbucket, or base_url leads to another server. If that is meant to be so, have this machine trust its " +
@@ -270,8 +270,8 @@ func stateKept(what string, parent bitbucket.Parent) string {
 		"(workspace, %[1]s) and run \"terraform apply -refresh=false\" once. If the %[1]s is gone for good, or another one has its name, run \"terraform state rm ADDRESS\".", kindOf(parent).attribute, what)
 }
 
-// warnRenamed warns once for each repository that it has another name than in the
-// configuration. A renamed project is not found, so there is nothing to warn of.
+// warnRenamed warns once for each repository that now has a different name than in the
+// configuration. Bitbucket does not find a renamed project, so a project needs no warning.
 func (d *providerData) warnRenamed(repository bitbucket.Parent, key *bitbucket.DeployKey, diags *diag.Diagnostics) {
 	workspace, slug, ok := strings.Cut(key.Repository.FullName, "/")
 	same := func(configured, now string) bool { return isUUID(configured) || strings.EqualFold(configured, now) }

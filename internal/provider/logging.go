@@ -15,8 +15,9 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket/transport"
 )
 
-// loggingTransport logs each request with its status at DEBUG, and headers and bodies at TRACE.
-// It logs nothing that may hold credentials, and masks them if a reply repeats them.
+// loggingTransport logs each request with its status at DEBUG, and headers and bodies at
+// TRACE. It omits headers and bodies that contain credentials, and masks credentials if a
+// reply repeats them.
 type loggingTransport struct{ next http.RoundTripper }
 
 // RoundTrip logs one attempt.
@@ -65,8 +66,8 @@ func traceExchange(ctx context.Context, request *http.Request, response *http.Re
 	tflog.Trace(ctx, "Bitbucket API exchange", fields)
 }
 
-// loggedHeader are the logged headers without credentials. Those of the rate limit are logged
-// too.
+// loggedHeader lists the headers that are logged. They contain no credentials. The headers
+// of the rate limit are logged too.
 var loggedHeader = []string{
 	"Accept", "Content-Length", "Content-Type", "Date", "Location", "Retry-After", "Server", "User-Agent", "Via", "Www-Authenticate",
 	"X-Accepted-Oauth-Scopes", "X-B3-Traceid", "X-Credential-Type", "X-Oauth-Scopes", "X-Request-Id",
@@ -95,7 +96,8 @@ func requestBody(request *http.Request) string {
 	return firstOf(body)
 }
 
-// firstOfBody returns the beginning of a reply, which stays readable from its start.
+// firstOfBody returns the beginning of a reply. The reply can then still be read from its
+// start.
 func firstOfBody(response *http.Response) string {
 	first, rest := firstOf(response.Body), response.Body
 	response.Body = struct {
@@ -105,7 +107,8 @@ func firstOfBody(response *http.Response) string {
 	return first
 }
 
-// firstOf reads as much as is logged. The next read returns the same error again.
+// firstOf reads as much as is logged. It ignores errors, because the next read returns the
+// same error again.
 func firstOf(body io.Reader) string {
 	var first bytes.Buffer
 	_, _ = io.CopyN(&first, body, maxLoggedBody)

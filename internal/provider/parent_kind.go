@@ -29,8 +29,8 @@ type parentKind struct {
 	newParent func(workspace, name string) bitbucket.Parent
 	isName    func(text string) bool
 	validator validator.String
-	// walk yields the keys of all parents in a workspace, or in one project unless project
-	// is "".
+	// walk yields the keys of all parents in a workspace. If project is not "", it yields
+	// only the keys of the parents in that project.
 	walk func(ctx context.Context, service *deploykeys.Service, workspace, project string) iter.Seq2[deploykeys.ParentKeys, error]
 
 	// canUpdateKeys reports whether Bitbucket has a request that changes a key in place.
@@ -57,15 +57,15 @@ type parentKind struct {
 
 // parentDocs are the descriptions that differ.
 type parentDocs struct {
-	// name describes the attribute that names the parent, expectedName what is accepted
-	// there.
+	// name describes the attribute that names the parent. expectedName describes the values
+	// that it accepts.
 	name, expectedName, identityName string
 	// forcesReplacement ends the name's description in a resource. changeInPlace ends the
 	// descriptions of label and comment.
 	forcesReplacement, changeInPlace       string
 	resource, dataSource, listed, searched string
-	// listedName describes the parent's name in a key that a search has found, searchName the
-	// name in the search.
+	// listedName describes the parent's name in a key that a search has found. searchName
+	// describes the name in the search.
 	listedName, searchName string
 }
 
@@ -178,7 +178,7 @@ func (k *parentKind) uuidAttribute() string { return k.attribute + "_uuid" }
 // placeholder stands for the name of a parent in a command.
 func (k *parentKind) placeholder() string { return strings.ToUpper(k.attribute) }
 
-// describeParent returns the name of a parent for a text that speaks of both kinds.
+// describeParent returns the name of a parent for a text that can be about both kinds.
 func describeParent(parent bitbucket.Parent) string {
 	if parent.Project != "" {
 		return "project " + parent.String()

@@ -57,7 +57,7 @@ type providerModel struct {
 	UpdateStrategy    types.String `tfsdk:"update_strategy"`
 }
 
-// providerData is what Configure passes to resources and data sources.
+// providerData holds the data that Configure passes to resources and data sources.
 type providerData struct {
 	// client is nil while a part of the configuration is unknown, as in a plan that creates
 	// the source of the credentials.
@@ -66,22 +66,22 @@ type providerData struct {
 	keys *deploykeys.Service
 	// unconfigured and nearLimit limit a warning to one for all calls.
 	unconfigured, nearLimit sync.Once
-	// newNames has the new names of renamed repositories, by the old ones. A warning has
-	// reported them.
+	// newNames maps the old names of renamed repositories to the new names. A warning has
+	// reported each of them.
 	newNames sync.Map
 
 	// updateStrategy may be unknown while the rest is known.
 	updateStrategy types.String
-	// oauthConsumer reports that new keys depend on an OAuth consumer.
+	// oauthConsumer reports whether new keys depend on an OAuth consumer.
 	oauthConsumer bool
 }
 
-// New returns a function that makes the provider. The User-Agent names the version.
+// New returns a function that creates the provider. The User-Agent contains the version.
 func New(version string) func() provider.Provider {
 	return func() provider.Provider { return &bitbucketProvider{version: version} }
 }
 
-// NewServer returns a function that makes the server of the provider.
+// NewServer returns a function that creates the server of the provider.
 func NewServer(version string) func() tfprotov6.ProviderServer {
 	return func() tfprotov6.ProviderServer {
 		return fixContextLeak(providerserver.NewProtocol6(New(version)())())
@@ -159,7 +159,7 @@ func (p *bitbucketProvider) Schema(_ context.Context, _ provider.SchemaRequest, 
 	}
 }
 
-// Configure makes the one client of this process. The client keeps nothing of the context,
+// Configure creates the one client of this process. The client does not keep the context,
 // which ends with the call.
 func (p *bitbucketProvider) Configure(ctx context.Context, req provider.ConfigureRequest, resp *provider.ConfigureResponse) {
 	var config providerModel
@@ -196,7 +196,7 @@ func (p *bitbucketProvider) Configure(ctx context.Context, req provider.Configur
 }
 
 // anyUnknown reports whether the client depends on a value that is not known yet. The
-// environment does not replace such a value: it may belong to another account.
+// environment does not replace such a value, because it may belong to a different account.
 func (m *providerModel) anyUnknown() bool {
 	for _, value := range []interface{ IsUnknown() bool }{
 		m.Username, m.Token, m.Password, m.OAuthClientID, m.OAuthClientSecret, m.BaseURL, m.MaxRetries, m.MaxRateLimitWait, m.MaxConcurrent, m.RequestTimeout,
@@ -208,8 +208,8 @@ func (m *providerModel) anyUnknown() bool {
 	return false
 }
 
-// baseURL returns the root of the API. If it may hold a password, the error is not on the
-// attribute: Terraform would print the source line.
+// baseURL returns the root of the API. If the value may contain a password, the error is
+// not on the attribute, because Terraform would print the source line.
 func (m *providerModel) baseURL(getenv func(string) string, diags *diag.Diagnostics) string {
 	const summary = "Invalid Bitbucket base URL"
 	raw, where := m.BaseURL.ValueString(), "base_url"
@@ -245,7 +245,7 @@ func orDefault(value types.Int64, otherwise int) int {
 
 func durationOrDefault(value types.String, otherwise time.Duration) time.Duration {
 	duration, err := time.ParseDuration(value.ValueString())
-	if err != nil { // The value is null: a validator has checked all others.
+	if err != nil { // The value is null, because a validator has checked all other values.
 		return otherwise
 	}
 	return duration
@@ -280,8 +280,8 @@ func (p *bitbucketProvider) ListResources(context.Context) []func() list.ListRes
 	return []func() list.ListResource{newDeployKeyListResource, newProjectDeployKeyListResource}
 }
 
-// configuredData returns what Configure of the provider has passed on, nil while Terraform
-// only validates a configuration.
+// configuredData returns the data that Configure of the provider has passed on, nil while
+// Terraform only validates a configuration.
 func configuredData(passed any, diags *diag.Diagnostics) *providerData {
 	if passed == nil {
 		return nil

@@ -13,9 +13,9 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/sshkey"
 )
 
-// publicKeyType is a string of which only the key material counts. Bitbucket returns a key
-// without its comment and white space, so the text that comes back is rarely the text that
-// was sent.
+// publicKeyType is a string type that compares only the key material. Bitbucket returns a
+// key without its comment and white space, so the returned text is rarely the text that was
+// sent.
 type publicKeyType struct{ basetypes.StringType }
 
 var (
@@ -53,8 +53,8 @@ func (t publicKeyType) ValueFromTerraform(ctx context.Context, in tftypes.Value)
 	return parsePublicKeyValue(text), nil
 }
 
-// publicKeyValue is the text of a public key. The value does not validate its text: a
-// validation would reject keys that are in the state already.
+// publicKeyValue is the text of a public key. It does not validate the text, because a
+// validation would reject keys that are already in the state.
 type publicKeyValue struct {
 	basetypes.StringValue
 	// parsed is nil if the text is null, unknown or not a public key.
@@ -90,8 +90,8 @@ func (v publicKeyValue) StringSemanticEquals(_ context.Context, prior basetypes.
 	return ok && v.sameMaterial(o), nil
 }
 
-// sameMaterial compares type and base64. Bitbucket has accepted text that is not a key. Such
-// a text is only the same as itself.
+// sameMaterial compares type and base64. Bitbucket has accepted text that is not a key.
+// Such a text equals only the identical text.
 func (v publicKeyValue) sameMaterial(other publicKeyValue) bool {
 	if v.IsNull() || v.IsUnknown() || other.IsNull() || other.IsUnknown() {
 		return false
@@ -107,7 +107,7 @@ func (v publicKeyValue) comment() string {
 	return v.parsed.Comment
 }
 
-// withComment returns the key line with this comment in place of its own.
+// withComment returns the key line with this comment instead of the comment in the text.
 func (v publicKeyValue) withComment(comment string) string {
 	if v.parsed == nil {
 		return v.ValueString()

@@ -16,7 +16,7 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/sshkey"
 )
 
-// stringCheck is a validator made of a function. It checks values that are known.
+// stringCheck is a validator that calls a function for each known value.
 type stringCheck struct {
 	// description completes "the value …", for logs.
 	description string
@@ -69,7 +69,8 @@ var projectKeyValidator = stringCheck{"must be the key of a project as Bitbucket
 var textValidator = stringCheck{"must not have white space around it or hold control characters", func(at path.Path, value string, diags *diag.Diagnostics) {
 	switch {
 	case sshkey.HoldsPrivateKey(value):
-		// Not on the attribute: Terraform would print the source line with the key.
+		// Do not report this on the attribute: Terraform would print the source line with
+		// the key.
 		diags.AddError("Private key given", "The "+at.String()+" of the deploy key holds a private key. "+
 			"If it was committed or shared, consider it leaked.")
 	case strings.ContainsFunc(value, breaksLine):
@@ -88,7 +89,8 @@ var publicKeyValidator = stringCheck{"must be one OpenSSH public key", func(at p
 	key, problem := sshkey.Parse(value)
 	switch {
 	case problem != nil && problem.MaybeSecret:
-		// Not on the attribute: Terraform would print the source line with the value.
+		// Do not report this on the attribute: Terraform would print the source line with
+		// the value.
 		diags.AddError(problem.Summary, "The attribute "+at.String()+" cannot be used. "+problem.Detail)
 	case problem != nil:
 		diags.AddAttributeError(at, problem.Summary, problem.Detail)
@@ -97,7 +99,7 @@ var publicKeyValidator = stringCheck{"must be one OpenSSH public key", func(at p
 	}
 }}
 
-// keyIDPattern matches the id of a deploy key of this provider or of another one.
+// keyIDPattern matches the id of a deploy key of this provider or of another provider.
 var keyIDPattern = regexp.MustCompile(`^(?:[^/]+/[^/]+/)?[1-9][0-9]{0,17}$`)
 
 // keyIDValidator accepts an id that ends with the ID of a key, and warns that key_id is better.
@@ -110,7 +112,8 @@ var keyIDValidator = stringCheck{"must be workspace/repository/key_id, or the nu
 	diags.AddAttributeWarning(at, "Setting id is deprecated", "It is understood for those who come from another provider. Write key_id with the number of the key.")
 }}
 
-// positiveDurationValidator accepts a duration above zero, durationValidator also zero.
+// positiveDurationValidator accepts a duration above zero. durationValidator also accepts
+// zero.
 var (
 	positiveDurationValidator = newDurationValidator(1)
 	durationValidator         = newDurationValidator(0)
@@ -160,8 +163,8 @@ func (v oauthTokenValidator) MarkdownDescription(ctx context.Context) string {
 	return v.Description(ctx)
 }
 
-// ValidateString rejects any value, also an unknown one. The error is not on the attribute:
-// Terraform would print the source line with the token.
+// ValidateString rejects any value, also an unknown value. The error is not on the
+// attribute, because Terraform would print the source line with the token.
 func (oauthTokenValidator) ValidateString(_ context.Context, req validator.StringRequest, resp *validator.StringResponse) {
 	if !req.ConfigValue.IsNull() {
 		resp.Diagnostics.AddError("Write token, not oauth_token", "The provider block sets oauth_token, as other Bitbucket providers call it. "+
