@@ -25,7 +25,8 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 )
 
-// readProvider has one resource, test_thing. The function reads it.
+// readProvider is a provider with one resource, test_thing. Reading the resource calls the
+// function.
 type readProvider func(context.Context)
 
 func (readProvider) Metadata(context.Context, provider.MetadataRequest, *provider.MetadataResponse) {}
@@ -93,18 +94,18 @@ func TestServerForgetsContexts(t *testing.T) {
 	}
 	server := fixContextLeak(framework)
 	if keepsContext(t, func(ctx context.Context) { readThing(ctx, t, server) }) {
-		t.Error("ReadResource was answered, and its context is still held")
+		t.Error("the context of ReadResource is still in memory after the call")
 	}
 	for _, calls := range []reflect.Type{reflect.TypeFor[tfprotov6.ResourceServer](), reflect.TypeFor[tfprotov6.DataSourceServer](), reflect.TypeFor[tfprotov6.FunctionServer]()} {
 		for method := range calls.Methods() {
 			if method.Name == "GetFunctions" {
-				continue // It comes once.
+				continue // Terraform calls it only once.
 			}
 			call := reflect.ValueOf(server).MethodByName(method.Name)
 			if keepsContext(t, func(ctx context.Context) {
 				call.Call([]reflect.Value{reflect.ValueOf(ctx), reflect.New(method.Type.In(1).Elem())})
 			}) {
-				t.Errorf("%s was answered, and its context is still held", method.Name)
+				t.Errorf("the context of %s is still in memory after the call", method.Name)
 			}
 		}
 	}
@@ -152,7 +153,7 @@ func TestServerContextOfACall(t *testing.T) {
 	}
 	select {
 	case <-context.WithoutCancel(kept).Done():
-		t.Error("what was detached from the call ended with it")
+		t.Error("a context that was detached from the call ended with the call")
 	default:
 	}
 }
@@ -201,8 +202,8 @@ func TestServerCancelsRunningCalls(t *testing.T) {
 	}
 }
 
-// A call after StopProvider ends immediately, because Terraform may still make one. The
-// next run configures the provider first, if a debugger keeps the process.
+// A call after StopProvider ends at once, because Terraform may still make a call. If a
+// debugger keeps the process, the next run configures the provider first.
 func TestServerCancelsCallsAfterStop(t *testing.T) {
 	t.Parallel()
 	var reads []error
@@ -217,12 +218,12 @@ func TestServerCancelsCallsAfterStop(t *testing.T) {
 	}
 	readThing(t.Context(), t, server)
 	if want := []error{nil, context.Canceled, nil}; !reflect.DeepEqual(reads, want) {
-		t.Errorf("the calls before a stop, after it and of the next run had %v", reads)
+		t.Errorf("the calls before a stop, after the stop and in the next run had %v", reads)
 	}
 }
 
-// The calls that Terraform makes for one key of a plan: validate, upgrade, read, plan.
-// They use the protocol, but no other process.
+// BenchmarkPlan makes the calls that Terraform makes for one key in a plan: validate, read
+// and plan. It uses the protocol, but no other process.
 func BenchmarkPlan(b *testing.B) {
 	keys := manyDeployKeys(1)
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -89,7 +89,7 @@ func TestCredentials(t *testing.T) {
 				path = at.Path().String()
 			}
 			if path != tc.problem.path {
-				t.Errorf("it sits on %q, want %q", path, tc.problem.path)
+				t.Errorf("the error is on the attribute %q, want %q", path, tc.problem.path)
 			}
 		})
 	}
@@ -161,16 +161,16 @@ func TestAccProvider_tokenExpires(t *testing.T) {
 	acctest.Test(t, resource.TestStep{
 		Config: f.ConfigWith(acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t))), `oauth_client_id = "id"`, `oauth_client_secret = "secret"`),
 	})
-	bought := 0
+	fetched := 0
 	for _, line := range f.Sent() {
 		if strings.HasPrefix(line, "POST /site/oauth2/access_token") {
-			bought++
+			fetched++
 		} else if strings.HasSuffix(line, "401") {
 			t.Errorf("an expired token was sent: %s", line)
 		}
 	}
-	if bought < 2 {
-		t.Errorf("%d tokens were bought", bought)
+	if fetched < 2 {
+		t.Errorf("%d tokens were fetched", fetched)
 	}
 }
 
@@ -188,8 +188,8 @@ func TestAccProvider_wrongConsumer(t *testing.T) {
 	}
 }
 
-// The environment provides what the block omits. These tests set variables of the
-// process, so they do not run in parallel with other tests.
+// The environment provides the values that the provider block omits. These tests set
+// variables of the process, so they do not run in parallel with other tests.
 func TestAccProvider_environment(t *testing.T) { //nolint:paralleltest // See above.
 	for name, tc := range map[string]struct {
 		env   map[string]string
@@ -223,8 +223,8 @@ func TestAccProvider_environment(t *testing.T) { //nolint:paralleltest // See ab
 	}
 }
 
-// The error tells users of another provider what oauth_token is called here. It does
-// not show the line with the token.
+// The error names the attribute to use instead of oauth_token, which is the name in another
+// provider. It does not show the line with the token.
 func TestAccProvider_oauthToken(t *testing.T) {
 	t.Parallel()
 	f, terraform := acctest.NewFake(t), acctest.NewCLI(t, acctest.Attached(t))
@@ -236,8 +236,8 @@ func TestAccProvider_oauthToken(t *testing.T) {
 	}
 }
 
-// Wrong credentials of the consumer and a failed request for a token are different
-// errors.
+// Wrong credentials of the OAuth consumer and other failures of the request for a token
+// result in different advice.
 func TestAccProvider_noAccessToken(t *testing.T) {
 	t.Parallel()
 	const consumer = "Check oauth_client_id and oauth_client_secret"
@@ -258,7 +258,7 @@ func TestAccProvider_noAccessToken(t *testing.T) {
 			f.Inject(tc.fault)
 			terraform.Write(t, f.ConfigWith(acctest.DataDeployKey("key_id = 1"), `oauth_client_id = "id"`, `oauth_client_secret = "secret"`, "max_retries = 0", `max_rate_limit_wait = "0s"`))
 			if out := terraform.Fails(t, []string{"plan"}, "POST /site/oauth2/access_token", tc.advice); strings.Contains(out, tc.other) {
-				t.Errorf("%q is in what is printed: %s", tc.other, out)
+				t.Errorf("the output contains %q: %s", tc.other, out)
 			}
 		})
 	}

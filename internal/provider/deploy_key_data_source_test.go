@@ -81,7 +81,7 @@ func TestAccDeployKeyDataSource_errors(t *testing.T) {
 		}
 		byID := step(`id = "acme/7"`, "Invalid id", "must be workspace/repository/key_id, or the number of a key")
 		byBoth := step("key_id = 1\n  id = \"1\"", "Invalid Attribute Combination")
-		if parent.IsProject() { // No other provider finds a key by it.
+		if parent.IsProject() { // For a project, id is read-only, because no other provider accepts it.
 			byID, byBoth = step(`id = "acme/WEB/7"`, "Invalid Configuration for Read-Only Attribute"), step("key_id = 1\n  id = \"1\"", "Invalid Configuration for Read-Only Attribute")
 		}
 		acctest.Test(t,

@@ -47,7 +47,7 @@ func TestParseDeployKeyReference(t *testing.T) {
 		"https://api.bitbucket.org/2.0/repositories/acme%2Fwebsite/x/deploy-keys/7", "https://api.bitbucket.org/2.0/repositories/acme/website/deploy-keys/%zz", "https://bitbucket.org/acme/website/7",
 	} {
 		if got, ok := parseDeployKeyReference(repositoryKind, text); ok {
-			t.Errorf("%s is taken for %+v", text, got)
+			t.Errorf("%s was accepted as %+v", text, got)
 		}
 	}
 }
@@ -74,7 +74,7 @@ func TestParseDeployKeyReference_project(t *testing.T) {
 			t.Errorf("%s: got %+v, %t", text, got, ok)
 		}
 		if got, ok := parseDeployKeyReference(repositoryKind, text); ok && strings.HasPrefix(text, "https://") {
-			t.Errorf("%s is taken for %+v of a repository", text, got)
+			t.Errorf("%s was accepted as %+v of a repository", text, got)
 		}
 	}
 	for _, text := range []string{
@@ -85,7 +85,7 @@ func TestParseDeployKeyReference_project(t *testing.T) {
 		"https://api.bitbucket.org/2.0/workspaces/acme%2Fx/projects/WEB/deploy-keys/7", "https://api.bitbucket.org/2.0/workspaces/acme/projects/WEB/deploy-keys/%zz",
 	} {
 		if got, ok := parseDeployKeyReference(projectKind, text); ok {
-			t.Errorf("%s is taken for %+v", text, got)
+			t.Errorf("%s was accepted as %+v", text, got)
 		}
 	}
 }
@@ -103,7 +103,7 @@ func TestAccDeployKey_importForms(t *testing.T) {
 			"fingerprint": "acme/" + parent.Name + "/" + newPublicKeyValue(key).fingerprintSHA256().ValueString(),
 			"label":       "acme/" + parent.Name + "/label:team/deploy",
 			"self link":   f.URL + parent.Path + "/deploy-keys/10958986",
-			"with slash":  f.URL + parent.Path + "/deploy-keys/10958986/", // So Bitbucket answers a POST for a project.
+			"with slash":  f.URL + parent.Path + "/deploy-keys/10958986/", // Bitbucket sends this form in its reply to a POST for a project.
 			"page":        parent.Page + "/access-keys/10958986",
 		} {
 			terraform := acctest.NewCLI(t)
@@ -178,7 +178,7 @@ func TestAccDeployKey_identity(t *testing.T) {
 	)
 }
 
-// An identity that cannot be that of a key is reported before any request.
+// An invalid identity is reported before any request.
 func TestAccDeployKey_identityErrors(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {

@@ -18,7 +18,7 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
-// keyList is the list resource over the protocol. No CLI before Terraform 1.14
+// keyList calls the list resource over the protocol, because no CLI before Terraform 1.14
 // can run it.
 type keyList struct {
 	acctest.Server
@@ -42,8 +42,8 @@ func (l keyList) results(t *testing.T, limit int64, include bool, attributes map
 	return stream.Results
 }
 
-// config is the block of the list. The name "repository" stands for either kind of
-// parent.
+// config returns the block of the list. It replaces the attribute name "repository" with
+// the kind of the parent.
 func (l keyList) config(t *testing.T, attributes map[string]string) *tfprotov6.DynamicValue {
 	t.Helper()
 	config := map[string]string{"workspace": "acme"}
@@ -123,7 +123,7 @@ func TestDeployKeyList(t *testing.T) {
 			"high limit":    {map[string]string{"repository": "api"}, 3, []string{"acme/api: deploy key 10958987", "acme/api: laptop"}},
 		} {
 			if parent.IsProject() && tc.attributes["project"] != "" {
-				continue // Those of its repositories are no keys of a project.
+				continue // For projects, this attribute names the parent.
 			}
 			if got := strings.Join(shown(l.results(t, tc.limit, false, tc.attributes)), "\n"); got != parent.Reworded(strings.Join(tc.want, "\n")) {
 				t.Errorf("%s: got %q", name, got)
@@ -135,12 +135,12 @@ func TestDeployKeyList(t *testing.T) {
 	})
 }
 
-// query is a query file with a line in the list block, and with lines in its config.
+// query returns a query file with a line in the list block, and with lines in its config.
 func query(p acctest.Parent, line string, config ...string) string {
 	return fmt.Sprintf("list %q \"all\" {\n  provider = bitbucket\n  %s\n  config {\n    workspace = \"acme\"\n    %s\n  }\n}\n", p.TypeName, line, strings.Join(config, "\n    "))
 }
 
-// first takes only one result.
+// first returns the first result and then stops the list.
 func first(results iter.Seq[tfprotov6.ListResourceResult]) tfprotov6.ListResourceResult {
 	for result := range results {
 		return result
@@ -187,7 +187,7 @@ func TestDeployKeyList_result(t *testing.T) {
 			}
 		}
 		if result := first(l.results(t, 1, false, nil)); result.Resource != nil {
-			t.Errorf("nobody asked for %v", result.Resource)
+			t.Errorf("got the resource %v, which was not requested", result.Resource)
 		}
 	})
 }
@@ -206,7 +206,7 @@ func TestDeployKeyList_displayName(t *testing.T) {
 	})
 }
 
-// The list sends no request that no result needs, and returns each result immediately.
+// The list sends only the requests that its results need, and returns each result at once.
 func TestDeployKeyList_streams(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {

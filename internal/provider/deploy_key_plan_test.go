@@ -90,7 +90,7 @@ func TestAccDeployKey_otherPlaceReplaces(t *testing.T) {
 			"uuid":      {`repository = "{00000000-0000-4000-8000-00000000beef}"`, "acme/%7B00000000-0000-4000-8000-00000000beef%7D/deploy-keys"},
 		} {
 			if name == "uuid" && parent.IsProject() {
-				continue // Bitbucket takes none.
+				continue // Bitbucket does not accept the UUID of a project.
 			}
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -199,8 +199,8 @@ func TestAccDeployKey_lookUpFails(t *testing.T) {
 	})
 }
 
-// A repository under another spelling may answer without its UUID. Then the key stays
-// if it is the same key; otherwise the plan fails.
+// Bitbucket may omit the UUID of a repository. The key is then kept if a repository with
+// another spelling has the same key; otherwise the plan fails.
 func TestAccDeployKey_lookUpWithoutUUID(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {

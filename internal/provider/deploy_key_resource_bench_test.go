@@ -34,8 +34,8 @@ func manyDeployKeys(n int) []bitbucket.DeployKey {
 	return keys
 }
 
-// A plan of 1,000 keys without changes: each model is read from the reply of Bitbucket
-// and planned.
+// BenchmarkModels measures a plan of 1,000 keys without changes: each model is read from
+// Bitbucket's reply and planned.
 func BenchmarkModels(b *testing.B) {
 	keys, repository := manyDeployKeys(1000), bitbucket.Parent{Workspace: "acme", Repository: "website"}
 	b.ReportAllocs()
@@ -53,7 +53,7 @@ func BenchmarkModels(b *testing.B) {
 	}
 }
 
-// The same models are written to a state and read from it.
+// BenchmarkState measures writing the same models to a state and reading them again.
 func BenchmarkState(b *testing.B) {
 	var schema resource.SchemaResponse
 	newDeployKeyResource().Schema(b.Context(), resource.SchemaRequest{}, &schema)

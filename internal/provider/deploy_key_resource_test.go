@@ -122,7 +122,7 @@ func TestAccDeployKey_updateInPlace(t *testing.T) {
 			acctest.KeyLine(key+" in key\n"), `label = "two"`, `comment = "set"`),
 		step(body(key+" both  changed", "three"), map[string]string{"label": "three", "comment": "both  changed"},
 			acctest.KeyLine(key+" in key\n"), `label = "three"`, `comment = "both  changed"`),
-		// Without the attribute comment, the comment inside the key counts again.
+		// Without the attribute comment, the comment inside the key is used again.
 		step(body(key+" in key", "three"), map[string]string{"comment": "in key"},
 			acctest.KeyLine(key+" in key\n"), `label = "three"`),
 		step(body(key+" other", "three"), map[string]string{"comment": "other", "key": key + " other"},
@@ -171,7 +171,7 @@ func TestAccDeployKey_import(t *testing.T) {
 			"uuids":          acctest.WorkspaceUUID + "/" + parent.UUID + "/%d",
 		} {
 			if name == "uuids" && parent.IsProject() {
-				continue // Bitbucket takes none.
+				continue // Bitbucket does not accept the UUID of a project.
 			}
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -190,7 +190,7 @@ func TestAccDeployKey_import(t *testing.T) {
 	})
 }
 
-// Many users ignore changes of key after an import. Then the comment is not lost.
+// Many users ignore changes of key after an import. The comment must not be lost then.
 func TestAccDeployKey_importIgnoringKey(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
@@ -206,7 +206,7 @@ func TestAccDeployKey_importIgnoringKey(t *testing.T) {
 	})
 }
 
-// The comment in Bitbucket has other white space than the comment in the file.
+// The comment in Bitbucket has different white space than the comment in the file.
 func TestAccDeployKey_importOtherSpacing(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {

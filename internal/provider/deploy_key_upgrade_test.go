@@ -25,7 +25,8 @@ func TestAccDeployKey_replaceProvider(t *testing.T) {
 	for state, tc := range map[string]struct {
 		comment string
 		config  []string
-		// unread means that a plan without a refresh needs more than the state has.
+		// unread means that a plan without a refresh needs values that the state does not
+		// have.
 		unread bool
 		// sensitive means that a sensitive mark is removed, which Terraform shows as an update.
 		sensitive bool
@@ -68,7 +69,7 @@ func TestAccDeployKey_replaceProvider(t *testing.T) {
 			terraform.MustRun(t, "plan", "-detailed-exitcode")
 			terraform.MustRun(t, "destroy", "-auto-approve")
 			if keys := f.Keys(parent); len(keys) > 0 {
-				t.Errorf("there are %v", keys)
+				t.Errorf("Bitbucket still has %v", keys)
 			}
 		})
 	}
@@ -85,8 +86,8 @@ func TestAccDeployKey_replaceProviderUnread(t *testing.T) {
 	terraform.MustRun(t, "plan", "-detailed-exitcode")
 }
 
-// A display name in the state does not lead to the repository. The advice of the error
-// works, and writes nothing.
+// Bitbucket does not find a repository by the display name in the state. To follow the
+// advice of the error solves the problem and writes nothing.
 func TestAccDeployKey_replaceProviderDisplayName(t *testing.T) {
 	t.Parallel()
 	f, terraform := acctest.Switching(t, "drfaust92-display-name", "deploy@example.com")
@@ -98,7 +99,7 @@ func TestAccDeployKey_replaceProviderDisplayName(t *testing.T) {
 	f.ExpectWrites(t)()
 }
 
-// The error about an unreadable state says what is missing, and how to import.
+// The error about an unreadable state names what is missing and describes how to import.
 func TestAccDeployKey_replaceProviderUnknownShape(t *testing.T) {
 	t.Parallel()
 	f, terraform := acctest.Switching(t, "unknown-shape", "")
@@ -146,14 +147,14 @@ func TestAccDeployKey_movedFromOtherProvider(t *testing.T) {
 			}
 			terraform.MustRun(t, "destroy", "-auto-approve")
 			if keys := f.Keys(parent); len(keys) > 0 {
-				t.Errorf("there are %v", keys)
+				t.Errorf("Bitbucket still has %v", keys)
 			}
 		})
 	}
 }
 
-// A configuration can use both providers. Then each deploy key names this provider, and
-// no command is needed.
+// A configuration can use both providers. Each deploy key then names this provider, and no
+// command is needed.
 func TestAccDeployKey_besideOtherProvider(t *testing.T) {
 	t.Parallel()
 	f, terraform := acctest.Switching(t, "drfaust92-created-with-comment", "deploy@example.com", acctest.AttachedAs(t, map[string]func() tfprotov6.ProviderServer{
@@ -170,11 +171,11 @@ func TestAccDeployKey_besideOtherProvider(t *testing.T) {
 	acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve"), "0 added, 1 changed, 0 destroyed")
 	terraform.MustRun(t, "destroy", "-auto-approve")
 	if keys := f.DeployKeys("acme", "website"); len(keys) > 0 {
-		t.Errorf("there are %v", keys)
+		t.Errorf("Bitbucket still has %v", keys)
 	}
 }
 
-// The way back is the old state, which is still true for Bitbucket.
+// To switch back, restore the old state. It still matches Bitbucket.
 func TestAccDeployKey_switchBack(t *testing.T) {
 	t.Parallel()
 	f, terraform := acctest.Switching(t, "zahiar-created", "")
@@ -201,7 +202,7 @@ func TestDeployKey_moveState(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		typeName, json string
-		id             string // id is that of the key, "" for a state that is left alone.
+		id             string // id is the ID of the key, "" for a state that is not accepted.
 		refused        string
 	}{
 		"key_id is a number":          {"bitbucket_deploy_key", `{"workspace":"acme","repository":"website","key_id":9007199254740993,"key":null}`, "acme/website/9007199254740993", ""},
@@ -236,20 +237,20 @@ func TestDeployKey_moveState(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var said string
+			var messages string
 			for _, d := range resp.Diagnostics {
-				said += d.Summary + ": " + d.Detail
+				messages += d.Summary + ": " + d.Detail
 			}
 			switch {
 			case tc.id == "":
-				if resp.TargetState != nil || !regexp.MustCompile("(?s)"+tc.refused).MatchString(said) {
-					t.Errorf("got %v, %s", resp.TargetState, said)
+				if resp.TargetState != nil || !regexp.MustCompile("(?s)"+tc.refused).MatchString(messages) {
+					t.Errorf("got %v, %s", resp.TargetState, messages)
 				}
-				if unsupported := strings.Contains(said, "Unable to Move Resource State"); unsupported != (tc.refused == "") {
-					t.Errorf("got %s", said)
+				if unsupported := strings.Contains(messages, "Unable to Move Resource State"); unsupported != (tc.refused == "") {
+					t.Errorf("got %s", messages)
 				}
-			case said != "" || !strings.Contains(string(resp.TargetState.MsgPack), tc.id) || resp.TargetIdentity == nil:
-				t.Errorf("got %s, %v, %v", said, resp.TargetState, resp.TargetIdentity)
+			case messages != "" || !strings.Contains(string(resp.TargetState.MsgPack), tc.id) || resp.TargetIdentity == nil:
+				t.Errorf("got %s, %v, %v", messages, resp.TargetState, resp.TargetIdentity)
 			}
 		})
 	}

@@ -43,7 +43,7 @@ func TestAccDeployKeysDataSource_pages(t *testing.T) {
 						queries = append(queries, request.Query)
 					}
 					if len(queries) < 3 || !slices.Equal(queries[:3], []string{"pagelen=100", "pagelen=100&page=2", "pagelen=100&page=3"}) {
-						t.Errorf("asked for %v", queries)
+						t.Errorf("got the queries %v", queries)
 					}
 				},
 			},
@@ -63,12 +63,12 @@ func TestAccDeployKeysDataSource_pages(t *testing.T) {
 	})
 }
 
-// search is a data source for all keys of a parent.
+// search returns a data source for all keys of a parent.
 func search(p acctest.Parent, lines ...string) string {
 	return fmt.Sprintf("\ndata \"%ss\" \"test\" {\n  workspace = \"acme\"\n  %s\n}\n", p.TypeName, strings.Join(lines, "\n  "))
 }
 
-// found expects these keys, as "name/ID", in this order.
+// found checks that the data source has these keys, as "name/ID", in this order.
 func found(p acctest.Parent, keys ...string) statecheck.StateCheck {
 	want := make([]knownvalue.Check, len(keys))
 	for i, key := range keys {
@@ -152,7 +152,8 @@ func TestAccDeployKeysDataSource_scopes(t *testing.T) {
 	})
 }
 
-// The number of requests for the keys of a workspace.
+// Listing the keys of a workspace takes one request for each page of parents and one
+// request for each parent.
 func TestAccDeployKeysDataSource_cost(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {

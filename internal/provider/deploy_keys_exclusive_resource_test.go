@@ -10,7 +10,7 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 )
 
-// exclusive is a parent whose keys only Terraform may add.
+// exclusive is a parent whose keys only Terraform may add, with a fake and a CLI.
 type exclusive struct {
 	*acctest.Fake
 	*acctest.CLI
@@ -29,8 +29,9 @@ func forBoth(t *testing.T, run func(t *testing.T, e *exclusive)) {
 	})
 }
 
-// configure writes a configuration with these keys by label, each with these lines. The
-// exclusive set has the body, and is omitted if the body is empty.
+// configure writes a configuration with these keys by label. Each key has these lines. The
+// exclusive resource has this body. If the body is empty, the exclusive resource is
+// omitted.
 func (e *exclusive) configure(t *testing.T, keys map[string]string, lines []string, body string) {
 	t.Helper()
 	config := "\nlocals {\n  keys = {\n"
@@ -45,12 +46,12 @@ func (e *exclusive) configure(t *testing.T, keys map[string]string, lines []stri
 	e.Write(t, e.Config(config))
 }
 
-// only is the exclusive set with these lines.
+// only returns the exclusive resource with these lines.
 func (e *exclusive) only(lines ...string) string {
 	return fmt.Sprintf("\nresource \"%ss_exclusive\" \"this\" {\n  workspace = \"acme\"\n  %s = %q\n  %s\n}\n", e.parent.TypeName, e.parent.Kind, e.parent.Name, strings.Join(lines, "\n  "))
 }
 
-// these is the line that allows the keys of configure.
+// these returns the line that allows the keys of configure.
 func (e *exclusive) these() string {
 	return fmt.Sprintf("key_ids = [for key in %s.this : key.key_id]", e.parent.TypeName)
 }
@@ -58,72 +59,61 @@ func (e *exclusive) these() string {
 // addByHand adds a key outside of Terraform.
 func (e *exclusive) addByHand(t *testing.T, label string) emulator.DeployKey {
 	t.Helper()
-	if e.parent.IsProject() {
-		return e.AddProjectDeployKey("acme", e.parent.Name, acctest.NewKey(t), label)
-	}
-	return e.AddDeployKey("acme", e.parent.Name, acctest.NewKey(t), label)
+	return e.Add(e.parent, acctest.NewKey(t), label)
 }
 
 // labels returns the labels of all keys.
 func (e *exclusive) labels() []string {
-	read := e.DeployKeys
-	if e.parent.IsProject() {
-		read = e.ProjectDeployKeys
-	}
 	labels := []string{}
-	for _, key := range read("acme", e.parent.Name) {
+	for _, key := range e.Keys(e.parent) {
 		labels = append(labels, key.Label)
 	}
 	slices.Sort(labels)
 	return labels
 }
 
-func (e *exclusive) holds(t *testing.T, labels ...string) {
+func (e *exclusive) expectLabels(t *testing.T, labels ...string) {
 	t.Helper()
 	if got := e.labels(); !slices.Equal(got, labels) {
-		t.Errorf("%s holds %q, want %q", e.parent.Name, got, labels)
+		t.Errorf("%s has the keys %q, want %q", e.parent.Name, got, labels)
 	}
 }
 
-// sends expects requests since the last call.
-func (e *exclusive) sends(t *testing.T, want ...string) {
+// expectSent checks the requests since the last call.
+func (e *exclusive) expectSent(t *testing.T, want ...string) {
 	t.Helper()
 	if got := e.Sent(); !slices.Equal(got, want) {
 		t.Errorf("sent\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
 	}
 }
 
-// isSettled expects an empty plan that needs one list.
-func (e *exclusive) isSettled(t *testing.T) {
+// expectEmptyPlan checks that the plan is empty and sends one request, which lists the
+// keys.
+func (e *exclusive) expectEmptyPlan(t *testing.T) {
 	t.Helper()
 	e.Sent()
 	e.MustRun(t, "plan", "-detailed-exitcode")
-	e.sends(t, "GET "+e.parent.Collection()+" 200")
+	e.expectSent(t, "GET "+e.parent.Collection()+" 200")
 }
 
-// The plan names the keys that existed before, with what a user needs to know about
-// them. The apply removes them, but not the keys that it adds itself.
+// The plan describes the keys that existed before. The apply removes them, but not the keys
+// that it adds itself.
 func TestAccDeployKeysExclusive_adopt(t *testing.T) {
 	t.Parallel()
 	forBoth(t, func(t *testing.T, e *exclusive) {
 		old, used := e.addByHand(t, "old laptop"), e.addByHand(t, "ci \"2019\"")
 		when := "2021-03-04T05:06:07.000000+00:00"
-		edit := func(key *emulator.DeployKey) { key.LastUsed = &when }
-		if e.parent.IsProject() {
-			e.EditProjectDeployKey("acme", "WEB", used.ID, edit)
-		} else {
-			e.EditDeployKey("acme", "website", used.ID, edit)
-		}
+		e.Edit(e.parent, used.ID, func(key *emulator.DeployKey) { key.LastUsed = &when })
 		e.configure(t, map[string]string{"a": acctest.NewKey(t), "b": acctest.NewKey(t)}, nil, e.these())
 		out := e.MustRun(t, "plan")
 		acctest.Contains(t, out, "+ key_ids = [ + (known after apply), + (known after apply), ]")
 		acctest.Contains(t, out, "Deploy keys of "+e.parent.String()+" will be removed", "Not all of key_ids is known yet.",
 			fmt.Sprint(old.ID), `"old laptop"`, "SHA256:", "never used", fmt.Sprint(used.ID), `"ci \"2019\""`, "SHA256:", `last used "`+when)
-		e.sends(t, "GET "+e.parent.Collection()+" 200")
-		e.holds(t, `ci "2019"`, "old laptop")
+		e.expectSent(t, "GET "+e.parent.Collection()+" 200")
+		e.expectLabels(t, `ci "2019"`, "old laptop")
 
 		acctest.Contains(t, e.MustRun(t, "apply", "-auto-approve"), "will be removed", "were removed", "These deploy keys were not in key_ids", `"old laptop"`)
-		e.holds(t, "a", "b")
+		e.expectLabels(t, "a", "b")
 		writes := e.Writes()
 		slices.Sort(writes)
 		if want := []string{
@@ -132,7 +122,7 @@ func TestAccDeployKeysExclusive_adopt(t *testing.T) {
 		}; !slices.Equal(writes, want) {
 			t.Errorf("wrote %q, want %q", writes, want)
 		}
-		e.isSettled(t)
+		e.expectEmptyPlan(t)
 	})
 }
 
@@ -152,9 +142,9 @@ func TestAccDeployKeysExclusive_drift(t *testing.T) {
 		acctest.Contains(t, e.MustRun(t, "plan", "-refresh-only"), "other_keys", fmt.Sprint(stranger.ID))
 		e.Sent()
 		e.MustRun(t, "apply", "-auto-approve")
-		e.holds(t, "a")
-		e.sends(t, "GET "+e.parent.Collection()+" 200", "GET "+e.parent.Collection()+" 200", fmt.Sprintf("DELETE %s/%d 204", e.parent.Collection(), stranger.ID))
-		e.isSettled(t)
+		e.expectLabels(t, "a")
+		e.expectSent(t, "GET "+e.parent.Collection()+" 200", "GET "+e.parent.Collection()+" 200", fmt.Sprintf("DELETE %s/%d 204", e.parent.Collection(), stranger.ID))
+		e.expectEmptyPlan(t)
 	})
 }
 
@@ -168,15 +158,15 @@ func TestAccDeployKeysExclusive_noOrder(t *testing.T) {
 				keys := map[string]string{"a": acctest.NewKey(t), "b": acctest.NewKey(t), "c": acctest.NewKey(t)}
 				e.configure(t, keys, lines, e.these())
 				e.MustRun(t, "apply", "-auto-approve")
-				e.isSettled(t)
+				e.expectEmptyPlan(t)
 				e.addByHand(t, "stranger")
 				// One key is replaced, one is removed, and one is added.
 				delete(keys, "b")
 				keys["a"], keys["d"] = acctest.NewKey(t), acctest.NewKey(t)
 				e.configure(t, keys, lines, e.these())
 				e.MustRun(t, "apply", "-auto-approve")
-				e.holds(t, "a", "c", "d")
-				e.isSettled(t)
+				e.expectLabels(t, "a", "c", "d")
+				e.expectEmptyPlan(t)
 			})
 		})
 	}
@@ -192,12 +182,12 @@ func TestAccDeployKeysExclusive_smallerSet(t *testing.T) {
 		if out := e.MustRun(t, "apply", "-auto-approve"); strings.Contains(out, "will be removed") {
 			t.Errorf("it removes something: %s", out)
 		}
-		e.isSettled(t)
+		e.expectEmptyPlan(t)
 		e.configure(t, nil, nil, fmt.Sprintf("key_ids = [%d]", second.ID))
 		acctest.Contains(t, e.MustRun(t, "plan"), fmt.Sprintf("- %d,", first.ID), "These deploy keys are not in key_ids", fmt.Sprint(first.ID), `"first"`)
 		e.MustRun(t, "apply", "-auto-approve")
-		e.holds(t, "second")
-		e.isSettled(t)
+		e.expectLabels(t, "second")
+		e.expectEmptyPlan(t)
 	})
 }
 
@@ -212,8 +202,8 @@ func TestAccDeployKeysExclusive_removed(t *testing.T) {
 		e.Sent()
 		e.configure(t, nil, nil, "")
 		e.MustRun(t, "apply", "-auto-approve")
-		e.sends(t, "GET "+e.parent.Collection()+" 200")
-		e.holds(t, "kept", "stranger")
+		e.expectSent(t, "GET "+e.parent.Collection()+" 200")
+		e.expectLabels(t, "kept", "stranger")
 	})
 }
 
@@ -224,22 +214,22 @@ func TestAccDeployKeysExclusive_empty(t *testing.T) {
 		e.addByHand(t, "first")
 		e.configure(t, nil, nil, "key_ids = []")
 		e.Fails(t, []string{"plan"}, "No deploy key is allowed", "allow_empty = true")
-		e.sends(t)
+		e.expectSent(t)
 		e.configure(t, nil, nil, "key_ids = [5]")
 		e.Fails(t, []string{"apply", "-auto-approve"}, "No deploy key would be left", "None of key_ids is a deploy key of the "+e.parent.Kind+" acme/"+e.parent.Name, "Nothing was changed")
-		// The IDs are unknown until apply, so the error comes only then.
+		// The IDs are unknown until apply, so the error is reported only during apply.
 		e.Write(t, e.Config("\nresource \"terraform_data\" \"id\" {\n  input = 5\n}\n"+e.only("key_ids = [terraform_data.id.output]")))
 		e.Fails(t, []string{"apply", "-auto-approve"}, "No deploy key would be left")
 		e.Write(t, e.Config("\nresource \"terraform_data\" \"ids\" {\n  input = []\n}\n"+e.only("key_ids = terraform_data.ids.output")))
 		e.Fails(t, []string{"apply", "-auto-approve"}, "No deploy key is allowed")
-		e.holds(t, "first")
+		e.expectLabels(t, "first")
 		if writes := e.Writes(); len(writes) > 0 {
 			t.Errorf("wrote %q", writes)
 		}
 		e.configure(t, nil, nil, "key_ids = []\n  allow_empty = true")
 		acctest.Contains(t, e.MustRun(t, "plan"), "will be removed", `"first"`)
 		e.MustRun(t, "apply", "-auto-approve")
-		e.holds(t)
+		e.expectLabels(t)
 		e.MustRun(t, "plan", "-detailed-exitcode")
 	})
 }
@@ -253,8 +243,8 @@ func TestAccDeployKeysExclusive_firstKey(t *testing.T) {
 		e.MustRun(t, "plan", "-detailed-exitcode")
 		e.configure(t, map[string]string{"a": acctest.NewKey(t)}, nil, e.these())
 		e.MustRun(t, "apply", "-auto-approve")
-		e.isSettled(t)
-		e.holds(t, "a")
+		e.expectEmptyPlan(t)
+		e.expectLabels(t, "a")
 	})
 }
 
@@ -268,8 +258,8 @@ func TestAccDeployKeysExclusive_import(t *testing.T) {
 			e.Fails(t, []string{"import", address, id}, "Expected workspace/"+e.parent.Kind)
 		}
 		e.MustRun(t, "import", address, "acme/"+e.parent.Name)
-		e.isSettled(t)
-		e.holds(t, "first", "second")
+		e.expectEmptyPlan(t)
+		e.expectLabels(t, "first", "second")
 	})
 }
 
@@ -291,12 +281,12 @@ func TestAccDeployKeysExclusive_validation(t *testing.T) {
 			e.configure(t, nil, nil, line+"\n")
 			e.Fails(t, []string{"validate"}, words)
 		}
-		e.sends(t)
+		e.expectSent(t)
 	})
 }
 
-// A set on another parent is another set. The plan names the keys of the new parent, and
-// the old parent keeps its keys.
+// If the exclusive resource gets another parent, the plan names the keys of the new parent,
+// and the old parent keeps its keys.
 func TestAccDeployKeysExclusive_moved(t *testing.T) {
 	t.Parallel()
 	forBoth(t, func(t *testing.T, e *exclusive) {
@@ -311,17 +301,18 @@ func TestAccDeployKeysExclusive_moved(t *testing.T) {
 		out := e.MustRun(t, "plan")
 		acctest.Contains(t, out, "1 to change", "Deploy keys of "+e.parent.String()+" will be removed", fmt.Sprint(stranger.ID), `"stranger"`)
 		if strings.Contains(out, `"before"`) {
-			t.Errorf("it names another's key: %s", out)
+			t.Errorf("the plan names a key of the old parent: %s", out)
 		}
 		e.MustRun(t, "apply", "-auto-approve")
-		e.holds(t, "after")
-		e.isSettled(t)
+		e.expectLabels(t, "after")
+		e.expectEmptyPlan(t)
 		e.parent = first
-		e.holds(t, "before")
+		e.expectLabels(t, "before")
 	})
 }
 
-// If the keys are unknown, the plan says so.
+// If the parent or the provider configuration is unknown, the plan warns that keys may be
+// removed.
 func TestAccDeployKeysExclusive_unknown(t *testing.T) {
 	t.Parallel()
 	forBoth(t, func(t *testing.T, e *exclusive) {
@@ -331,12 +322,12 @@ func TestAccDeployKeysExclusive_unknown(t *testing.T) {
 		name := strings.Replace(e.only(keyIDs), fmt.Sprintf("%q", e.parent.Name), "terraform_data.name.output", 1)
 		e.Write(t, e.Config(fmt.Sprintf("\nresource \"terraform_data\" \"name\" {\n  input = %q\n}\n", e.parent.Name)+name))
 		acctest.Contains(t, e.MustRun(t, "plan"), "Deploy keys may be removed", "The "+e.parent.Kind+" or the provider configuration is not known yet")
-		e.sends(t)
+		e.expectSent(t)
 		e.Write(t, e.ConfigWith("\nresource \"terraform_data\" \"token\" {\n  input = \"api-token\"\n}\n"+e.only(keyIDs), `username = "ci@example.com"`, "token = terraform_data.token.output"))
 		acctest.Contains(t, e.MustRun(t, "plan"), "Deploy keys may be removed")
-		e.sends(t)
+		e.expectSent(t)
 		e.MustRun(t, "apply", "-auto-approve")
-		e.holds(t, "kept")
+		e.expectLabels(t, "kept")
 	})
 }
 
@@ -353,9 +344,9 @@ func TestAccDeployKeysExclusive_hidden(t *testing.T) {
 			e.Fails(t, []string{"apply", "-auto-approve"}, "Unable to list deploy keys", words)
 			e.ClearFaults()
 		}
-		e.holds(t, "kept", "stranger")
+		e.expectLabels(t, "kept", "stranger")
 		e.MustRun(t, "apply", "-auto-approve")
-		e.holds(t, "kept")
+		e.expectLabels(t, "kept")
 	})
 }
 
@@ -370,22 +361,22 @@ func TestAccDeployKeysExclusive_faults(t *testing.T) {
 		e.addByHand(t, "stranger")
 		e.Inject(emulator.Fault{Method: "DELETE", CarryOut: true, Cut: true, Times: 1})
 		e.MustRun(t, "apply", "-auto-approve")
-		e.holds(t, "kept")
+		e.expectLabels(t, "kept")
 
 		e.addByHand(t, "one")
 		e.addByHand(t, "two")
 		e.Inject(emulator.Fault{Method: "DELETE", Status: 403, Skip: 1})
 		e.Fails(t, []string{"apply", "-auto-approve"}, "Unable to delete deploy key", "delete:ssh-key:bitbucket")
-		e.holds(t, "kept", "two")
+		e.expectLabels(t, "kept", "two")
 		e.ClearFaults()
 		e.MustRun(t, "apply", "-auto-approve")
-		e.holds(t, "kept")
-		e.isSettled(t)
+		e.expectLabels(t, "kept")
+		e.expectEmptyPlan(t)
 	})
 }
 
-// The provider finds a renamed repository by its UUID. The repository that has the old
-// name now keeps its keys.
+// The provider finds a renamed repository by its UUID. The repository that now has the old
+// name keeps its keys.
 func TestAccDeployKeysExclusive_renamed(t *testing.T) {
 	t.Parallel()
 	f := acctest.NewFake(t)
@@ -398,9 +389,9 @@ func TestAccDeployKeysExclusive_renamed(t *testing.T) {
 	f.AddDeployKey("acme", "website", acctest.NewKey(t), "theirs")
 	f.AddDeployKey("acme", "site", acctest.NewKey(t), "stranger")
 	e.MustRun(t, "apply", "-auto-approve")
-	e.holds(t, "theirs")
+	e.expectLabels(t, "theirs")
 	if keys := f.DeployKeys("acme", "site"); len(keys) != 1 || keys[0].ID != key.ID {
-		t.Errorf("acme/site holds %v", keys)
+		t.Errorf("acme/site has the keys %v", keys)
 	}
 }
 
@@ -416,5 +407,5 @@ func TestAccDeployKeysExclusive_anothersProject(t *testing.T) {
 	f.AddProject("acme", emulator.Project{Key: "WEB"})
 	e.addByHand(t, "theirs")
 	e.Fails(t, []string{"apply", "-auto-approve"}, "Unable to list deploy keys", "the name is that of another repository or project now", "another one has its name, run \"terraform state rm ADDRESS\"")
-	e.holds(t, "theirs")
+	e.expectLabels(t, "theirs")
 }

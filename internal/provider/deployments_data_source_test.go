@@ -39,9 +39,9 @@ func newDeployed(t *testing.T) *acctest.Fake {
 	return f
 }
 
-// askedFor returns the requests since the last call with their queries, without their
+// sentQueries returns the requests since the last call with their queries, without their
 // common prefix.
-func askedFor(f *acctest.Fake) []string {
+func sentQueries(f *acctest.Fake) []string {
 	var lines []string
 	for _, r := range f.Requests() {
 		line := strings.TrimPrefix(r.Path, "/2.0/repositories/acme/")
@@ -169,10 +169,10 @@ func TestAccDeployments_requests(t *testing.T) {
 				terraform.MustRun(t, command...)
 				want := tc.want
 				if command[0] == "apply" {
-					want = nil // The plan has read it.
+					want = nil // The plan has read the data source.
 				}
-				if got := askedFor(f); !slices.Equal(got, want) {
-					t.Errorf("%v asked for\n  %s\nwant\n  %s", command, strings.Join(got, "\n  "), strings.Join(want, "\n  "))
+				if got := sentQueries(f); !slices.Equal(got, want) {
+					t.Errorf("%v sent\n  %s\nwant\n  %s", command, strings.Join(got, "\n  "), strings.Join(want, "\n  "))
 				}
 			}
 			terraform.FoundDeployments(t, tc.found)
@@ -180,7 +180,8 @@ func TestAccDeployments_requests(t *testing.T) {
 	}
 }
 
-// The number of requests for a repository with many deployments.
+// The number of requests for a repository with many deployments depends on the limit and on
+// how Bitbucket behaves.
 func TestAccDeployments_cost(t *testing.T) {
 	t.Parallel()
 	f, terraform := acctest.NewFake(t), acctest.NewCLI(t, acctest.Attached(t))
@@ -216,8 +217,8 @@ func TestAccDeployments_cost(t *testing.T) {
 		}
 		terraform.Write(t, f.Config(acctest.DataDeployments(line)))
 		terraform.MustRun(t, "apply", "-auto-approve")
-		if requests := askedFor(f); len(requests) != tc.want {
-			t.Errorf("limit %d with %+v asked for\n  %s", tc.limit, tc.behavior, strings.Join(requests, "\n  "))
+		if requests := sentQueries(f); len(requests) != tc.want {
+			t.Errorf("limit %d with %+v sent\n  %s", tc.limit, tc.behavior, strings.Join(requests, "\n  "))
 		}
 		terraform.FoundDeployments(t, newest(tc.found))
 	}
@@ -225,8 +226,8 @@ func TestAccDeployments_cost(t *testing.T) {
 	acctest.Contains(t, terraform.MustRun(t, "plan"), "Warning: Bitbucket's rate limit is near")
 }
 
-// Each error says what could not be done, what Bitbucket answered and what to do. No list
-// is incomplete.
+// Each error contains what could not be done, Bitbucket's reply and what to do. An
+// incomplete list is never returned.
 func TestAccDeployments_errors(t *testing.T) {
 	t.Parallel()
 	one := func(fault emulator.Fault) func(*acctest.Fake) { return func(f *acctest.Fake) { f.Inject(fault) } }
@@ -315,8 +316,8 @@ func TestAccDeployments_validation(t *testing.T) {
 			terraform.Fails(t, []string{command}, "Error: ", want)
 		}
 	}
-	if requests := askedFor(f); len(requests) > 0 {
-		t.Errorf("asked for %v", requests)
+	if requests := sentQueries(f); len(requests) > 0 {
+		t.Errorf("sent %v", requests)
 	}
 }
 
@@ -330,14 +331,14 @@ func TestAccDeployments_unknown(t *testing.T) {
 	terraform.Fails(t, []string{"plan"}, "Bitbucket cannot be asked yet", "-target")
 	terraform.Write(t, f.Config(later+acctest.DataDeployments("environment_uuid = terraform_data.later.output.environment", "limit = terraform_data.later.output.limit")))
 	acctest.Contains(t, terraform.MustRun(t, "plan"), "will be read during apply")
-	if requests := askedFor(f); len(requests) > 0 {
-		t.Errorf("asked for %v", requests)
+	if requests := sentQueries(f); len(requests) > 0 {
+		t.Errorf("sent %v", requests)
 	}
 	terraform.MustRun(t, "apply", "-auto-approve")
 	terraform.FoundDeployments(t, "{d3}")
 }
 
-// A hostile answer can make a command fail, but it does no other harm.
+// A hostile reply can make a command fail, but must do no other harm.
 func TestAccDeployments_hostileReplies(t *testing.T) {
 	t.Parallel()
 	f, terraform := acctest.NewFake(t), acctest.NewCLI(t, acctest.Attached(t))

@@ -21,20 +21,20 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket/transport"
 )
 
-// asked is a transport that answers nothing. It keeps the target of the last request, as
-// it would be sent.
-type asked struct{ target string }
+// targetRecorder is a transport that records the target of the last request, as it would be
+// sent. It returns no reply.
+type targetRecorder struct{ target string }
 
-func (a *asked) RoundTrip(r *http.Request) (*http.Response, error) {
+func (a *targetRecorder) RoundTrip(r *http.Request) (*http.Response, error) {
 	a.target = r.URL.RequestURI()
 	return nil, io.EOF
 }
 
-// leading returns a function that reads a key. It fails the test unless the request goes
-// to the endpoint of that key.
-func leading(f *testing.F) (to func(t *testing.T, parent bitbucket.Parent, id int64)) {
+// newEndpointCheck returns a function that requests a key. The function fails the test
+// unless the request is for the endpoint of that key.
+func newEndpointCheck(f *testing.F) (to func(t *testing.T, parent bitbucket.Parent, id int64)) {
 	f.Helper()
-	recorder := &asked{}
+	recorder := &targetRecorder{}
 	client, err := bitbucket.NewClient("", transport.Options{Base: recorder})
 	if err != nil {
 		f.Fatal(err)
@@ -63,8 +63,8 @@ func leading(f *testing.F) (to func(t *testing.T, parent bitbucket.Parent, id in
 	}
 }
 
-// An import ID that is accepted leads only to the endpoint of a deploy key. It is the ID
-// in the state.
+// An accepted import ID must result in a request for the endpoint of a deploy key. It must
+// also be the ID in the state.
 func FuzzParseDeployKeyID(f *testing.F) {
 	for _, text := range []string{
 		"acme/website/10958984", acctest.WorkspaceUUID + "/" + acctest.WebsiteUUID + "/1", "Acme-1/web_site.git/9223372036854775807", "acme/WEB/10958984", acctest.WorkspaceUUID + "/W_1/1",
@@ -74,7 +74,7 @@ func FuzzParseDeployKeyID(f *testing.F) {
 	} {
 		f.Add(text)
 	}
-	leadsTo := leading(f)
+	checkEndpoint := newEndpointCheck(f)
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, kind := range []*parentKind{repositoryKind, projectKind} {
 			reference, ok := parseDeployKeyReference(kind, text)
@@ -84,12 +84,12 @@ func FuzzParseDeployKeyID(f *testing.F) {
 			if id := deployKeyID(reference.parent, reference.id()); !strings.Contains(text, "://") && id != text || reference.id() <= 0 || kindOf(reference.parent) != kind {
 				t.Errorf("%q was read as %q of a %s", text, id, kindOf(reference.parent).attribute)
 			}
-			leadsTo(t, reference.parent, reference.id())
+			checkEndpoint(t, reference.parent, reference.id())
 		}
 	})
 }
 
-// The other references to a key lead to a parent that an import ID can name too.
+// The other references to a key must result in a parent that an import ID can name too.
 func FuzzParseDeployKeyReference(f *testing.F) {
 	const fingerprint = "SHA256:aB+/cdefghijklmnopqrstuvwxyz0123456789ABCDE"
 	for _, text := range []string{
@@ -101,7 +101,7 @@ func FuzzParseDeployKeyReference(f *testing.F) {
 	} {
 		f.Add(text)
 	}
-	leadsTo := leading(f)
+	checkEndpoint := newEndpointCheck(f)
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, kind := range []*parentKind{repositoryKind, projectKind} {
 			reference, ok := parseDeployKeyReference(kind, text)
@@ -115,12 +115,12 @@ func FuzzParseDeployKeyReference(f *testing.F) {
 			if reference.by == byID && reference.id() <= 0 || reference.by == byFingerprint && !fingerprintPattern.MatchString(reference.value) {
 				t.Errorf("%q was read as %+v", text, reference)
 			}
-			leadsTo(t, reference.parent, id)
+			checkEndpoint(t, reference.parent, id)
 		}
 	})
 }
 
-// The state of another provider leads to one key, at its endpoint.
+// The state of another provider must result in one key, which is requested at its endpoint.
 func FuzzForeignState(f *testing.F) {
 	files, err := fs.Glob(acctest.States, "testdata/states/*.json")
 	if err != nil || len(files) == 0 {
@@ -149,11 +149,11 @@ func FuzzForeignState(f *testing.F) {
 	} {
 		f.Add("bitbucket_project_deploy_key", attributes)
 	}
-	leadsTo := leading(f)
+	checkEndpoint := newEndpointCheck(f)
 	f.Fuzz(func(t *testing.T, typeName, attributes string) {
 		source := foreignStateOf(&tfprotov6.RawState{JSON: []byte(attributes)})
 		if source.isDeployKey(repositoryKind, typeName) && source.isDeployKey(projectKind, typeName) {
-			t.Error("it is on both a repository and a project")
+			t.Error("the state is accepted for a repository and for a project")
 		}
 		for _, kind := range []*parentKind{repositoryKind, projectKind} {
 			var diags diag.Diagnostics
@@ -165,14 +165,14 @@ func FuzzForeignState(f *testing.F) {
 				if id := deployKeyID(model.parent(kind), model.KeyID.ValueInt64()); id != model.ID.ValueString() {
 					t.Errorf("key %s has the id %s", id, model.ID)
 				}
-				leadsTo(t, model.parent(kind), model.KeyID.ValueInt64())
+				checkEndpoint(t, model.parent(kind), model.KeyID.ValueInt64())
 			}
 		}
 	})
 }
 
-// A name is one segment of a path even if it is not escaped, as in the addresses in
-// errors.
+// A name must be one segment of a path even if it is not escaped, for example in an address
+// in an error.
 func FuzzIsSlugOrUUID(f *testing.F) {
 	for _, text := range []string{
 		"acme", "web_site.git", "-", "...", acctest.WebsiteUUID, strings.Repeat("a", 128),

@@ -14,13 +14,13 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 )
 
-// replying is a transport with one reply to every request.
-type replying struct {
+// fixedReply is a transport with one reply to every request.
+type fixedReply struct {
 	header http.Header
 	body   io.Reader
 }
 
-func (r replying) RoundTrip(request *http.Request) (*http.Response, error) {
+func (r fixedReply) RoundTrip(request *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Header: r.header, Body: io.NopCloser(r.body), Request: request}, nil
 }
 
@@ -70,9 +70,9 @@ func TestLoggingTransport_trace(t *testing.T) {
 			header := http.Header{
 				"Set-Cookie": {"cookie-of-reply"}, "X-Request-Id": {"abc"}, "X-Ratelimit-Limit": {"1000"}, "Www-Authenticate": {"Bearer ATCTT3xFfGN0-secret"},
 			}
-			got := exchange(tflogtest.RootLogger(t.Context(), &log), t, "http://localhost"+tc.path, replying{header, strings.NewReader(tc.body)})
+			got := exchange(tflogtest.RootLogger(t.Context(), &log), t, "http://localhost"+tc.path, fixedReply{header, strings.NewReader(tc.body)})
 			if got != tc.body {
-				t.Errorf("the reply became %.200q", got)
+				t.Errorf("the body of the reply became %.200q", got)
 			}
 			acctest.Contains(t, log.String(), `"@level":"debug"`, "Bitbucket API request", `"@level":"trace"`, "Bitbucket API exchange")
 			for _, text := range tc.logged {
@@ -80,17 +80,17 @@ func TestLoggingTransport_trace(t *testing.T) {
 			}
 			for _, text := range append(tc.hidden, "ATCTT3xFfGN0-secret", "cookie-of") {
 				if strings.Contains(log.String(), text) {
-					t.Errorf("the log holds %.100q: %s", text, log.String())
+					t.Errorf("the log contains %.100q: %s", text, log.String())
 				}
 			}
 		})
 	}
 }
 
-// unread is a body that counts how often it is read.
-type unread struct{ read *int }
+// countingReader counts how often it is read.
+type countingReader struct{ read *int }
 
-func (u unread) Read([]byte) (int, error) { *u.read++; return 0, io.EOF }
+func (u countingReader) Read([]byte) (int, error) { *u.read++; return 0, io.EOF }
 
 // The transport does not read bodies while the log is off.
 func TestLoggingTransport_off(t *testing.T) {
@@ -100,7 +100,7 @@ func TestLoggingTransport_off(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	response, err := loggingTransport{replying{nil, unread{&read}}}.RoundTrip(request)
+	response, err := loggingTransport{fixedReply{nil, countingReader{&read}}}.RoundTrip(request)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,7 +49,7 @@ func TestAccProjectDeployKey_changeReplaces(t *testing.T) {
 			acctest.KeyLine(key+" in key\n"), `label = "two"`),
 		step(key+" set", "two", map[string]string{"comment": "set"},
 			acctest.KeyLine(key+" in key\n"), `label = "two"`, `comment = "set"`),
-		// Without the attribute comment, the comment inside the key counts again.
+		// Without the attribute comment, the comment inside the key is used again.
 		step(key+" in key", "two", map[string]string{"comment": "in key"},
 			acctest.KeyLine(key+" in key\n"), `label = "two"`),
 		step(key+" other", "two", map[string]string{"comment": "other", "key": key + " other"},
@@ -69,7 +69,7 @@ func TestAccProjectDeployKey_planOfChange(t *testing.T) {
 	out := terraform.MustRun(t, "plan")
 	acctest.Contains(t, out, acctest.WEB.Address()+" must be replaced", `label = "a" -> "b" # forces replacement`, "1 to add, 0 to change, 1 to destroy")
 	if strings.Count(out, "forces replacement") != 1 {
-		t.Errorf("more than the label replaces it: %s", out)
+		t.Errorf("more than the label forces replacement: %s", out)
 	}
 }
 
@@ -145,13 +145,13 @@ func TestAccProjectDeployKey_requestsPerCommand(t *testing.T) {
 }
 
 // The provider cannot find a renamed project by its old key or its UUID. With the new
-// project key in the configuration, the deploy keys stay.
+// project key in the configuration, the deploy keys are kept.
 func TestAccProjectDeployKey_renamed(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		rename             func(*acctest.Fake)
 		workspace, project string
-		says               string
+		message            string
 	}{
 		"project":   {func(f *acctest.Fake) { f.RenameProject("acme", "WEB", "SITE") }, "acme", "SITE", "Project not found"},
 		"workspace": {func(f *acctest.Fake) { f.RenameWorkspace("acme", "umbrella") }, "umbrella", "WEB", "No workspace with identifier 'acme'."},
@@ -172,13 +172,13 @@ func TestAccProjectDeployKey_renamed(t *testing.T) {
 			terraform.Write(t, config("acme", "WEB"))
 			terraform.MustRun(t, "apply", "-auto-approve")
 			tc.rename(f)
-			held := f.ProjectDeployKeys(tc.workspace, tc.project)
+			keysBefore := f.ProjectDeployKeys(tc.workspace, tc.project)
 			f.ForgetRequests()
 			for _, args := range [][]string{{"plan"}, {"apply", "-auto-approve"}, {"destroy", "-auto-approve"}, {"destroy", "-auto-approve", "-refresh=false"}} {
-				terraform.Fails(t, args, "Error: Unable to ", tc.says, "The key is still in the Terraform state.",
+				terraform.Fails(t, args, "Error: Unable to ", tc.message, "The key is still in the Terraform state.",
 					"If the project or its workspace was renamed, put the new name into the configuration (workspace, project)", "terraform apply -refresh=false", "terraform state rm")
 			}
-			if keys := terraform.State(t); len(keys) != 2 || !slices.Equal(f.ProjectDeployKeys(tc.workspace, tc.project), held) {
+			if keys := terraform.State(t); len(keys) != 2 || !slices.Equal(f.ProjectDeployKeys(tc.workspace, tc.project), keysBefore) {
 				t.Errorf("the state has %+v, Bitbucket %+v", keys, f.ProjectDeployKeys(tc.workspace, tc.project))
 			}
 			f.ForgetRequests()
@@ -190,13 +190,13 @@ func TestAccProjectDeployKey_renamed(t *testing.T) {
 			}
 			terraform.MustRun(t, "destroy", "-auto-approve")
 			if keys := f.ProjectDeployKeys(tc.workspace, tc.project); len(keys) > 0 {
-				t.Errorf("there are %v", keys)
+				t.Errorf("Bitbucket still has %v", keys)
 			}
 		})
 	}
 }
 
-// The state stays if the account is no longer an administrator of the project.
+// The state is kept if the account is no longer an administrator of the project.
 func TestAccProjectDeployKey_permissionLost(t *testing.T) {
 	t.Parallel()
 	f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
@@ -269,7 +269,7 @@ func TestAccProjectDeployKey_validation(t *testing.T) {
 	}
 }
 
-// The identity follows the configuration, and a replacement of the key.
+// The identity follows the configuration. It also changes if the key is replaced.
 func TestAccProjectDeployKey_identity(t *testing.T) {
 	t.Parallel()
 	acctest.Needs(t, terraformcli.Identity)

@@ -71,12 +71,12 @@ func TestAccParseSSHPublicKeyFunction_unknown(t *testing.T) {
 	t.Parallel()
 	acctest.Needs(t, terraformcli.LoneFunctions)
 	key := acctest.NewKey(t)
-	made := func(text string) string {
+	withKey := func(text string) string {
 		return acctest.RequiredProviders + fmt.Sprintf("\nresource \"terraform_data\" \"key\" {\n  input = %q\n}\n", text)
 	}
 	acctest.Test(t,
 		resource.TestStep{
-			Config: made(key) + acctest.OutputBlock(acctest.ParseCall("terraform_data.key.output")+".bits"),
+			Config: withKey(key) + acctest.OutputBlock(acctest.ParseCall("terraform_data.key.output")+".bits"),
 			ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
 				plancheck.ExpectUnknownOutputValue("test"),
 			}},
@@ -84,7 +84,7 @@ func TestAccParseSSHPublicKeyFunction_unknown(t *testing.T) {
 		},
 		// An unknown argument is checked as soon as it is known.
 		resource.TestStep{
-			Config:      made(key+"AAAA") + acctest.OutputBlock(acctest.ParseCall("terraform_data.key.output")),
+			Config:      withKey(key+"AAAA") + acctest.OutputBlock(acctest.ParseCall("terraform_data.key.output")),
 			ExpectError: acctest.Message(`Invalid value for "public_key" parameter: Damaged public key`),
 		},
 	)

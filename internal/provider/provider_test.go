@@ -63,7 +63,7 @@ func TestAccProvider_unknownCredentials(t *testing.T) {
 	terraform.Write(t, config(2, ""))
 	out := terraform.MustRun(t, "plan")
 	if strings.Count(out, "Warning: Bitbucket was not asked") != 1 {
-		t.Errorf("want one warning that nothing was asked: %s", out)
+		t.Errorf("want one warning that the keys were not refreshed: %s", out)
 	}
 	acctest.Contains(t, out, "1 to add, 0 to change, 1 to destroy") // Only terraform_data.
 	if sent := f.Sent(); len(sent) > 0 {
@@ -72,7 +72,8 @@ func TestAccProvider_unknownCredentials(t *testing.T) {
 	terraform.MustRun(t, "apply", "-auto-approve")
 	acctest.Contains(t, terraform.MustRun(t, "plan"), "No changes")
 
-	// A plan that needs an answer of Bitbucket fails. It does not guess.
+	// A plan that needs a reply from Bitbucket fails. The provider does not guess the
+	// reply.
 	terraform.Write(t, config(3, `repository = "api"`))
 	terraform.Fails(t, []string{"plan"}, "Bitbucket cannot be asked yet", "-target")
 	terraform.Write(t, config(3, "")+acctest.DataDeployKey("key_id = 1"))

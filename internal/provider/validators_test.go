@@ -11,7 +11,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 
-	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest" //nolint:staticcheck // Old keys are of this kind.
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 )
 
 // The plan reports a mistake before any request.
@@ -61,8 +61,8 @@ func TestAccDeployKey_validation(t *testing.T) {
 	}
 }
 
-// hostile are texts that could lead to another endpoint, or split a line or a header, if
-// a request had them unescaped.
+// hostile contains texts that could lead to a different endpoint, or split a line or a
+// header, if a request contained them unescaped.
 var hostile = map[string]string{
 	"dots":              "..",
 	"dot":               ".",
@@ -103,7 +103,7 @@ var hostile = map[string]string{
 	"another parameter": "a&pagelen=1",
 }
 
-// summaries runs validate, and returns the summaries of the errors by address.
+// summaries runs validate and returns the summaries of the errors by address.
 func summaries(t *testing.T, terraform *acctest.CLI) map[string][]string {
 	t.Helper()
 	out, _ := terraform.Run(t, "validate", "-json")
@@ -182,7 +182,7 @@ func TestAccDeployKey_hostileTexts(t *testing.T) {
 		if slices.Sort(sent); len(sent) != len(accepted) || len(slices.Compact(sent)) != 1 || sent[0] != "POST "+parent.Collection()+" 200" {
 			t.Errorf("for %d keys the requests were %v", len(accepted), sent)
 		}
-		acctest.Contains(t, terraform.MustRun(t, "plan"), "No changes") // Each text came back as it was sent.
+		acctest.Contains(t, terraform.MustRun(t, "plan"), "No changes") // Bitbucket returned each text unchanged.
 	})
 }
 
@@ -203,7 +203,7 @@ func TestAccDeployKey_hostileImports(t *testing.T) {
 		for i, id := range ids {
 			id = strings.ReplaceAll(id, "website", parent.Name)
 			if reference, ok := parseDeployKeyReference(kindNamed(parent.Kind), id); ok {
-				t.Errorf("%q is taken for %+v", id, reference)
+				t.Errorf("%q was accepted as %+v", id, reference)
 			}
 			name := fmt.Sprintf("key_%d", i)
 			config += strings.Replace(parent.DeployKey(key), `"test"`, `"`+name+`"`, 1) +
@@ -249,7 +249,7 @@ func TestAccDeployKey_importsOldKey(t *testing.T) {
 		refused := acctest.Message("Bitbucket refuses this key", "2048 bits and more; this one has 1024")
 		renamed := resource.TestStep{Config: f.Config(parent.DeployKey(acctest.KeyLine(old), `label = "renamed"`))}
 		if parent.IsProject() {
-			renamed.ExpectError = refused // It would be removed, and could not be added again.
+			renamed.ExpectError = refused // A replacement would remove the key and could not add it again.
 		} else {
 			renamed.ConfigPlanChecks = parent.Planned(plancheck.ResourceActionUpdate)
 		}
@@ -269,7 +269,7 @@ func TestAccDeployKey_importsOldKey(t *testing.T) {
 	})
 }
 
-// Only Bitbucket knows whether it accepts these keys, so the provider sends them.
+// The provider cannot know whether Bitbucket accepts these keys, so it sends them.
 func TestAccDeployKey_doubtfulKey(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
