@@ -28,24 +28,24 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
-// notRun are the commands of README and guides that no test runs, with the reason.
+// notRun maps the commands of README and guides that no test runs to the reason.
 var notRun = map[string]string{
 	"make test":     "it runs this test",
 	"make check":    "it runs this test, and make docs-check",
-	"make generate": "it writes into the repository; make docs-check does the same beside it, and compares",
-	"make demo":     "it takes the command, the build and the time of many tests; it checks what it shows by itself",
+	"make generate": "it writes into the repository; make docs-check writes into a copy and compares",
+	"make demo":     "it takes as long as many tests; it checks its own output",
 	"make bench":    "it takes minutes",
 
-	"ssh-keygen -t ed25519 -f ci-2026-07 -C ci@example.com": "it asks for a passphrase, at the terminal",
+	"ssh-keygen -t ed25519 -f ci-2026-07 -C ci@example.com": "it prompts for a passphrase",
 	"ssh-keygen -l":                  "the same as ssh-keygen -lf key.pub",
-	"ssh-keygen -lf key.pub":         "not every machine has it; internal/sshkey compares fingerprints with it where it is",
+	"ssh-keygen -lf key.pub":         "not every machine has it; internal/sshkey compares fingerprints with it if it is installed",
 	"ssh-keygen -i -f FILE":          "not every machine has it",
 	"ssh-keygen -i -m PKCS8 -f FILE": "not every machine has it",
 
 	"aws secretsmanager get-secret-value --secret-id bitbucket/website/ci --query SecretString --output text": "it needs AWS",
 }
 
-// ranElsewhere are the commands that another test or a target of the makefile runs.
+// ranElsewhere maps commands to the test or the target of the makefile that runs them.
 var ranElsewhere = map[string]string{
 	"terraform apply -replace=aws_secretsmanager_secret_version.ci": "TestAccGuide_noPrivateKeyInState",
 
@@ -61,24 +61,24 @@ type scenario struct {
 	name  string
 	start func(*testing.T) stage
 	steps []step
-	// end checks Bitbucket afterwards.
+	// end checks Bitbucket after the commands.
 	end func(*testing.T, stage)
 }
 
 // step is a command as the guide shows it, with placeholders in capitals.
 type step struct {
 	command string
-	// prints are words that the guide promises or that show success. An ellipsis
-	// stands for other words between them.
+	// prints contains words that the guide promises or that show success. An ellipsis
+	// stands for any words between them.
 	prints string
-	// before does what the guide says to do first.
+	// before prepares the command as the guide describes.
 	before func(*testing.T, stage)
 }
 
 // placeholders replaces the placeholders of the guides with values.
 var placeholders = strings.NewReplacer("ADDRESS", acctest.Address, "WORKSPACE/REPOSITORY/KEY_ID", "acme/website/10958985", " ID", " acme/website/10958985")
 
-// scenarios are the commands that TestAccCommands runs as they are written.
+// scenarios returns the commands that TestAccCommands runs as they are written.
 func scenarios() []scenario {
 	const switching = "switch-from-another-provider"
 	return []scenario{
@@ -90,7 +90,7 @@ func scenarios() []scenario {
 			{command: "terraform plan", prints: "acme/worker/10958986 CI, last used: never"},
 		}},
 
-		{name: "from drfaust92 and back", start: left("drfaust92-created-with-comment", "drfaust92"), steps: []step{
+		{name: "from drfaust92 and back", start: switchingFrom("drfaust92-created-with-comment", "drfaust92"), steps: []step{
 			{command: "terraform state pull > before.tfstate"},
 			{command: "terraform state replace-provider drfaust92/bitbucket bitbucket-deploy-keys/bitbucket", prints: "Successfully replaced provider for 1 resources.", before: func(t *testing.T, s stage) {
 				s.Write(t, guideBlock(t, switching, "From drfaust92/bitbucket")+strings.TrimPrefix(s.Config(oldExample), acctest.RequiredProviders))
@@ -103,17 +103,17 @@ func scenarios() []scenario {
 			{command: "terraform init", prints: "successfully initialized"},
 			{command: "terraform plan", prints: "No changes."},
 		}},
-		{name: "from a fork", start: left("gilesgamon-created", "gilesgamon"), steps: []step{
+		{name: "from a fork", start: switchingFrom("gilesgamon-created", "gilesgamon"), steps: []step{
 			{command: "terraform state replace-provider gilesgamon/bitbucket bitbucket-deploy-keys/bitbucket", prints: "Successfully replaced provider for 1 resources."},
 		}},
-		{name: "from zahiar", start: left("zahiar-created-with-comment", "zahiar"), steps: []step{
+		{name: "from zahiar", start: switchingFrom("zahiar-created-with-comment", "zahiar"), steps: []step{
 			{command: "terraform state replace-provider zahiar/bitbucket bitbucket-deploy-keys/bitbucket", prints: "Successfully replaced provider for 1 resources."},
 			{command: "terraform init", prints: "successfully initialized"},
 			{command: "terraform apply", prints: "0 to add, 1 to change, 0 to destroy"},
 			{command: "terraform plan", prints: "No changes."},
 		}},
 		{name: "from fabianschurig", start: func(t *testing.T) stage {
-			s := left("fabianschurig-created", "fabianschurig")(t)
+			s := switchingFrom("fabianschurig-created", "fabianschurig")(t)
 			s.EditDeployKey("acme", "website", acctest.FirstID, func(key *emulator.DeployKey) { key.Label = "CI" })
 			s.WriteFile(t, "deploy.pub", acctest.BareKey+" deploy@example.com\n")
 			s.Write(t, s.Config(guideBlock(t, switching, "From fabianschurig/bitbucket")))
@@ -123,7 +123,7 @@ func scenarios() []scenario {
 			{command: "terraform apply", prints: "bitbucket_repo_deploy_keys.example has moved to bitbucket_deploy_key.example … 0 to add, 0 to change, 0 to destroy."},
 		}},
 		{name: "both providers", start: func(t *testing.T) stage {
-			s := left("drfaust92-created-with-comment", "drfaust92")(t)
+			s := switchingFrom("drfaust92-created-with-comment", "drfaust92")(t)
 			block := strings.TrimPrefix(s.Config(""), acctest.RequiredProviders)
 			s.Write(t, strings.NewReplacer(
 				`provider "deploykeys" {}`, strings.Replace(block, `"bitbucket"`, `"deploykeys"`, 1),
@@ -135,7 +135,7 @@ func scenarios() []scenario {
 			{command: "terraform plan", prints: "No changes."},
 		}},
 		{name: "state that cannot be read", start: func(t *testing.T) stage {
-			s := left("unknown-shape", "drfaust92")(t)
+			s := switchingFrom("unknown-shape", "drfaust92")(t)
 			s.ReplaceProvider(t, "drfaust92/bitbucket")
 			return s
 		}, steps: []step{
@@ -197,7 +197,7 @@ func scenarios() []scenario {
 	}
 }
 
-// The commands of the guides, typed as they are shown, do what the guides say.
+// The commands of the guides must do what the guides describe if they are typed as shown.
 func TestAccCommands(t *testing.T) {
 	t.Parallel()
 	for _, scenario := range scenarios() {
@@ -208,7 +208,7 @@ func TestAccCommands(t *testing.T) {
 				if step.before != nil {
 					step.before(t, s)
 				}
-				acctest.Contains(t, s.types(t, placeholders.Replace(step.command)), strings.Split(step.prints, " … ")...)
+				acctest.Contains(t, s.runInShell(t, placeholders.Replace(step.command)), strings.Split(step.prints, " … ")...)
 			}
 			if scenario.end != nil {
 				scenario.end(t, s)
@@ -217,8 +217,8 @@ func TestAccCommands(t *testing.T) {
 	}
 }
 
-// Each command on a page is run by a test, or notRun gives the reason why not. A block
-// of commands is run as a whole, in its order.
+// Each command on a page must be run by a test, or notRun must contain the reason. A block
+// of commands must be run as a whole and in order.
 func TestCommands_accounted(t *testing.T) {
 	t.Parallel()
 	var all []string
@@ -252,7 +252,7 @@ func TestCommands_accounted(t *testing.T) {
 	makefile := acctest.ReadFile(t, root+"/GNUmakefile")
 	for command, where := range ranElsewhere {
 		if !strings.Contains(makefile, "\n"+where+":") && !strings.Contains(testsHere(t), "\nfunc "+where+"(") {
-			t.Errorf("neither a test nor a target of the makefile is called %q, which is to run %q", where, command)
+			t.Errorf("no test and no target of the makefile has the name %q, which must run %q", where, command)
 		}
 		if !strings.Contains(pages, "\n"+command+"\n") {
 			t.Errorf("no page has %q any more: remove it from ranElsewhere", command)
@@ -333,8 +333,8 @@ func guideBlock(t *testing.T, guide, section string) string {
 	return ""
 }
 
-// staged returns a stage with a configuration. The provider runs in this process
-// unless env names others.
+// staged returns a stage with a configuration. The provider runs in this process unless env
+// is set.
 func staged(t *testing.T, f *acctest.Fake, config string, env ...string) stage {
 	t.Helper()
 	if len(env) == 0 {
@@ -345,8 +345,8 @@ func staged(t *testing.T, f *acctest.Fake, config string, env ...string) stage {
 	return s
 }
 
-// types types a command into a shell, and answers yes to its questions.
-func (s stage) types(t *testing.T, line string) string {
+// runInShell runs a command in a shell and answers its questions with yes.
+func (s stage) runInShell(t *testing.T, line string) string {
 	t.Helper()
 	bin := t.TempDir()
 	if err := os.Symlink(acctest.Engine.Path, filepath.Join(bin, "terraform")); err != nil {
@@ -372,15 +372,15 @@ resource "bitbucket_deploy_key" "example" {
 }
 `
 
-// left returns a stage with the state that another provider left.
-func left(state, namespace string) func(*testing.T) stage {
+// switchingFrom returns a stage with the state of another provider.
+func switchingFrom(state, namespace string) func(*testing.T) stage {
 	return func(t *testing.T) stage {
 		t.Helper()
 		f, terraform := acctest.Switching(t, state, "deploy@example.com", acctest.AttachedAs(t, map[string]func() tfprotov6.ProviderServer{
 			"bitbucket-deploy-keys/bitbucket": provider.NewServer("test"), namespace + "/bitbucket": providerserver.NewProtocol6(oldProvider{}),
 		}))
-		held := acctest.ReadFile(t, filepath.Join(terraform.Dir, "terraform.tfstate"))
-		terraform.WriteFile(t, "terraform.tfstate", regexp.MustCompile(`"name": "\w+"`).ReplaceAllString(held, `"name": "example"`))
+		content := acctest.ReadFile(t, filepath.Join(terraform.Dir, "terraform.tfstate"))
+		terraform.WriteFile(t, "terraform.tfstate", regexp.MustCompile(`"name": "\w+"`).ReplaceAllString(content, `"name": "example"`))
 		terraform.Write(t, f.Config(oldExample))
 		return stage{f, terraform}
 	}
@@ -395,7 +395,7 @@ func workspaceToTake(t *testing.T, config string) stage {
 	return staged(t, f, f.Config(config))
 }
 
-// oldProvider is another provider for Bitbucket that still works.
+// oldProvider is used instead of another provider for Bitbucket. Its resource can be read.
 type oldProvider struct{ acctest.OtherProvider }
 
 func (oldProvider) Resources(context.Context) []func() resource.Resource {
@@ -419,7 +419,8 @@ func (oldResource) Schema(_ context.Context, _ resource.SchemaRequest, resp *res
 
 func (oldResource) Read(context.Context, resource.ReadRequest, *resource.ReadResponse) {}
 
-// pairProvider stands for hashicorp/tls. It has only what a guide uses.
+// pairProvider is used instead of hashicorp/tls. It has only the resource that a guide
+// uses.
 type pairProvider struct{ acctest.OtherProvider }
 
 func (pairProvider) Metadata(_ context.Context, _ framework.MetadataRequest, resp *framework.MetadataResponse) {

@@ -45,21 +45,21 @@ func TestAccGuide_noPrivateKeyInState(t *testing.T) {
 	terraform := exampleCLI(t, f, guide)
 	others := providerserver.NewProtocol6(storeProvider{store: store})
 	terraform.Env = append(terraform.Env, acctest.AttachedAs(t, map[string]func() tfprotov6.ProviderServer{"hashicorp/tls": others, "hashicorp/aws": others}))
-	settled := func() {
+	expectConverged := func() {
 		t.Helper()
-		stored, made := store.look()
+		stored, made := store.keys()
 		private, err := ssh.ParsePrivateKey([]byte(stored))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got, want := f.OnlyKey(t).Key, strings.TrimSpace(string(ssh.MarshalAuthorizedKey(private.PublicKey()))); got != want {
-			t.Errorf("the deploy key is %s, the store holds the other half of %s", got, want)
+			t.Errorf("the deploy key is %s, the private key in the store belongs to %s", got, want)
 		}
 		for range 2 {
 			terraform.MustRun(t, "plan", "-detailed-exitcode") // Fails unless the plan is empty.
 			before := len(made)
-			if _, made = store.look(); len(made) == before {
-				t.Error("the plan made no other pair")
+			if _, made = store.keys(); len(made) == before {
+				t.Error("the plan generated no new key pair")
 			}
 		}
 	}
@@ -68,7 +68,7 @@ func TestAccGuide_noPrivateKeyInState(t *testing.T) {
 	terraform.Write(t, config)
 	terraform.MustRun(t, "apply", "-auto-approve")
 	f.ExpectWrites(t, "POST acme/website/deploy-keys 200")()
-	settled()
+	expectConverged()
 
 	// Other changes of the parameter do not change the key.
 	tagged := strings.Replace(config, `"String"`, "\"String\"\n  tags = { team = \"web\" }", 1)
@@ -86,45 +86,45 @@ func TestAccGuide_noPrivateKeyInState(t *testing.T) {
 	store.refuses.Store(false)
 	terraform.MustRun(t, "apply", "-auto-approve")
 	f.ExpectWrites(t, "POST acme/website/deploy-keys 200", "DELETE "+acctest.FirstKey+" 204")()
-	settled()
+	expectConverged()
 
 	// A replacement of the secret rotates the key too.
 	terraform.MustRun(t, "apply", "-auto-approve", "-replace=aws_secretsmanager_secret_version.ci")
 	f.ExpectWrites(t, "POST acme/website/deploy-keys 200", "DELETE "+acctest.SecondKey+" 204")()
-	settled()
+	expectConverged()
 
 	written := writtenBy(t, terraform)
-	stored, made := store.look()
+	stored, made := store.keys()
 	written["show"] = terraform.MustRun(t, "show", "-json", "saved.tfplan")
 	for file, text := range written {
 		if part := partOfSecret(text, made); part != "" {
-			t.Errorf("%s holds %q of a private key", file, part)
+			t.Errorf("%s contains %q of a private key", file, part)
 		}
 	}
 	if partOfSecret(stored, made) == "" {
-		t.Error("no private key would be found")
+		t.Error("partOfSecret does not find the stored private key")
 	}
 	acctest.Contains(t, written["terraform.tfstate"], strings.Fields(f.OnlyKey(t).Key)[1])
 
 	terraform.MustRun(t, "destroy", "-auto-approve")
 	if keys := f.DeployKeys("acme", "website"); len(keys) > 0 {
-		t.Errorf("there are %v", keys)
+		t.Errorf("Bitbucket still has %v", keys)
 	}
 }
 
-// keyStore stands for what the guide stores in AWS. It remembers every private key
-// that was made.
+// keyStore is used instead of the services of AWS. It records every private key that was
+// generated.
 type keyStore struct {
 	sync.Mutex
-	made       []string          // made are the bytes of private keys that are secret.
-	versions   map[string]string // versions are the private keys that were stored, by version ID.
+	made       []string          // made contains the secret bytes of all generated private keys.
+	versions   map[string]string // versions maps version IDs to the stored private keys.
 	current    string
 	parameters map[string]string
-	refuses    atomic.Bool // refuses tells to store no parameter.
+	refuses    atomic.Bool // refuses makes the store refuse every parameter.
 }
 
-// look returns the private key that is stored, and all private keys that were made.
-func (s *keyStore) look() (stored string, made []string) {
+// keys returns the stored private key, and all private keys that were generated.
+func (s *keyStore) keys() (stored string, made []string) {
 	s.Lock()
 	defer s.Unlock()
 	return s.versions[s.current], slices.Clone(s.made)
@@ -173,11 +173,10 @@ func (s *keyStore) answer(block string, given map[string]string) (map[string]str
 		}
 		return map[string]string{"insecure_value": value}, nil
 	}
-	return nil, fmt.Errorf("nobody answers for %s", block)
+	return nil, fmt.Errorf("unknown block %s", block)
 }
 
-// fill answers for a block: it reads the string attributes, and sets the computed
-// attributes.
+// fill reads the string attributes of a block and sets its computed attributes.
 func (s *keyStore) fill(block string, config tftypes.Value, set func(path.Path, any) diag.Diagnostics) diag.Diagnostics {
 	var diags diag.Diagnostics
 	attributes, given := map[string]tftypes.Value{}, map[string]string{}
@@ -201,8 +200,8 @@ func (s *keyStore) fill(block string, config tftypes.Value, set func(path.Path, 
 	return diags
 }
 
-// storeProvider stands for the tls and the aws provider. It has only the blocks and
-// attributes that the guide uses.
+// storeProvider is used instead of the tls and the aws providers. It has only the blocks
+// and attributes that the guide uses.
 type storeProvider struct {
 	provider.Provider
 	store *keyStore

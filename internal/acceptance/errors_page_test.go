@@ -66,19 +66,19 @@ func TestErrorsPage_complete(t *testing.T) {
 			found = found || wanted.MatchString(row)
 		}
 		if !found {
-			t.Errorf("%s reports %q: add a row for it to %s, and to causes in errors_page_test.go what makes it", where, summary, errorsPage)
+			t.Errorf("%s reports %q: add a row for it to %s, and its cause to causes in errors_page_test.go", where, summary, errorsPage)
 		}
 	}
 }
 
-// Each message on the page appears when its cause is made, as an error or a warning as
-// the page says. The row has the words of its advice.
+// Each message on the page must appear when its cause occurs, as an error or a warning as
+// the page describes. The row must contain the words of the advice.
 func TestAccErrorsPage_made(t *testing.T) {
 	t.Parallel()
 	rows, all := errorRows(t), causes(t)
 	for message := range rows {
 		if _, found := all[message]; !found {
-			t.Errorf("%s has a row for %q: add to causes in errors_page_test.go what makes it", errorsPage, message)
+			t.Errorf("%s has a row for %q: add its cause to causes in errors_page_test.go", errorsPage, message)
 		}
 	}
 	reported := reportedSummaries(t)
@@ -88,7 +88,7 @@ func TestAccErrorsPage_made(t *testing.T) {
 			t.Parallel()
 			row, found := rows[message]
 			if !found {
-				t.Fatalf("no row is for it: add one to %s, or remove it from causes", errorsPage)
+				t.Fatalf("the page has no row for it: add one to %s, or remove it from causes", errorsPage)
 			}
 			if cause.never != "" {
 				if _, found := reported[message]; !found {
@@ -105,11 +105,11 @@ func TestAccErrorsPage_made(t *testing.T) {
 				printed = ": " + message
 			}
 			if !strings.Contains(out, printed) {
-				t.Errorf("%q is not in what is printed: %s", printed, out)
+				t.Errorf("the output does not contain %q: %s", printed, out)
 			}
 			for _, words := range cause.advice {
 				if !strings.Contains(out, words) {
-					t.Errorf("%q is not in what is printed: %s", words, out)
+					t.Errorf("the output does not contain %q: %s", words, out)
 				}
 				if !strings.Contains(row.advice, words) {
 					t.Errorf("%q is not in its row: %s", words, row.advice)
@@ -134,7 +134,7 @@ type cause struct {
 	never string
 }
 
-// stage is a Bitbucket and a CLI.
+// stage is a fake and a CLI.
 type stage struct {
 	*acctest.Fake
 	*acctest.CLI
@@ -175,7 +175,8 @@ func causes(t *testing.T) map[string]cause {
 	configured := func(lines ...string) func(*testing.T, stage) string {
 		return func(t *testing.T, s stage) string { return s.plan(t, s.ConfigWith(one, lines...)) }
 	}
-	// reads reads a key, and adds adds one, while Bitbucket answers with a fault.
+	// reads returns a function that reads a key while Bitbucket answers with a fault. adds
+	// does the same for adding a key.
 	reads := func(fault emulator.Fault) func(*testing.T, stage) string {
 		return func(t *testing.T, s stage) string {
 			s.Inject(fault)
@@ -188,7 +189,7 @@ func causes(t *testing.T) map[string]cause {
 			return s.apply(t, s.Config(managed, atOnce))
 		}
 	}
-	// then applies a configuration, lets something happen, and applies the next one.
+	// then applies a configuration, calls happen, and applies the second configuration.
 	then := func(first string, happen func(stage), second string) func(*testing.T, stage) string {
 		return func(t *testing.T, s stage) string {
 			if out := s.apply(t, s.Config(first)); !strings.Contains(out, "Apply complete") {
@@ -457,9 +458,9 @@ func causes(t *testing.T) map[string]cause {
 		}},
 
 		"Unexpected provider data":                 {advice: []string{"This is a bug in the provider. Please report it"}, run: configureWrongly},
-		"Unable to configure the Bitbucket client": {never: "NewClient refuses nothing but the base URL, and that is checked before"},
+		"Unable to configure the Bitbucket client": {never: "NewClient refuses only the base URL, which is checked before"},
 	}
-	for words, of := range map[string]string{ // What Bitbucket says to it.
+	for words, of := range map[string]string{ // Bitbucket's messages for some of the causes.
 		"Token is invalid, expired, or not supported for this endpoint":                       "401 Unauthorized",
 		"You may not have access to this repository or it no longer exists in this workspace": "404 Not Found",
 		"Rate limit for this resource has been exceeded":                                      "429 Too Many Requests",
@@ -472,8 +473,8 @@ func causes(t *testing.T) map[string]cause {
 	return all
 }
 
-// readWhenStopped returns what a data source reports when Terraform stops the run
-// before Bitbucket has answered. A test cannot stop a command at that moment.
+// readWhenStopped returns the error of a data source when Terraform stops the run before
+// Bitbucket has answered. A test cannot stop a command at that moment.
 func readWhenStopped(t *testing.T, f *acctest.Fake) string {
 	t.Helper()
 	server := acctest.NewConfiguredServer(t, f)
@@ -489,8 +490,8 @@ func readWhenStopped(t *testing.T, f *acctest.Fake) string {
 	return diagnosed("error", resp.Diagnostics[0].Summary, resp.Diagnostics[0].Detail)
 }
 
-// configureWrongly returns what a resource reports when it gets the data of another
-// provider. No command does that.
+// configureWrongly returns the error of a resource that receives the data of another
+// provider. No command can cause this error.
 func configureWrongly(t *testing.T, _ stage) string {
 	t.Helper()
 	for _, create := range provider.New("test")().Resources(t.Context()) {
@@ -514,7 +515,7 @@ func diagnosed(severity, summary, detail string) string {
 	return strings.ToUpper(severity[:1]) + severity[1:] + ": " + summary + " " + strings.Join(strings.Fields(detail), " ")
 }
 
-// called calls a function with a wrong argument.
+// called returns a cause that calls a function with a wrong argument.
 func called(call string, advice ...string) cause {
 	return cause{advice: advice, run: func(t *testing.T, s stage) string {
 		acctest.Needs(t, terraformcli.Functions)
@@ -523,8 +524,8 @@ func called(call string, advice ...string) cause {
 	}}
 }
 
-// importIdentity imports by an identity without a repository. It needs no CLI, because
-// many versions cannot do that.
+// importIdentity imports by an identity without a repository. It uses no CLI, because many
+// versions do not support this import.
 func importIdentity(t *testing.T, f *acctest.Fake) string {
 	t.Helper()
 	kind := tftypes.Object{AttributeTypes: map[string]tftypes.Type{"workspace": tftypes.String, "repository": tftypes.String, "key_id": tftypes.Number}}
@@ -543,7 +544,7 @@ func importIdentity(t *testing.T, f *acctest.Fake) string {
 	return diagnosed("error", resp.Diagnostics[0].Summary, resp.Diagnostics[0].Detail)
 }
 
-// validateCauses returns what one run of validate reports for each block.
+// validateCauses returns the diagnostics that one run of validate reports for each block.
 func validateCauses(t *testing.T, all map[string]cause) map[string]string {
 	t.Helper()
 	config, messages := acctest.RequiredProviders, []string{}
@@ -562,20 +563,20 @@ func validateCauses(t *testing.T, all map[string]cause) map[string]string {
 	if err := json.Unmarshal([]byte(out), &result); err != nil {
 		t.Fatalf("%v in %s", err, out)
 	}
-	said := map[string]string{}
+	output := map[string]string{}
 	for _, d := range result.Diagnostics {
 		for i, message := range messages {
 			if strings.HasSuffix(d.Address, fmt.Sprintf(".cause_%d", i)) {
-				said[message] += diagnosed(d.Severity, d.Summary, d.Detail)
+				output[message] += diagnosed(d.Severity, d.Summary, d.Detail)
 			}
 		}
 	}
-	return said
+	return output
 }
 
-// reportedSummaries maps the summaries of all errors and warnings to the code that
-// reports them. It includes what the validators report. An ellipsis stands for the
-// words of a summary that vary.
+// reportedSummaries maps the summaries of all errors and warnings to the code that reports
+// them. It includes the summaries of validators. An ellipsis stands for the words of a
+// summary that vary.
 func reportedSummaries(t *testing.T) map[string]string {
 	t.Helper()
 	summaries := map[string]string{}
@@ -596,7 +597,7 @@ func reportedSummaries(t *testing.T) map[string]string {
 			}
 			files = append(files, file)
 		}
-		// The type checker knows constants even without the imports.
+		// The type checker evaluates constants even without the imports.
 		info := &types.Info{Types: map[ast.Expr]types.TypeAndValue{}}
 		_, _ = (&types.Config{Error: func(error) {}}).Check("", fset, files, info)
 		for _, file := range files {
@@ -604,7 +605,7 @@ func reportedSummaries(t *testing.T) map[string]string {
 				if summary := summaryIn(node); summary != nil {
 					text, ok := textOf(info, summary)
 					if !ok {
-						t.Errorf("%s: the summary cannot be read: write it as a text there, or teach textOf", fset.Position(summary.Pos()))
+						t.Errorf("%s: the summary cannot be read: write it as a literal, or extend textOf", fset.Position(summary.Pos()))
 					} else if text, _, _ = strings.Cut(text, ", for example"); text != "" {
 						summaries[text] = fset.Position(summary.Pos()).String()
 					}
@@ -633,7 +634,7 @@ func summaryIn(node ast.Node) ast.Expr {
 			return node.Args[0]
 		case "AddAttributeError", "AddAttributeWarning", "NewAttributeErrorDiagnostic", "NewAttributeWarningDiagnostic":
 			return node.Args[1]
-		case "NewArgumentFuncError": // It has no summary, so its text is used, unless that repeats another error.
+		case "NewArgumentFuncError": // It has no summary, so its text is used, unless the text repeats another error.
 			if _, repeats := node.Args[1].(*ast.CallExpr); !repeats {
 				return node.Args[1]
 			}
@@ -673,8 +674,8 @@ func textOf(info *types.Info, expression ast.Expr) (text string, ok bool) {
 	return "", false
 }
 
-// validatorSummaries returns what the provider reports when every attribute has a
-// nonsensical value.
+// validatorSummaries returns the summaries that the provider reports when every attribute
+// has an invalid value.
 func validatorSummaries(t *testing.T) map[string]string {
 	t.Helper()
 	server := acctest.NewServer(t)

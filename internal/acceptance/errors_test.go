@@ -15,7 +15,7 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 )
 
-// The plan shows what somebody changed in Bitbucket, and apply repairs it.
+// If somebody changes a key in Bitbucket, the plan shows the change and apply reverts it.
 func TestAccDeployKey_drift(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
@@ -60,7 +60,7 @@ func TestAccDeployKey_gone(t *testing.T) {
 		f := acctest.NewFake(t)
 		config := f.Config(parent.DeployKey(acctest.KeyLine(acctest.NewKey(t))))
 		deletes := []string{"DELETE " + parent.SecondKey() + " 404"}
-		if !parent.IsProject() { // An empty one may be another of the same name.
+		if !parent.IsProject() { // An empty repository may be a different repository with the same name.
 			deletes = append(deletes, "DELETE acme/"+url.PathEscape(parent.UUID)+"/deploy-keys/10958985 404")
 		}
 		acctest.Test(t,
@@ -100,7 +100,8 @@ func TestAccDeployKey_placeOutOfSight(t *testing.T) {
 				Config:      config,
 				ExpectError: acctest.Message(append([]string{"Unable to read deploy key"}, want...)...),
 			},
-			// The same holds for a delete, if Bitbucket refuses the write and then the list.
+			// The same applies to a delete if Bitbucket answers 404 to the write and then
+			// to the list.
 			resource.TestStep{
 				PreConfig: func() {
 					f.ExpectWrites(t)()
@@ -119,14 +120,15 @@ func TestAccDeployKey_placeOutOfSight(t *testing.T) {
 	})
 }
 
-// No answer to a read changes the state. The next plan with good answers is empty.
+// An error reply to a read must not change the state. The next plan without errors is
+// empty.
 func TestAccDeployKey_readErrors(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
 		const single = "/10958984"
 		admin := fmt.Sprintf("admin:%s:bitbucket", parent.Kind)
 		for name, tc := range map[string]struct {
-			// The path is "" for a fault of the list.
+			// The path is "" for a fault that affects the list.
 			fault emulator.Fault
 			want  []string
 		}{
@@ -154,7 +156,7 @@ func TestAccDeployKey_readErrors(t *testing.T) {
 				f := acctest.NewFake(t)
 				config := f.Config(parent.DeployKey(acctest.KeyLine(acctest.NewKey(t))), "max_retries = 0")
 				faults := []emulator.Fault{tc.fault}
-				if tc.fault.Path == single { // Asked for what the list does not show.
+				if tc.fault.Path == single { // A single key is requested only if the list does not contain it.
 					faults = append(faults, emulator.Fault{Status: 200, Body: `{"values":[]}`})
 				}
 				acctest.Test(t,
@@ -262,7 +264,7 @@ func TestAccDeployKey_retries(t *testing.T) {
 		}
 		key, writes, last := acctest.KeyLine(acctest.NewKey(t)), parent.SentChange(), parent.FirstKey()
 		if len(writes) > 1 {
-			last = parent.SecondKey() // It is another key.
+			last = parent.SecondKey() // The key was replaced.
 		}
 		method, rest, _ := strings.Cut(writes[0], " ")
 		path, _, _ := strings.Cut(rest, " ")
@@ -293,7 +295,7 @@ func TestAccDeployKey_retries(t *testing.T) {
 	})
 }
 
-// Only a 204 means that the key was deleted, not the page of a proxy.
+// Only a 204 means that the key was deleted. The page of a proxy with status 200 does not.
 func TestAccDeployKey_deleteAnsweredByProxy(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
@@ -337,7 +339,7 @@ func TestAccDeployKey_deleteRefusesListedKey(t *testing.T) {
 	})
 }
 
-// A server that does not support PUT answers with an error of its own.
+// A server that does not support PUT may answer 405.
 func TestAccDeployKey_updateNotAllowed(t *testing.T) {
 	t.Parallel()
 	f, terraform, key := acctest.NewFake(t), acctest.NewCLI(t, acctest.Attached(t)), acctest.NewKey(t)

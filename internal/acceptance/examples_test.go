@@ -38,7 +38,7 @@ func TestAccExamples(t *testing.T) {
 				continue
 			}
 			if name == "guides/no-private-key-in-state" {
-				continue // It needs other providers too, which its own test has.
+				continue // It also needs other providers: see TestAccGuide_noPrivateKeyInState.
 			}
 			t.Run(name, func(t *testing.T) { t.Parallel(); applyExamples(t, tfFiles(t, directory)...) })
 		case "list-resources":
@@ -229,7 +229,7 @@ func runImport(t *testing.T, directory string) {
 // The examples are formatted as the CLI formats them.
 func TestExamples_formatted(t *testing.T) {
 	t.Parallel()
-	acctest.Needs(t, terraformcli.Functions) // An older CLI cannot read their names.
+	acctest.Needs(t, terraformcli.Functions) // An older CLI cannot parse the names of provider functions.
 	folder, err := filepath.Abs(examples)
 	if err != nil {
 		t.Fatal(err)
@@ -237,8 +237,8 @@ func TestExamples_formatted(t *testing.T) {
 	acctest.NewCLI(t).MustRun(t, "fmt", "-check", "-recursive", folder)
 }
 
-// The check of the guide names unused keys, and the plan stays empty. It needs no
-// request of its own, because it shares the list of the repository.
+// The check of the guide names unused keys, and the plan stays empty. The check needs no
+// additional request, because it shares the list of the repository.
 func TestAccExamples_check(t *testing.T) {
 	t.Parallel()
 	acctest.Needs(t, terraformcli.Checks)
@@ -259,6 +259,6 @@ func TestAccExamples_check(t *testing.T) {
 	f.RemoveDeployKey("acme", "website", forgotten.ID)
 	f.EditDeployKey("acme", "website", ours.ID, func(key *emulator.DeployKey) { key.LastUsed = nil })
 	if out := terraform.MustRun(t, "plan", "-detailed-exitcode"); strings.Contains(out, "assertion failed") {
-		t.Errorf("nothing is unused: %s", out)
+		t.Errorf("the check failed although no key is unused: %s", out)
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 )
 
-var allFaults = flag.Bool("faults", false, "play every fault on every request, and store what became of them")
+var allFaults = flag.Bool("faults", false, "inject every fault into every request, and store the outcomes")
 
 // faultMatrix stores the outcome of every cell in the last full run.
 var faultMatrix = filepath.Join("testdata", "fault-matrix.md")
@@ -26,9 +26,9 @@ var faultMatrix = filepath.Join("testdata", "fault-matrix.md")
 type playedFault struct {
 	name  string
 	fault emulator.Fault
-	// cause is what the error must say about the fault.
+	// cause is a pattern that the error must match.
 	cause string
-	// refuse means that no server listens. Then there is no fault.
+	// refuse means that no server listens. fault is not used then.
 	refuse bool
 	// body means that only an answer with a body can have the fault.
 	body bool
@@ -97,7 +97,7 @@ type faultyRequest struct {
 	reads bool
 }
 
-// is reports whether a request that was sent is this one.
+// is reports whether r describes a request that was sent.
 func (r faultyRequest) is(sent emulator.Request) bool {
 	return sent.Method == r.method && strings.Contains(sent.Path, r.path)
 }
@@ -124,9 +124,8 @@ var faultyRequests = []faultyRequest{
 	{name: "project: DELETE", method: "DELETE", parent: acctest.WEB, before: labeled, args: noRefresh},
 }
 
-// Whatever goes wrong with a request, the run succeeds, or it fails with an error
-// that names the cause and the next run succeeds. No key is lost, added twice or
-// replaced.
+// If a request fails, the run must either succeed, or fail with an error that names the
+// cause, and then the next run must succeed. No key may be lost, added twice or replaced.
 func TestAccDeployKey_faultMatrix(t *testing.T) {
 	t.Parallel()
 	stored, played := readFaultMatrix(t), map[string]*string{}
@@ -135,7 +134,7 @@ func TestAccDeployKey_faultMatrix(t *testing.T) {
 			continue
 		}
 		want := stored[c.String()]
-		outcome := new(want) // It stays when -run leaves the cell out.
+		outcome := new(want) // The stored outcome is kept if -run excludes the cell.
 		played[c.String()] = outcome
 		t.Run(c.String(), func(t *testing.T) {
 			t.Parallel()
@@ -153,8 +152,8 @@ func TestAccDeployKey_faultMatrix(t *testing.T) {
 	})
 }
 
-// The stored outcomes are acceptable too, and there is one for each possible cell. So
-// a table that was written anew cannot hide that something became worse.
+// The stored outcomes must be acceptable too, and each possible cell must have one.
+// Otherwise a table that was written again could hide a regression.
 func TestFaultMatrix_acceptable(t *testing.T) {
 	t.Parallel()
 	stored, possible := readFaultMatrix(t), map[string]bool{}
@@ -169,7 +168,7 @@ func TestFaultMatrix_acceptable(t *testing.T) {
 	}
 }
 
-// faultSpread is how many requests of a run a fault hits.
+// faultSpread describes how many requests of a run a fault affects.
 type faultSpread string
 
 const (
@@ -188,7 +187,7 @@ type faultCell struct {
 	request faultyRequest
 }
 
-// faultCells are all possible cells.
+// faultCells returns all possible cells.
 func faultCells() []faultCell {
 	var cells []faultCell
 	for _, spread := range faultSpreads {
@@ -218,9 +217,9 @@ func (c faultCell) possible() bool {
 	return listens && reached && (!c.fault.body || c.request.method != "DELETE")
 }
 
-// quick reports whether every run of the tests plays the cell. A fault does the most
-// damage when a key is added or deleted. The code for that is the same for projects.
-// Deployments have code of their own.
+// quick reports whether every run of the tests plays the cell. Faults do the most damage
+// when a key is added or deleted. Projects use the same code for this. Deployments use
+// separate code.
 func (c faultCell) quick() bool {
 	sample := c.request.parent == acctest.Website || c.fault.fault.CarryOut
 	return c.spread == once && sample && (c.request.method == "POST" || c.request.method == "DELETE" || c.request.reads)
@@ -231,16 +230,16 @@ const (
 	recovered      = "recovered"
 	nextRun        = "failed, next run succeeded"
 	imported       = "failed, import succeeded"
-	importedByHand = "failed, import by hand succeeded" // The error did not say what to import.
+	importedByHand = "failed, import by hand succeeded" // The error did not contain the import ID.
 )
 
 var outcomes = []string{recovered, nextRun, imported, importedByHand}
 
-// noOutcome stands in the table for a cell that is not possible.
+// noOutcome marks a cell in the table that is not possible.
 const noOutcome = "—"
 
-// worst is the worst outcome that is acceptable, for reasons that do not depend on
-// what the provider does today.
+// worst returns the worst acceptable outcome. It does not depend on the current behavior of
+// the provider.
 func (c faultCell) worst() string {
 	switch write := c.request.method != "GET"; {
 	case c.fault.harmless:
@@ -250,9 +249,9 @@ func (c faultCell) worst() string {
 	case write && c.fault.carriesOut() && c.spread != outage:
 		return recovered // The provider can read what it wrote.
 	case c.request.method == "POST" && c.fault.carriesOut():
-		return imported // Nothing answers any more, so the state cannot get the ID of the key.
+		return imported // Bitbucket no longer answers, so the state cannot contain the ID of the key.
 	default:
-		return nextRun // Bitbucket has what it had before, or what the configuration wants.
+		return nextRun // Bitbucket has the keys from before the run, or the keys that the configuration declares.
 	}
 }
 
@@ -319,7 +318,7 @@ func (c faultCell) play(t *testing.T) string {
 	return outcome
 }
 
-// faultScene is what a cell is played with: an emulator and a folder of its own.
+// faultScene contains the emulator and the CLI that play a cell.
 type faultScene struct {
 	*acctest.Fake
 	request   faultyRequest
@@ -328,7 +327,7 @@ type faultScene struct {
 	key       string
 	// id is the ID of the key, once it exists.
 	id int64
-	// others are keys of other people. One of them has the label of ours.
+	// others are keys of other people. They have the same label as our key.
 	others []emulator.DeployKey
 }
 
@@ -359,8 +358,9 @@ func (s *faultScene) configure(t *testing.T, target *acctest.Fake, lines []strin
 	s.terraform.Write(t, target.Config(body, s.lines...))
 }
 
-// held returns the keys in Bitbucket: the ones with our key material, and the others.
-func (s *faultScene) held() (ours, others []emulator.DeployKey) {
+// bitbucketKeys returns the keys in Bitbucket: the keys with our key material, and all
+// other keys.
+func (s *faultScene) bitbucketKeys() (ours, others []emulator.DeployKey) {
 	for _, key := range s.Keys(s.request.parent) {
 		if key.Key == s.key {
 			ours = append(ours, key)
@@ -381,10 +381,10 @@ func (s *faultScene) state(t *testing.T) map[int64]string {
 	return labels
 }
 
-// sound checks what must be true after each run, whether it failed or not.
+// sound checks the conditions that must hold after each run, whether it failed or not.
 func (s *faultScene) sound(t *testing.T) {
 	t.Helper()
-	ours, others := s.held()
+	ours, others := s.bitbucketKeys()
 	state, deletes := s.state(t), s.request.method == "DELETE"
 	if !reflect.DeepEqual(others, s.others) {
 		t.Fatal("somebody else's keys were changed")
@@ -393,11 +393,11 @@ func (s *faultScene) sound(t *testing.T) {
 		t.Fatalf("the key was added twice: %v", ours)
 	}
 	if s.id != 0 && !deletes && (len(ours) == 0 || ours[0].ID != s.id) {
-		t.Fatalf("key %d was deleted or replaced, Bitbucket holds %v", s.id, ours)
+		t.Fatalf("key %d was deleted or replaced, Bitbucket has %v", s.id, ours)
 	}
 	for _, line := range s.Writes() {
 		if strings.HasPrefix(line, "DELETE ") && !deletes {
-			t.Fatalf("nobody asked for %s", line)
+			t.Fatalf("%s was sent, although no key is to be deleted", line)
 		}
 	}
 	for _, key := range ours {
@@ -418,16 +418,16 @@ func (s *faultScene) sound(t *testing.T) {
 func (s *faultScene) converged(t *testing.T) {
 	t.Helper()
 	s.sound(t)
-	held, want := map[int64]string{}, map[int64]string{}
-	ours, _ := s.held()
+	labels, want := map[int64]string{}, map[int64]string{}
+	ours, _ := s.bitbucketKeys()
 	for _, key := range ours {
-		held[key.ID] = key.Label
+		labels[key.ID] = key.Label
 	}
 	if s.request.after != nil {
-		want[s.id] = "ci" // As labeled has it.
+		want[s.id] = "ci" // The label in labeled.
 	}
-	if state := s.state(t); !maps.Equal(held, want) || !maps.Equal(state, want) {
-		t.Fatalf("Bitbucket holds %v, the state %v, want %v", held, state, want)
+	if state := s.state(t); !maps.Equal(labels, want) || !maps.Equal(state, want) {
+		t.Fatalf("Bitbucket has %v, the state %v, want %v", labels, state, want)
 	}
 	if s.request.reads {
 		s.terraform.FoundDeployments(t, "{d1}")
@@ -463,7 +463,7 @@ func writeFaultMatrix(t *testing.T, played map[string]*string) {
 	}
 }
 
-// readFaultMatrix reads what writeFaultMatrix wrote.
+// readFaultMatrix reads the outcomes that writeFaultMatrix has stored.
 func readFaultMatrix(t *testing.T) map[string]string {
 	t.Helper()
 	page, err := os.ReadFile(faultMatrix)

@@ -29,7 +29,7 @@ func TestAccDeployKeys_hostileReplies(t *testing.T) {
 		"controls":  {"\x1b[2J\x1b]0;title\a\u202e", "it is not the JSON that the API documents: [2J ]0;title"},
 		"next-page": {`{"values": [], "next": 5}`, "it is not the JSON that the API documents"},
 	}
-	taken := map[string]string{
+	accepted := map[string]string{
 		"nulls": list(`, "label": null, "comment": null, "created_on": null, "last_used": null, "repository": null, "links": null`),
 		"extra": list(`, "label": "said", "other": ` + deep[15_000:25_000] + `, "owner": {"token": 5}`),
 		"ansi":  list(`, "label": "\u001b[2J\u001b]0;title\u0007\u202e"`),
@@ -53,7 +53,7 @@ func TestAccDeployKeys_hostileReplies(t *testing.T) {
 	}
 
 	config = ""
-	for name, body := range taken {
+	for name, body := range accepted {
 		f.Inject(emulator.Fault{Path: "/acme/" + name + "/", Status: 200, Body: body})
 		config += data(name)
 	}

@@ -56,7 +56,7 @@ data "bitbucket_deploy_keys" "test" {
 	mu.Lock()
 	defer mu.Unlock()
 	if len(authorizations) != 2 || slices.Contains(authorizations, "") {
-		t.Errorf("the requests came with %q", authorizations)
+		t.Errorf("the requests have the Authorization headers %q", authorizations)
 	}
 }
 
@@ -64,11 +64,11 @@ data "bitbucket_deploy_keys" "test" {
 func startTLS(t *testing.T) (f *acctest.Fake, server *httptest.Server, certificate string) {
 	t.Helper()
 	if runtime.GOOS == "windows" || runtime.GOOS == "darwin" {
-		t.Skip("the certificates are those of the system")
+		t.Skip("Go uses the certificates of the system on this platform")
 	}
 	f = acctest.NewFake(t)
 	server = httptest.NewUnstartedServer(f.Emulator)
-	server.Config.ErrorLog = log.New(io.Discard, "", 0) // A client closes the connection.
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // A client that does not trust the certificate closes the connection.
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	f.URL = server.URL
@@ -110,13 +110,13 @@ func TestAccProvider_certificate(t *testing.T) {
 type connecting struct {
 	to string
 
-	mu    sync.Mutex
-	asked []string
+	mu       sync.Mutex
+	received []string
 }
 
 func (c *connecting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
-	c.asked = append(c.asked, r.Method+" "+r.Host)
+	c.received = append(c.received, r.Method+" "+r.Host)
 	c.mu.Unlock()
 	authorization := r.Header.Get("Proxy-Authorization")
 	if authorization != "Basic "+base64.StdEncoding.EncodeToString([]byte("ada:"+proxyPassword)) {
@@ -128,7 +128,7 @@ func (c *connecting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(err)
 	}
-	defer server.Close() //nolint:errcheck // Nobody is left to tell.
+	defer server.Close() //nolint:errcheck // The error cannot be reported to anybody.
 	client, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		panic(err)
@@ -144,7 +144,7 @@ func (c *connecting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 const proxyPassword = "pr0xy-s3cret-9f8e7d6c5b4a"
 
-// The host exists only for the proxy, so requests that succeed went through the proxy.
+// The host exists only for the proxy, so a request can succeed only through the proxy.
 func TestAccProvider_proxy(t *testing.T) {
 	t.Parallel()
 	f, server, certificate := startTLS(t)
@@ -183,8 +183,8 @@ func TestAccProvider_proxy(t *testing.T) {
 		})
 	}
 	t.Cleanup(func() {
-		if want := []string{"CONNECT bitbucket.example.com:443"}; !slices.Equal(slices.Compact(proxy.asked), want) {
-			t.Errorf("the proxy was asked to %v", proxy.asked)
+		if want := []string{"CONNECT bitbucket.example.com:443"}; !slices.Equal(slices.Compact(proxy.received), want) {
+			t.Errorf("the proxy received %v", proxy.received)
 		}
 		if got := len(f.DeployKeys("acme", "website")) + len(f.DeployKeys("acme", "api")); got != 2 {
 			t.Errorf("%d keys were added through the proxy", got)

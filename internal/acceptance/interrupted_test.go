@@ -16,15 +16,16 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
-// interrupt runs a command, and sends it a signal as soon as the condition about
-// Bitbucket holds. When ctx ends, it kills the command.
+// interrupt runs a command and sends it a signal as soon as condition returns true. When
+// ctx ends, it kills the command.
 func interrupt(ctx context.Context, t *testing.T, c *acctest.CLI, f *acctest.Fake, signal syscall.Signal, condition func() bool, args ...string) (string, error) {
 	t.Helper()
 	var out strings.Builder
 	command := exec.CommandContext(ctx, os.Getenv("TF_ACC_TERRAFORM_PATH"), append(args, "-no-color")...)
 	command.Dir, command.Env, command.Stdout, command.Stderr = c.Dir, c.Env, &out, &out
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	// A terminal signals the provider too, as do systemd and a dying machine.
+	// A terminal sends the signal to the provider too, as do systemd and a machine that
+	// shuts down.
 	signalAll := func(signal syscall.Signal) error { return syscall.Kill(-command.Process.Pid, signal) }
 	command.Cancel = func() error { return signalAll(syscall.SIGKILL) }
 	if err := command.Start(); err != nil {
@@ -47,7 +48,7 @@ func interrupt(ctx context.Context, t *testing.T, c *acctest.CLI, f *acctest.Fak
 	return out.String(), err
 }
 
-// arrived is the condition that a request with this method has arrived.
+// arrived returns the condition that a request with this method has arrived.
 func arrived(f *acctest.Fake, method string) func() bool {
 	return func() bool {
 		for _, request := range f.Requests() {
@@ -59,8 +60,8 @@ func arrived(f *acctest.Fake, method string) func() bool {
 	}
 }
 
-// Ctrl-C during a create waits for the answer to that one request. If the answer is
-// lost, the provider still checks whether the key was added. It starts nothing else.
+// Ctrl-C during a create waits for the answer to that one request. If the answer is lost,
+// the provider still checks whether the key was added. It sends no other request.
 func TestAccDeployKey_interruptedCreate(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -79,8 +80,8 @@ func TestAccDeployKey_interruptedCreate(t *testing.T) {
 			f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
 			terraform.Write(t, f.Config(acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t)))))
 			f.Inject(tc.fault)
-			// The answer must come after the signal has reached the other processes, and
-			// nothing shows when it has.
+			// The answer must arrive after the signal has reached the other processes. The
+			// test cannot observe when that happens, so it delays the answer.
 			f.SetLatency(2 * time.Second)
 			out, err := interrupt(t.Context(), t, terraform, f, tc.signal, arrived(f, "POST"), "apply", "-auto-approve")
 			if err == nil || !strings.Contains(out, "nterrupt") {
@@ -96,7 +97,7 @@ func TestAccDeployKey_interruptedCreate(t *testing.T) {
 	}
 }
 
-// Ctrl-C does not wait for the rate limit, and starts nothing new.
+// After Ctrl-C, the run does not wait for the rate limit and sends no more requests.
 func TestAccDeployKey_interruptedWait(t *testing.T) {
 	t.Parallel()
 	m := newMany(t, acctest.Website, 5, 1)
@@ -116,7 +117,7 @@ func TestAccDeployKey_interruptedWait(t *testing.T) {
 		t.Errorf("the plan was not interrupted: %v, %s", err, out)
 	}
 	if sent := m.Sent(); len(sent) > 5 {
-		t.Errorf("requests went on: %v", sent)
+		t.Errorf("more requests were sent: %v", sent)
 	}
 }
 
@@ -135,6 +136,6 @@ func TestAccDeployKey_killedCreate(t *testing.T) {
 	terraform.MustRun(t, "import", "-lock=false", acctest.Address, "acme/website/10958984")
 	terraform.MustRun(t, "plan", "-lock=false", "-detailed-exitcode")
 	if keys := f.DeployKeys("acme", "website"); len(keys) != 1 {
-		t.Errorf("there are %v", keys)
+		t.Errorf("Bitbucket has %v", keys)
 	}
 }

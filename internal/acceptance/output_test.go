@@ -18,7 +18,7 @@ func TestAccDeployKey_requestsPerCommand(t *testing.T) {
 		terraform.Write(t, f.Config(acctest.DeployKey(append(lines, acctest.KeyLine(key+" me\n"))...)))
 	}
 	const get = "GET acme/website/deploy-keys 200"
-	const look = "GET " + acctest.FirstKey + " 200"
+	const getKey = "GET " + acctest.FirstKey + " 200"
 	const getByUUID = "GET acme/%7B85d08b4e-571d-44e9-a507-fa476535aa98%7D/deploy-keys 200"
 	for _, step := range []struct {
 		lines []string
@@ -35,9 +35,9 @@ func TestAccDeployKey_requestsPerCommand(t *testing.T) {
 		{[]string{`label = "x"`, fmt.Sprintf("repository = %q", acctest.WebsiteUUID)}, []string{"plan"}, []string{get}},
 		{[]string{`label = "x"`, fmt.Sprintf("repository = %q", acctest.WebsiteUUID)}, []string{"apply", "-auto-approve"}, []string{get}},
 		// The plan and the apply both check that the first name leads to the same repository.
-		{[]string{`label = "x"`}, []string{"plan"}, []string{getByUUID, look}},
-		{[]string{`label = "x"`}, []string{"apply", "-auto-approve"}, []string{getByUUID, look, look}},
-		{[]string{`label = "x"`, fmt.Sprintf("workspace = %q", acctest.WorkspaceUUID)}, []string{"plan"}, []string{get, strings.Replace(look, "acme", "%7B2f5a9b2e-0000-4000-8000-0000000000ac%7D", 1)}},
+		{[]string{`label = "x"`}, []string{"plan"}, []string{getByUUID, getKey}},
+		{[]string{`label = "x"`}, []string{"apply", "-auto-approve"}, []string{getByUUID, getKey, getKey}},
+		{[]string{`label = "x"`, fmt.Sprintf("workspace = %q", acctest.WorkspaceUUID)}, []string{"plan"}, []string{get, strings.Replace(getKey, "acme", "%7B2f5a9b2e-0000-4000-8000-0000000000ac%7D", 1)}},
 		// Another UUID is another repository, so no request is needed.
 		{[]string{`label = "x"`, `repository = "{00000000-0000-4000-8000-00000000dead}"`}, []string{"plan"}, []string{get}},
 		{[]string{`label = "x"`, `repository = "api"`}, []string{"plan"}, []string{get, "GET acme/api/deploy-keys/10958984 404"}},
@@ -51,8 +51,8 @@ func TestAccDeployKey_requestsPerCommand(t *testing.T) {
 	}
 }
 
-// Terraform prints the source lines of an attribute with its error, secrets included. So
-// an error about a value that may be secret must not be on its attribute.
+// Terraform prints the source lines of an attribute with its error, including secrets. An
+// error about a value that may be secret must therefore not be on its attribute.
 func TestAccDeployKey_secretsAreNotShown(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {

@@ -16,7 +16,8 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
-// If an answer has little more than the ID, the provider reads the rest from the list.
+// If only the ID in an answer can be used, the provider reads the other fields from the
+// list.
 func TestAccDeployKey_answerWithIDOnly(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
@@ -46,8 +47,8 @@ func TestAccDeployKey_answerWithIDOnly(t *testing.T) {
 	})
 }
 
-// If Bitbucket stores other values than it was sent, the run does not fail, because
-// the key exists. The next plan shows the difference.
+// If Bitbucket stores different values than the values that were sent, the run does not
+// fail, because the key exists. The next plan shows the difference.
 func TestAccDeployKey_answerDiffers(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
@@ -86,12 +87,12 @@ func TestAccDeployKey_createdAndUnreadable(t *testing.T) {
 		terraform.MustRun(t, "apply", "-auto-approve")
 		terraform.MustRun(t, "plan", "-detailed-exitcode")
 		if keys := f.Keys(parent); len(keys) != 1 {
-			t.Errorf("there are %v", keys)
+			t.Errorf("Bitbucket has %v", keys)
 		}
 	})
 }
 
-// The error about an existing key has all that a user needs to import it.
+// The error about an existing key contains everything that a user needs to import it.
 func TestAccDeployKey_duplicate(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
@@ -121,14 +122,14 @@ func TestAccDeployKey_duplicate(t *testing.T) {
 }
 
 // With create_before_destroy, a key cannot be replaced by the same key, because Bitbucket
-// still has it. The error says so, and nothing is lost.
+// still has it. The error describes this, and no key is lost.
 func TestAccDeployKey_createBeforeDestroy(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
 		f, terraform, key := acctest.NewFake(t), acctest.NewCLI(t), acctest.NewKey(t)
 		strategy := `update_strategy = "replace"`
 		if parent.IsProject() {
-			strategy = "" // There is no other one.
+			strategy = "" // Keys of projects are always replaced.
 		}
 		config := func(label string) string {
 			return f.Config(parent.DeployKey(acctest.KeyLine(key), fmt.Sprintf("label = %q", label), "lifecycle {\n create_before_destroy = true\n }"), strategy)
@@ -176,7 +177,7 @@ func TestAccDeployKey_lostAnswers(t *testing.T) {
 }
 
 // A repository that was renamed outside of Terraform keeps its keys, whether the
-// configuration has the old name or the new one.
+// configuration has the old name or the new name.
 func TestAccDeployKey_renamed(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -224,7 +225,7 @@ func TestAccDeployKey_renamed(t *testing.T) {
 			}
 			terraform.MustRun(t, "destroy", "-auto-approve")
 			if keys := f.DeployKeys(tc.workspace, tc.repository); len(keys) > 0 {
-				t.Errorf("there are %v", keys)
+				t.Errorf("Bitbucket still has %v", keys)
 			}
 		})
 	}
@@ -249,7 +250,8 @@ func TestAccDeployKey_renamedAndRotated(t *testing.T) {
 	terraform.MustRun(t, "plan", "-detailed-exitcode")
 }
 
-// The empty list of a repository that took the name proves nothing about our keys.
+// The empty list of a different repository that now has the name does not prove that our
+// key is gone.
 func TestAccDeployKey_nameTaken(t *testing.T) {
 	t.Parallel()
 	f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
@@ -259,7 +261,7 @@ func TestAccDeployKey_nameTaken(t *testing.T) {
 	f.AddRepository("acme", emulator.Repository{Slug: "website"})
 	terraform.MustRun(t, "destroy", "-auto-approve", "-refresh=false")
 	if keys := f.DeployKeys("acme", "site"); len(keys) > 0 {
-		t.Errorf("there are %v", keys)
+		t.Errorf("Bitbucket still has %v", keys)
 	}
 }
 
@@ -273,11 +275,11 @@ func TestAccDeployKey_renamedWhileApplying(t *testing.T) {
 	f.RenameRepository("acme", "website", "site")
 	terraform.MustRun(t, "apply", "plan")
 	if keys := f.DeployKeys("acme", "site"); len(keys) > 0 {
-		t.Errorf("there are %v", keys)
+		t.Errorf("Bitbucket still has %v", keys)
 	}
 }
 
-// If no alias leads to the repository, the error says what to do.
+// If Bitbucket finds the repository under no alias, the error describes what to do.
 func TestAccDeployKey_renamedOutOfSight(t *testing.T) {
 	t.Parallel()
 	f, terraform, key := acctest.NewFake(t), acctest.NewCLI(t), acctest.KeyLine(acctest.NewKey(t))

@@ -159,7 +159,7 @@ func checkSums(t *testing.T, path, version string, wanted []string) {
 			file = manifest // goreleaser renames the manifest only in the release.
 		}
 		if got := sha256.Sum256([]byte(acctest.ReadFile(t, file))); hex.EncodeToString(got[:]) != sum {
-			t.Errorf("%s is not what %s says", name, filepath.Base(path))
+			t.Errorf("%s does not match its checksum in %s", name, filepath.Base(path))
 		}
 		summed = append(summed, name)
 	}

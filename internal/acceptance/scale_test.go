@@ -107,7 +107,8 @@ func (m *many) count() map[string]int {
 	return counted
 }
 
-// The number of requests of a plan. Bitbucket allows 1,000 requests an hour.
+// A plan must not need more requests than necessary, because Bitbucket allows 1,000
+// requests an hour.
 func TestAccDeployKey_planCost(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -214,7 +215,7 @@ func TestAccDeployKey_rateLimit(t *testing.T) {
 	limited := emulator.RateLimited()
 	limited.Header = limited.Header.Clone()
 	limited.Header.Set("Retry-After", "1")
-	limited.Skip, limited.Times = 5, 4 // No more than one request may meet, because it would give up.
+	limited.Skip, limited.Times = 5, 4 // One request may get all four refusals. With a fifth refusal, it would fail.
 	m.Inject(limited)
 	m.terraform.MustRun(t, "apply", "-auto-approve")
 	refused, created := 0, 0

@@ -26,9 +26,9 @@ const (
 	secretOfOAuth = "kP4/tZ8wLr2+Vn6xQb9_Hs3-Jm7dGf5c"
 )
 
-// Whatever happens to a key, and whatever Bitbucket or a proxy answers, no secret is in
-// what Terraform prints or writes. The secrets are ephemeral variables, because
-// Terraform writes the configuration and other variables into a plan.
+// Terraform must not print or write a secret, whatever happens to a key, and whatever
+// Bitbucket or a proxy answers. The secrets are ephemeral variables, because Terraform
+// writes the configuration and other variables into a plan.
 func TestAccProvider_secretsStaySecret(t *testing.T) {
 	t.Parallel()
 	const variables = "\nvariable \"secret\" {\n  type      = string\n  ephemeral = true\n}\n"
@@ -89,7 +89,7 @@ func TestAccProvider_secretsStaySecret(t *testing.T) {
 			written["output"] = printed.String()
 			for file, text := range written {
 				if part := partOfSecret(text, secrets); part != "" {
-					t.Errorf("%s holds %q", file, part)
+					t.Errorf("%s contains %q", file, part)
 				}
 			}
 			acctest.Contains(t, written["trace.log"]+written["output"], "Bitbucket API exchange", "Authorization: ")
@@ -102,7 +102,7 @@ func TestAccProvider_secretsStaySecret(t *testing.T) {
 // repeating is an emulator behind a proxy that repeats the request in its answer.
 type repeating struct {
 	*acctest.Fake
-	// tokens means that requests for an access token are repeated too.
+	// tokens makes the proxy repeat requests for an access token too.
 	tokens atomic.Bool
 }
 
@@ -125,7 +125,8 @@ func newRepeating(t *testing.T) *repeating {
 	return f
 }
 
-// trouble returns the repository or project with this name, as its kind spells it.
+// trouble returns the repository or project with this name. The name of a project is in
+// capitals.
 func trouble(p acctest.Parent, name string) acctest.Parent {
 	if p.IsProject() {
 		name = strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
@@ -133,7 +134,7 @@ func trouble(p acctest.Parent, name string) acctest.Parent {
 	return p.Named(name)
 }
 
-// troubles are the answers of the repositories and projects with these names.
+// troubles maps the names of repositories and projects to their faulty answers.
 var troubles = map[string]emulator.Fault{
 	"unauthorized": emulator.Unauthorized(),
 	"forbidden":    emulator.Forbidden(),
@@ -143,45 +144,46 @@ var troubles = map[string]emulator.Fault{
 	"truncated":    {Truncate: true},
 }
 
-// repeats are like troubles, for answers that repeat a part of the request.
-var repeats = map[string]func(w http.ResponseWriter, said string){
-	"repeats-in-json": func(w http.ResponseWriter, said string) {
+// repeats maps the names of repositories and projects to answers that repeat a part of the
+// request.
+var repeats = map[string]func(w http.ResponseWriter, credentials string){
+	"repeats-in-json": func(w http.ResponseWriter, credentials string) {
 		w.WriteHeader(http.StatusBadRequest)
-		_, _ = fmt.Fprintf(w, `{"error": {"message": %q, "detail": %[1]q, "fields": {%[1]q: [%[1]q]}, "id": %[1]q}}`, said)
+		_, _ = fmt.Fprintf(w, `{"error": {"message": %q, "detail": %[1]q, "fields": {%[1]q: [%[1]q]}, "id": %[1]q}}`, credentials)
 	},
-	"repeats-in-text": func(w http.ResponseWriter, said string) {
+	"repeats-in-text": func(w http.ResponseWriter, credentials string) {
 		w.WriteHeader(http.StatusProxyAuthRequired)
-		for ; len(said) > 50; said = said[50:] {
-			_, _ = fmt.Fprintln(w, said[:50])
+		for ; len(credentials) > 50; credentials = credentials[50:] {
+			_, _ = fmt.Fprintln(w, credentials[:50])
 		}
-		_, _ = fmt.Fprintln(w, said)
+		_, _ = fmt.Fprintln(w, credentials)
 	},
-	"repeats-in-title": func(w http.ResponseWriter, said string) {
+	"repeats-in-title": func(w http.ResponseWriter, credentials string) {
 		w.WriteHeader(http.StatusForbidden)
-		_, _ = fmt.Fprintf(w, "<html><title>%s</title>", said)
+		_, _ = fmt.Fprintf(w, "<html><title>%s</title>", credentials)
 	},
-	"repeats-in-headers": func(w http.ResponseWriter, said string) {
+	"repeats-in-headers": func(w http.ResponseWriter, credentials string) {
 		for _, name := range []string{"Retry-After", "Www-Authenticate", "X-Request-Id", "X-Oauth-Scopes", "X-Ratelimit-Limit", "Location"} {
-			w.Header().Set(name, said)
+			w.Header().Set(name, credentials)
 		}
 		w.WriteHeader(http.StatusServiceUnavailable)
 	},
-	"repeats-in-success": func(w http.ResponseWriter, said string) {
-		_, _ = fmt.Fprintf(w, `{"id": 7, "key": %q, "label": %[1]q, "comment": %[1]q, "created_on": %[1]q, "values": [{"id": 7, "key": %[1]q, "label": %[1]q}]}`, said)
+	"repeats-in-success": func(w http.ResponseWriter, credentials string) {
+		_, _ = fmt.Fprintf(w, `{"id": 7, "key": %q, "label": %[1]q, "comment": %[1]q, "created_on": %[1]q, "values": [{"id": 7, "key": %[1]q, "label": %[1]q}]}`, credentials)
 	},
-	"repeats-no-http": func(w http.ResponseWriter, said string) {
+	"repeats-no-http": func(w http.ResponseWriter, credentials string) {
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			panic(err)
 		}
-		_, _ = fmt.Fprintf(conn, "%s\r\n\r\n", said)
+		_, _ = fmt.Fprintf(conn, "%s\r\n\r\n", credentials)
 		_ = conn.Close()
 	},
 }
 
 func (f *repeating) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, password, _ := r.BasicAuth()
-	said := fmt.Sprintf("Refused: Authorization: %s %s", password, r.Header.Get("Authorization"))
+	credentials := fmt.Sprintf("Refused: Authorization: %s %s", password, r.Header.Get("Authorization"))
 	for name, repeat := range repeats {
 		switch {
 		case !strings.HasPrefix(r.URL.Path, trouble(acctest.Website, name).Path+"/") && !strings.HasPrefix(r.URL.Path, trouble(acctest.WEB, name).Path+"/"):
@@ -189,19 +191,19 @@ func (f *repeating) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(http.StatusNoContent)
 			return
 		default:
-			repeat(w, said)
+			repeat(w, credentials)
 			return
 		}
 	}
 	if f.tokens.Load() && strings.HasPrefix(r.URL.Path, "/site/") {
 		w.WriteHeader(http.StatusUnauthorized)
-		_, _ = fmt.Fprintf(w, `{"error": "invalid_client", "error_description": %q}`, said)
+		_, _ = fmt.Fprintf(w, `{"error": "invalid_client", "error_description": %q}`, credentials)
 		return
 	}
 	f.Fake.ServeHTTP(w, r)
 }
 
-// everyTrouble is a block of this kind for each repository or project in troubles and
+// everyTrouble returns a block of this kind for each repository or project in troubles and
 // repeats.
 func everyTrouble(parent acctest.Parent, kind string, lines ...string) string {
 	var names []string

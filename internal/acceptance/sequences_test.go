@@ -28,9 +28,9 @@ var (
 	firstSequence = flag.Uint64("first-sequence", 1, "seed of the first sequence")
 )
 
-// People change the configuration and Bitbucket at random, and requests fail at
-// random. No run removes a key that the configuration still has, and once requests
-// stop failing, a few runs converge.
+// Each sequence changes the configuration and Bitbucket at random, and lets requests fail
+// at random. No run may remove a key that is still in the configuration. When requests no
+// longer fail, a few runs must converge.
 func TestAccDeployKey_sequences(t *testing.T) {
 	t.Parallel()
 	var runs, faults, interrupts, imports atomic.Int64
@@ -70,19 +70,19 @@ type wantedKey struct {
 	spelling       int
 }
 
-// model is what the configuration declares, and what other people have added.
+// model contains the configuration and the keys that other people have added.
 type model struct {
 	*rand.Rand
 	*acctest.Fake
 	terraform *acctest.CLI
 	wanted    map[string]wantedKey
 	keys      map[string][]string
-	// called maps the first name of a parent to its name in Bitbucket, and known maps
-	// it to its name in the configuration.
-	called, known map[string]string
+	// bitbucketNames maps the first name of a parent to its name in Bitbucket. configNames
+	// maps it to its name in the configuration.
+	bitbucketNames, configNames map[string]string
 	// foreign are the keys of other people, by ID.
 	foreign map[int64]emulator.DeployKey
-	// doubtful are the keys that a run may have added, as its error said.
+	// doubtful contains the keys that a run may have added, according to its error.
 	doubtful map[int64]bool
 
 	log                               []string
@@ -94,15 +94,15 @@ var modelUUIDs = map[string]string{"website": acctest.WebsiteUUID, "api": "{a000
 func newModel(t *testing.T, seed uint64) *model {
 	t.Helper()
 	m := &model{
-		Rand:      rand.New(rand.NewPCG(seed, 0)),
-		Fake:      acctest.NewFakeOfRepositories(t, []emulator.Repository{{Slug: "website", UUID: modelUUIDs["website"]}, {Slug: "api", UUID: modelUUIDs["api"]}}),
-		terraform: acctest.NewCLI(t, acctest.Attached(t)),
-		wanted:    map[string]wantedKey{},
-		keys:      map[string][]string{},
-		called:    map[string]string{"website": "website", "api": "api", "WEB": "WEB"},
-		known:     map[string]string{"website": "website", "api": "api", "WEB": "WEB"},
-		foreign:   map[int64]emulator.DeployKey{},
-		doubtful:  map[int64]bool{},
+		Rand:           rand.New(rand.NewPCG(seed, 0)),
+		Fake:           acctest.NewFakeOfRepositories(t, []emulator.Repository{{Slug: "website", UUID: modelUUIDs["website"]}, {Slug: "api", UUID: modelUUIDs["api"]}}),
+		terraform:      acctest.NewCLI(t, acctest.Attached(t)),
+		wanted:         map[string]wantedKey{},
+		keys:           map[string][]string{},
+		bitbucketNames: map[string]string{"website": "website", "api": "api", "WEB": "WEB"},
+		configNames:    map[string]string{"website": "website", "api": "api", "WEB": "WEB"},
+		foreign:        map[int64]emulator.DeployKey{},
+		doubtful:       map[int64]bool{},
 	}
 	for _, name := range []string{"a", "b", "c"} {
 		m.keys[name] = []string{acctest.NewKey(t), acctest.NewKey(t), acctest.NewKey(t)}
@@ -124,7 +124,7 @@ func (m *model) parent(first string) acctest.Parent {
 	if first == "WEB" {
 		return acctest.WEB
 	}
-	return acctest.Website.Named(m.called[first])
+	return acctest.Website.Named(m.bitbucketNames[first])
 }
 
 // step makes a few changes and applies.
@@ -172,8 +172,8 @@ func (m *model) change() {
 	case 4:
 		w.spelling = m.IntN(4)
 	case 5:
-		m.known = maps.Clone(m.called)
-		m.note("config: repositories are called %v", m.known)
+		m.configNames = maps.Clone(m.bitbucketNames)
+		m.note("config: repositories are called %v", m.configNames)
 	default:
 		w.label = m.pick("", "ci", "deploy", "büro")
 	}
@@ -184,33 +184,33 @@ func (m *model) change() {
 // changeOutside changes something outside of Terraform.
 func (m *model) changeOutside(t *testing.T) {
 	first := m.pickParent()
-	parent, held := m.parent(first), m.keysOf(first)
+	parent, existing := m.parent(first), m.keysOf(first)
 	switch n := m.IntN(6); {
 	case n == 0:
 		key := m.Add(parent, acctest.NewKey(t), m.pick("ci", "somebody's"))
 		m.foreign[key.ID] = key
 		m.note("outside: key %d is added to %s", key.ID, first)
-	case n == 1: // A key that the configuration may come to want.
+	case n == 1: // A key that the configuration may declare later.
 		name := m.pick("a", "b", "c")
 		material := m.keys[name][m.IntN(3)]
-		if !slices.ContainsFunc(held, func(k emulator.DeployKey) bool { return k.Key == material }) {
+		if !slices.ContainsFunc(existing, func(k emulator.DeployKey) bool { return k.Key == material }) {
 			key := m.Add(parent, material, "ci")
 			m.foreign[key.ID] = key
 			m.note("outside: key %d, one of %s, is added to %s", key.ID, name, first)
 		}
 	case n == 2 && !parent.IsProject():
 		to := m.pick("site", "page", first) + map[string]string{"api": "-api"}[first]
-		m.RenameRepository("acme", m.called[first], to)
-		m.called[first] = to
+		m.RenameRepository("acme", m.bitbucketNames[first], to)
+		m.bitbucketNames[first] = to
 		m.note("outside: %s is called %s", first, to)
-	case len(held) == 0:
+	case len(existing) == 0:
 	case n == 3:
-		id := held[m.IntN(len(held))].ID
+		id := existing[m.IntN(len(existing))].ID
 		m.Remove(parent, id)
 		delete(m.foreign, id)
 		m.note("outside: key %d is removed from %s", id, first)
 	default:
-		id, label := held[m.IntN(len(held))].ID, m.pick("ci", "edited")
+		id, label := existing[m.IntN(len(existing))].ID, m.pick("ci", "edited")
 		m.Edit(parent, id, func(k *emulator.DeployKey) { k.Label = label })
 		if key, foreign := m.foreign[id]; foreign {
 			key.Label = label
@@ -242,7 +242,7 @@ func (m *model) configuration() string {
 	var body strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(m.wanted)) {
 		w := m.wanted[name]
-		parent, spelled, key := m.parent(w.parent), m.known[w.parent], m.keys[name][w.key]
+		parent, spelled, key := m.parent(w.parent), m.configNames[w.parent], m.keys[name][w.key]
 		switch {
 		case w.spelling == 3:
 			key = "  " + key + " \\n"
@@ -261,8 +261,8 @@ func (m *model) configuration() string {
 	return m.Config(body.String(), "max_retries = 1")
 }
 
-// apply applies the configuration, and interrupts the run after so many requests,
-// unless that is negative. It checks that no key is removed without a reason.
+// apply applies the configuration. If after is not negative, it interrupts the run after
+// that number of requests. It checks that no key is removed without a reason.
 func (m *model) apply(t *testing.T, after int) (string, bool) {
 	t.Helper()
 	m.runs++
@@ -290,11 +290,11 @@ func (m *model) apply(t *testing.T, after int) (string, bool) {
 	for _, line := range m.Sent() {
 		m.note("  %s", line)
 		if id := lastNumber.FindStringSubmatch(line); strings.HasPrefix(line, "DELETE ") && !disposable[id[1]] {
-			t.Fatalf("%s, but nobody wanted that: %s", line, out.String())
+			t.Fatalf("%s, although the configuration does not remove the key: %s", line, out.String())
 		}
 	}
 	for id, key := range m.foreign {
-		if !m.holds(id, key.Label) {
+		if !m.hasKey(id, key.Label) {
 			t.Fatalf("key %d of somebody else was changed or removed: %s", id, out.String())
 		}
 	}
@@ -305,7 +305,7 @@ func (m *model) apply(t *testing.T, after int) (string, bool) {
 	}
 	for id, parent := range m.forgotten(t) {
 		if !m.doubtful[id] {
-			t.Fatalf("key %d of %s is forgotten: %s", id, parent, out.String())
+			t.Fatalf("key %d of %s is missing in the state: %s", id, parent, out.String())
 		}
 	}
 	return out.String(), err == nil
@@ -319,7 +319,7 @@ func (m *model) keysOf(first string) []emulator.DeployKey { return m.Keys(m.pare
 func (m *model) forgotten(t *testing.T) map[int64]string {
 	t.Helper()
 	keys := map[int64]string{}
-	for first := range m.called {
+	for first := range m.bitbucketNames {
 		for _, key := range m.keysOf(first) {
 			keys[key.ID] = first
 		}
@@ -335,9 +335,9 @@ func (m *model) forgotten(t *testing.T) map[int64]string {
 
 var lastNumber = regexp.MustCompile(`/deploy-keys/(\d+) `)
 
-// holds reports whether Bitbucket has a key with this ID and label.
-func (m *model) holds(id int64, label string) bool {
-	for first := range m.called {
+// hasKey reports whether Bitbucket has a key with this ID and label.
+func (m *model) hasKey(id int64, label string) bool {
+	for first := range m.bitbucketNames {
 		for _, key := range m.keysOf(first) {
 			if key.ID == id {
 				return key.Label == label
@@ -347,18 +347,18 @@ func (m *model) holds(id int64, label string) bool {
 	return false
 }
 
-// disposable returns the IDs of the keys that a run may remove. The resource of such
-// a key is gone, is tainted, or has another key or parent. If no repository answers
-// under a new name in the configuration, that name is another parent too. A change to
-// a key of a project replaces the key.
+// disposable returns the IDs of the keys that a run may remove. The resource of such a key
+// is gone, is tainted, or has another key or parent. A new name in the configuration under
+// which Bitbucket finds no repository is another parent too. A change to a key of a project
+// replaces the key.
 func (m *model) disposable(t *testing.T) map[string]bool {
 	t.Helper()
 	ids := map[string]bool{}
 	for _, key := range m.terraform.State(t) {
 		w, wanted := m.wanted[key.Name]
-		misnamed := m.known[w.parent] != m.called[w.parent] && !strings.EqualFold(m.known[w.parent], key.Parent) && w.spelling != 2
-		changes := key.Kind == acctest.WEB.Kind && slices.ContainsFunc(m.keysOf("WEB"), func(held emulator.DeployKey) bool {
-			return held.ID == key.ID && (held.Label != w.label || held.Comment != w.comment)
+		misnamed := m.configNames[w.parent] != m.bitbucketNames[w.parent] && !strings.EqualFold(m.configNames[w.parent], key.Parent) && w.spelling != 2
+		changes := key.Kind == acctest.WEB.Kind && slices.ContainsFunc(m.keysOf("WEB"), func(existing emulator.DeployKey) bool {
+			return existing.ID == key.ID && (existing.Label != w.label || existing.Comment != w.comment)
 		})
 		if !wanted || misnamed || changes || key.Tainted || !strings.Contains(key.Key, m.keys[key.Name][w.key]) || key.ParentUUID != modelUUIDs[w.parent] {
 			ids[strconv.FormatInt(key.ID, 10)] = true
@@ -383,8 +383,8 @@ func (m *model) settled(t *testing.T) {
 		if i < 0 {
 			t.Fatalf("%s has key %+v, which %s does not have", name, managed[name], w.parent)
 		}
-		if held := all[i]; held.Key != m.keys[name][w.key] || held.Label != w.label || held.Comment != w.comment {
-			t.Fatalf("%s is %+v, want %+v", name, held, w)
+		if existing := all[i]; existing.Key != m.keys[name][w.key] || existing.Label != w.label || existing.Comment != w.comment {
+			t.Fatalf("%s is %+v, want %+v", name, existing, w)
 		}
 	}
 }
@@ -398,7 +398,7 @@ var (
 // that they name, as a user does.
 func (m *model) converge(t *testing.T) {
 	t.Helper()
-	m.known = maps.Clone(m.called)
+	m.configNames = maps.Clone(m.bitbucketNames)
 	for range 5 {
 		out, ok := m.apply(t, -1)
 		if ok {
@@ -419,10 +419,10 @@ func (m *model) converge(t *testing.T) {
 			delete(m.foreign, number)
 		}
 	}
-	t.Fatal("five runs without a fault did not get there")
+	t.Fatal("five runs without a fault did not converge")
 }
 
-// inShort returns the errors in an output, one line each.
+// inShort returns the errors in an output on one line.
 func inShort(out string) string {
 	var lines []string
 	for line := range strings.Lines(out) {

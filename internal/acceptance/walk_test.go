@@ -65,7 +65,7 @@ resource "bitbucket_deploy_key" "imported" {
 		t.Errorf("a plan of ten repositories made %d requests", len(requests))
 	}
 
-	t.Log("Rotation, as the guide has it: the new key beside the old one, then alone")
+	t.Log("Rotation as in the guide: the old key, both keys, the new key")
 	w.restart()
 	for i, want := range []string{"1 added, 0 changed, 0 destroyed", "1 added, 0 changed, 0 destroyed", "0 added, 0 changed, 1 destroyed"} {
 		file := []string{"1-old-key.tf", "2-both-keys.tf", "3-new-key.tf"}[i]
@@ -76,7 +76,7 @@ resource "bitbucket_deploy_key" "imported" {
 	}
 	w.has("website", "CI 2026-07")
 
-	t.Log("An error says what to do, and is on the page of errors; nothing is lost")
+	t.Log("An error describes what to do and is on the page of errors; no key is lost")
 	w.bitbucket.SetPermission("acme", "website", emulator.PermissionRead)
 	page := acctest.ReadFile(t, root+"/docs/guides/errors.md")
 	out := w.fails("plan")
@@ -97,7 +97,7 @@ resource "bitbucket_deploy_key" "imported" {
 	w.run("Installed "+terraformcli.Source+" v0.2.0", "init", "-upgrade")
 	w.run("No changes", "plan", "-detailed-exitcode")
 
-	t.Log("Switch from another provider, as the guide has it")
+	t.Log("Switch from another provider as in the guide")
 	w.restart()
 	key := w.bitbucket.DeployKeys("acme", "api")[0]
 	w.write("main.tf", required+fmt.Sprintf("\nresource \"bitbucket_deploy_key\" \"ci\" {\n  workspace = \"acme\"\n  repository = \"api\"\n  key = %q\n  label = %q\n}\n", key.Key+" "+key.Comment, key.Label))
@@ -108,7 +108,7 @@ resource "bitbucket_deploy_key" "imported" {
 	w.has("api", "by hand")
 }
 
-// required is the provider in the configurations that are on no page.
+// required declares the provider for configurations that are on no page.
 const required = `
 terraform {
   required_providers {
@@ -184,7 +184,7 @@ func (w *walk) write(name, content string) {
 	}
 }
 
-// run runs a command that must succeed and print this.
+// run runs a command that must succeed and print this text.
 func (w *walk) run(wants string, args ...string) {
 	w.t.Helper()
 	w.t.Logf("  $ %s %s", w.cli.Name(), strings.Join(args, " "))
@@ -216,7 +216,7 @@ func (w *walk) has(repository, label string) {
 	}
 }
 
-// stateOfAnother is the state that drfaust92/bitbucket leaves for a key.
+// stateOfAnother returns the state of drfaust92/bitbucket for a key.
 func (w *walk) stateOfAnother(key emulator.DeployKey) string {
 	w.t.Helper()
 	state, err := json.Marshal(map[string]any{
@@ -234,7 +234,7 @@ func (w *walk) stateOfAnother(key emulator.DeployKey) string {
 	return string(state)
 }
 
-// block is the first fenced block of a page in this language.
+// block returns the first fenced block of a page in this language.
 func block(t *testing.T, page, language string) string {
 	t.Helper()
 	found := regexp.MustCompile("(?s)```" + language + "\n(.*?)```").FindStringSubmatch(acctest.ReadFile(t, page))

@@ -1,6 +1,6 @@
-// Package acctest is what the acceptance tests of several packages share: a
-// Bitbucket in memory, the CLI, configurations, and checks of plans and requests.
-// It does not import internal/provider, because the tests of that package use it.
+// Package acctest contains the helpers of the acceptance tests of several packages: a
+// Bitbucket in memory, the CLI, configurations, and checks of plans and requests. It does
+// not import internal/provider, because the tests of internal/provider import this package.
 package acctest
 
 import (
@@ -20,13 +20,12 @@ import (
 // Engine is the CLI that the tests run. Main finds it.
 var Engine terraformcli.CLI
 
-// newServer makes the provider under test. Main sets it.
+// newServer creates the provider under test. Main sets it.
 var newServer func(version string) func() tfprotov6.ProviderServer
 
-// Main runs the tests of a package. It finds the CLI, and removes from the
-// environment what would change how the tests run on the machine of a developer.
-// It gets the provider as an argument, because the tests of internal/provider
-// import this package.
+// Main runs the tests of a package. It finds the CLI. It also removes the environment
+// variables of a developer that would change how the tests run. The provider is an
+// argument, because the tests of internal/provider import this package.
 func Main(m *testing.M, server func(version string) func() tfprotov6.ProviderServer) {
 	newServer = server
 	var err error
@@ -64,7 +63,7 @@ func Needs(t *testing.T, feature terraformcli.Feature) {
 	}
 }
 
-// features maps a text of a configuration to the feature that the CLI needs for it.
+// features maps a text of a configuration to the feature of the CLI that it requires.
 var features = map[string]terraformcli.Feature{
 	"moved {":                            terraformcli.Moved,
 	"resource \"terraform_data\" ":       terraformcli.TerraformData,
@@ -78,8 +77,8 @@ var features = map[string]terraformcli.Feature{
 	"from = bitbucket_repo_deploy_keys.": terraformcli.MovedTypes, // From another provider.
 }
 
-// understands skips the rest of a test if the CLI is too old for a configuration.
-func understands(t *testing.T, config string) {
+// skipIfUnsupported skips the rest of a test if the CLI is too old for a configuration.
+func skipIfUnsupported(t *testing.T, config string) {
 	t.Helper()
 	for text, feature := range features {
 		if strings.Contains(config, text) {
@@ -99,12 +98,12 @@ terraform {
 }
 `
 
-// Test runs steps with the provider in this process. No test needs TF_ACC, because
-// nothing outside of this process can be damaged.
+// Test runs steps with the provider in this process. No test needs TF_ACC, because no test
+// changes anything outside of this process.
 func Test(t *testing.T, steps ...resource.TestStep) {
 	t.Helper()
 	for _, step := range steps {
-		understands(t, step.Config)
+		skipIfUnsupported(t, step.Config)
 	}
 	resource.UnitTest(t, resource.TestCase{
 		ProtoV6ProviderFactories: map[string]func() (tfprotov6.ProviderServer, error){
@@ -114,8 +113,8 @@ func Test(t *testing.T, steps ...resource.TestStep) {
 	})
 }
 
-// Message matches an error that has these parts in this order, wherever the CLI
-// wraps its lines. The parts are regular expressions.
+// Message matches an error that has these parts in this order. The CLI may wrap the lines
+// of the error anywhere. The parts are regular expressions.
 func Message(parts ...string) *regexp.Regexp {
 	for i, part := range parts {
 		parts[i] = strings.ReplaceAll(part, " ", `[\s│]+`)

@@ -13,8 +13,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
 )
 
-// Planned expects this action, and that exactly these attributes are unknown until
-// apply.
+// Planned checks that the plan has this action, and that exactly these attributes are
+// unknown until apply.
 func (p Parent) Planned(action plancheck.ResourceActionType, unknown ...string) resource.ConfigPlanChecks {
 	return resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
 		plancheck.ExpectResourceAction(p.Address(), action),
@@ -22,13 +22,13 @@ func (p Parent) Planned(action plancheck.ResourceActionType, unknown ...string) 
 	}}
 }
 
-// Unknown lists the attributes that are unknown before a key exists, and more.
+// Unknown returns the attributes that are unknown before a key exists, in addition to more.
 func (p Parent) Unknown(more ...string) []string {
 	return append(more, "created_on", "id", "key_id", p.Kind+"_uuid")
 }
 
-// PlannedChange expects the plan for a change of label or comment. Bitbucket cannot
-// update the keys of projects, so their plan is a replacement.
+// PlannedChange checks the plan for a change of label or comment. Bitbucket cannot update
+// the keys of projects, so their plan is a replacement.
 func (p Parent) PlannedChange(unknown ...string) resource.ConfigPlanChecks {
 	if p.IsProject() {
 		return p.Planned(plancheck.ResourceActionReplace, p.Unknown(unknown...)...)
@@ -36,7 +36,7 @@ func (p Parent) PlannedChange(unknown ...string) resource.ConfigPlanChecks {
 	return p.Planned(plancheck.ResourceActionUpdate, unknown...)
 }
 
-// SentChange lists the requests that apply such a change to the first key.
+// SentChange lists the requests that change the label or the comment of the first key.
 func (p Parent) SentChange() []string {
 	if p.IsProject() {
 		return p.SentReplacement()
@@ -76,7 +76,7 @@ func (e exactlyUnknown) CheckPlan(_ context.Context, req plancheck.CheckPlanRequ
 	}
 }
 
-// Has expects these values of attributes in the state.
+// Has checks that attributes have these values in the state.
 func (p Parent) Has(values map[string]string) []statecheck.StateCheck {
 	var checks []statecheck.StateCheck
 	for name, value := range values {
@@ -85,8 +85,8 @@ func (p Parent) Has(values map[string]string) []statecheck.StateCheck {
 	return checks
 }
 
-// Importing is a step that imports a key as the command does. The state stays for
-// the next steps.
+// Importing returns a step that imports a key with the import command. The next steps start
+// with the imported state.
 func (p Parent) Importing(config, id string) resource.TestStep {
 	return resource.TestStep{Config: config, ResourceName: p.Address(), ImportState: true, ImportStateId: id, ImportStatePersist: true}
 }

@@ -20,8 +20,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6/tf6server"
 )
 
-// CLI runs the built provider in a directory of its own, as a user does. Only
-// there a test sees what a command prints and which requests one command sends.
+// CLI runs the built provider in a separate directory, as a user does. A test needs this to
+// check what a command prints and which requests one command sends.
 type CLI struct {
 	Dir string
 	Env []string
@@ -40,8 +40,7 @@ var builtProvider = sync.OnceValue(func() error {
 	return nil
 })
 
-// NewCLI returns a CLI that uses the built provider, with more variables in its
-// environment.
+// NewCLI returns a CLI that uses the built provider. It adds env to the environment.
 func NewCLI(t *testing.T, env ...string) *CLI {
 	t.Helper()
 	if err := builtProvider(); err != nil {
@@ -62,10 +61,10 @@ func (c *CLI) Write(t *testing.T, config string) {
 	c.WriteFile(t, "main.tf", config)
 }
 
-// WriteFile replaces another file of the directory.
+// WriteFile replaces any file of the directory.
 func (c *CLI) WriteFile(t *testing.T, name, content string) {
 	t.Helper()
-	understands(t, content)
+	skipIfUnsupported(t, content)
 	if err := os.WriteFile(filepath.Join(c.Dir, name), []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -128,15 +127,15 @@ func Contains(t *testing.T, out string, words ...string) {
 	}
 }
 
-// Attached returns the environment variable that lets a CLI use a provider in this
-// process. That takes a quarter of the time of starting a process. Commands that
-// run at the same time need one each, because a provider has one configuration.
+// Attached returns the environment variable that lets a CLI use a provider in this process.
+// That takes a quarter of the time of starting a process. Each of several commands that run
+// at the same time needs its own variable, because a provider has one configuration.
 func Attached(t *testing.T) string {
 	t.Helper()
 	return AttachedAs(t, map[string]func() tfprotov6.ProviderServer{"bitbucket-deploy-keys/bitbucket": newServer("test")})
 }
 
-// AttachedAs is Attached for several providers, by their source.
+// AttachedAs is Attached for several providers. The keys of providers are their sources.
 func AttachedAs(t *testing.T, providers map[string]func() tfprotov6.ProviderServer) string {
 	t.Helper()
 	settings := map[string]any{}
@@ -210,21 +209,21 @@ func (c *CLI) State(t *testing.T) []ManagedKey {
 			continue
 		}
 		for _, instance := range resource.Instances {
-			held := instance.Attributes
+			attributes := instance.Attributes
 			kind := Website.Kind
 			if resource.Type == WEB.TypeName {
 				kind = WEB.Kind
 			}
 			keys = append(keys, ManagedKey{
-				kind, resource.Name, held.Key, held.Label, held.Repository + held.Project, held.RepositoryUUID + held.ProjectUUID,
-				held.KeyID, instance.Status == "tainted",
+				kind, resource.Name, attributes.Key, attributes.Label, attributes.Repository + attributes.Project, attributes.RepositoryUUID + attributes.ProjectUUID,
+				attributes.KeyID, instance.Status == "tainted",
 			})
 		}
 	}
 	return keys
 }
 
-// FoundDeployments checks which deployments DataDeployments found.
+// FoundDeployments checks which deployments the data source of DataDeployments has found.
 func (c *CLI) FoundDeployments(t *testing.T, want string) {
 	t.Helper()
 	var uuids []string

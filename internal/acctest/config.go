@@ -11,11 +11,11 @@ import (
 // Address is the address of the resource that DeployKey declares.
 const Address = "bitbucket_deploy_key.test"
 
-// DeployKey is a resource with these lines. It is for acme/website, unless the lines
+// DeployKey returns a resource with these lines. It is for acme/website, unless the lines
 // name another repository.
 func DeployKey(lines ...string) string { return Website.DeployKey(lines...) }
 
-// DataDeployKey is a data source for one key of acme/website.
+// DataDeployKey returns a data source for one key of acme/website.
 func DataDeployKey(line string) string { return Website.Data(line) }
 
 // The environments of the deployments that tests add.
@@ -24,8 +24,8 @@ const (
 	StagingUUID    = "{8a1ea3a4-6a09-4ae3-ba0c-9ab2d8a2b0dd}"
 )
 
-// DataDeployments reads the deployments of acme/website, unless a line names
-// another repository.
+// DataDeployments returns a data source for the deployments of acme/website, unless a line
+// names another repository.
 func DataDeployments(lines ...string) string {
 	if !slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, "repository") }) {
 		lines = append(lines, `repository = "website"`)
@@ -34,10 +34,10 @@ func DataDeployments(lines ...string) string {
 		"\n}\n\noutput \"uuids\" {\n  value = data.bitbucket_deployments.test.deployments[*].uuid\n}\n"
 }
 
-// KeyLine is the line of a configuration that sets the key.
+// KeyLine returns the line of a configuration that sets the key.
 func KeyLine(key string) string { return fmt.Sprintf("key = %q", key) }
 
-// HCL is a text as a configuration spells it.
+// HCL returns a text as a quoted string of a configuration.
 func HCL(t *testing.T, text string) string {
 	t.Helper()
 	quoted, err := json.Marshal(text)
@@ -47,15 +47,15 @@ func HCL(t *testing.T, text string) string {
 	return string(quoted)
 }
 
-// OutputBlock is an output with this value.
+// OutputBlock returns an output with this value.
 func OutputBlock(value string) string { return "\noutput \"test\" {\n  value = " + value + "\n}\n" }
 
-// ParseCall calls the function parse_ssh_public_key.
+// ParseCall returns a call of the function parse_ssh_public_key.
 func ParseCall(argument string) string {
 	return "provider::bitbucket::parse_ssh_public_key(" + argument + ")"
 }
 
-// ImportIDCall calls the function deploy_key_import_id.
+// ImportIDCall returns a call of the function deploy_key_import_id.
 func ImportIDCall(workspace, repository, keyID string) string {
 	return fmt.Sprintf("provider::bitbucket::deploy_key_import_id(%s, %s, %s)", workspace, repository, keyID)
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 )
 
-// Fake is an emulator behind a server, and makes configurations of the provider
-// that use it.
+// Fake is an emulator with an HTTP server. Its methods also return configurations of the
+// provider that use this server.
 type Fake struct {
 	*emulator.Emulator
 	URL string
@@ -43,7 +43,7 @@ func NewFakeOf(t *testing.T, repositories []emulator.Repository, projects []emul
 	return &Fake{e, server.URL}
 }
 
-// NewFakeOfMany starts an emulator with so many repositories or projects in acme.
+// NewFakeOfMany starts an emulator with this number of repositories or projects in acme.
 func NewFakeOfMany(t *testing.T, parent Parent, number int) (*Fake, []Parent) {
 	t.Helper()
 	var parents []Parent
@@ -69,7 +69,8 @@ const (
 	ProjectUUID   = "{6f1a7a0c-0000-4000-8000-00000000003b}"
 )
 
-// The values that the emulator gives to what a test adds first, as Sent shows them.
+// FirstID is the ID that the emulator gives to the first key that a test adds. The paths
+// are as Sent returns them.
 const (
 	FirstID    = 10958984
 	Collection = "acme/website/deploy-keys"
@@ -136,13 +137,13 @@ func (f *Fake) OnlyKeyOf(t *testing.T, parent Parent) emulator.DeployKey {
 	return keys[0]
 }
 
-// Config is a whole configuration: the provider with the usual credentials and with
-// more lines in its block, and a body.
+// Config returns a whole configuration: a provider block with the usual credentials and
+// these lines, and a body.
 func (f *Fake) Config(body string, lines ...string) string {
 	return f.ConfigWith(body, append(lines, `username = "ci@example.com"`, `token = "api-token"`)...)
 }
 
-// ConfigWith is a whole configuration whose provider block has these lines.
+// ConfigWith returns a whole configuration whose provider block has these lines.
 func (f *Fake) ConfigWith(body string, lines ...string) string {
 	return RequiredProviders + fmt.Sprintf("\nprovider \"bitbucket\" {\n  base_url = \"%s/2.0\"\n  %s\n}\n", f.URL, strings.Join(lines, "\n  ")) + body
 }
@@ -157,12 +158,11 @@ func (f *Fake) Sent() []string {
 	return lines
 }
 
-// sentPath is a path as Sent shows it: the path of a repository begins with its
-// workspace.
+// sentPath returns a path in the form that Sent uses: the path of a repository begins with
+// its workspace.
 func sentPath(path string) string { return strings.TrimPrefix(path, "/2.0/repositories/") }
 
-// Writes returns the requests since the last call that are meant to change
-// something.
+// Writes returns the requests since the last call that could change something.
 func (f *Fake) Writes() []string {
 	var lines []string
 	for _, line := range f.Sent() {
@@ -173,8 +173,8 @@ func (f *Fake) Writes() []string {
 	return lines
 }
 
-// ExpectWrites returns a check of the requests that change something, since the
-// last call.
+// ExpectWrites returns a check of the requests since the last call that could change
+// something.
 func (f *Fake) ExpectWrites(t *testing.T, want ...string) func() {
 	return func() {
 		t.Helper()
@@ -184,7 +184,7 @@ func (f *Fake) ExpectWrites(t *testing.T, want ...string) func() {
 	}
 }
 
-// LastWrite returns the last request that changes something.
+// LastWrite returns the last request that could change something.
 func (f *Fake) LastWrite(t *testing.T) emulator.Request {
 	t.Helper()
 	for _, request := range slices.Backward(f.Requests()) {
@@ -192,6 +192,6 @@ func (f *Fake) LastWrite(t *testing.T) emulator.Request {
 			return request
 		}
 	}
-	t.Fatal("nothing was written")
+	t.Fatal("no request could change something")
 	return emulator.Request{}
 }

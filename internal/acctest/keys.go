@@ -38,7 +38,7 @@ func DSAKey(t *testing.T) string {
 	})
 }
 
-// AuthorizedKey is a public key as an authorized_keys file has it.
+// AuthorizedKey returns a public key in the format of an authorized_keys file.
 func AuthorizedKey(t *testing.T, public any) string {
 	t.Helper()
 	key, err := ssh.NewPublicKey(public)

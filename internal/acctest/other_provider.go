@@ -15,16 +15,16 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 )
 
-// States holds the states that other providers left, and states of ours.
+// States contains states of other providers and of this provider.
 //
 //go:embed testdata/states
 var States embed.FS
 
-// BareKey is the key in the states of testdata/states. These are made by hand from
-// what is known of each provider.
+// BareKey is the key in the states of testdata/states. The states were written by hand,
+// from what is known about each provider.
 const BareKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGaRGyOdZKn6eylaYiVQ3Fh75jgU78J+oNG2g3CMY6N5"
 
-// ParentOfState returns the parent of the key in such a state.
+// ParentOfState returns the parent of the key in a state of testdata/states.
 func ParentOfState(state string) Parent {
 	if strings.Contains(state, "-project-") {
 		return WEB
@@ -32,8 +32,8 @@ func ParentOfState(state string) Parent {
 	return Website
 }
 
-// Switching returns a CLI with the state that another provider left, and a
-// Bitbucket that has the key of that state.
+// Switching returns a CLI with the state of another provider, and a Bitbucket that has the
+// key in that state.
 func Switching(t *testing.T, state, comment string, env ...string) (*Fake, *CLI) {
 	t.Helper()
 	if len(env) == 0 {
@@ -52,7 +52,8 @@ func Switching(t *testing.T, state, comment string, env ...string) (*Fake, *CLI)
 	return f, terraform
 }
 
-// ReplaceProvider runs the command that the guide shows.
+// ReplaceProvider runs the command that the guide shows. It fails the test if the guide
+// does not show the command.
 func (c *CLI) ReplaceProvider(t *testing.T, old string) {
 	t.Helper()
 	guide, err := os.ReadFile("../../templates/guides/switch-from-another-provider.md.tmpl")
@@ -63,8 +64,8 @@ func (c *CLI) ReplaceProvider(t *testing.T, old string) {
 	c.MustRun(t, "state", "replace-provider", "-auto-approve", old, "bitbucket-deploy-keys/bitbucket")
 }
 
-// OtherProvider stands for a provider that the state still names. Terraform starts
-// that provider before it moves a resource out of it.
+// OtherProvider replaces a provider that the state still names. Terraform starts that
+// provider before it moves a resource to our provider.
 type OtherProvider struct{ provider.Provider }
 
 // Metadata implements provider.Provider.

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Parent is what the deploy keys of a test are on: a repository or a project. Most
-// tests are the same for both.
+// Parent is the repository or the project of the deploy keys in a test. Most tests are the
+// same for both.
 type Parent struct {
 	Kind     string // Kind is "repository" or "project", the attribute that holds the name.
 	TypeName string // TypeName is the type of the resource for one key.
@@ -40,14 +40,14 @@ func ForEachParent(t *testing.T, test func(t *testing.T, parent Parent)) {
 // IsProject reports whether the parent is a project.
 func (p Parent) IsProject() bool { return p.Kind == "project" }
 
-// Named returns another parent of the same kind.
+// Named returns a parent of the same kind with another name.
 func (p Parent) Named(name string) Parent {
 	p.Path, p.Page = strings.Replace(p.Path, p.Name, name, 1), strings.Replace(p.Page, p.Name, name, 1)
 	p.Name, p.UUID = name, ""
 	return p
 }
 
-// Reworded returns a text about repositories, as it reads for this kind of parent.
+// Reworded adapts a text about repositories to this kind of parent.
 func (p Parent) Reworded(text string) string {
 	if p.IsProject() {
 		return strings.NewReplacer("website", "WEB", "api", "API", "secret", "SECRET", "empty", "EMPTY", "repositories", "projects", "repository", "project").Replace(text)
@@ -55,7 +55,7 @@ func (p Parent) Reworded(text string) string {
 	return text
 }
 
-// String is the name of the parent in errors.
+// String returns the name of the parent as errors show it.
 func (p Parent) String() string {
 	if p.IsProject() {
 		return "project acme/" + p.Name
@@ -63,23 +63,23 @@ func (p Parent) String() string {
 	return "acme/" + p.Name
 }
 
-// Address is the address of the resource that DeployKey declares.
+// Address returns the address of the resource that DeployKey declares.
 func (p Parent) Address() string { return p.TypeName + ".test" }
 
-// ImportID is the import ID of the key with this ID.
+// ImportID returns the import ID of the key with this ID.
 func (p Parent) ImportID(id int64) string { return fmt.Sprintf("acme/%s/%d", p.Name, id) }
 
-// Collection is the path of all keys, as Sent shows it.
+// Collection returns the path of all keys, as Sent returns it.
 func (p Parent) Collection() string { return sentPath(p.Path) + "/deploy-keys" }
 
-// FirstKey is the path of the first key that a test adds, as Sent shows it.
+// FirstKey returns the path of the first key that a test adds, as Sent returns it.
 func (p Parent) FirstKey() string { return fmt.Sprintf("%s/%d", p.Collection(), FirstID) }
 
-// SecondKey is the path of the second key that a test adds, as Sent shows it.
+// SecondKey returns the path of the second key that a test adds, as Sent returns it.
 func (p Parent) SecondKey() string { return fmt.Sprintf("%s/%d", p.Collection(), FirstID+1) }
 
-// DeployKey is a resource with these lines. It is for this parent, unless the lines
-// name another one.
+// DeployKey returns a resource with these lines. It is for this parent, unless the lines
+// name another parent.
 func (p Parent) DeployKey(lines ...string) string {
 	body := strings.Join(lines, "\n  ")
 	for name, value := range map[string]string{"workspace": "acme", p.Kind: p.Name} {
@@ -90,10 +90,10 @@ func (p Parent) DeployKey(lines ...string) string {
 	return fmt.Sprintf("\nresource %q \"test\" {\n  %s\n}\n", p.TypeName, body)
 }
 
-// Line is the line of a configuration that names another parent of this kind.
+// Line returns the line of a configuration that names another parent of this kind.
 func (p Parent) Line(name string) string { return fmt.Sprintf("%s = %q", p.Kind, name) }
 
-// Data is a data source for one key of this parent.
+// Data returns a data source for one key of this parent.
 func (p Parent) Data(lines ...string) string {
 	return strings.Replace(p.DeployKey(lines...), "resource", "data", 1)
 }

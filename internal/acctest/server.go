@@ -8,7 +8,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 )
 
-// Server is the provider as Terraform calls it, over the protocol.
+// Server calls the provider over the protocol, as Terraform does.
 type Server struct {
 	tfprotov6.ProviderServer
 	tfprotov6.ListResourceServer
@@ -21,7 +21,7 @@ func NewServer(t testing.TB) Server {
 	server := newServer("test")()
 	lists, ok := server.(tfprotov6.ListResourceServer)
 	if !ok {
-		t.Fatal("the server cannot list")
+		t.Fatal("the server does not support list resources")
 	}
 	schemas, err := server.GetProviderSchema(t.Context(), &tfprotov6.GetProviderSchemaRequest{})
 	if err != nil {
@@ -43,13 +43,13 @@ func NewConfiguredServer(t testing.TB, f *Fake) Server {
 	return server
 }
 
-// ProtocolObject is an object of a schema, as Terraform sends it. It has these
-// attributes; all others are null.
+// ProtocolObject returns an object of a schema in the form in which Terraform sends it.
+// Attributes that are not in values are null.
 func ProtocolObject(t testing.TB, schema *tfprotov6.Schema, values map[string]string) *tfprotov6.DynamicValue {
 	t.Helper()
 	types, ok := schema.ValueType().(tftypes.Object)
 	if !ok {
-		t.Fatal("a schema is not an object")
+		t.Fatal("the type of the schema is not an object")
 	}
 	attributes := map[string]tftypes.Value{}
 	for name, attribute := range types.AttributeTypes {
