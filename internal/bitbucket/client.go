@@ -132,20 +132,22 @@ func decode(method string, u *url.URL, reply []byte, out any) error {
 
 // errorWithoutReply returns the error for a request that got no usable reply.
 func (c *Client) errorWithoutReply(method string, u *url.URL, err error) *Error {
-	e := &Error{Method: method, Path: u.EscapedPath(), Err: err}
 	failed, ok := errors.AsType[*transport.Error](err)
-	if ok {
-		e.Err = failed.Err
+	if !ok {
+		failed = &transport.Error{Err: err} // Not expected: the transport returns no other error.
 	}
-	if wrapped, ok := errors.AsType[*url.Error](e.Err); ok {
-		e.Err = wrapped.Err // The url.Error repeats method and address.
-	}
-	if token, ok := errors.AsType[*transport.TokenError](err); ok {
+	var e *Error
+	if token, ok := errors.AsType[*transport.TokenError](failed); ok {
 		e = c.tokenError(token)
-	} else if limited, ok := errors.AsType[*transport.RateLimitError](err); ok {
+	} else if limited, ok := errors.AsType[*transport.RateLimitError](failed); ok {
 		e = newRateLimitError(method, u.EscapedPath(), limited)
+	} else {
+		e = &Error{Method: method, Path: u.EscapedPath(), Err: failed.Err}
+		if wrapped, ok := errors.AsType[*url.Error](failed.Err); ok {
+			e.Err = wrapped.Err // The url.Error repeats method and address.
+		}
 	}
-	e.MaybeDone = ok && failed.MaybeDone
+	e.MaybeDone = failed.MaybeDone
 	return e
 }
 

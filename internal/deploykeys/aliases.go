@@ -65,29 +65,27 @@ func (a *aliases) remember(parent, name bitbucket.Parent) {
 	a.found[parent] = name
 }
 
-// try calls operation with each alias until one works. An alias does not work if Bitbucket
-// answers 404 or redirects, if the listing is empty, or if the name belongs to a different
-// parent. If no alias works, try returns errEmptyListing if any listing was empty, else the
-// first error.
-func (a *aliases) try(parent bitbucket.Parent, operation func(alias bitbucket.Parent) error) error {
-	var first error
+// tryAliases calls operation with each alias of the parent until one works. An alias does not
+// work if Bitbucket answers 404 or redirects, if the listing is empty, or if the name belongs
+// to a different parent. If no alias works, tryAliases returns what the last empty listing
+// returned, else what the first alias returned.
+func tryAliases[T any](a *aliases, parent bitbucket.Parent, operation func(alias bitbucket.Parent) (T, error)) (T, error) {
+	var first T
+	var firstErr error
 	for _, alias := range a.candidates(parent) {
-		err := operation(alias)
-		switch {
-		case errors.Is(err, errEmptyListing):
-			first = err
-		case maybeRenamed(err) || errors.Is(err, errNameReused):
-			if first == nil {
-				first = err
-			}
-		default:
+		result, err := operation(alias)
+		empty := errors.Is(err, errEmptyListing)
+		if !empty && !maybeRenamed(err) && !errors.Is(err, errNameReused) {
 			if err == nil || errors.Is(err, ErrGone) {
 				a.remember(parent, alias)
 			}
-			return err
+			return result, err
+		}
+		if empty || firstErr == nil {
+			first, firstErr = result, err
 		}
 	}
-	return first
+	return first, firstErr
 }
 
 // maybeRenamed reports whether the parent may have a new name: the reply was a 404, or a

@@ -82,15 +82,15 @@ func TestAliases_try(t *testing.T) {
 			t.Parallel()
 			var a aliases
 			var tried []bitbucket.Parent
-			err := a.try(repositoryWithUUID, func(alias bitbucket.Parent) error {
+			got, err := tryAliases(&a, repositoryWithUUID, func(alias bitbucket.Parent) (bitbucket.Parent, error) {
 				tried = append(tried, alias)
-				return tc.errs[len(tried)-1]
+				return alias, tc.errs[len(tried)-1]
 			})
 			if tc.want == nil {
 				tc.want = tc.errs[len(tc.errs)-1]
 			}
-			if err != tc.want { //nolint:errorlint // err must be exactly this error.
-				t.Errorf("got %v, want %v", err, tc.want)
+			if err != tc.want || got != tried[slices.Index(tc.errs, err)] { //nolint:errorlint // err must be exactly this error.
+				t.Errorf("got %+v, %v, want %v and the alias of that error", got, err, tc.want)
 			}
 			if want := new(aliases).candidates(repositoryWithUUID)[:len(tc.errs)]; !slices.Equal(tried, want) {
 				t.Errorf("tried %+v, want %+v", tried, want)

@@ -39,7 +39,7 @@ func (s *Service) delete(ctx context.Context, parent, alias bitbucket.Parent, id
 	case errors.Is(lookupErr, ErrGone):
 		return done(nil)
 	case renamed && !maybeRenamed(lookupErr):
-		return failed(lookupErr, false)
+		return failed(lookupErr, last.MaybeDone)
 	case !renamed && !errors.Is(lookupErr, err):
 		result.LookupErr = lookupErr
 	}

@@ -33,7 +33,7 @@ func TestDelete(t *testing.T) {
 		"reply lost":              {[]http.HandlerFunc{httpfake.Cut, gone, empty}, []string{remove, remove, page1}, Done, 0, 0},
 		"reply breaks off":        {[]http.HandlerFunc{httpfake.Truncated(200), gone, empty}, []string{remove, remove, page1}, Done, 0, 0},
 		"reply a server error":    {[]http.HandlerFunc{lost, gone, empty}, []string{remove, remove, page1}, Done, 0, 0},
-		"lost, list refused":      {[]http.HandlerFunc{lost, gone, forbidden}, []string{remove, remove, page1}, Refused, 403, 0},
+		"lost, list refused":      {[]http.HandlerFunc{lost, gone, forbidden}, []string{remove, remove, page1}, Unknown, 403, 0},
 		"lost, then not there":    {[]http.HandlerFunc{lost, gone, gone}, []string{remove, remove, page1}, Unknown, 404, 0},
 		"replies lost, but gone":  {[]http.HandlerFunc{httpfake.Cut, httpfake.Cut, httpfake.Cut, httpfake.Cut, empty}, []string{remove, remove, remove, remove, page1}, Done, 0, 0},
 		"replies lost, listed":    {[]http.HandlerFunc{lost, lost, lost, lost, listed}, []string{remove, remove, remove, remove, page1}, Unknown, 502, 0},

@@ -1,21 +1,18 @@
 package deploykeys
 
-import (
-	"errors"
-
-	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
-)
+import "github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 
 // Outcome is how a write ended.
 type Outcome int
 
 const (
-	// Done means that Bitbucket has carried the write out.
-	Done Outcome = iota
-	// Refused means that Bitbucket has not carried the write out.
-	Refused
 	// Unknown means that Bitbucket may have carried the write out.
-	Unknown
+	Unknown Outcome = iota
+	// Done means that Bitbucket has carried the write out.
+	Done
+	// Refused means that Bitbucket has not carried the write out, or that the parent has
+	// another key in its place: see [ExistsError].
+	Refused
 )
 
 // Result is the outcome of a write.
@@ -31,7 +28,7 @@ type Result struct {
 	LookupErr error
 }
 
-func done(key *bitbucket.DeployKey) Result { return Result{Key: key} }
+func done(key *bitbucket.DeployKey) Result { return Result{Outcome: Done, Key: key} }
 
 // failed returns the result of a write whose last request has failed.
 func failed(err error, maybeDone bool) Result {
@@ -41,20 +38,12 @@ func failed(err error, maybeDone bool) Result {
 	return Result{Outcome: Refused, Err: err}
 }
 
-// write runs a write under each alias of the parent, as [aliases.try] does. It returns the
-// result whose error [aliases.try] returns.
+// write runs a write under each alias of the parent, as [tryAliases] does.
 func (s *Service) write(parent bitbucket.Parent, operation func(alias bitbucket.Parent) Result) Result {
 	defer s.cache.drop(parent)
-	var results []Result
-	err := s.aliases.try(parent, func(alias bitbucket.Parent) error {
+	result, _ := tryAliases(&s.aliases, parent, func(alias bitbucket.Parent) (Result, error) {
 		result := operation(alias)
-		results = append(results, result)
-		return result.Err
+		return result, result.Err
 	})
-	for _, result := range results {
-		if errors.Is(err, result.Err) {
-			return result
-		}
-	}
-	return Result{Outcome: Unknown, Err: err} // Not reached: a parent has at least one alias.
+	return result
 }

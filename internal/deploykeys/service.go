@@ -40,42 +40,38 @@ var ErrGone = errors.New("it has no such deploy key")
 // still exists, the error is [ErrGone]. A 404 alone does not prove that: the parent may be
 // gone, or these credentials may not see it.
 func (s *Service) Get(ctx context.Context, parent bitbucket.Parent, id int64) (*bitbucket.DeployKey, error) {
-	var key *bitbucket.DeployKey
-	err := s.aliases.try(parent, func(alias bitbucket.Parent) (err error) {
-		if key, err = s.cache.key(ctx, alias, id); err != nil {
-			return err
+	return tryAliases(&s.aliases, parent, func(alias bitbucket.Parent) (*bitbucket.DeployKey, error) {
+		key, err := s.cache.key(ctx, alias, id)
+		if err == nil {
+			err = checkParent(alias, key)
 		}
-		return checkParent(alias, key)
+		if err != nil {
+			return nil, err
+		}
+		return key, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return key, nil
 }
 
 // List returns all keys of a parent, from listings that are shared with other calls as in
 // Get. If the UUID of the parent is known, List never returns the keys of a different
 // parent that now has the same name.
 func (s *Service) List(ctx context.Context, parent bitbucket.Parent) ([]bitbucket.DeployKey, error) {
-	var keys []bitbucket.DeployKey
-	err := s.aliases.try(parent, func(alias bitbucket.Parent) (err error) {
-		switch keys, err = s.cache.all(ctx, alias); {
+	keys, err := tryAliases(&s.aliases, parent, func(alias bitbucket.Parent) ([]bitbucket.DeployKey, error) {
+		keys, err := s.cache.all(ctx, alias)
+		switch {
 		case err != nil:
-			return err
+			return nil, err
 		case ownerUnverifiable(keys, alias):
-			return errEmptyListing
-		case len(keys) > 0:
-			return checkParent(alias, &keys[0])
+			return nil, errEmptyListing
+		case len(keys) > 0 && belongsElsewhere(alias, &keys[0]):
+			return nil, checkParent(alias, &keys[0])
 		}
-		return nil
+		return keys, nil
 	})
 	if errors.Is(err, errEmptyListing) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	return keys, nil
+	return keys, err
 }
 
 // checkParent returns errNameReused if the key shows that the name of the parent now

@@ -243,7 +243,9 @@ func (r *deployKeyResource) Read(ctx context.Context, req resource.ReadRequest, 
 	refreshed := state
 	refreshed.flatten(parent, key)
 	refreshed.reconcileWithState(&state)
-	if refreshed != state { // Encoding an unchanged state would take longer than all of the above.
+	// Encoding an unchanged state would take longer than all of the above. The comparison
+	// includes the parsed key, which reconcileWithState copies from an equal one in the state.
+	if refreshed != state {
 		resp.Diagnostics.Append(r.kind.set(ctx, &resp.State, &refreshed)...)
 	}
 }

@@ -35,8 +35,9 @@ type operation struct {
 	scopes, oauth, account string
 	// object is the object that a 404 or a redirect concerns.
 	object string
-	// writes reports whether Bitbucket accepts no access tokens for the operation.
-	writes bool
+	// writes reports whether Bitbucket accepts no access tokens for the operation, and creates
+	// whether the operation adds a key.
+	writes, creates bool
 }
 
 var (
@@ -46,6 +47,7 @@ var (
 		deployKeys: true,
 		scopes:     " and write:ssh-key:bitbucket",
 		writes:     true,
+		creates:    true,
 	}
 	readDeployKey = operation{
 		summary:    "Unable to read deploy key",
@@ -254,7 +256,7 @@ func (o operation) maybeDone(result deploykeys.Result) string {
 	switch {
 	case result.Outcome != deploykeys.Unknown:
 		return ""
-	case o.summary != createDeployKey.summary:
+	case !o.creates:
 		return "Bitbucket may have done it all the same. The next plan shows what there is."
 	}
 	text := "Bitbucket may have added the key all the same. "

@@ -196,7 +196,11 @@ func (k *parentKind) get(ctx context.Context, from interface {
 ) diag.Diagnostics {
 	var object types.Object
 	diags := from.Get(ctx, &object)
-	if diags.HasError() || object.IsNull() {
+	if diags.HasError() {
+		return diags
+	}
+	if object.IsNull() || object.IsUnknown() { // The callers have checked what Terraform may send.
+		diags.AddError("Value Conversion Error", "Terraform sent no value for an object of the provider. This is a bug in the provider. Please report it.")
 		return diags
 	}
 	values := object.Attributes()

@@ -7,6 +7,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	fwresource "github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/tfsdk"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
@@ -14,6 +19,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
@@ -309,4 +315,37 @@ func TestAccProjectDeployKey_identity(t *testing.T) {
 // kindNamed returns the kind with this attribute.
 func kindNamed(attribute string) *parentKind {
 	return map[string]*parentKind{"repository": repositoryKind, "project": projectKind}[attribute]
+}
+
+// A model has the names of its kind's schema, and comes back as it was written.
+func TestParentKind_getAndSet(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []*parentKind{repositoryKind, projectKind} {
+		var schema fwresource.SchemaResponse
+		(&deployKeyResource{kind: kind}).Schema(t.Context(), fwresource.SchemaRequest{}, &schema)
+		object := schema.Schema.Type().TerraformType(t.Context())
+		key := bitbucket.DeployKey{ID: 7, Key: acctest.NewKey(t), Label: "ci", Comment: "ada"}
+		written := deployKeyModel{Workspace: types.StringValue("acme"), Parent: types.StringValue("WEB")}
+		written.flatten(kind.newParent("acme", "WEB"), &key)
+		state := tfsdk.State{Schema: schema.Schema, Raw: tftypes.NewValue(object, nil)}
+		if diags := kind.set(t.Context(), &state, &written); diags.HasError() {
+			t.Fatal(diags)
+		}
+		var name types.String
+		if diags := state.GetAttribute(t.Context(), path.Root(kind.attribute), &name); diags.HasError() || name.ValueString() != "WEB" {
+			t.Errorf("%s: got %s, %v", kind.attribute, name, diags)
+		}
+		var read deployKeyModel
+		diags := kind.get(t.Context(), state, &read)
+		read.Key = written.Key // The parsed keys are equal, not identical.
+		if diags.HasError() || read != written {
+			t.Errorf("got %+v, %v, want %+v", read, diags, written)
+		}
+		for _, none := range []any{nil, tftypes.UnknownValue} {
+			state.Raw = tftypes.NewValue(object, none)
+			if diags := kind.get(t.Context(), state, &read); !diags.HasError() {
+				t.Errorf("%v was read without an error", none)
+			}
+		}
+	}
 }

@@ -1,5 +1,6 @@
 // Package provider is the Terraform side of the provider: schemas, plans, state and
-// diagnostics. Each resource, data source, list resource and function has a file of its name.
+// diagnostics. Each resource, data source, list resource and function has a file of its name;
+// those for repositories and for projects share one.
 package provider
 
 import (

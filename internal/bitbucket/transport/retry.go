@@ -21,8 +21,8 @@ type retrier struct {
 	maxRateLimitWait time.Duration
 }
 
-// client returns a client for one request. It sets lost if an attempt may have been carried
-// out although the caller does not get its reply.
+// client returns a client for one request at a time. It sets lost if an attempt may have been
+// carried out although the caller does not get its reply.
 func (r retrier) client(client *http.Client, method string, lost *bool) *retryablehttp.Client {
 	var last verdict
 	return &retryablehttp.Client{
@@ -32,7 +32,7 @@ func (r retrier) client(client *http.Client, method string, lost *bool) *retryab
 		RetryWaitMax: maxRetryWait,
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
 		CheckRetry: func(ctx context.Context, response *http.Response, err error) (bool, error) {
-			last = r.classify(ctx, method, response, err)
+			last = r.classify(ctx, method, response, err, time.Now())
 			*lost = *lost || last.lost
 			return last.retry, err
 		},
@@ -60,7 +60,7 @@ type verdict struct {
 // again. It does so if the attempt was certainly not carried out, or if the method is GET
 // or DELETE, because those can be carried out twice without harm. It sends no request again
 // after the caller has stopped.
-func (r retrier) classify(ctx context.Context, method string, response *http.Response, err error) verdict {
+func (r retrier) classify(ctx context.Context, method string, response *http.Response, err error, now time.Time) verdict {
 	done := maybeDone(response, err)
 	switch {
 	case isFinal(err):
@@ -74,7 +74,7 @@ func (r retrier) classify(ctx context.Context, method string, response *http.Res
 	}
 	var wait *time.Duration
 	if err == nil {
-		named, ok := retryAfter(response, time.Now())
+		named, ok := retryAfter(response, now)
 		if response.StatusCode == http.StatusTooManyRequests {
 			// The rate limiter waits for all requests together, so do not wait here.
 			return verdict{retry: r.maxRateLimitWait > 0 && named <= r.maxRateLimitWait, wait: new(time.Duration)}

@@ -92,7 +92,7 @@ func TestRetrier_classify(t *testing.T) {
 				err = &url.Error{Op: method, URL: "http://localhost" + itemPath, Err: err} // As http.Client returns it.
 			}
 			want := verdict{retry: strings.Contains(tc.retried, method), wait: tc.wait, lost: tc.lost}
-			if got := r.classify(t.Context(), method, response, err); !reflect.DeepEqual(got, want) {
+			if got := r.classify(t.Context(), method, response, err, time.Now()); !reflect.DeepEqual(got, want) {
 				t.Errorf("%s %s: got %s, want %s", name, method, describe(got), describe(want))
 			}
 			stopped, stop := context.WithCancel(t.Context())
@@ -100,7 +100,7 @@ func TestRetrier_classify(t *testing.T) {
 			grace, cancel := WithGracePeriod(t.Context())
 			want = verdict{lost: tc.lostAfterStop}
 			for state, ctx := range map[string]context.Context{"stopped": stopped, "in the grace period": grace} {
-				if got := r.classify(ctx, method, response, err); !reflect.DeepEqual(got, want) {
+				if got := r.classify(ctx, method, response, err, time.Now()); !reflect.DeepEqual(got, want) {
 					t.Errorf("%s %s, %s: got %s, want %s", name, method, state, describe(got), describe(want))
 				}
 			}

@@ -1,6 +1,6 @@
 // Package transport sends HTTP requests to Bitbucket. A request passes through these
-// layers, from the outside in: retry, authentication, rate limit, attempt, User-Agent,
-// connection. Each layer has a file. The package does not depend on Bitbucket's resources.
+// layers, from the outside in: retry, authentication, rate limit, attempt, connection. Each
+// layer has a file. The package does not depend on Bitbucket's resources.
 package transport
 
 import (
