@@ -200,7 +200,7 @@ func (k *parentKind) get(ctx context.Context, from interface {
 		return diags
 	}
 	if object.IsNull() || object.IsUnknown() { // The callers have checked what Terraform may send.
-		diags.AddError("Value Conversion Error", "Terraform sent no value for an object of the provider. This is a bug in the provider. Please report it.")
+		diags.AddError("Unexpected provider data", "This is a bug in the provider. Please report it.")
 		return diags
 	}
 	values := object.Attributes()
