@@ -165,7 +165,7 @@ func TestService_renamed(t *testing.T) {
 					t.Errorf("got %+v", updated)
 				}
 				for range 2 { // The second time, the key is already gone.
-					if result := s.Delete(t.Context(), repositoryWithUUID, ids[i]); result != done(nil) {
+					if result := s.Delete(t.Context(), repositoryWithUUID, ids[i], keyLine); result != done(nil) {
 						t.Errorf("got %+v", result)
 					}
 				}
@@ -199,7 +199,7 @@ func TestService_hidden(t *testing.T) {
 			if result := s.Update(t.Context(), repositoryWithUUID, id, input); result.Outcome != Refused || !bitbucket.IsNotFound(result.Err) {
 				t.Errorf("update: got %+v", result)
 			}
-			if result := s.Delete(t.Context(), repositoryWithUUID, id); result.Outcome != Refused || !bitbucket.IsNotFound(result.Err) {
+			if result := s.Delete(t.Context(), repositoryWithUUID, id, keyLine); result.Outcome != Refused || !bitbucket.IsNotFound(result.Err) {
 				t.Errorf("delete: got %+v", result)
 			}
 		})
@@ -219,7 +219,7 @@ func TestService_createdAgain(t *testing.T) {
 	if keys, err := s.List(t.Context(), repositoryWithUUID); err != nil || keys != nil {
 		t.Errorf("list: got %v, %v", keys, err)
 	}
-	if result := s.Delete(t.Context(), repositoryWithUUID, id); result != done(nil) {
+	if result := s.Delete(t.Context(), repositoryWithUUID, id, keyLine); result != done(nil) {
 		t.Errorf("delete: got %+v", result)
 	}
 }

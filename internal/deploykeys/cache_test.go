@@ -248,7 +248,7 @@ func TestGet_listingIsForgotten(t *testing.T) {
 		"update": {func(ctx context.Context, s *Service) error {
 			return s.Update(ctx, repository, 1234, input).Err
 		}, true},
-		"delete": {func(ctx context.Context, s *Service) error { return s.Delete(ctx, repository, 1234).Err }, true},
+		"delete": {func(ctx context.Context, s *Service) error { return s.Delete(ctx, repository, 1234, keyLine).Err }, true},
 		"a write that fails": {func(ctx context.Context, s *Service) error {
 			if s.Update(ctx, repository, 403, bitbucket.DeployKeyInput{}).Err == nil {
 				return errors.New("it did not fail")

@@ -18,6 +18,8 @@ import (
 // ExistsError reports that the parent already has the key. It wraps Err.
 type ExistsError struct {
 	Existing bitbucket.DeployKey
+	// AddedHere reports that another create of this run has added the key.
+	AddedHere bool
 	// Err is the refusal, or the error of a create whose reply was lost. After a lost
 	// reply, the existing key is older than the create or has a different label or comment.
 	Err error
@@ -35,18 +37,75 @@ func (e *ExistsError) Unwrap() error { return e.Err }
 // cannot be compared exactly, because Date headers have whole seconds.
 const clockTolerance = 5 * time.Second
 
-// Create adds a key. If no usable reply arrives, Create looks the key up. If it finds a new
-// key that matches the input, it returns that key. If it finds no key with the same public
-// key, it sends the create again. If the parent already has the key, the error is an
-// [*ExistsError]. Create tries no aliases, because it could add the key twice after a lost
-// reply.
+// maxHandovers bounds how often one create sends its request again after a delete.
+const maxHandovers = 3
+
+// Create adds a key. If no usable reply comes, Create looks the key up. A new key that
+// matches the input is the one it has added; without such a key, Create adds it again. If
+// the parent already has the key, Create waits for a delete of this run: see [handovers].
+// Without such a delete, the error is an [*ExistsError]. Create tries no aliases: after a
+// lost reply, it could add the key twice.
 func (s *Service) Create(ctx context.Context, parent bitbucket.Parent, input bitbucket.DeployKeyInput) Result {
+	defer s.handovers.begin()()
 	defer s.cache.drop(parent)
+	contested := s.handovers.contest(parent, input.Key)
+	for range maxHandovers {
+		deleted := s.handovers.awaitDeletes(ctx, contested)
+		result := s.create(ctx, parent, contested, input)
+		exists, ok := errors.AsType[*ExistsError](result.Err)
+		if !ok {
+			_, inUse := errors.AsType[*bitbucket.KeyInUseError](result.Err)
+			if inUse && s.handovers.awaitDeletes(ctx, contested) > deleted {
+				continue // The key was removed between the refusal and the lookup.
+			}
+			return result
+		}
+		if exists.AddedHere {
+			return result
+		}
+		parent.UUID = exists.Existing.ParentUUID()
+		switch contested = s.handovers.contest(parent, input.Key); s.handovers.await(ctx, contested, exists.Existing.ID) {
+		case notHandedOver:
+			return result
+		case handedOver:
+			if key := s.takeOver(ctx, parent, &exists.Existing, input); key != nil {
+				return done(key)
+			}
+		case removed:
+		}
+	}
+	return s.create(ctx, parent, contested, input)
+}
+
+// takeOver makes an existing key the one that a create wants. It sends no request if label
+// and comment fit. If Bitbucket cannot change them, it removes the key and returns nil, so
+// that the create adds it again. A key that cannot be changed for another reason stays as it
+// is: it must not be lost.
+func (s *Service) takeOver(ctx context.Context, parent bitbucket.Parent, existing *bitbucket.DeployKey, input bitbucket.DeployKeyInput) *bitbucket.DeployKey {
+	if matchesInput(existing, input) {
+		return existing
+	}
+	immutable := parent.Project != "" // Bitbucket updates no key of a project.
+	if !immutable {
+		result := s.update(ctx, parent, existing.ID, input)
+		if result.Outcome == Done {
+			return result.Key
+		}
+		_, immutable = errors.AsType[*bitbucket.ImmutableKeyError](result.Err)
+	}
+	if immutable && s.delete(ctx, parent, parent, existing.ID).Outcome == Done {
+		return nil
+	}
+	return existing
+}
+
+// create sends the request, and looks the key up if that is needed.
+func (s *Service) create(ctx context.Context, parent bitbucket.Parent, contested *contestedKey, input bitbucket.DeployKeyInput) Result {
 	started, lost := time.Now(), false
 	for attempt := 0; ; attempt++ {
 		key, err := s.client.CreateDeployKey(ctx, parent, input)
 		if err == nil {
-			s.claim(key.ID)
+			s.handovers.add(contested, key.ID)
 			return done(key)
 		}
 		last, ok := errors.AsType[*bitbucket.Error](err)
@@ -73,20 +132,13 @@ func (s *Service) Create(ctx context.Context, parent bitbucket.Parent, input bit
 		case existing == nil:
 			continue
 		}
-		ours := added && partial.Key.ID == existing.ID ||
-			lost && matchesInput(existing, input) && !olderThan(existing, s.client.ServerTime(started)) && s.claim(existing.ID)
-		if ours {
+		addedHere := s.handovers.isAdded(contested, existing.ID)
+		ours := added && partial.Key.ID == existing.ID || lost && matchesInput(existing, input) && !olderThan(existing, s.client.ServerTime(started))
+		if ours && s.handovers.take(ctx, contested, existing.ID) {
 			return done(existing)
 		}
-		return Result{Outcome: Refused, Err: &ExistsError{*existing, result.Err}}
+		return Result{Outcome: Refused, Err: &ExistsError{*existing, addedHere, result.Err}}
 	}
-}
-
-// claim records a new key. It returns false if another create has already recorded the key:
-// two creates of the same key cannot both have added it.
-func (s *Service) claim(id int64) bool {
-	_, taken := s.created.LoadOrStore(id, true)
-	return !taken
 }
 
 // findSameKey returns the key of a parent with the same public key as input, whatever its

@@ -7,13 +7,31 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 )
 
-// Delete removes a key. It succeeds if the key is already gone. Neither a 404 nor a missing
-// reply proves that the key is gone: the parent must list its keys without it.
-func (s *Service) Delete(ctx context.Context, parent bitbucket.Parent, id int64) Result {
+// WithheldError reports that a delete was not sent because a create of this run has failed
+// on the same key. The configuration wants the key, so it must stay.
+type WithheldError struct{}
+
+// Error names the reason.
+func (*WithheldError) Error() string { return "another resource of this configuration wants the key" }
+
+// Delete removes a key. A key that is already gone is no error. Neither a 404 nor a missing
+// reply proves that the key is gone: the parent must list its keys without it. publicKey is
+// the text of the key. If a create of this run waits for the key, Delete leaves it to the
+// create. If such a create has given up, the error is a [*WithheldError].
+func (s *Service) Delete(ctx context.Context, parent bitbucket.Parent, id int64, publicKey string) Result {
+	defer s.handovers.begin()()
+	contested := s.handovers.contest(parent, publicKey)
+	switch s.handovers.beginDelete(contested, id) {
+	case leaveKey:
+		return done(nil)
+	case withholdDelete:
+		return failed(&WithheldError{}, false)
+	}
 	result := s.write(parent, func(alias bitbucket.Parent) Result { return s.delete(ctx, parent, alias, id) })
 	if errors.Is(result.Err, errEmptyListing) {
-		return done(nil)
+		result = done(nil)
 	}
+	s.handovers.endDelete(contested, id, result.Outcome == Done)
 	return result
 }
 

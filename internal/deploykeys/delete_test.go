@@ -50,7 +50,7 @@ func TestDelete(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				api := httpfake.NewScript(t, tc.replies...)
-				result := newTestService(t, api).Delete(t.Context(), repository, 1234)
+				result := newTestService(t, api).Delete(t.Context(), repository, 1234, keyLine)
 				if result.Outcome != tc.outcome || result.Key != nil {
 					t.Errorf("got %+v, want outcome %d", result, tc.outcome)
 				}
@@ -70,7 +70,7 @@ func TestDelete_notFoundAndListUnusable(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{"", "<html></html>", "{}", `{"values": null}`, `{"values": {}}`} {
 		api := httpfake.NewScript(t, httpfake.Reply(404, ""), httpfake.Reply(200, body))
-		if result := newTestService(t, api).Delete(t.Context(), repository, 1234); result.Outcome != Refused || !errors.Is(result.Err, errUnusable) {
+		if result := newTestService(t, api).Delete(t.Context(), repository, 1234, keyLine); result.Outcome != Refused || !errors.Is(result.Err, errUnusable) {
 			t.Errorf("%q: got %+v", body, result)
 		}
 	}
@@ -110,7 +110,7 @@ func TestDelete_aliases(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			api := httpfake.NewScript(t, tc.replies...)
-			result := newTestService(t, api).Delete(t.Context(), repositoryWithUUID, 1234)
+			result := newTestService(t, api).Delete(t.Context(), repositoryWithUUID, 1234, keyLine)
 			text := ""
 			if result.Err != nil {
 				_, text, _ = strings.Cut(result.Err.Error(), ": ")
@@ -130,7 +130,7 @@ func TestDelete_lostAndEmpty(t *testing.T) {
 		e, s := newEmulator(t)
 		id := e.AddDeployKey("mleu", "test", keyLine, "").ID
 		e.Inject(emulator.Fault{Method: http.MethodDelete, Status: 502, CarryOut: true, Times: 1})
-		if result := s.Delete(t.Context(), repositoryWithUUID, id); result != done(nil) {
+		if result := s.Delete(t.Context(), repositoryWithUUID, id, keyLine); result != done(nil) {
 			t.Errorf("got %+v", result)
 		}
 		if got := methods(e); got != "DELETE 502, DELETE 404, GET 200" {

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket/transport"
@@ -19,11 +18,10 @@ import (
 // new names of repositories, and the IDs of the keys that it has added. It is safe for
 // concurrent use.
 type Service struct {
-	client  *bitbucket.Client
-	cache   *cache
-	aliases aliases
-	// created holds the IDs of the keys that this service has added.
-	created sync.Map
+	client    *bitbucket.Client
+	cache     *cache
+	aliases   aliases
+	handovers handovers
 }
 
 // New returns a service that sends its requests through client.
@@ -40,6 +38,7 @@ var ErrGone = errors.New("it has no such deploy key")
 // still exists, the error is [ErrGone]. A 404 alone does not prove that: the parent may be
 // gone, or these credentials may not see it.
 func (s *Service) Get(ctx context.Context, parent bitbucket.Parent, id int64) (*bitbucket.DeployKey, error) {
+	defer s.handovers.begin()()
 	return tryAliases(&s.aliases, parent, func(alias bitbucket.Parent) (*bitbucket.DeployKey, error) {
 		key, err := s.cache.key(ctx, alias, id)
 		if err == nil {
@@ -56,6 +55,7 @@ func (s *Service) Get(ctx context.Context, parent bitbucket.Parent, id int64) (*
 // Get. If the UUID of the parent is known, List never returns the keys of a different
 // parent that now has the same name.
 func (s *Service) List(ctx context.Context, parent bitbucket.Parent) ([]bitbucket.DeployKey, error) {
+	defer s.handovers.begin()()
 	keys, err := tryAliases(&s.aliases, parent, func(alias bitbucket.Parent) ([]bitbucket.DeployKey, error) {
 		keys, err := s.cache.all(ctx, alias)
 		switch {

@@ -165,7 +165,7 @@ func TestService_requests(t *testing.T) {
 				return s.Update(ctx, tc.parent, 1234, input).Err
 			}, "PUT " + tc.path + "/1234"},
 			"delete": {httpfake.Reply(204, ""), func(ctx context.Context, s *Service) error {
-				return s.Delete(ctx, tc.parent, 1234).Err
+				return s.Delete(ctx, tc.parent, 1234, keyLine).Err
 			}, "DELETE " + tc.path + "/1234"},
 		} {
 			t.Run(name+" "+operation, func(t *testing.T) {
@@ -258,7 +258,7 @@ func TestService_tokenNotFound(t *testing.T) {
 		},
 		"create": func(ctx context.Context, s *Service) error { return s.Create(ctx, repositoryWithUUID, input).Err },
 		"update": func(ctx context.Context, s *Service) error { return s.Update(ctx, repositoryWithUUID, 1234, input).Err },
-		"delete": func(ctx context.Context, s *Service) error { return s.Delete(ctx, repositoryWithUUID, 1234).Err },
+		"delete": func(ctx context.Context, s *Service) error { return s.Delete(ctx, repositoryWithUUID, 1234, keyLine).Err },
 	} {
 		api := httpfake.NewScript(t, httpfake.Reply(404, ""))
 		err := call(t.Context(), newTestService(t, api, consumer))
@@ -301,7 +301,7 @@ func TestProject_anotherHasItsKey(t *testing.T) {
 	if key, err := s.Get(t.Context(), web, ids[0]); !bitbucket.IsNotFound(err) || errors.Is(err, ErrGone) {
 		t.Errorf("get: got %v, %v", key, err)
 	}
-	if result := s.Delete(t.Context(), web, ids[0]); !bitbucket.IsNotFound(result.Err) || result.Outcome != Refused {
+	if result := s.Delete(t.Context(), web, ids[0], keyLine); !bitbucket.IsNotFound(result.Err) || result.Outcome != Refused {
 		t.Errorf("delete: got %+v", result)
 	}
 	if len(e.ProjectDeployKeys("mleu", "WEB")) != 1 || len(e.ProjectDeployKeys("mleu", "SITE")) != 2 {
@@ -328,7 +328,7 @@ func TestProject_empty(t *testing.T) {
 	if got := methods(e); got != "GET 404" { // The listing is still used.
 		t.Errorf("get sent %s", got)
 	}
-	if result := s.Delete(t.Context(), web, ids[0]); result != done(nil) {
+	if result := s.Delete(t.Context(), web, ids[0], keyLine); result != done(nil) {
 		t.Errorf("delete: got %+v", result)
 	}
 	if got := methods(e); got != "DELETE 404, GET 200" {
@@ -376,7 +376,7 @@ func TestProject_recovers(t *testing.T) {
 			e, s, web, ids := newProject(t, 2)
 			fault.Method, fault.Times = http.MethodDelete, 1
 			e.Inject(fault)
-			if result := s.Delete(t.Context(), web, ids[0]); result != done(nil) || len(e.ProjectDeployKeys("mleu", "WEB")) != 1 {
+			if result := s.Delete(t.Context(), web, ids[0], keyLine); result != done(nil) || len(e.ProjectDeployKeys("mleu", "WEB")) != 1 {
 				t.Errorf("got %+v after %s", result, methods(e))
 			}
 		})

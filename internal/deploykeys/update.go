@@ -11,6 +11,7 @@ import (
 // arrives, Update reads the key. Unless the key has changed, Update sends the request
 // again.
 func (s *Service) Update(ctx context.Context, parent bitbucket.Parent, id int64, input bitbucket.DeployKeyInput) Result {
+	defer s.handovers.begin()()
 	return s.write(parent, func(alias bitbucket.Parent) Result { return s.update(ctx, alias, id, input) })
 }
 

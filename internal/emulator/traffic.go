@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"math/rand/v2"
 	"net/http"
 	"time"
 )
@@ -8,6 +9,7 @@ import (
 // traffic holds the latency, the rate limit and the number of requests in flight.
 type traffic struct {
 	latency     time.Duration
+	jitter      time.Duration
 	limit       *RateLimit // limit is nil if there is no rate limit.
 	nearLimit   bool
 	inFlight    int
@@ -23,11 +25,21 @@ func (e *Emulator) SetLatency(latency time.Duration) {
 	e.traffic.latency = latency
 }
 
+// SetJitter adds a random time up to this to the latency of every later request.
+func (e *Emulator) SetJitter(jitter time.Duration) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.traffic.jitter = jitter
+}
+
 // delay waits for the latency. It reports false if the client cancels the request
 // during that time.
 func (e *Emulator) delay(c call) bool {
 	e.mu.Lock()
 	latency := e.traffic.latency
+	if e.traffic.jitter > 0 {
+		latency += rand.N(e.traffic.jitter)
+	}
 	e.mu.Unlock()
 	if latency <= 0 {
 		return true

@@ -328,7 +328,10 @@ func (r *deployKeyResource) Delete(ctx context.Context, req resource.DeleteReque
 	}
 	defer r.data.warnNearLimit(&resp.Diagnostics)
 	parent, id := state.parent(r.kind), state.KeyID.ValueInt64()
-	if result := r.data.keys.Delete(ctx, parent, id); result.Outcome != deploykeys.Done {
+	result := r.data.keys.Delete(ctx, parent, id, state.Key.ValueString())
+	if _, withheld := errors.AsType[*deploykeys.WithheldError](result.Err); withheld {
+		addWithheld(&resp.Diagnostics, parent, id)
+	} else if result.Outcome != deploykeys.Done {
 		deleteDeployKey.addWriteError(&resp.Diagnostics, parent, id, result, state.stateKept(parent, result.Err))
 	}
 }

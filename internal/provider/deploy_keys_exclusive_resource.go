@@ -312,7 +312,7 @@ func (r *deployKeysExclusiveResource) removeOthers(ctx context.Context, planned 
 	plan.checkAnyListed(r.kind, keys, others, diags)
 	removed := 0
 	for removed < len(others) && !diags.HasError() {
-		if result := r.data.keys.Delete(ctx, parent, others[removed].ID); result.Outcome != deploykeys.Done {
+		if result := r.data.keys.Delete(ctx, parent, others[removed].ID, others[removed].Key); result.Outcome != deploykeys.Done {
 			deleteDeployKey.addWriteError(diags, parent, others[removed].ID, result)
 			break
 		}

@@ -124,7 +124,7 @@ func (o operation) addWriteError(diags *diag.Diagnostics, parent bitbucket.Paren
 	}
 	advice := o.advice(kindOf(parent), result)
 	if exists, ok := errors.AsType[*deploykeys.ExistsError](result.Err); ok {
-		advice = importAdvice(parent, &exists.Existing)
+		advice = importAdvice(parent, exists)
 	}
 	parts := append([]string{"Bitbucket was asked to " + request + ".", describe(result), o.maybeDone(result), advice}, more...)
 	diags.AddError(o.summary, strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), "\n\n"))
@@ -170,12 +170,25 @@ func describe(result deploykeys.Result) string {
 }
 
 // importAdvice describes how to manage a key that exists already.
-func importAdvice(parent bitbucket.Parent, key *bitbucket.DeployKey) string {
-	kind, id := kindOf(parent), deployKeyID(parent, key.ID)
-	return fmt.Sprintf("The %[1]s has this key already: deploy key %[2]d, label %[3]q, added %[4]q. To manage it, import it with this block and apply again:\n\n"+
+func importAdvice(parent bitbucket.Parent, exists *deploykeys.ExistsError) string {
+	kind, key := kindOf(parent), &exists.Existing
+	id := deployKeyID(parent, key.ID)
+	if exists.AddedHere {
+		return fmt.Sprintf("Another resource of this configuration has just added this key, as deploy key %d. Bitbucket accepts a key once in a %s: keep one of the two resources.", key.ID, kind.attribute)
+	}
+	return fmt.Sprintf("The %[1]s has this key already: deploy key %[2]d, label %[3]q, added %[4]q.\n\n"+
+		"If a resource of this configuration has it, and only its name, its for_each key or its module has changed, apply again, or add a moved block first:\n\n"+
+		"  moved {\n    from = %[5]s.OLD_NAME\n    to   = %[5]s.NEW_NAME\n  }\n\n"+
+		"If no resource has it yet, import it with this block and apply again:\n\n"+
 		"  import {\n    to = %[5]s.NAME\n    id = %[6]q\n  }\n\nor with this command:\n\n  terraform import %[5]s.NAME %[6]s\n\n"+
 		"If it is in the state already, then it was to be replaced by the same key with create_before_destroy. That cannot work, since Bitbucket takes a key once in a %[1]s: "+
 		"remove create_before_destroy, so that the old one goes first.", kind.attribute, key.ID, key.Label, key.CreatedOn, kind.typeName, id)
+}
+
+// addWithheld reports a key that was not removed, because a create of this run wants it.
+func addWithheld(diags *diag.Diagnostics, parent bitbucket.Parent, id int64) {
+	diags.AddError(deleteDeployKey.summary, fmt.Sprintf("Deploy key %d of %s was not removed, since another resource of this configuration wants the same key. That resource could not be created in this run "+
+		"as long as this one had the key, and too few operations run at once for one to hand it over to the other. Nothing is lost: apply again. A moved block, or a higher -parallelism, does it in one apply.", id, describeParent(parent)))
 }
 
 // advice describes what to do about an error.
