@@ -381,9 +381,24 @@ func causes(t *testing.T) map[string]cause {
 			s.MustRun(t, "import", acctest.Address, fmt.Sprintf("acme/website/%d", s.AddDeployKey("acme", "website", old, "").ID))
 			return s.plan(t, s.Config(acctest.DeployKey(acctest.KeyLine(old))))
 		}},
-		"has this key already": {advice: []string{"To manage it, import it"}, run: func(t *testing.T, s stage) string {
+		"has this key already": {advice: []string{"If no resource has it yet, import it"}, run: func(t *testing.T, s stage) string {
 			s.AddDeployKey("acme", "website", key, "")
 			return s.apply(t, s.Config(managed))
+		}},
+		"has just added this key": {advice: []string{"Bitbucket accepts a key once", "keep one of the two resources"}, run: func(t *testing.T, s stage) string {
+			return s.apply(t, s.Config(managed+strings.Replace(managed, `"test"`, `"again"`, 1)))
+		}},
+		"wants the same key": {advice: []string{"Nothing is lost: apply again"}, run: func(t *testing.T, s stage) string {
+			s.apply(t, s.Config(managed))
+			// With one operation at a time, Terraform begins with the create in half of the runs.
+			var out string
+			for i := range 20 {
+				s.Write(t, s.Config(strings.Replace(managed, `"test"`, fmt.Sprintf("%q", fmt.Sprint("renamed_", i)), 1)))
+				if out, _ = s.Run(t, "apply", "-auto-approve", "-parallelism=1"); strings.Contains(out, "wants the same key") {
+					break
+				}
+			}
+			return out
 		}},
 		"If the repository has the key already, import it": {advice: []string{"terraform import ADDRESS WORKSPACE/REPOSITORY/KEY_ID"}, run: func(t *testing.T, s stage) string {
 			s.AddDeployKey("acme", "website", key, "")

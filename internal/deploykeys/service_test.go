@@ -258,7 +258,9 @@ func TestService_tokenNotFound(t *testing.T) {
 		},
 		"create": func(ctx context.Context, s *Service) error { return s.Create(ctx, repositoryWithUUID, input).Err },
 		"update": func(ctx context.Context, s *Service) error { return s.Update(ctx, repositoryWithUUID, 1234, input).Err },
-		"delete": func(ctx context.Context, s *Service) error { return s.Delete(ctx, repositoryWithUUID, 1234, keyLine).Err },
+		"delete": func(ctx context.Context, s *Service) error {
+			return s.Delete(ctx, repositoryWithUUID, 1234, keyLine).Err
+		},
 	} {
 		api := httpfake.NewScript(t, httpfake.Reply(404, ""))
 		err := call(t.Context(), newTestService(t, api, consumer))
