@@ -120,7 +120,7 @@ func (s *simulation) apply(wanted map[string]address) (failures []error) {
 	return failures
 }
 
-// stored returns the keys at Bitbucket.
+// stored returns the keys that Bitbucket has.
 func (s *simulation) stored() map[string]bool {
 	keys := s.emulator.DeployKeys("mleu", "test")
 	if s.parent.Project != "" {
@@ -168,7 +168,7 @@ var edits = map[string]func(random *rand.Rand, old []address) []address{
 	},
 }
 
-// After an edit that changes addresses, no wanted key is ever missing at Bitbucket, and a few
+// After an edit that changes addresses, Bitbucket always has each wanted key, and a few
 // applies get there.
 func TestHandover_edits(t *testing.T) {
 	t.Parallel()
