@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6/tf6server"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/provider"
@@ -25,20 +26,39 @@ func main() {
 	attach := flag.Bool("debug", false, "wait for a debugger and for Terraform to attach (see TF_REATTACH_PROVIDERS)")
 	flag.Parse()
 
+	server := provider.NewServer(version)()
 	var options []tf6server.ServeOpt
 	if *attach {
 		options = append(options, tf6server.WithManagedDebug())
 	} else if err := silenceUnreadLogs(); err != nil {
 		log.Fatal(err)
+	} else {
+		exitWithTerraform(server)
 	}
-	// Ignore SIGTERM, because it may be sent to the whole process group. Terraform
-	// receives it too, waits for running calls and then stops this process.
-	signal.Ignore(syscall.SIGTERM)
 	reduceGarbageCollection()
-	err := tf6server.Serve("registry.terraform.io/bitbucket-deploy-keys/bitbucket", provider.NewServer(version), options...)
-	if err != nil {
+	newServer := func() tfprotov6.ProviderServer { return server }
+	if err := tf6server.Serve("registry.terraform.io/bitbucket-deploy-keys/bitbucket", newServer, options...); err != nil {
 		log.Fatal(err)
 	}
+}
+
+// exitWithTerraform ends this process when Terraform was killed, as soon as the running
+// calls have returned. Otherwise Terraform itself ends this process.
+//
+// SIGTERM alone does not end this process, because SIGTERM may be sent to the whole process
+// group. Terraform receives it too, waits for running calls and then stops this process.
+func exitWithTerraform(server tfprotov6.ProviderServer) {
+	terminated := make(chan os.Signal, 1)
+	signal.Notify(terminated, syscall.SIGTERM)
+	// By default, writing a log line that Terraform can no longer read ends the process,
+	// possibly in the middle of a write.
+	signal.Ignore(syscall.SIGPIPE)
+	parent := os.Getppid()
+	go func() {
+		awaitEnd(parent, terminated)
+		provider.Shutdown(server)
+		os.Exit(0)
+	}()
 }
 
 // silenceUnreadLogs sets the log levels to the levels that Terraform prints. By default,

@@ -4,6 +4,8 @@ package acceptance
 
 import (
 	"context"
+	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket/transport"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
@@ -137,5 +140,70 @@ func TestAccDeployKey_killedCreate(t *testing.T) {
 	terraform.MustRun(t, "plan", "-lock=false", "-detailed-exitcode")
 	if keys := f.DeployKeys("acme", "website"); len(keys) != 1 {
 		t.Errorf("Bitbucket has %v", keys)
+	}
+}
+
+// If only Terraform is killed, the provider finishes the create and then exits.
+func TestAccDeployKey_killedTerraform(t *testing.T) {
+	t.Parallel()
+	lost := emulator.Fault{Method: "POST", CarryOut: true, Times: 1, Status: 500}
+	for name, tc := range map[string]struct {
+		environment string
+		fault       emulator.Fault
+		then        syscall.Signal
+		want        string
+	}{
+		"lost reply": {"TF_LOG=", lost, 0, "POST GET"},
+		"logging":    {"TF_LOG=DEBUG", lost, 0, "POST GET"}, // Nobody reads the log any more.
+		"terminated": {"TF_LOG=", lost, syscall.SIGTERM, "POST GET"},
+		"no reply":   {"TF_LOG=", emulator.Fault{Method: "POST", Hang: true}, 0, "POST"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f, terraform := acctest.NewFake(t), acctest.NewCLI(t, tc.environment)
+			terraform.Write(t, f.Config(acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t))), `request_timeout = "1h"`))
+			f.Inject(tc.fault)
+			f.SetLatency(2 * time.Second) // The answer must arrive after Terraform has ended.
+
+			// Terraform and the provider inherit one end of a pipe. The other end is closed when
+			// both have ended.
+			allEnded, inherited, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = allEnded.Close() }()
+			command := exec.CommandContext(t.Context(), os.Getenv("TF_ACC_TERRAFORM_PATH"), "apply", "-auto-approve", "-no-color")
+			command.Dir, command.Env, command.ExtraFiles = terraform.Dir, terraform.Env, []*os.File{inherited}
+			command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+			if err := errors.Join(command.Start(), inherited.Close()); err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = syscall.Kill(-command.Process.Pid, syscall.SIGKILL) }()
+			if err := f.Await(t.Context(), arrived(f, "POST")); err != nil {
+				t.Fatal(err)
+			}
+			if err := command.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			_ = command.Wait()
+			if tc.then != 0 {
+				if err := syscall.Kill(-command.Process.Pid, tc.then); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := allEnded.SetReadDeadline(time.Now().Add(transport.MaxGracePeriod + 15*time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := allEnded.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+				t.Errorf("the provider is still running: %v", err)
+			}
+			var sent []string
+			for _, request := range f.Requests() {
+				sent = append(sent, request.Method)
+			}
+			if got := strings.Join(sent, " "); !strings.HasPrefix(got, tc.want) || len(f.Writes()) != 1 {
+				t.Errorf("sent %s, want %s", got, tc.want)
+			}
+		})
 	}
 }

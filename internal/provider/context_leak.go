@@ -2,10 +2,13 @@ package provider
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket/transport"
 )
 
 // frameworkServer has the interfaces of the framework's server. tf6server finds the last three
@@ -23,12 +26,14 @@ type frameworkServer interface {
 type leakFixServer struct {
 	frameworkServer
 	stopped *atomic.Bool
+	// running is locked for reading by each running call.
+	running *sync.RWMutex
 }
 
 // fixContextLeak wraps the framework's server. It returns any other server unchanged.
 func fixContextLeak(server tfprotov6.ProviderServer) tfprotov6.ProviderServer {
 	if server, ok := server.(frameworkServer); ok {
-		return leakFixServer{server, new(atomic.Bool)}
+		return leakFixServer{server, new(atomic.Bool), new(sync.RWMutex)}
 	}
 	return server
 }
@@ -39,6 +44,28 @@ func fixContextLeak(server tfprotov6.ProviderServer) tfprotov6.ProviderServer {
 func (s leakFixServer) StopProvider(ctx context.Context, req *tfprotov6.StopProviderRequest) (*tfprotov6.StopProviderResponse, error) {
 	s.stopped.Store(true)
 	return s.frameworkServer.StopProvider(ctx, req)
+}
+
+// Shutdown cancels the running calls of a server from [NewServer], and waits until they have
+// returned: a request that was already sent may finish. The process must end then, because
+// later calls never return.
+func Shutdown(server tfprotov6.ProviderServer) {
+	if server, ok := server.(leakFixServer); ok {
+		server.shutdown(transport.MaxGracePeriod)
+	}
+}
+
+func (s leakFixServer) shutdown(limit time.Duration) {
+	_, _ = s.StopProvider(context.Background(), &tfprotov6.StopProviderRequest{})
+	returned := make(chan struct{})
+	go func() {
+		s.running.Lock()
+		close(returned)
+	}()
+	select {
+	case <-returned:
+	case <-time.After(limit):
+	}
 }
 
 func (s leakFixServer) ConfigureProvider(ctx context.Context, req *tfprotov6.ConfigureProviderRequest) (*tfprotov6.ConfigureProviderResponse, error) {
@@ -105,6 +132,8 @@ func (s leakFixServer) CallFunction(ctx context.Context, req *tfprotov6.CallFunc
 
 // callWithContext makes one call. Its context is cancelled when the call returns.
 func callWithContext[Request, Response any](ctx context.Context, s leakFixServer, req Request, call func(context.Context, Request) (Response, error)) (Response, error) {
+	s.running.RLock()
+	defer s.running.RUnlock()
 	ctx, cancel := context.WithCancel(ctx)
 	if s.stopped.Load() {
 		cancel()

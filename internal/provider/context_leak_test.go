@@ -9,6 +9,8 @@ import (
 	"reflect"
 	"runtime"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 	"weak"
@@ -219,6 +221,43 @@ func TestServerCancelsCallsAfterStop(t *testing.T) {
 	readThing(t.Context(), t, server)
 	if want := []error{nil, context.Canceled, nil}; !reflect.DeepEqual(reads, want) {
 		t.Errorf("the calls before a stop, after the stop and in the next run had %v", reads)
+	}
+}
+
+// Shutdown waits until the running calls have returned, but not without end.
+func TestServerShutdown(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		limit    time.Duration
+		finishes bool
+	}{"finishes": {time.Hour, true}, "hangs": {time.Millisecond, false}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			reading, finish := make(chan struct{}), make(chan struct{})
+			var finished atomic.Bool
+			server, ok := fixContextLeak(providerserver.NewProtocol6(readProvider(func(ctx context.Context) {
+				reading <- struct{}{}
+				<-ctx.Done()
+				<-finish
+				finished.Store(true)
+			}))()).(leakFixServer)
+			if !ok {
+				t.Fatal("this is another server")
+			}
+			var done sync.WaitGroup
+			defer done.Wait()
+			done.Go(func() { readThing(t.Context(), t, server) })
+			<-reading
+			if tc.finishes {
+				close(finish)
+			} else {
+				defer close(finish)
+			}
+			server.shutdown(tc.limit)
+			if finished.Load() != tc.finishes {
+				t.Errorf("the call has returned: %t", finished.Load())
+			}
+		})
 	}
 }
 
