@@ -58,6 +58,20 @@ func (e *PartialReplyError) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *PartialReplyError) Unwrap() error { return e.Err }
 
+// UnreadableKeyError means that a value of a list is not a complete deploy key. It wraps
+// [ErrUnusable].
+type UnreadableKeyError struct {
+	// ID is the ID of the value, 0 if it has none.
+	ID  int64
+	Err *Error
+}
+
+// Error returns the text of the cause.
+func (e *UnreadableKeyError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *UnreadableKeyError) Unwrap() error { return e.Err }
+
 // GetDeployKey returns one key.
 //
 // GET /repositories/{workspace}/{repo_slug}/deploy-keys/{key_id}
@@ -77,7 +91,8 @@ func (c *Client) GetDeployKey(ctx context.Context, parent Parent, id int64) (*De
 	return &key, nil
 }
 
-// ListDeployKeys returns a pager over all keys of a parent.
+// ListDeployKeys returns a pager over all keys of a parent. The error of a value is an
+// [*UnreadableKeyError].
 //
 // GET /repositories/{workspace}/{repo_slug}/deploy-keys
 // https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-repositories-workspace-repo-slug-deploy-keys-get
@@ -88,7 +103,7 @@ func (c *Client) ListDeployKeys(parent Parent) *Pager[DeployKey] {
 	return newPager(c, firstPage(c.deployKeysURL(parent)), func(u *url.URL, value json.RawMessage) (DeployKey, error) {
 		var key DeployKey
 		if json.Unmarshal(value, &key) != nil || key.check(http.MethodGet, u, 0) != nil {
-			return DeployKey{}, unusable(http.MethodGet, u, "one of its values is no deploy key with an id")
+			return DeployKey{}, &UnreadableKeyError{max(key.ID, 0), unusable(http.MethodGet, u, "one of its values is no deploy key with an id")}
 		}
 		return key, nil
 	})

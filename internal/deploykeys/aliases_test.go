@@ -152,7 +152,7 @@ func TestService_renamed(t *testing.T) {
 			if got := methods(e); strings.Count(got, "GET") > 6 && !strings.HasSuffix(name, "retaken") {
 				t.Errorf("reading sent %s", got)
 			}
-			if keys, err := s.List(t.Context(), repositoryWithUUID); err != nil || !slices.Equal(idsOf(keys), ids) {
+			if keys, err := s.ListComplete(t.Context(), repositoryWithUUID); err != nil || !slices.Equal(idsOf(keys), ids) {
 				t.Errorf("got %v, %v", idsOf(keys), err)
 			}
 			if _, err := s.Get(t.Context(), repositoryWithUUID, 1); !errors.Is(err, ErrGone) {
@@ -216,7 +216,7 @@ func TestService_createdAgain(t *testing.T) {
 	if _, err := s.Get(t.Context(), repositoryWithUUID, id); !errors.Is(err, ErrGone) {
 		t.Errorf("get: got %v", err)
 	}
-	if keys, err := s.List(t.Context(), repositoryWithUUID); err != nil || keys != nil {
+	if keys, err := s.ListComplete(t.Context(), repositoryWithUUID); err != nil || len(keys) > 0 {
 		t.Errorf("list: got %v, %v", keys, err)
 	}
 	if result := s.Delete(t.Context(), repositoryWithUUID, id, keyLine); result != done(nil) {

@@ -2,7 +2,10 @@ package deploykeys
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,8 +44,8 @@ type listing struct {
 	// to keys at once, but to order only when its page is read.
 	order  []int64
 	listed map[int64]bool
-	// unusable is the error of the first value that cannot be used.
-	unusable error
+	// unreadable is the field of [Listing].
+	unreadable []int64
 
 	// readers counts the reads in progress. singleGets counts the keys that were requested
 	// one by one although there were more pages.
@@ -76,7 +79,7 @@ func (c *cache) key(ctx context.Context, parent bitbucket.Parent, id int64) (*bi
 		switch {
 		case l.singles[id] != nil:
 			call = l.singles[id]
-		case l.complete && ownerUnverifiable(l.order, parent):
+		case l.complete && len(l.unreadable) == 0 && ownerUnverifiable(l.order, parent):
 			return nil, errEmptyListing
 		case l.page == nil && preferSingleGet && !l.complete && len(l.singles) > 0:
 			// If neither key is found, both requests would read the first page again.
@@ -95,8 +98,8 @@ func (c *cache) key(ctx context.Context, parent bitbucket.Parent, id int64) (*bi
 	}
 }
 
-// all returns every key of a parent, from all pages.
-func (c *cache) all(ctx context.Context, parent bitbucket.Parent) ([]bitbucket.DeployKey, error) {
+// all returns what a parent lists, from all pages.
+func (c *cache) all(ctx context.Context, parent bitbucket.Parent) (Listing, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l := c.current(parent)
@@ -104,11 +107,8 @@ func (c *cache) all(ctx context.Context, parent bitbucket.Parent) ([]bitbucket.D
 	defer func() { l.readers-- }()
 	for !l.complete {
 		if err := c.wait(ctx, c.readPage(ctx, l, parent)); err != nil {
-			return nil, err
+			return Listing{}, err
 		}
-	}
-	if l.unusable != nil {
-		return nil, l.unusable
 	}
 	return l.values(), nil
 }
@@ -135,13 +135,13 @@ func newListing(pager *bitbucket.Pager[bitbucket.DeployKey]) *listing {
 	}
 }
 
-// values returns the keys of the pages so far, in Bitbucket's order.
-func (l *listing) values() []bitbucket.DeployKey {
-	values := make([]bitbucket.DeployKey, len(l.order))
+// values returns the values of the pages so far.
+func (l *listing) values() Listing {
+	keys := make([]bitbucket.DeployKey, len(l.order))
 	for i, id := range l.order {
-		values[i] = *l.keys[id]
+		keys[i] = *l.keys[id]
 	}
-	return values
+	return Listing{Keys: keys, Unreadable: slices.Clone(l.unreadable)}
 }
 
 // drop removes the listings that a write may have changed, under any alias of the parent.
@@ -182,14 +182,18 @@ func (c *cache) readPage(ctx context.Context, l *listing, parent bitbucket.Paren
 	return l.page
 }
 
-// add adds the keys of a page.
+// add adds the values of a page.
 func (l *listing) add(page bitbucket.Page[bitbucket.DeployKey]) {
 	l.pages++
 	l.complete = !l.pager.HasMore()
 	for key, err := range page {
 		if err != nil {
-			if l.unusable == nil {
-				l.unusable = err
+			var id int64
+			if value, ok := errors.AsType[*bitbucket.UnreadableKeyError](err); ok {
+				id = value.ID
+			}
+			if !slices.Contains(l.unreadable, id) {
+				l.unreadable = append(l.unreadable, id)
 			}
 			continue
 		}
@@ -245,15 +249,18 @@ func (c *cache) confirmGone(ctx context.Context, parent bitbucket.Parent, id int
 	return goneFrom(now.values(), parent, id, notFound)
 }
 
-// goneFrom returns what a 404 for a key means, given the keys that the parent lists. The
-// 404 proves nothing if the key is listed, or if the listing belongs to a different parent.
-func goneFrom(listed []bitbucket.DeployKey, parent bitbucket.Parent, id int64, notFound error) error {
-	for _, key := range listed {
+// goneFrom returns what a 404 for a key means, given what the parent lists. The 404 proves
+// nothing if the key is or may be listed, or if the listing belongs to a different parent.
+func goneFrom(listed Listing, parent bitbucket.Parent, id int64, notFound error) error {
+	for _, key := range listed.Keys {
 		if key.ID == id || belongsElsewhere(parent, &key) {
 			return notFound
 		}
 	}
-	if ownerUnverifiable(listed, parent) {
+	if listed.mayHide(id) {
+		return fmt.Errorf("%w; %w", notFound, listed.Err())
+	}
+	if ownerUnverifiable(listed.Keys, parent) {
 		return errEmptyListing
 	}
 	return ErrGone

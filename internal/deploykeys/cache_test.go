@@ -193,7 +193,7 @@ func TestGet_onePage(t *testing.T) {
 		s := newTestService(t, api)
 		readAll(t, s, api.ids)
 		readAll(t, s, append(api.ids, api.ids...))
-		if keys, err := s.List(t.Context(), repository); err != nil || len(keys) != 100 {
+		if keys, err := s.ListComplete(t.Context(), repository); err != nil || len(keys) != 100 {
 			t.Errorf("got %d keys, %v", len(keys), err)
 		}
 		if _, err := s.Get(t.Context(), bitbucket.Parent{Workspace: "MLEU", Repository: "Test"}, 7); err != nil {
@@ -212,7 +212,7 @@ func TestList_afterSingleKey(t *testing.T) {
 		api := newStore(t, 250)
 		s := newTestService(t, api)
 		readAll(t, s, []int64{150})
-		keys, err := s.List(t.Context(), repository)
+		keys, err := s.ListComplete(t.Context(), repository)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -372,7 +372,7 @@ func TestGet_listingFails(t *testing.T) {
 					if failed != len(results) {
 						t.Errorf("%d of %d reads failed with the listing: %v", failed, len(results), results)
 					}
-					if _, err := s.List(t.Context(), repository); !tc.check(err) {
+					if _, err := s.ListComplete(t.Context(), repository); !tc.check(err) {
 						t.Errorf("all: got %v", err)
 					}
 					api.reply = nil
@@ -403,7 +403,7 @@ func TestGet_oneBadValue(t *testing.T) {
 		if _, err := s.Get(t.Context(), repository, 3); !errors.Is(err, errUnusable) {
 			t.Errorf("got %v", err)
 		}
-		if keys, err := s.List(t.Context(), repository); keys != nil || !errors.Is(err, errUnusable) {
+		if keys, err := s.ListComplete(t.Context(), repository); keys != nil || !errors.Is(err, errUnusable) {
 			t.Errorf("all: got %v, %v", keys, err)
 		}
 	})
@@ -454,7 +454,7 @@ func TestList_keyTwice(t *testing.T) {
 		return fmt.Sprintf(`{"id": %d, "key": "ssh-ed25519 AAAA", "label": %q}`, id, label)
 	}
 	api := httpfake.NewScript(t, httpfake.Page("?page=2", value(1, "a"), value(2, "b")), httpfake.Page("", value(2, "c"), value(3, "d"), value(1, "e")))
-	keys, err := newTestService(t, api).List(t.Context(), repository)
+	keys, err := newTestService(t, api).ListComplete(t.Context(), repository)
 	var got []string
 	for _, key := range keys {
 		got = append(got, fmt.Sprintf("%d %s", key.ID, key.Label))
@@ -481,7 +481,7 @@ func TestGet_hostileValues(t *testing.T) {
 		if key, err := s.Get(t.Context(), repository, 1234); err != nil || key.ID != 1234 {
 			t.Errorf("%s: got %+v, %v", value, key, err)
 		}
-		if keys, err := s.List(t.Context(), repository); keys != nil || !errors.Is(err, errUnusable) {
+		if keys, err := s.ListComplete(t.Context(), repository); keys != nil || !errors.Is(err, errUnusable) {
 			t.Errorf("%s: got %+v, %v", value, keys, err)
 		}
 		api.Expect(page1, "GET "+keyPath, "GET "+keyPath)
@@ -512,7 +512,7 @@ func TestCache_drop(t *testing.T) {
 		read := func() (listed []string) {
 			for name, parent := range lists {
 				e.ForgetRequests()
-				if _, err := s.List(t.Context(), parent); err != nil {
+				if _, err := s.ListComplete(t.Context(), parent); err != nil {
 					t.Fatal(err)
 				}
 				if len(e.Requests()) > 0 {
@@ -587,7 +587,7 @@ func BenchmarkListPage(b *testing.B) {
 	b.ReportAllocs()
 	b.SetBytes(int64(len(page)))
 	for b.Loop() {
-		keys, err := newBenchService(b, page).List(b.Context(), repository)
+		keys, err := newBenchService(b, page).ListComplete(b.Context(), repository)
 		if err != nil || len(keys) != 100 {
 			b.Fatalf("%d keys, %v", len(keys), err)
 		}

@@ -142,16 +142,17 @@ func (s *Service) create(ctx context.Context, parent bitbucket.Parent, contested
 }
 
 // findSameKey returns the key of a parent with the same public key as input, whatever its
-// label and comment, or nil. It continues for a grace period if ctx ends, because a new key
-// must not be lost.
+// label and comment, or nil. It returns an error if the key may be among the entries that
+// cannot be read. It continues for a grace period if ctx ends, because a new key must not be
+// lost.
 func (s *Service) findSameKey(ctx context.Context, parent bitbucket.Parent, input bitbucket.DeployKeyInput) (*bitbucket.DeployKey, error) {
 	s.cache.drop(parent)
-	keys, err := s.cache.all(ctx, parent)
+	listing, err := s.cache.all(ctx, parent)
 	if err != nil && ctx.Err() != nil {
 		longer, cancel := transport.WithGracePeriod(ctx)
 		defer cancel()
 		s.cache.drop(parent)
-		keys, err = s.cache.all(longer, parent)
+		listing, err = s.cache.all(longer, parent)
 	}
 	if err != nil {
 		return nil, err
@@ -160,14 +161,14 @@ func (s *Service) findSameKey(ctx context.Context, parent bitbucket.Parent, inpu
 	if err != nil {
 		return nil, nil // A text that is not a key matches no key.
 	}
-	i := slices.IndexFunc(keys, func(key bitbucket.DeployKey) bool {
+	i := slices.IndexFunc(listing.Keys, func(key bitbucket.DeployKey) bool {
 		stored, err := sshkey.Split(key.Key)
 		return err == nil && stored.SameMaterial(wanted)
 	})
 	if i < 0 {
-		return nil, nil
+		return nil, listing.Err()
 	}
-	return &keys[i], nil
+	return &listing.Keys[i], nil
 }
 
 // fromPartialReply returns the key that a create has added, if only the ID in the reply can

@@ -46,12 +46,17 @@ func (s *Service) delete(ctx context.Context, parent, alias bitbucket.Parent, id
 		return failed(err, false)
 	}
 	s.cache.drop(parent)
-	keys, lookupErr := s.cache.all(ctx, alias)
+	listing, lookupErr := s.cache.all(ctx, alias)
 	if lookupErr == nil {
-		lookupErr = goneFrom(keys, alias, id, err)
+		lookupErr = goneFrom(listing, alias, id, err)
 	}
 	result := failed(err, last.MaybeDone)
+	unreadable, mayBeListed := errors.AsType[*UnreadableError](lookupErr)
 	switch {
+	case mayBeListed && renamed:
+		return failed(lookupErr, last.MaybeDone)
+	case mayBeListed:
+		result.LookupErr = unreadable
 	case errors.Is(lookupErr, errEmptyListing) && result.Outcome == Refused:
 		return failed(errEmptyListing, false) // Another alias may still have the key.
 	case errors.Is(lookupErr, ErrGone):

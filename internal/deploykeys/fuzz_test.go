@@ -25,9 +25,10 @@ func FuzzList(f *testing.F) {
 			}
 			reply(w, r)
 		}), withRetries(0))
-		keys, err := s.List(t.Context(), repository)
-		if err != nil && (keys != nil || asError(t, err).Method != http.MethodGet) {
-			t.Errorf("got %+v with error %v", keys, err)
+		listing, err := s.List(t.Context(), repository)
+		keys := listing.Keys
+		if err != nil && (keys != nil || listing.Unreadable != nil || asError(t, err).Method != http.MethodGet) {
+			t.Errorf("got %+v with error %v", listing, err)
 		}
 		ids := idsOf(keys)
 		slices.Sort(ids)

@@ -54,24 +54,37 @@ func (s *Service) Get(ctx context.Context, parent bitbucket.Parent, id int64) (*
 // List returns all keys of a parent, from listings that are shared with other calls as in
 // Get. If the UUID of the parent is known, List never returns the keys of a different
 // parent that now has the same name.
-func (s *Service) List(ctx context.Context, parent bitbucket.Parent) ([]bitbucket.DeployKey, error) {
+func (s *Service) List(ctx context.Context, parent bitbucket.Parent) (Listing, error) {
 	defer s.handovers.begin()()
-	keys, err := tryAliases(&s.aliases, parent, func(alias bitbucket.Parent) ([]bitbucket.DeployKey, error) {
-		keys, err := s.cache.all(ctx, alias)
+	listing, err := tryAliases(&s.aliases, parent, func(alias bitbucket.Parent) (Listing, error) {
+		listing, err := s.cache.all(ctx, alias)
 		switch {
 		case err != nil:
-			return nil, err
-		case ownerUnverifiable(keys, alias):
-			return nil, errEmptyListing
-		case len(keys) > 0 && belongsElsewhere(alias, &keys[0]):
-			return nil, checkParent(alias, &keys[0])
+			return Listing{}, err
+		case ownerUnverifiable(listing.Keys, alias):
+			return listing, errEmptyListing
+		case len(listing.Keys) > 0 && belongsElsewhere(alias, &listing.Keys[0]):
+			return Listing{}, checkParent(alias, &listing.Keys[0])
 		}
-		return keys, nil
+		return listing, nil
 	})
 	if errors.Is(err, errEmptyListing) {
-		return nil, nil
+		return listing, nil
 	}
-	return keys, err
+	return listing, err
+}
+
+// ListComplete returns the same keys as List. If the parent also has an entry that cannot be
+// read, the error is an [*UnreadableError].
+func (s *Service) ListComplete(ctx context.Context, parent bitbucket.Parent) ([]bitbucket.DeployKey, error) {
+	listing, err := s.List(ctx, parent)
+	if err == nil {
+		err = listing.Err()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return listing.Keys, nil
 }
 
 // checkParent returns errNameReused if the key shows that the name of the parent now

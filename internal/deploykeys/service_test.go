@@ -151,7 +151,7 @@ func TestService_requests(t *testing.T) {
 			line  string
 		}{
 			"list": {httpfake.Page("", oneKey), func(ctx context.Context, s *Service) error {
-				_, err := s.List(ctx, tc.parent)
+				_, err := s.ListComplete(ctx, tc.parent)
 				return err
 			}, "GET " + tc.path + "?pagelen=100"},
 			"get": {httpfake.Page("", oneKey), func(ctx context.Context, s *Service) error {
@@ -253,7 +253,7 @@ func TestService_tokenNotFound(t *testing.T) {
 			return err
 		},
 		"list": func(ctx context.Context, s *Service) error {
-			_, err := s.List(ctx, repositoryWithUUID)
+			_, err := s.ListComplete(ctx, repositoryWithUUID)
 			return err
 		},
 		"create": func(ctx context.Context, s *Service) error { return s.Create(ctx, repositoryWithUUID, input).Err },
@@ -281,7 +281,7 @@ func TestGet_returnsCopies(t *testing.T) {
 			t.Fatalf("got %+v, %v", key, err)
 		}
 		key.Label = "changed"
-		keys, err := s.List(t.Context(), repository)
+		keys, err := s.ListComplete(t.Context(), repository)
 		if err != nil || len(keys) != 1 || keys[0].Label != "" {
 			t.Fatalf("got %+v, %v", keys, err)
 		}
@@ -297,7 +297,7 @@ func TestProject_anotherHasItsKey(t *testing.T) {
 	e.RenameProject("mleu", "WEB", "SITE")
 	e.AddProject("mleu", emulator.Project{Key: "WEB"})
 	e.AddProjectDeployKey("mleu", "WEB", keyLine, "of another project")
-	if keys, err := s.List(t.Context(), web); !errors.Is(err, errNameReused) || keys != nil {
+	if keys, err := s.ListComplete(t.Context(), web); !errors.Is(err, errNameReused) || keys != nil {
 		t.Errorf("list: got %v, %v", keys, err)
 	}
 	if key, err := s.Get(t.Context(), web, ids[0]); !bitbucket.IsNotFound(err) || errors.Is(err, ErrGone) {
@@ -310,7 +310,7 @@ func TestProject_anotherHasItsKey(t *testing.T) {
 		t.Error("a key is gone")
 	}
 	// Without the UUID, the keys belong to the parent with this name.
-	if keys, err := s.List(t.Context(), bitbucket.Parent{Workspace: "mleu", Project: "WEB"}); err != nil || len(keys) != 1 {
+	if keys, err := s.ListComplete(t.Context(), bitbucket.Parent{Workspace: "mleu", Project: "WEB"}); err != nil || len(keys) != 1 {
 		t.Errorf("list without a UUID: got %v, %v", keys, err)
 	}
 }
@@ -321,7 +321,7 @@ func TestProject_empty(t *testing.T) {
 	t.Parallel()
 	e, s, web, ids := newProject(t, 1)
 	e.RemoveProjectDeployKey("mleu", "WEB", ids[0])
-	if keys, err := s.List(t.Context(), web); err != nil || len(keys) > 0 || methods(e) != "GET 200" {
+	if keys, err := s.ListComplete(t.Context(), web); err != nil || len(keys) > 0 || methods(e) != "GET 200" {
 		t.Errorf("list: got %v, %v", keys, err)
 	}
 	if _, err := s.Get(t.Context(), web, ids[0]); !errors.Is(err, ErrGone) {
@@ -348,7 +348,7 @@ func TestProject_emptyOneHasItsKey(t *testing.T) {
 	if _, err := s.Get(t.Context(), web, ids[0]); !errors.Is(err, ErrGone) {
 		t.Errorf("get: got %v", err)
 	}
-	if keys, err := s.List(t.Context(), web); err != nil || len(keys) > 0 {
+	if keys, err := s.ListComplete(t.Context(), web); err != nil || len(keys) > 0 {
 		t.Errorf("list: got %v, %v", keys, err)
 	}
 }

@@ -147,7 +147,7 @@ func TestSharedCall_cancelledPage(t *testing.T) {
 		for range 2 { // Another reader may still have the listing.
 			<-readPage(l).done
 		}
-		if got := idsOf(l.values()); !slices.Equal(got, []int64{1, 2}) {
+		if got := idsOf(l.values().Keys); !slices.Equal(got, []int64{1, 2}) {
 			t.Errorf("got keys %v, want both", got)
 		}
 		api.Expect(page1, page1, "GET "+keysPath+"?page=2")

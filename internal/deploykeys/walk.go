@@ -11,8 +11,7 @@ import (
 // ParentKeys are the deploy keys of one parent in a walk.
 type ParentKeys struct {
 	Parent bitbucket.Parent
-	// Keys are in Bitbucket's order.
-	Keys []bitbucket.DeployKey
+	Listing
 	// Hidden reports whether Bitbucket answered 403 or 404: these credentials may not see
 	// the keys, or the parent was removed during the walk.
 	Hidden bool
@@ -81,11 +80,11 @@ func (s *Service) walk(ctx context.Context, list func() *bitbucket.Pager[bitbuck
 // listParent lists the keys of one parent. A 403 because of a missing scope concerns all
 // parents, so it is an error that ends the walk.
 func (s *Service) listParent(ctx context.Context, parent bitbucket.Parent) listed {
-	keys, err := s.List(ctx, parent)
+	listing, err := s.List(ctx, parent)
 	if bitbucket.IsNotFound(err) || bitbucket.IsForbidden(err) {
 		return listed{keys: ParentKeys{Parent: parent, Hidden: true}}
 	}
-	return listed{ParentKeys{Parent: parent, Keys: keys}, err}
+	return listed{ParentKeys{Parent: parent, Listing: listing}, err}
 }
 
 // parents yields each parent of all pages once. Without a check, a repository that is added

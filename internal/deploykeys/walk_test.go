@@ -194,7 +194,7 @@ func TestWalkRepositories_fails(t *testing.T) {
 		"slug of a path":  {"?page=2", httpfake.Reply(200, `{"values": [{"slug": ".."}]}`), 100, isUnusable},
 		"endless":         {"?page=2", httpfake.Reply(200, `{"values": [], "next": "ORIGIN`+workspacePath+`?page=2"}`), 100, isUnusable},
 		"keys":            {"/r-42/", httpfake.Reply(500, ""), 42, func(err error) bool { return bitbucket.HasStatus(err, 500) }},
-		"keys unusable":   {"/r-42/", httpfake.Reply(200, `{"values": [{"id": 0}]}`), 42, isUnusable},
+		"keys unusable":   {"/r-42/", httpfake.Reply(200, `{"values": 5}`), 42, isUnusable},
 		"keys rate limit": {"/r-42/", httpfake.Reply(429, ""), 42, func(err error) bool { return bitbucket.HasStatus(err, 429) }},
 		"keys scope": {
 			"/r-0/", httpfake.Reply(403, `{"error": {"message": "no", "detail": {"required": ["admin:repository:bitbucket"], "granted": []}}}`),
@@ -217,6 +217,32 @@ func TestWalkRepositories_fails(t *testing.T) {
 			})
 		})
 	}
+}
+
+// An entry that cannot be read hides neither the other keys of its parent nor those of
+// other parents.
+func TestWalkRepositories_unreadable(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := &workspace{repositories: 3, reply: func(line string) http.HandlerFunc {
+			if strings.HasPrefix(line, "/r-1/") {
+				return httpfake.Reply(200, `{"values": [{"id": 7}, `+oneKey+`, {"id": 0}]}`)
+			}
+			return nil
+		}}
+		var unreadable []string
+		keys := 0
+		for found, err := range newTestService(t, w).WalkRepositories(t.Context(), "acme", "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			keys += len(found.Keys)
+			unreadable = append(unreadable, fmt.Sprint(found.Unreadable))
+		}
+		if want := []string{"[]", "[7 0]", "[]"}; keys != 3 || !slices.Equal(unreadable, want) {
+			t.Errorf("found %d keys, and %v cannot be read", keys, unreadable)
+		}
+	})
 }
 
 // isUnusable reports whether err is about an unusable reply.

@@ -142,12 +142,12 @@ func (d *deployKeyDataSource) find(ctx context.Context, reference deployKeyRefer
 			return nil
 		}
 	}
-	keys, err := d.data.keys.List(ctx, reference.parent)
+	listing, err := d.data.keys.List(ctx, reference.parent)
 	if err != nil {
 		listDeployKeys.addError(diags, reference.parent, 0, err)
 		return nil
 	}
-	return reference.find(keys, diags)
+	return reference.find(listing, diags)
 }
 
 // reference returns the reference in the selecting attribute that is set.

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/deploykeys"
 )
 
 // deployKeyIdentity identifies a deploy key. The names of the workspace and the parent are
@@ -93,12 +95,12 @@ func (r *deployKeyResource) resolveImportID(ctx context.Context, importID string
 	}
 	id := reference.id()
 	if reference.by != byID {
-		keys, err := r.data.keys.List(ctx, reference.parent)
+		listing, err := r.data.keys.List(ctx, reference.parent)
 		if err != nil {
 			listDeployKeys.addError(diags, reference.parent, 0, err)
 			return nil
 		}
-		key := reference.find(keys, diags)
+		key := reference.find(listing, diags)
 		if key == nil {
 			return nil
 		}
@@ -235,9 +237,9 @@ func matchPath(form string, segments []string) (names []string, ok bool) {
 
 // find returns the one key that the reference selects. Otherwise it reports the keys to
 // choose from and returns nil.
-func (r deployKeyReference) find(keys []bitbucket.DeployKey, diags *diag.Diagnostics) *bitbucket.DeployKey {
+func (r deployKeyReference) find(listing deploykeys.Listing, diags *diag.Diagnostics) *bitbucket.DeployKey {
 	var matches []bitbucket.DeployKey
-	for _, key := range keys {
+	for _, key := range listing.Keys {
 		if r.matches(&key) {
 			matches = append(matches, key)
 		}
@@ -245,7 +247,11 @@ func (r deployKeyReference) find(keys []bitbucket.DeployKey, diags *diag.Diagnos
 	if len(matches) == 1 {
 		return &matches[0]
 	}
-	diags.AddError("No single deploy key found", r.candidates(matches, keys))
+	detail := r.candidates(matches, listing.Keys)
+	if unreadable, ok := errors.AsType[*deploykeys.UnreadableError](listing.Err()); ok {
+		detail += "\n\nBitbucket also lists entries without a readable key: " + unreadable.Entries() + ". " + adviceUnreadable
+	}
+	diags.AddError("No single deploy key found", detail)
 	return nil
 }
 

@@ -51,7 +51,7 @@ func (l *deployKeyListResource) Configure(_ context.Context, req resource.Config
 	l.data = configuredData(req.ProviderData, &resp.Diagnostics)
 }
 
-// List streams the keys while it requests more. It stops at the limit by itself, because
+// List streams the keys while it requests more. The search ends at the limit, because
 // Terraform does not report when it has enough.
 func (l *deployKeyListResource) List(ctx context.Context, req list.ListRequest, stream *list.ListResultsStream) {
 	var diags diag.Diagnostics
@@ -63,11 +63,12 @@ func (l *deployKeyListResource) List(ctx context.Context, req list.ListRequest, 
 	stream.Results = func(push func(list.ListResult) bool) {
 		var last list.ListResult
 		left := req.Limit
+		search.limit = req.Limit
 		for key := range search.keys(ctx, l.data.keys, &diags) {
 			result := l.result(ctx, req, key)
 			if left--; left == 0 {
 				last = result // Terraform reads no result after this one, so add the warnings to it.
-				break
+				continue
 			}
 			if !push(result) {
 				return

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"regexp"
@@ -27,6 +28,8 @@ type deployKeySearch struct {
 	FingerprintSHA256 types.String `tfsdk:"fingerprint_sha256"`
 	// Project limits a search of repositories to the repositories of one project.
 	Project types.String
+	// limit is the number of keys after which the search ends, 0 for all keys.
+	limit int64
 }
 
 // readSearch reads a search from a configuration.
@@ -85,13 +88,27 @@ func searchDescription(kind *parentKind) string {
 
 // keys yields the selected keys, parent by parent. It requests no more keys when the caller
 // stops. At the end, diags contains the warnings and errors.
+//
+// After the last key that the limit allows, keys looks for one more key, for a warning. It
+// looks at the rest of the same parent and at the next parent, because this costs one request
+// at most.
 func (s *deployKeySearch) keys(ctx context.Context, service *deploykeys.Service, diags *diag.Diagnostics) iter.Seq[*deployKeyDataSourceModel] {
 	return func(yield func(*deployKeyDataSourceModel) bool) {
 		label := regexp.MustCompile(s.LabelPattern.ValueString()) // patternValidator has checked the pattern.
-		var hidden []string
-		defer func() { warnHidden(s.kind, hidden, diags) }()
+		var hidden, unreadable []string
+		parents, yielded := 0, int64(0)
+		atLimit := func() bool { return s.limit > 0 && yielded >= s.limit }
+		defer func() {
+			warnHidden(s.kind, hidden, diags)
+			warnUnreadable(s.kind, unreadable, diags)
+		}()
 		for found, err := range s.parents(ctx, service) {
+			parents++
+			looksForMore := atLimit()
 			switch {
+			case err != nil && looksForMore:
+				s.warnLimit(fmt.Sprintf("There may be more of them: this list looked no further than the next %s", s.kind.attribute), diags)
+				return
 			case err != nil && found.Parent.Name() == "":
 				s.kind.listOperation.addError(diags, bitbucket.Parent{Workspace: s.Workspace.ValueString()}, 0, err)
 				return
@@ -101,15 +118,40 @@ func (s *deployKeySearch) keys(ctx context.Context, service *deploykeys.Service,
 			case found.Hidden:
 				hidden = append(hidden, found.Parent.String())
 			}
+			if entries, ok := errors.AsType[*deploykeys.UnreadableError](found.Err()); ok {
+				unreadable = append(unreadable, fmt.Sprintf("%s (%s)", found.Parent, entries.Entries()))
+			}
 			for i := range found.Keys {
 				key := newDeployKeyDataSourceModel(s.Workspace, found.Parent, &found.Keys[i])
 				selected := label.MatchString(key.Label.ValueString()) && (s.FingerprintSHA256.IsNull() || s.FingerprintSHA256.Equal(key.FingerprintSHA256))
-				if selected && !yield(key) {
+				if !selected {
+					continue
+				}
+				if atLimit() {
+					s.warnLimit("There are more of them", diags)
+					return
+				}
+				yielded++
+				if !yield(key) {
 					return
 				}
 			}
+			if looksForMore {
+				s.warnLimit(fmt.Sprintf("There may be more of them: this list looked no further than the next %s", s.kind.attribute), diags)
+				return
+			}
+		}
+		if parents == 0 && !s.Project.IsNull() {
+			diags.AddWarning("No repository found in the project", fmt.Sprintf("Bitbucket lists no repository of the project %s in the workspace %s, so that no deploy keys were found. "+
+				"Either the project does not exist, or it has no repository that the account can see. Check project and workspace.", s.Project.ValueString(), s.Workspace.ValueString()))
 		}
 	}
+}
+
+// warnLimit warns that the limit has ended a list.
+func (s *deployKeySearch) warnLimit(more string, diags *diag.Diagnostics) {
+	diags.AddWarning("Not all deploy keys are listed", fmt.Sprintf("The list ended after %d deploy keys, which is its limit. %s. To list all of them, set limit in the list block to a higher number; the default is 100. "+
+		"Do not make an exclusive set (%ss_exclusive) of this list: it would remove the deploy keys that are not listed.", s.limit, more, s.kind.typeName))
 }
 
 // parents yields the keys of the named parent, or of all parents.
@@ -119,7 +161,7 @@ func (s *deployKeySearch) parents(ctx context.Context, service *deploykeys.Servi
 	}
 	return func(yield func(deploykeys.ParentKeys, error) bool) {
 		parent := s.kind.newParent(s.Workspace.ValueString(), s.Parent.ValueString())
-		keys, err := service.List(ctx, parent)
-		yield(deploykeys.ParentKeys{Parent: parent, Keys: keys}, err)
+		listing, err := service.List(ctx, parent)
+		yield(deploykeys.ParentKeys{Parent: parent, Listing: listing}, err)
 	}
 }

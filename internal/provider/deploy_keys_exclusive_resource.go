@@ -174,7 +174,7 @@ func (r *deployKeysExclusiveResource) warnOthers(ctx context.Context, plan *depl
 		return
 	}
 	parent := plan.parent(r.kind)
-	keys, err := r.data.keys.List(ctx, parent)
+	keys, err := r.data.keys.ListComplete(ctx, parent)
 	if !managed && bitbucket.IsNotFound(err) {
 		return
 	}
@@ -303,7 +303,7 @@ func (r *deployKeysExclusiveResource) removeOthers(ctx context.Context, planned 
 	}
 	defer r.data.warnNearLimit(diags)
 	parent := plan.parent(r.kind)
-	keys, err := r.data.keys.List(ctx, parent)
+	keys, err := r.data.keys.ListComplete(ctx, parent)
 	if err != nil {
 		listDeployKeys.addError(diags, parent, 0, err, "Nothing was removed.")
 		return
@@ -338,7 +338,7 @@ func (r *deployKeysExclusiveResource) Read(ctx context.Context, req resource.Rea
 	}
 	defer r.data.warnNearLimit(&resp.Diagnostics)
 	parent := state.parent(r.kind)
-	keys, err := r.data.keys.List(ctx, parent)
+	keys, err := r.data.keys.ListComplete(ctx, parent)
 	if err != nil {
 		listDeployKeys.addError(&resp.Diagnostics, parent, 0, err, stateKept("This resource", parent))
 		return

@@ -163,6 +163,9 @@ func describe(result deploykeys.Result) string {
 		}
 	}
 	line("Request ID", refused.RequestID)
+	if unreadable, ok := errors.AsType[*deploykeys.UnreadableError](result.Err); ok {
+		line("Entries without a readable key", unreadable.Entries())
+	}
 	if result.LookupErr != nil {
 		line("To look for it failed as well", result.LookupErr.Error())
 	}
@@ -197,9 +200,12 @@ func (o operation) advice(kind *parentKind, result deploykeys.Result) string {
 	refused, ok := errors.AsType[*bitbucket.Error](err)
 	_, refusesAccessToken := errors.AsType[*bitbucket.AccessTokenError](err)
 	_, inUse := errors.AsType[*bitbucket.KeyInUseError](err)
+	_, unreadable := errors.AsType[*deploykeys.UnreadableError](err)
 	switch {
 	case errors.Is(err, context.Canceled):
 		return "The run was stopped."
+	case !ok && unreadable:
+		return adviceUnreadable
 	case !ok:
 		return ""
 	case refused.ForToken() && isRefusal(refused):
@@ -249,6 +255,9 @@ func (o operation) advice(kind *parentKind, result deploykeys.Result) string {
 func isRefusal(failed *bitbucket.Error) bool {
 	return failed.Err == nil && failed.Status >= 400 && failed.Status < 500 && failed.Status != http.StatusTooManyRequests
 }
+
+// adviceUnreadable is the advice for entries of a list that cannot be read.
+const adviceUnreadable = "Look at the access keys in Bitbucket's settings: remove such an entry there, or report it to Atlassian."
 
 const otherServer = "Something other than Bitbucket's API has answered. Check base_url and the proxy (HTTPS_PROXY) between here and Bitbucket."
 
@@ -311,11 +320,26 @@ func warnHidden(kind *parentKind, hidden []string, diags *diag.Diagnostics) {
 	if len(hidden) == 0 {
 		return
 	}
-	const most = 100
-	names := strings.Join(hidden[:min(len(hidden), most)], ", ")
-	if more := len(hidden) - most; more > 0 {
-		names += fmt.Sprintf(" and %d more", more)
-	}
 	diags.AddWarning("Deploy keys of some "+kind.plural+" are not included", fmt.Sprintf("Bitbucket lists these %s (%d), but answered 403 or 404 when it was asked for their deploy keys: %s. "+
-		"The account must be an administrator of a %s to see its deploy keys.", kind.plural, len(hidden), names, kind.attribute))
+		"The account must be an administrator of a %s to see its deploy keys.", kind.plural, len(hidden), shorten(hidden), kind.attribute))
+}
+
+// warnUnreadable names the entries that a search has left out because they have no readable
+// key.
+func warnUnreadable(kind *parentKind, unreadable []string, diags *diag.Diagnostics) {
+	if len(unreadable) == 0 {
+		return
+	}
+	diags.AddWarning("Deploy keys of some "+kind.plural+" cannot be read", fmt.Sprintf("Bitbucket lists entries without a readable key, which are not included: %s. %s "+
+		"An exclusive set of such a %s removes no key.", shorten(unreadable), adviceUnreadable, kind.attribute))
+}
+
+// shorten joins names, and counts those for which there is no room.
+func shorten(names []string) string {
+	const most = 100
+	text := strings.Join(names[:min(len(names), most)], ", ")
+	if more := len(names) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }
