@@ -199,6 +199,7 @@ func causes(t *testing.T) map[string]cause {
 			return s.apply(t, s.Config(second, atOnce))
 		}
 	}
+	unreadable := []string{"Look at the access keys in Bitbucket's settings: remove such an entry there, or report it to Atlassian"}
 	const unknownToken = "\nresource \"terraform_data\" \"token\" {\n  input = \"api-token\"\n  triggers_replace = %d\n}\n"
 	unknown := func(s stage, generation int, body string) string {
 		return fmt.Sprintf(unknownToken, generation) + s.ConfigWith(body, `username = "ci@example.com"`, "token = terraform_data.token.output")
@@ -318,6 +319,25 @@ func causes(t *testing.T) map[string]cause {
 			s.SetProjectPermission("acme", "PROJ", emulator.PermissionRead)
 			return s.plan(t, s.Config(workspaceKeys("bitbucket_project_deploy_keys")))
 		}},
+		"Deploy keys of some repositories cannot be read": {advice: unreadable, run: func(t *testing.T, s stage) string {
+			s.Inject(emulator.UnreadableKey(s.AddDeployKey("acme", "website", key, "").ID))
+			return s.plan(t, s.Config(workspaceKeys("bitbucket_deploy_keys")))
+		}},
+		"Deploy keys of some projects cannot be read": {advice: unreadable, run: func(t *testing.T, s stage) string {
+			s.Inject(emulator.UnreadableKey(s.AddProjectDeployKey("acme", "WEB", key, "").ID))
+			return s.plan(t, s.Config(workspaceKeys("bitbucket_project_deploy_keys")))
+		}},
+		"Bitbucket lists entries without a readable key": {advice: unreadable, run: func(t *testing.T, s stage) string {
+			s.Inject(emulator.UnreadableKey(s.AddDeployKey("acme", "website", key, "").ID))
+			return s.plan(t, s.Config(exclusive("[1]")))
+		}},
+		"No repository found in the project": {advice: []string{"the project does not exist, or it has no repository that the account can see", "Check project and workspace"}, run: func(t *testing.T, s stage) string {
+			return s.plan(t, s.Config(strings.Replace(workspaceKeys("bitbucket_deploy_keys"), "}", "  project = \"NONE\"\n}", 1)))
+		}},
+		"Not all deploy keys are listed": {
+			advice: []string{"limit in the list block to a higher number; the default is 100", "it would remove the deploy keys that are not listed"},
+			run:    listTooFew,
+		},
 
 		"429 Too Many Requests": {advice: []string{"1,000 requests an hour", "Run again later, or raise max_rate_limit_wait and max_retries"}, run: reads(emulator.RateLimited())},
 		"Bitbucket's rate limit is near": {advice: []string{"When none is left, this run waits, and fails after max_rate_limit_wait"}, run: func(t *testing.T, s stage) string {
@@ -557,6 +577,27 @@ func importIdentity(t *testing.T, f *acctest.Fake) string {
 		t.Fatal(err, resp)
 	}
 	return diagnosed("error", resp.Diagnostics[0].Summary, resp.Diagnostics[0].Detail)
+}
+
+// listTooFew lists one of two keys. It uses no CLI, because few versions have a query.
+func listTooFew(t *testing.T, s stage) string {
+	t.Helper()
+	s.AddDeployKey("acme", "website", acctest.NewKey(t), "")
+	s.AddDeployKey("acme", "website", acctest.NewKey(t), "")
+	server, out := acctest.NewConfiguredServer(t, s.Fake), ""
+	const name = "bitbucket_deploy_key"
+	stream, err := server.ListResource(t.Context(), &tfprotov6.ListResourceRequest{
+		TypeName: name, Config: acctest.ProtocolObject(t, server.Schemas.ListResourceSchemas[name], map[string]string{"workspace": "acme"}), Limit: 1,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for result := range stream.Results {
+		for _, d := range result.Diagnostics {
+			out += diagnosed(strings.ToLower(d.Severity.String()), d.Summary, d.Detail)
+		}
+	}
+	return out
 }
 
 // validateCauses returns the diagnostics that one run of validate reports for each block.

@@ -38,7 +38,7 @@ type UnreadableError struct{ IDs []int64 }
 
 // Error names the entries.
 func (e *UnreadableError) Error() string {
-	return "the list has entries without a readable key: " + e.Entries()
+	return "Bitbucket lists entries without a readable key: " + e.Entries()
 }
 
 // Entries names the entries.

@@ -210,6 +210,42 @@ func WrongContentType() Fault {
 	}}
 }
 
+// UnreadableKey removes the text of the deploy key with this ID from replies. Bitbucket was
+// not observed to send such replies.
+func UnreadableKey(id int64) Fault {
+	return Fault{Path: "/deploy-keys", Rewrite: func(_ http.Header, body string) string {
+		var value any
+		decoder := json.NewDecoder(strings.NewReader(body))
+		decoder.UseNumber()
+		if decoder.Decode(&value) != nil {
+			return body
+		}
+		removeKey(value, json.Number(strconv.FormatInt(id, 10)))
+		changed, err := json.Marshal(value)
+		if err != nil {
+			return body
+		}
+		return string(changed)
+	}}
+}
+
+// removeKey removes the field key of the objects with this ID.
+func removeKey(value any, id json.Number) {
+	switch value := value.(type) {
+	case []any:
+		for _, element := range value {
+			removeKey(element, id)
+		}
+	case map[string]any:
+		if value["id"] == id {
+			delete(value, "key")
+		}
+		for _, field := range value {
+			removeKey(field, id)
+		}
+	}
+}
+
 // Unauthorized is the 401 for an invalid or expired token.
 func Unauthorized() Fault {
 	return faultFromReply(invalidToken())

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -180,6 +181,24 @@ func TestRewrite(t *testing.T) {
 		if got := s.send(t, "DELETE", fmt.Sprintf("%s/%d", keys, id), ""); got.status != 204 || got.body != "" {
 			t.Errorf("%s changed a reply without a body: %+v", name, got)
 		}
+	}
+}
+
+// Only the text of this key is missing, in a list and in a reply about the one key.
+func TestUnreadableKey(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, emulator.DeployKey{ID: 1, Key: publicKey(1)}, emulator.DeployKey{ID: 2, Key: publicKey(2)})
+	whole := s.send(t, "GET", keys, "").body
+	s.Inject(emulator.UnreadableKey(2))
+	list := s.send(t, "GET", keys, "").body
+	if !strings.Contains(whole, publicKey(2)) || strings.Contains(list, publicKey(2)) || !strings.Contains(list, publicKey(1)) || !strings.Contains(list, `"id":2`) {
+		t.Errorf("got %s", list)
+	}
+	if one := s.send(t, "GET", keys+"/2", "").body; strings.Contains(one, `"key"`) || !strings.Contains(one, `"id":2`) {
+		t.Errorf("got %s", one)
+	}
+	if got := s.send(t, "DELETE", keys+"/2", ""); got.status != 204 {
+		t.Errorf("got %+v", got)
 	}
 }
 

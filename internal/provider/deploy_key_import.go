@@ -2,7 +2,6 @@ package provider
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -248,8 +247,8 @@ func (r deployKeyReference) find(listing deploykeys.Listing, diags *diag.Diagnos
 		return &matches[0]
 	}
 	detail := r.candidates(matches, listing.Keys)
-	if unreadable, ok := errors.AsType[*deploykeys.UnreadableError](listing.Err()); ok {
-		detail += "\n\nBitbucket also lists entries without a readable key: " + unreadable.Entries() + ". " + adviceUnreadable
+	if err := listing.Err(); err != nil {
+		detail += "\n\n" + err.Error() + ". " + adviceUnreadable
 	}
 	diags.AddError("No single deploy key found", detail)
 	return nil

@@ -13,6 +13,7 @@ import (
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
@@ -128,6 +129,26 @@ func TestAccDeployKey_importForms(t *testing.T) {
 		fails("acme/"+parent.Name+"/label:none", "No single deploy key found", "No deploy key of acme/"+parent.Name+` has the label "none". The `+parent.Kind+" has these:", "10958986", "team/deploy")
 		fails("acme/"+parent.Other+"/label:none", "No single deploy key found", "the "+parent.Kind+" has none")
 		fails("acme/NOTHING/label:none", "Unable to list deploy keys", "404")
+	})
+}
+
+// If the key is not found, it may be an entry that cannot be read.
+func TestAccDeployKey_importUnreadable(t *testing.T) {
+	t.Parallel()
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f, key := acctest.NewFake(t), acctest.NewKey(t)
+		f.Add(parent, acctest.NewKey(t), "unreadable")
+		f.Add(parent, key, "CI")
+		f.Inject(emulator.UnreadableKey(acctest.FirstID))
+		terraform := acctest.NewCLI(t, acctest.Attached(t))
+		terraform.Write(t, f.Config(parent.DeployKey(acctest.KeyLine(key), `label = "CI"`)))
+		for id, words := range map[string]string{"label:unreadable": "No single deploy key found", "10958984": "Unable to read deploy key"} {
+			terraform.Fails(t, []string{"import", parent.Address(), "acme/" + parent.Name + "/" + id}, words)
+		}
+		terraform.Fails(t, []string{"import", parent.Address(), "acme/" + parent.Name + "/label:unreadable"},
+			"Bitbucket lists entries without a readable key: deploy key 10958984", "Look at the access keys in Bitbucket's settings")
+		terraform.MustRun(t, "import", parent.Address(), "acme/"+parent.Name+"/label:CI")
+		terraform.MustRun(t, "plan", "-detailed-exitcode")
 	})
 }
 

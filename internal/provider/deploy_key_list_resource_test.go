@@ -97,6 +97,20 @@ func newAudited(t *testing.T, parent acctest.Parent) *acctest.Fake {
 const hiddenSecret = "WARNING: Deploy keys of some repositories are not included: Bitbucket lists these repositories (1), but answered 403 or 404 when it was asked for " +
 	"their deploy keys: acme/secret. The account must be an administrator of a repository to see its deploy keys."
 
+const noRepository = "WARNING: No repository found in the project: Bitbucket lists no repository of the project NONE in the workspace acme, so that no deploy keys were found. " +
+	"Either the project does not exist, or it has no repository that the account can see. Check project and workspace."
+
+// limited returns the warning of a list that ended at its limit.
+func limited(limit int, more string) string {
+	return fmt.Sprintf("WARNING: Not all deploy keys are listed: The list ended after %d deploy keys, which is its limit. %s. To list all of them, set limit in the list block to a higher number; the default is 100. "+
+		"Do not make an exclusive set (TYPEs_exclusive) of this list: it would remove the deploy keys that are not listed.", limit, more)
+}
+
+const (
+	knownMore = "There are more of them"
+	maybeMore = "There may be more of them: this list looked no further than the next repository"
+)
+
 func TestDeployKeyList(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
@@ -112,25 +126,58 @@ func TestDeployKeyList(t *testing.T) {
 			"uuid":          {map[string]string{"workspace": acctest.WorkspaceUUID, "repository": "api"}, 0, []string{acctest.WorkspaceUUID + "/api: deploy key 10958987", acctest.WorkspaceUUID + "/api: laptop"}},
 			"uuid, project": {map[string]string{"workspace": acctest.WorkspaceUUID, "project": "PROJ"}, 0, []string{acctest.WorkspaceUUID + "/api: deploy key 10958987", acctest.WorkspaceUUID + "/api: laptop"}},
 			"project":       {map[string]string{"project": "WEB"}, 0, []string{"acme/website: CI", "acme/website: deploy (blue)", hiddenSecret}},
-			"no project":    {map[string]string{"project": "NONE"}, 0, nil},
+			"no project":    {map[string]string{"project": "NONE"}, 0, []string{noRepository}},
 			"repository":    {map[string]string{"repository": "api"}, 0, []string{"acme/api: deploy key 10958987", "acme/api: laptop"}},
 			"label":         {map[string]string{"label_pattern": `^CI$|\(b`}, 0, []string{"acme/website: CI", "acme/website: deploy (blue)", hiddenSecret}},
 			"no label":      {map[string]string{"repository": "api", "label_pattern": "."}, 0, nil},
 			"fingerprint":   {map[string]string{"fingerprint_sha256": fingerprint}, 0, []string{"acme/website: CI", "acme/api: deploy key 10958987", hiddenSecret}},
-			"limit":         {nil, 2, []string{"acme/website: CI", "acme/website: deploy (blue)"}},
-			"limit, hidden": {nil, 3, []string{"acme/website: CI", "acme/website: deploy (blue)", "acme/api: deploy key 10958987", hiddenSecret}},
+			"limit":         {nil, 1, []string{"acme/website: CI", limited(1, knownMore)}},
+			"limit, maybe":  {nil, 2, []string{"acme/website: CI", "acme/website: deploy (blue)", limited(2, maybeMore), hiddenSecret}},
+			"limit, hidden": {nil, 3, []string{"acme/website: CI", "acme/website: deploy (blue)", "acme/api: deploy key 10958987", limited(3, knownMore), hiddenSecret}},
+			"limit, label":  {map[string]string{"repository": "api", "label_pattern": "^$"}, 1, []string{"acme/api: deploy key 10958987", limited(1, knownMore)}},
+			"limit, next":   {map[string]string{"project": "WEB", "label_pattern": "CI"}, 1, []string{"acme/website: CI", limited(1, maybeMore), hiddenSecret}},
 			"exact limit":   {map[string]string{"repository": "api"}, 2, []string{"acme/api: deploy key 10958987", "acme/api: laptop"}},
 			"high limit":    {map[string]string{"repository": "api"}, 3, []string{"acme/api: deploy key 10958987", "acme/api: laptop"}},
 		} {
 			if parent.IsProject() && tc.attributes["project"] != "" {
 				continue // For projects, this attribute names the parent.
 			}
-			if got := strings.Join(shown(l.results(t, tc.limit, false, tc.attributes)), "\n"); got != parent.Reworded(strings.Join(tc.want, "\n")) {
+			if got := strings.Join(shown(l.results(t, tc.limit, false, tc.attributes)), "\n"); got != strings.ReplaceAll(parent.Reworded(strings.Join(tc.want, "\n")), "TYPE", parent.TypeName) {
 				t.Errorf("%s: got %q", name, got)
 			}
 		}
 		if writes := f.Writes(); len(writes) > 0 {
 			t.Errorf("sent %v", writes)
+		}
+	})
+}
+
+// If looking for more than the limit fails, the keys that were listed are not lost.
+func TestDeployKeyList_limitFails(t *testing.T) {
+	t.Parallel()
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f := newAudited(t, parent)
+		l := newKeyList(t, f, parent)
+		f.Inject(emulator.Fault{Path: parent.Reworded("/secret/deploy-keys"), Status: 500})
+		want := []string{parent.Reworded("acme/website: CI"), parent.Reworded("acme/website: deploy (blue)"), strings.ReplaceAll(parent.Reworded(limited(2, maybeMore)), "TYPE", parent.TypeName)}
+		if got := shown(l.results(t, 2, false, nil)); !slices.Equal(got, want) {
+			t.Errorf("got %q", got)
+		}
+	})
+}
+
+// An entry without a readable key does not hide the other keys of the workspace.
+func TestDeployKeyList_unreadable(t *testing.T) {
+	t.Parallel()
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f := newAudited(t, parent)
+		l := newKeyList(t, f, parent)
+		f.Inject(emulator.UnreadableKey(acctest.FirstID))
+		want := []string{"acme/website: deploy (blue)", "acme/api: deploy key 10958987", "acme/api: laptop", hiddenSecret,
+			"WARNING: Deploy keys of some repositories cannot be read: Bitbucket lists entries without a readable key, which are not included: acme/website (deploy key 10958984). " +
+				"Look at the access keys in Bitbucket's settings: remove such an entry there, or report it to Atlassian. An exclusive set of such a repository removes no key."}
+		if got := strings.Join(shown(l.results(t, 0, false, nil)), "\n"); got != parent.Reworded(strings.Join(want, "\n")) {
+			t.Errorf("got %q", got)
 		}
 	})
 }

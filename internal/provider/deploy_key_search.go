@@ -82,7 +82,7 @@ func searchAttributes(kind *parentKind) map[string]searchAttribute {
 
 // searchDescription returns the end of the description of a search.
 func searchDescription(kind *parentKind) string {
-	return fmt.Sprintf("A warning names those whose keys the account may not see.\n\n"+
+	return fmt.Sprintf("A warning names those whose keys the account may not see, and keys that cannot be read.\n\n"+
 		"**API token scopes**: `admin:%[1]s:bitbucket`; without `%[1]s` also `read:%[1]s:bitbucket`.", kind.attribute)
 }
 

@@ -135,6 +135,29 @@ func TestAccDeployKeysDataSource_workspace(t *testing.T) {
 	})
 }
 
+// An entry without a readable key is left out with a warning. So is a project without
+// repositories, which Bitbucket does not tell from one that does not exist.
+func TestAccDeployKeysDataSource_warnings(t *testing.T) {
+	t.Parallel()
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f, terraform := newAudited(t, parent), acctest.NewCLI(t, acctest.Attached(t))
+		output := fmt.Sprintf("\noutput \"number\" {\n  value = \"${length(data.%ss.test.keys)} keys\"\n}\n", parent.TypeName)
+		f.Inject(emulator.UnreadableKey(acctest.FirstID))
+		for _, lines := range [][]string{nil, {parent.Line(parent.Name)}} {
+			terraform.Write(t, f.Config(search(parent, lines...)+output))
+			out := terraform.MustRun(t, "plan")
+			acctest.Contains(t, out, "number = ", " keys", parent.Reworded("Warning: Deploy keys of some repositories cannot be read"), parent.Reworded("acme/website (deploy key 10958984)"))
+			if want := fmt.Sprintf("%d keys", 3-2*len(lines)); !strings.Contains(out, want) {
+				t.Errorf("there are not %s in %s", want, out)
+			}
+		}
+		if !parent.IsProject() {
+			terraform.Write(t, f.Config(search(parent, `project = "NONE"`)+output))
+			acctest.Contains(t, terraform.MustRun(t, "plan"), `number = "0 keys"`, "Warning: No repository found in the project", "project NONE in the workspace acme")
+		}
+	})
+}
+
 // A token with only the scope for deploy keys cannot list the repositories.
 func TestAccDeployKeysDataSource_scopes(t *testing.T) {
 	t.Parallel()
