@@ -20,14 +20,16 @@ func TestAccDeployKeys_hostileReplies(t *testing.T) {
 	list := func(fields string) string { return `{"values": [{"id": 7, "key": "` + key + `"` + fields + `}]}` }
 	deep := strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000)
 	refused := map[string]struct{ body, want string }{
-		"id-text":   {`{"values": [{"id": "7", "key": "` + key + `"}]}`, "one of its values is no deploy key with an id"},
-		"no-id":     {`{"values": [{"key": "` + key + `"}]}`, "one of its values is no deploy key with an id"},
-		"label":     {list(`, "label": 5`), "one of its values is no deploy key with an id"},
 		"deep":      {list(`, "label": ` + deep), "it is not the JSON that the API documents"},
 		"huge":      {list(`, "label": "` + strings.Repeat("x", 10<<20) + `"`), "over 10 MB"},
 		"no-list":   {`{"values": null}`, "no usable list of values"},
 		"controls":  {"\x1b[2J\x1b]0;title\a\u202e", "it is not the JSON that the API documents: [2J ]0;title"},
 		"next-page": {`{"values": [], "next": 5}`, "it is not the JSON that the API documents"},
+	}
+	unreadable := map[string]struct{ body, want string }{
+		"id-text": {`{"values": [{"id": "7", "key": "` + key + `"}]}`, "an entry without an ID"},
+		"no-id":   {`{"values": [{"key": "` + key + `"}]}`, "an entry without an ID"},
+		"label":   {list(`, "label": 5`), "deploy key 7"},
 	}
 	accepted := map[string]string{
 		"nulls": list(`, "label": null, "comment": null, "created_on": null, "last_used": null, "repository": null, "links": null`),
@@ -50,6 +52,12 @@ func TestAccDeployKeys_hostileReplies(t *testing.T) {
 	}
 	if strings.ContainsAny(out, "\x1b\a\u202e") || len(out) > 20_000 {
 		t.Errorf("%d bytes were printed: %.5000q", len(out), out)
+	}
+
+	for name, tc := range unreadable {
+		f.Inject(emulator.Fault{Path: "/acme/" + name + "/", Status: 200, Body: tc.body})
+		terraform.Write(t, f.Config(data(name)))
+		acctest.Contains(t, terraform.MustRun(t, "plan"), "+ "+name+" = []", "Warning: Deploy keys of some repositories cannot be read", "acme/"+name+" ("+tc.want+")")
 	}
 
 	config = ""

@@ -173,9 +173,11 @@ func TestDeployKeyList_unreadable(t *testing.T) {
 		f := newAudited(t, parent)
 		l := newKeyList(t, f, parent)
 		f.Inject(emulator.UnreadableKey(acctest.FirstID))
-		want := []string{"acme/website: deploy (blue)", "acme/api: deploy key 10958987", "acme/api: laptop", hiddenSecret,
+		want := []string{
+			"acme/website: deploy (blue)", "acme/api: deploy key 10958987", "acme/api: laptop", hiddenSecret,
 			"WARNING: Deploy keys of some repositories cannot be read: Bitbucket lists entries without a readable key, which are not included: acme/website (deploy key 10958984). " +
-				"Look at the access keys in Bitbucket's settings: remove such an entry there, or report it to Atlassian. An exclusive set of such a repository removes no key."}
+				"Look at the access keys in Bitbucket's settings: remove such an entry there, or report it to Atlassian. An exclusive set of such a repository removes no key.",
+		}
 		if got := strings.Join(shown(l.results(t, 0, false, nil)), "\n"); got != parent.Reworded(strings.Join(want, "\n")) {
 			t.Errorf("got %q", got)
 		}
