@@ -383,7 +383,11 @@ func causes(t *testing.T) map[string]cause {
 		"Incomplete public key":            public("ssh-ed25519", oneLine),
 		"Damaged public key":               public(key+"AAAA", oneLine),
 		"Public key on several lines":      public("ssh-ed25519\n"+blob, oneLine),
-		"Control characters in public key": public(key+" a\u0007b", oneLine),
+		"Control characters in public key": public(key[:30]+"\u0007"+key[30:], oneLine),
+		"Unusual space in public key":      public(strings.Replace(key, " ", "\u00a0", 1), "Type a plain space in its place."),
+		"Host key given":                   public("bitbucket.org "+key, "line of a known_hosts file", oneLine),
+		"Fingerprint given":                public("256 SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU ci (ED25519)", oneLine),
+		"Path of a file given":             public("~/.ssh/id_ed25519.pub", `file("PATH")`),
 		"Invalid base64 in public key":     public("ssh-ed25519 "+blob[:20]+"!", oneLine),
 		"Key type does not match the key":  public("ssh-rsa "+blob, oneLine),
 		"Several public keys":              public(key+"\n"+key, "for_each for several"),
@@ -447,8 +451,12 @@ func causes(t *testing.T) map[string]cause {
 		"Invalid workspace":       {advice: []string{"slug as it stands in the address of the page", "or a UUID in braces"}, validate: acctest.DeployKey(acctest.KeyLine(key), `workspace = "a/b"`)},
 		"Invalid repository":      {advice: []string{"slug as it stands in the address of the page", "or a UUID in braces"}, validate: acctest.DeployKey(acctest.KeyLine(key), `repository = "a/b"`)},
 		"Invalid project":         {advice: []string{"as Bitbucket shows it, in capitals"}, validate: "\ndata \"bitbucket_deploy_keys\" \"test\" {\n  workspace = \"acme\"\n  project = \"web\"\n}\n"},
-		"Invalid label":           {advice: []string{"begins or ends with white space", "Use trimspace(), or remove it."}, validate: acctest.DeployKey(acctest.KeyLine(key), `label = " x"`)},
-		"Invalid comment":         {advice: []string{"begins or ends with white space", "Use trimspace(), or remove it."}, validate: acctest.DeployKey(acctest.KeyLine(key), `comment = " x"`)},
+		"Invalid label":           {advice: []string{"begins or ends with white space", "Use trimspace(), or remove it."}, run: func(t *testing.T, s stage) string {
+			return s.plan(t, s.Config(acctest.DeployKey(acctest.KeyLine(key), `label = " x"`)))
+		}},
+		"Invalid comment":         {advice: []string{"begins or ends with white space", "Use trimspace(), or remove it."}, run: func(t *testing.T, s stage) string {
+			return s.plan(t, s.Config(acctest.DeployKey(acctest.KeyLine(key), `comment = " x"`)))
+		}},
 		"Invalid label_pattern":   {advice: []string{"in the syntax of RE2, as in Terraform's regex()"}, validate: "\ndata \"bitbucket_deploy_keys\" \"test\" {\n  workspace = \"acme\"\n  label_pattern = \"(\"\n}\n"},
 		"Invalid duration":        {advice: []string{"positive duration", `with its unit, for example "30s"`}, run: configured(`request_timeout = "30"`)},
 		"Invalid id":              {advice: []string{"workspace/repository/key_id"}, validate: acctest.DataDeployKey(`id = "x"`)},

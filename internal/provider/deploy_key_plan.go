@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/sshkey"
 )
 
 // ModifyPlan decides what a difference between configuration and state means. It makes all
@@ -37,7 +38,7 @@ func (r *deployKeyResource) ModifyPlan(ctx context.Context, req resource.ModifyP
 	}
 	plan.planComment(&config)
 	if req.State.Raw.IsNull() {
-		plan.planCreate(&resp.Diagnostics)
+		plan.planCreate(&config, &resp.Diagnostics)
 		resp.Diagnostics.Append(r.kind.set(ctx, &resp.Plan, &plan)...)
 		return
 	}
@@ -62,7 +63,7 @@ func (r *deployKeyResource) ModifyPlan(ctx context.Context, req resource.ModifyP
 		return
 	}
 	// Terraform plans once more, without the state, for the new key.
-	plan.planCreate(&resp.Diagnostics)
+	plan.planCreate(&config, &resp.Diagnostics)
 	resp.Diagnostics.Append(r.kind.set(ctx, &resp.Plan, &plan)...)
 }
 
@@ -97,8 +98,25 @@ func (m *deployKeyModel) planComment(config *deployKeyModel) {
 	}
 }
 
+// checkTexts rejects a planned label or comment that Bitbucket would not store unchanged. It
+// accepts any value that is in the state, because Bitbucket has it. For a new key, prior is
+// empty.
+func (m *deployKeyModel) checkTexts(config, prior *deployKeyModel, diags *diag.Diagnostics) {
+	if !m.Label.Equal(prior.Label) {
+		checkText(path.Root("label"), "label", m.Label.ValueString(), diags)
+	}
+	if !m.Comment.Equal(prior.Comment) {
+		at := path.Root("comment")
+		if config.Comment.IsNull() {
+			at = path.Root("key")
+		}
+		checkText(at, "comment", m.Comment.ValueString(), diags)
+	}
+}
+
 // planCreate plans a new key.
-func (m *deployKeyModel) planCreate(diags *diag.Diagnostics) {
+func (m *deployKeyModel) planCreate(config *deployKeyModel, diags *diag.Diagnostics) {
+	m.checkTexts(config, &deployKeyModel{}, diags)
 	m.ID, m.KeyID = types.StringUnknown(), types.Int64Unknown()
 	m.CreatedOn, m.ParentUUID = types.StringUnknown(), types.StringUnknown()
 	if m.Key.IsUnknown() {
@@ -114,6 +132,7 @@ func (m *deployKeyModel) planCreate(diags *diag.Diagnostics) {
 // planUpdate plans a key that is not replaced. All its attributes are known, and a
 // different spelling is not a change.
 func (m *deployKeyModel) planUpdate(kind *parentKind, config, state *deployKeyModel, diags *diag.Diagnostics) {
+	m.checkTexts(config, state, diags)
 	if !config.Comment.IsNull() || m.Comment.Equal(state.Comment) {
 		m.Key = state.Key // The comment inside the text may differ, but it is not used.
 	}
@@ -270,7 +289,11 @@ func (m *deployKeyModel) ignoreCommentSpacing(written types.String) {
 }
 
 // attachComment adds the comment to the text of an imported key, as in a .pub file. Most
-// configurations read the key from such a file.
+// configurations read the key from such a file. A comment with a line break, for example,
+// would make the text invalid, so it stays only in the attribute comment.
 func (m *deployKeyModel) attachComment() {
-	m.Key = newPublicKeyValue(m.Key.withComment(m.Comment.ValueString()))
+	text := m.Key.withComment(m.Comment.ValueString())
+	if _, problem := sshkey.Parse(text); problem == nil {
+		m.Key = newPublicKeyValue(text)
+	}
 }

@@ -48,6 +48,9 @@ func (r *deployKeyResource) Metadata(_ context.Context, _ resource.MetadataReque
 	resp.ResourceBehavior.MutableIdentity = true
 }
 
+// plainText ends the descriptions of label and comment.
+const plainText = " A new value must have no white space at its ends and no control characters; a value that Bitbucket has already is accepted."
+
 func (r *deployKeyResource) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
 	resp.Schema = schema.Schema{
 		// Other providers have bitbucket_deploy_key at version 0. This provider never had
@@ -67,20 +70,20 @@ func (r *deployKeyResource) Schema(_ context.Context, _ resource.SchemaRequest, 
 			},
 			"key": schema.StringAttribute{
 				MarkdownDescription: "Public key in OpenSSH format, for example `ssh-ed25519 AAAA… comment`: Ed25519, ECDSA, or RSA of 2048 bits and more. " +
-					"Another key replaces it. White space around it means nothing, so `file()` and `tls_private_key` need no `trimspace()`. A comment in it is the default of `comment`.",
+					"Another key replaces it. White space around it and a byte order mark mean nothing, so `file()` and `tls_private_key` need no `trimspace()`. A comment in it is the default of `comment`.",
 				Required:   true,
 				CustomType: publicKeyType{},
 				Validators: []validator.String{publicKeyValidator},
 			},
 			"label": schema.StringAttribute{
-				MarkdownDescription: "Name shown for the key in the " + r.kind.attribute + "'s settings. Default: `\"\"`." + r.kind.docs.changeInPlace,
+				MarkdownDescription: "Name shown for the key in the " + r.kind.attribute + "'s settings. Default: `\"\"`." + r.kind.docs.changeInPlace + plainText,
 				Optional:            true,
 				Computed:            true,
 				Default:             stringdefault.StaticString(""),
 				Validators:          []validator.String{textValidator},
 			},
 			"comment": schema.StringAttribute{
-				MarkdownDescription: "Comment of the key, which may be several words. Default: the comment inside `key`." + r.kind.docs.changeInPlace,
+				MarkdownDescription: "Comment of the key, which may be several words. Default: the comment inside `key`." + r.kind.docs.changeInPlace + plainText,
 				Optional:            true,
 				Computed:            true,
 				Validators:          []validator.String{textValidator},

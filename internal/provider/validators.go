@@ -64,21 +64,33 @@ var projectKeyValidator = stringCheck{"must be the key of a project as Bitbucket
 	}
 }}
 
-// textValidator accepts text that Bitbucket stores unchanged. Bitbucket trims white space, and
-// Terraform does not accept a planned value that comes back changed.
-var textValidator = stringCheck{"must not have white space around it or hold control characters", func(at path.Path, value string, diags *diag.Diagnostics) {
-	switch {
-	case sshkey.HoldsPrivateKey(value):
+// textValidator rejects a private key. [deployKeyModel.checkTexts] checks the rest in the
+// plan, where the state is known.
+var textValidator = stringCheck{"must not hold a private key", func(at path.Path, value string, diags *diag.Diagnostics) {
+	if sshkey.HoldsPrivateKey(value) {
 		// Do not report this on the attribute: Terraform would print the source line with
 		// the key.
 		diags.AddError("Private key given", "The "+at.String()+" of the deploy key holds a private key. "+
 			"If it was committed or shared, consider it leaked.")
-	case strings.ContainsFunc(value, breaksLine):
-		addInvalid(diags, at, "It holds a line break, a tab or another control character.")
-	case strings.TrimSpace(value) != value:
-		addInvalid(diags, at, "It begins or ends with white space, which Bitbucket removes. Use trimspace(), or remove it.")
 	}
 }}
+
+// checkText rejects a label or comment that Bitbucket does not store unchanged, because
+// Terraform does not accept a planned value that comes back changed. The value may be a part
+// of the attribute at this path.
+func checkText(at path.Path, name, value string, diags *diag.Diagnostics) {
+	place := name
+	if at.String() != name {
+		place += " inside " + at.String()
+	}
+	switch text := strings.TrimSpace(value); {
+	case strings.ContainsFunc(text, breaksLine):
+		diags.AddAttributeError(at, "Invalid "+name, "The "+place+" holds a line break, a tab or another control character. Write it as one line of text without them.")
+	case text != value:
+		diags.AddAttributeError(at, "Invalid "+name, "The "+place+" begins or ends with white space or a line break, which Bitbucket removes. Use trimspace(), or remove it. "+
+			"file() returns the line break at the end of a file too: write trimspace(file(\"PATH\")).")
+	}
+}
 
 // breaksLine reports whether r is a control character or ends a line. A key and its comment
 // are one line.

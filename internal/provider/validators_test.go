@@ -3,6 +3,8 @@ package provider
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -12,6 +14,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
 // The plan reports a mistake before any request.
@@ -28,13 +32,19 @@ func TestAccDeployKey_validation(t *testing.T) {
 		"options":            {fmt.Sprintf("key = %q", "no-pty "+key), "Public key with options"},
 		"certificate":        {fmt.Sprintf("key = %q", strings.Replace(key, "ed25519", "ed25519-cert-v01@openssh.com", 1)), "Certificate given"},
 		"rfc 4716":           {`key = "---- BEGIN SSH2 PUBLIC KEY ----\nAAAA"`, "Public key in RFC 4716 format"},
-		"control characters": {fmt.Sprintf(`key = "%s a\u0007b"`, key), "Control characters in public key"},
+		"control characters": {fmt.Sprintf(`key = "%s\u0007"`, key), "Control characters in public key"},
+		"control in comment": {fmt.Sprintf(`key = "%s a\u0007b"`, key), "Invalid comment"},
+		"host key":           {fmt.Sprintf("key = %q", "bitbucket.org "+key), "Host key given"},
+		"no-break space":     {fmt.Sprintf("key = %q", strings.Replace(key, " ", "\u00a0", 1)), `a no-break space .U.00A0.`},
+		"path":               {`key = "~/.ssh/id_ed25519.pub"`, `Write file."PATH".`},
+		"fingerprint":        {`key = "256 SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU me (ED25519)"`, "Fingerprint given"},
 		"bad base64":         {fmt.Sprintf("key = %q", "ssh-ed25519 "+blob[:20]+"!"), "Invalid base64 in public key"},
 		"truncated":          {fmt.Sprintf("key = %q", "ssh-ed25519 "+blob[:60]), "Damaged public key"},
 		"bytes after it":     {fmt.Sprintf("key = %q", key+"AAAA"), "Damaged public key"},
 		"another type":       {fmt.Sprintf("key = %q", "ssh-rsa "+blob), "Key type does not match the key"},
 		"short rsa":          {acctest.KeyLine(acctest.ShortRSA(t)), "Bitbucket refuses this key"},
 		"label space":        {acctest.KeyLine(key) + "\n  label = \" x\"", "Invalid label"},
+		"label file":         {acctest.KeyLine(key) + "\n  label = \"x\\n\"", `trimspace.file.`},
 		"label newline":      {acctest.KeyLine(key) + "\n  label = \"x\\ny\"", "Invalid label"},
 		"comment space":      {acctest.KeyLine(key) + "\n  comment = \"x \"", "Invalid comment"},
 		"comment tab":        {acctest.KeyLine(key) + "\n  comment = \"x\\ty\"", "Invalid comment"},
@@ -103,20 +113,30 @@ var hostile = map[string]string{
 	"another parameter": "a&pagelen=1",
 }
 
-// summaries runs validate and returns the summaries of the errors by address.
-func summaries(t *testing.T, terraform *acctest.CLI) map[string][]string {
+// summaries runs a command that prints JSON, and returns the summaries of the errors by
+// address.
+func summaries(t *testing.T, terraform *acctest.CLI, args ...string) map[string][]string {
 	t.Helper()
-	out, _ := terraform.Run(t, "validate", "-json")
-	var result struct {
-		Diagnostics []struct{ Severity, Summary, Address string }
-	}
-	if err := json.Unmarshal([]byte(out), &result); err != nil {
-		t.Fatalf("%v in %s", err, out)
-	}
+	out, _ := terraform.Run(t, args...)
+	type diagnostic struct{ Severity, Summary, Address string }
 	by := map[string][]string{}
-	for _, d := range result.Diagnostics {
+	note := func(d diagnostic) {
 		if d.Severity == "error" {
 			by[d.Address] = append(by[d.Address], d.Summary)
+		}
+	}
+	// A plan prints an object for each diagnostic, and validate prints one for all.
+	for values := json.NewDecoder(strings.NewReader(out)); values.More(); {
+		var result struct {
+			Diagnostic  diagnostic
+			Diagnostics []diagnostic
+		}
+		if err := values.Decode(&result); err != nil {
+			t.Fatalf("%v in %s", err, out)
+		}
+		note(result.Diagnostic)
+		for _, d := range result.Diagnostics {
+			note(d)
 		}
 	}
 	return by
@@ -139,7 +159,7 @@ func TestAccDeployKey_hostileNames(t *testing.T) {
 			}
 		}
 		terraform.Write(t, f.Config(config))
-		if got := summaries(t, terraform); !reflect.DeepEqual(got, want) {
+		if got := summaries(t, terraform, "validate", "-json"); !reflect.DeepEqual(got, want) {
 			t.Errorf("got %v\nwant %v", got, want)
 		}
 	})
@@ -165,10 +185,10 @@ func TestAccDeployKey_hostileTexts(t *testing.T) {
 			}
 		}
 		config += strings.Replace(parent.DeployKey("key = "+acctest.HCL(t, acctest.NewKey(t)+" two\u2028lines")), `"test"`, `"comment_in_key"`, 1)
-		want[parent.TypeName+".comment_in_key"] = []string{"Control characters in public key"}
+		want[parent.TypeName+".comment_in_key"] = []string{"Invalid comment"}
 		f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
 		terraform.Write(t, f.Config(config))
-		if got := summaries(t, terraform); !reflect.DeepEqual(got, want) {
+		if got := summaries(t, terraform, "plan", "-json"); !reflect.DeepEqual(got, want) {
 			t.Errorf("got %v\nwant %v", got, want)
 		}
 
@@ -279,5 +299,93 @@ func TestAccDeployKey_doubtfulKey(t *testing.T) {
 			ConfigPlanChecks: parent.Planned(plancheck.ResourceActionCreate, parent.Unknown()...),
 			PostApplyFunc:    f.ExpectWrites(t, "POST "+parent.Collection()+" 200"),
 		})
+	})
+}
+
+// existingTexts are labels and comments that Bitbucket may have, although the provider would
+// not write some of them.
+var existingTexts = map[string]string{
+	"emoji":            "\U0001F468\u200d\U0001F4BB laptop",
+	"tab":              "a\tb",
+	"spaces":           "  a  b  ",
+	"only spaces":      "  ",
+	"no-break spaces":  "\u00a0a\u00a0",
+	"control":          "a\x07\x1b[31mb",
+	"NUL":              "a\x00b",
+	"line breaks":      "a\r\nb\n",
+	"line separator":   "a\u2028b",
+	"C1 control":       "\u0085a\u0085b",
+	"template":         "${a} %{b} \"c\" \\",
+	"decomposed":       "cafe\u0301",
+	"text direction":   "a\u202eb",
+	"byte order mark":  "\ufeffa",
+	"replacement":      "a\ufffdb",
+	"looks like a key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl",
+	"host":             "bitbucket.org ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl",
+	"none":             "",
+}
+
+// addExisting adds a key for each text of existingTexts as a label and as a comment. It
+// returns the keys.
+func addExisting(t *testing.T, f *acctest.Fake, parent acctest.Parent) []emulator.DeployKey {
+	t.Helper()
+	var keys []emulator.DeployKey
+	for _, name := range slices.Sorted(maps.Keys(existingTexts)) {
+		keys = append(keys, f.Add(parent, acctest.NewKey(t)+" me@host", existingTexts[name]))
+		commented := f.Add(parent, acctest.NewKey(t), name)
+		f.Edit(parent, commented.ID, func(key *emulator.DeployKey) { key.Comment = existingTexts[name] })
+		keys = append(keys, commented)
+	}
+	return keys
+}
+
+// Terraform generates configuration for each key that Bitbucket has. It can be applied, and
+// then the plan is empty. Only another value is checked.
+func TestAccDeployKey_importsExistingTexts(t *testing.T) {
+	t.Parallel()
+	acctest.Needs(t, terraformcli.ImportBlocks)
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
+		keys := addExisting(t, f, parent)
+		blocks := ""
+		for i, key := range keys {
+			blocks += fmt.Sprintf("\nimport {\n  to = %s.key_%d\n  id = %q\n}\n", parent.TypeName, i, parent.ImportID(key.ID))
+		}
+		terraform.Write(t, f.Config(blocks))
+		terraform.MustRun(t, "plan", "-generate-config-out=generated.tf")
+		terraform.MustRun(t, "validate")
+		acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve"), fmt.Sprintf("%d imported, 0 added, 0 changed, 0 destroyed", len(keys)))
+		terraform.MustRun(t, "plan", "-detailed-exitcode")
+		if writes := f.Writes(); len(writes) > 0 {
+			t.Errorf("sent %v", writes)
+		}
+
+		generated := acctest.ReadFile(t, filepath.Join(terraform.Dir, "generated.tf"))
+		width := max(len(parent.Kind), len("workspace"))
+		for _, change := range [][3]string{
+			{"label", `"a\tb"`, `"a\tc"`},
+			{"label", `"  a  b  "`, `"  a  c  "`},
+			{"comment", `"a\tb"`, `"a\tc"`},
+		} {
+			from, to := fmt.Sprintf("%-*s = %s", width, change[0], change[1]), change[0]+" = "+change[2]
+			if strings.Count(generated, from) != 1 {
+				t.Fatalf("%q is not in %s", from, generated)
+			}
+			terraform.WriteFile(t, "generated.tf", strings.Replace(generated, from, to, 1))
+			terraform.Fails(t, []string{"plan"}, "Error: Invalid "+change[0])
+		}
+
+		// A change of the label sends the comment again. An update leaves the comment as it
+		// is, and a replacement would write it.
+		terraform.WriteFile(t, "generated.tf", strings.Replace(generated, fmt.Sprintf("%-*s = %q", width, "label", "tab"), `label = "renamed"`, 1))
+		if parent.IsProject() {
+			terraform.Fails(t, []string{"plan"}, "Error: Invalid comment")
+			return
+		}
+		terraform.MustRun(t, "apply", "-auto-approve")
+		terraform.MustRun(t, "plan", "-detailed-exitcode")
+		if writes := f.Writes(); len(writes) != 1 {
+			t.Errorf("sent %v", writes)
+		}
 	})
 }

@@ -60,6 +60,12 @@ func FuzzParse(f *testing.F) {
 	f.Add("ssh-ed25519-cert-v01@openssh.com AAAA")
 	f.Add("\u200b" + lines[0])
 	f.Add("ssh-ed25519 AAAA\x1b[31m")
+	f.Add("\ufeff" + lines[0] + "\x1b")
+	f.Add("bitbucket.org " + lines[0])
+	f.Add("@cert-authority *.example.com " + lines[0])
+	f.Add("ssh-ed25519\u00a0AAAA")
+	f.Add("~/.ssh/id_ed25519.pub")
+	f.Add("256 SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU me (ED25519)")
 	f.Add("ssh-ed25519 hunter2!hunter2!hunter2!")
 	f.Add("ATATT3xFfGF0 secret")
 	f.Fuzz(func(t *testing.T, text string) {

@@ -1,10 +1,12 @@
 package sshkey
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -34,9 +36,10 @@ const pasteOneLine = "Give the one line of the .pub file, for example \"ssh-ed25
 
 // Parse returns the one OpenSSH public key in text, or the problem that prevents its
 // use. It does not check which keys Bitbucket accepts: see [PublicKey.Refusal] and
-// [PublicKey.Doubt].
+// [PublicKey.Doubt]. It accepts any comment of one line, because Bitbucket may have a key
+// with that comment.
 func Parse(text string) (PublicKey, *Problem) {
-	line := strings.TrimSpace(text)
+	line := trim(text)
 	switch {
 	case line == "":
 		return PublicKey{}, &Problem{Summary: "Empty public key", Detail: "The key is empty. " + pasteOneLine}
@@ -62,6 +65,14 @@ func Parse(text string) (PublicKey, *Problem) {
 	// The user may have pasted a secret by mistake. Only a line that starts like a
 	// public key is certainly not a secret.
 	secret := !startsLikePublicKey(line)
+	if holdsHostKey(line) {
+		return PublicKey{}, &Problem{
+			Summary: "Host key given",
+			Detail: "This is a line of a known_hosts file: a host name and the host key of that server, for example Bitbucket's own. " +
+				"A host key cannot be a deploy key: its private half is on that server. " + pasteOneLine,
+			MaybeSecret: secret,
+		}
+	}
 	if strings.ContainsAny(line, "\r\n") {
 		if lines := countKeys(line); lines > 1 {
 			return PublicKey{}, severalKeys(lines, secret)
@@ -72,10 +83,20 @@ func Parse(text string) (PublicKey, *Problem) {
 			MaybeSecret: secret,
 		}
 	}
-	if strings.ContainsFunc(line, isControl) {
+	keyType, rest := cutSpace(line)
+	encoded, _ := cutSpace(rest)
+	material := keyType + " " + encoded
+	if i := strings.IndexFunc(material, isControl); i >= 0 {
 		return PublicKey{}, &Problem{
 			Summary:     "Control characters in public key",
-			Detail:      "The key holds control or invisible characters, often left by copying from a terminal or a document. " + pasteOneLine,
+			Detail:      "The key holds control or invisible characters, often left by copying from a terminal or a document: the first is " + nameCharacter(material[i:]) + ". " + pasteOneLine,
+			MaybeSecret: secret,
+		}
+	}
+	if i := strings.IndexFunc(material, isOtherSpace); i >= 0 && looksLikeType(keyType) {
+		return PublicKey{}, &Problem{
+			Summary:     "Unusual space in public key",
+			Detail:      "The key holds " + nameCharacter(material[i:]) + ", often left by copying from a document or a web page. Type a plain space in its place. " + pasteOneLine,
 			MaybeSecret: secret,
 		}
 	}
@@ -90,6 +111,20 @@ func parseLine(line string, secret bool) (PublicKey, *Problem) {
 			return PublicKey{}, &Problem{
 				Summary: "Public key with options",
 				Detail:  "The key has authorized_keys options before its type, which Bitbucket does not take. Remove them. " + pasteOneLine,
+			}
+		}
+		if fingerprint.MatchString(line) {
+			return PublicKey{}, &Problem{
+				Summary:     "Fingerprint given",
+				Detail:      "This is the fingerprint of a key, as \"ssh-keygen -l\" prints it. Bitbucket needs the key itself. " + pasteOneLine,
+				MaybeSecret: true,
+			}
+		}
+		if looksLikePath(line) {
+			return PublicKey{}, &Problem{
+				Summary:     "Path of a file given",
+				Detail:      "This is the path of a file, not the key in that file. Write file(\"PATH\") with the path of the .pub file.",
+				MaybeSecret: true,
 			}
 		}
 		return PublicKey{}, &Problem{
@@ -244,6 +279,46 @@ func hasOptions(line string) bool {
 	return err == nil && len(options) > 0
 }
 
+// knownOptions are the names of authorized_keys options, in lower case and without "no-".
+var knownOptions = map[string]bool{
+	"agent-forwarding": true, "cert-authority": true, "command": true, "environment": true, "expiry-time": true, "from": true,
+	"permitlisten": true, "permitopen": true, "port-forwarding": true, "principals": true, "pty": true, "restrict": true,
+	"touch-required": true, "tunnel": true, "user-rc": true, "verify-required": true, "x11-forwarding": true, "zos-key-ring-label": true,
+}
+
+// holdsHostKey reports whether text has a line of a known_hosts file: the names of a host,
+// and the key of that host. The names may be hashed, and a marker like @cert-authority may
+// be in front of them.
+func holdsHostKey(text string) bool {
+	for line := range strings.Lines(strings.ReplaceAll(text, "\r", "\n")) {
+		hosts, rest := cutSpace(strings.TrimSpace(line))
+		if strings.HasPrefix(hosts, "@") {
+			hosts, rest = cutSpace(rest)
+		}
+		first, _, _ := strings.Cut(hosts, ",")
+		first, _, _ = strings.Cut(strings.TrimPrefix(strings.ToLower(first), "no-"), "=")
+		keyType, blob := cutSpace(rest)
+		if looksLikeType(keyType) && strings.HasPrefix(blob, "AAAA") && !looksLikeType(hosts) && !knownOptions[first] {
+			return true
+		}
+	}
+	return false
+}
+
+// fingerprint matches what "ssh-keygen -l" prints: the length of the key, its fingerprint
+// and its comment.
+var fingerprint = regexp.MustCompile(`^([0-9]+ +)?(SHA256:[A-Za-z0-9+/]{43}=?|(MD5:)?([0-9a-f]{2}:){15}[0-9a-f]{2})( |$)`)
+
+// pathStart matches the start of a path in a home directory, of a relative path and of a
+// path on Windows.
+var pathStart = regexp.MustCompile(`^(~|\.\.?|[A-Za-z]:)[/\\]`)
+
+// looksLikePath reports whether line is probably the path of a file with a key.
+func looksLikePath(line string) bool {
+	slashes := strings.ReplaceAll(strings.ToLower(line), `\`, "/")
+	return pathStart.MatchString(line) || strings.HasSuffix(slashes, ".pub") || strings.Contains(slashes, "/.ssh/")
+}
+
 // countKeys counts the lines that start with a key type.
 func countKeys(text string) int {
 	count := 0
@@ -259,4 +334,19 @@ func countKeys(text string) int {
 // neither here, because OpenSSH accepts it as a space.
 func isControl(r rune) bool {
 	return r != '\t' && (unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) || r == unicode.ReplacementChar)
+}
+
+// isOtherSpace reports whether r is a space in a document, but not in a key.
+func isOtherSpace(r rune) bool { return r != ' ' && unicode.Is(unicode.Zs, r) }
+
+// characterNames are the names of characters that documents and web pages often contain.
+var characterNames = map[rune]string{
+	0x00a0: "a no-break space", 0x00ad: "a soft hyphen", 0x2002: "an en space", 0x2003: "an em space", 0x2009: "a thin space", 0x200b: "a zero width space",
+	0x200d: "a zero width joiner", 0x202f: "a narrow no-break space", 0x3000: "an ideographic space", 0xfeff: "a byte order mark",
+}
+
+// nameCharacter describes the first character of text.
+func nameCharacter(text string) string {
+	r, _ := utf8.DecodeRuneInString(text)
+	return fmt.Sprintf("%s (U+%04X)", cmp.Or(characterNames[r], "the character"), r)
 }

@@ -70,10 +70,31 @@ func TestParse(t *testing.T) {
 		"wrapped":             {ed[:40] + "\n" + ed[40:], "Public key on several lines", false},
 		"options":             {`no-pty,command="ls -l" ` + ed, "Public key with options", false},
 		"certificate":         {strings.Replace(ed, "ssh-ed25519 ", "ssh-ed25519-cert-v01@openssh.com ", 1), "Certificate given", false},
-		"escape":              {ed + " me\x1b[31m", "Control characters in public key", false},
+		"escape in comment":   {ed + " me\x1b[31m", "", false},
+		"escape":              {ed[:30] + "\x1b" + ed[30:], "Control characters in public key", false},
+		"byte order mark":     {"\ufeff" + ed + "\r\n", "", false},
+		"emoji with joiners":  {ed + " \U0001F468\u200d\U0001F4BB", "", false},
+		"no-break space":      {strings.Replace(ed, " ", "\u00a0", 1) + " me", "Unusual space in public key", true},
+		"em space":            {ed + "\u2003me", "Unusual space in public key", false},
+		"space in comment":    {ed + " a\u00a0b", "", false},
+		"known_hosts":         {"bitbucket.org " + ed, "Host key given", true},
+		"known_hosts, port":   {"[ssh.example.com]:7999 " + ed, "Host key given", true},
+		"known_hosts, names":  {"bitbucket.org,104.192.141.1 " + ed, "Host key given", true},
+		"known_hosts, hashed": {"|1|F1E1KeoE/eEWhi10WpGv4OdiO6Y=|3988QV0VE8wmZL7suNrYQLITLCg= " + ed, "Host key given", true},
+		"known_hosts, marker": {"@cert-authority *.example.com " + ed, "Host key given", true},
+		"known_hosts, short":  {"host " + ed + " comment", "Host key given", true},
+		"known_hosts, lines":  {"# bitbucket.org:22 SSH-2.0\nbitbucket.org " + ed + "\nbitbucket.org " + ec, "Host key given", true},
+		"path":                {"~/.ssh/id_ed25519.pub", "Path of a file given", true},
+		"relative path":       {"../keys/ci", "Path of a file given", true},
+		"absolute path":       {"/home/me/.ssh/id_ed25519", "Path of a file given", true},
+		"Windows path":        {`C:\Users\My Name\.ssh\id_rsa.pub`, "Path of a file given", true},
+		"fingerprint":         {"256 SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU me@host (ED25519)", "Fingerprint given", true},
+		"bare fingerprint":    {"SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU", "Fingerprint given", true},
+		"MD5 fingerprint":     {"2048 MD5:65:96:2d:fc:e8:d5:a9:11:64:0c:0f:ea:00:6e:5b:bd x (RSA)", "Fingerprint given", true},
 		"zero width":          {"\u200b" + ed, "Control characters in public key", true},
 		"line separator":      {ed + " me\u2028", "", false},
-		"separated lines":     {ed + " me\u2029" + ed, "Control characters in public key", false},
+		"separated lines":     {ed + " me\u2029" + ed, "", false},
+		"many options":        {`from="10.0.0.1",no-pty ` + ed, "Public key with options", false},
 		"type only":           {"ssh-ed25519", "Incomplete public key", false},
 		"base64 only":         {strings.Fields(ed)[1], "Not a public key", true},
 		"a token":             {"ATATT3xFfGF0 secret", "Not a public key", true},
@@ -134,5 +155,20 @@ func TestRefusalAndDoubt(t *testing.T) {
 				t.Errorf("got Doubt %q, want a doubt: %v", key.Doubt(), tc.doubt)
 			}
 		})
+	}
+}
+
+func TestParse_namesCharacter(t *testing.T) {
+	t.Parallel()
+	ed := ed25519Line(t)
+	for text, want := range map[string]string{
+		strings.Replace(ed, " ", "\u00a0", 1): "a no-break space (U+00A0)",
+		ed + "\u2003me":                       "an em space (U+2003)",
+		ed[:30] + "\u200b" + ed[30:]:          "a zero width space (U+200B)",
+		ed[:30] + "\x1b" + ed[30:]:            "the character (U+001B)",
+	} {
+		if _, problem := Parse(text); problem == nil || !strings.Contains(problem.Detail, want) {
+			t.Errorf("Parse(%q) returns %v, want %q", text, problem, want)
+		}
 	}
 }

@@ -38,9 +38,9 @@ var ErrNotAKey = errors.New("not an OpenSSH public key: expected a key type and 
 
 // Split splits a key line into its parts. It accepts any key inside the base64
 // text, because Bitbucket may still have an old key that [Parse] rejects. It
-// ignores white space around the line and between the parts.
+// ignores white space around the line and between the parts, and a byte order mark.
 func Split(line string) (PublicKey, error) {
-	line = strings.TrimSpace(line)
+	line = trim(line)
 	keyType, rest := cutSpace(line)
 	encoded, comment := cutSpace(rest)
 	if keyType == "" || encoded == "" {
@@ -55,6 +55,12 @@ func Split(line string) (PublicKey, error) {
 		parsed = nil // The methods that need it have a fallback.
 	}
 	return PublicKey{Type: keyType, Comment: comment, blob: blob, parsed: parsed}, nil
+}
+
+// trim removes the white space around a text, and the byte order mark that Windows programs
+// write at the start of a file.
+func trim(text string) string {
+	return strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(text), "\ufeff"))
 }
 
 // cutSpace splits s at its first run of white space.
