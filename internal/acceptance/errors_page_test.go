@@ -448,19 +448,19 @@ func causes(t *testing.T) map[string]cause {
 			run:    adds(emulator.Fault{Method: "POST", Status: http.StatusOK, Body: fmt.Sprintf(`{"id":10958984,"key":%q,"label":"theirs","comment":""}`, key)}),
 		},
 
-		"Invalid workspace":       {advice: []string{"slug as it stands in the address of the page", "or a UUID in braces"}, validate: acctest.DeployKey(acctest.KeyLine(key), `workspace = "a/b"`)},
-		"Invalid repository":      {advice: []string{"slug as it stands in the address of the page", "or a UUID in braces"}, validate: acctest.DeployKey(acctest.KeyLine(key), `repository = "a/b"`)},
-		"Invalid project":         {advice: []string{"as Bitbucket shows it, in capitals"}, validate: "\ndata \"bitbucket_deploy_keys\" \"test\" {\n  workspace = \"acme\"\n  project = \"web\"\n}\n"},
-		"Invalid label":           {advice: []string{"begins or ends with white space", "Use trimspace(), or remove it."}, run: func(t *testing.T, s stage) string {
+		"Invalid workspace":  {advice: []string{"slug as it stands in the address of the page", "or a UUID in braces"}, validate: acctest.DeployKey(acctest.KeyLine(key), `workspace = "a/b"`)},
+		"Invalid repository": {advice: []string{"slug as it stands in the address of the page", "or a UUID in braces"}, validate: acctest.DeployKey(acctest.KeyLine(key), `repository = "a/b"`)},
+		"Invalid project":    {advice: []string{"as Bitbucket shows it, in capitals"}, validate: "\ndata \"bitbucket_deploy_keys\" \"test\" {\n  workspace = \"acme\"\n  project = \"web\"\n}\n"},
+		"Invalid label": {advice: []string{"begins or ends with white space", "Use trimspace(), or remove it."}, run: func(t *testing.T, s stage) string {
 			return s.plan(t, s.Config(acctest.DeployKey(acctest.KeyLine(key), `label = " x"`)))
 		}},
-		"Invalid comment":         {advice: []string{"begins or ends with white space", "Use trimspace(), or remove it."}, run: func(t *testing.T, s stage) string {
+		"Invalid comment": {advice: []string{"begins or ends with white space", "Use trimspace(), or remove it."}, run: func(t *testing.T, s stage) string {
 			return s.plan(t, s.Config(acctest.DeployKey(acctest.KeyLine(key), `comment = " x"`)))
 		}},
-		"Invalid label_pattern":   {advice: []string{"in the syntax of RE2, as in Terraform's regex()"}, validate: "\ndata \"bitbucket_deploy_keys\" \"test\" {\n  workspace = \"acme\"\n  label_pattern = \"(\"\n}\n"},
-		"Invalid duration":        {advice: []string{"positive duration", `with its unit, for example "30s"`}, run: configured(`request_timeout = "30"`)},
-		"Invalid id":              {advice: []string{"workspace/repository/key_id"}, validate: acctest.DataDeployKey(`id = "x"`)},
-		"Invalid Attribute Value": {advice: []string{"must be"}, validate: acctest.DataDeployKey("key_id = 0")},
+		"Invalid label_pattern":                                   {advice: []string{"in the syntax of RE2, as in Terraform's regex()"}, validate: "\ndata \"bitbucket_deploy_keys\" \"test\" {\n  workspace = \"acme\"\n  label_pattern = \"(\"\n}\n"},
+		"Invalid duration":                                        {advice: []string{"positive duration", `with its unit, for example "30s"`}, run: configured(`request_timeout = "30"`)},
+		"Invalid id":                                              {advice: []string{"workspace/repository/key_id"}, validate: acctest.DataDeployKey(`id = "x"`)},
+		"Invalid Attribute Value":                                 {advice: []string{"must be"}, validate: acctest.DataDeployKey("key_id = 0")},
 		"Missing Configuration for Required Attribute":            {advice: []string{"required"}, validate: exclusive("null")},
 		"Invalid Attribute Value Match":                           {advice: []string{"must be"}, run: configured(`token = "t"`, `update_strategy = "x"`)},
 		"Invalid Attribute Combination":                           {advice: []string{"label", "fingerprint_sha256"}, validate: acctest.DataDeployKey("")},

@@ -125,7 +125,8 @@ func decode(method string, u *url.URL, reply []byte, out any) error {
 		return unusable(method, u, fmt.Sprintf("it is not the JSON that the API documents: %q is a %s", wrong.Field, wrong.Value))
 	}
 	if err != nil {
-		return unusable(method, u, "it is not the JSON that the API documents: "+describeBody(reply))
+		text, _ := describeBody(reply)
+		return unusable(method, u, "it is not the JSON that the API documents: "+text)
 	}
 	return nil
 }
@@ -159,5 +160,10 @@ func (c *Client) errorFromReply(method string, u *url.URL, response *transport.R
 		limit := c.transport.RateLimit()
 		e.RateLimit = &limit
 	}
-	return classifyRefusal(e)
+	if response.Unredacted == nil {
+		return classifyRefusal(e, e)
+	}
+	whole := *response
+	whole.Body = response.Unredacted
+	return classifyRefusal(e, newError(method, u, &whole))
 }

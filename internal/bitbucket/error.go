@@ -32,6 +32,10 @@ type Error struct {
 	Status int
 	// Message is Bitbucket's message, or a description of a reply without a message.
 	Message string
+	// Described reports that Message is not Bitbucket's text, but describes the reply.
+	Described bool
+	// FromFields reports that Message only repeats the messages in Fields.
+	FromFields bool
 	// Fields are Bitbucket's messages about a field of the request.
 	Fields map[string][]string
 	// Detail is Bitbucket's second message, if there is one.
@@ -106,7 +110,7 @@ func unusable(method string, u *url.URL, why string) *Error {
 // newRateLimitError returns the error for a request that was not sent because an earlier
 // request has reached the rate limit.
 func newRateLimitError(method, path string, limited *transport.RateLimitError) *Error {
-	return &Error{Method: method, Path: path, Status: http.StatusTooManyRequests, Message: limited.Error(), RateLimit: &limited.RateLimit}
+	return &Error{Method: method, Path: path, Status: http.StatusTooManyRequests, Message: limited.Error(), Described: true, RateLimit: &limited.RateLimit}
 }
 
 // newError reads the reply to a request that failed. Bitbucket documents the form
@@ -130,7 +134,8 @@ func (e *Error) readHead(status int, header http.Header, location *url.URL) {
 	e.Status = status
 	e.RequestID = transport.Printable(cmp.Or(header.Get("X-Request-Id"), header.Get("X-B3-TraceId")))
 	if location != nil && e.Status < 400 {
-		e.Detail = transport.Printable("it leads to " + location.Scheme + "://" + location.Host)
+		// After a rename, the path has the new name. The query and the user may be secret.
+		e.Detail = transport.Printable("it leads to " + location.Scheme + "://" + location.Host + location.EscapedPath())
 	}
 	e.RetryAfter = transport.Printable(header.Get("Retry-After"))
 	if e.RetryAfter == "" && e.Status == http.StatusTooManyRequests {
@@ -142,9 +147,13 @@ func (e *Error) readHead(status int, header http.Header, location *url.URL) {
 func (e *Error) readBody(body []byte) {
 	e.readMessages(body)
 	if e.Message == "" {
-		e.Message = describeBody(body)
+		e.Message, e.Described = describeBody(body)
 	}
 }
+
+// IsPage reports whether the reply is a page for people. The API sends none, but a firewall
+// or a proxy does.
+func (e *Error) IsPage() bool { return e.Described && strings.HasPrefix(e.Message, htmlPage) }
 
 // readMessages reads an error of the API.
 func (e *Error) readMessages(body []byte) {
@@ -203,7 +212,7 @@ func (e *Error) readFields(fields map[string]json.RawMessage) {
 		all = append(all, messages...)
 	}
 	slices.Sort(all)
-	e.Message = transport.Printable(strings.Join(all, " "))
+	e.Message, e.FromFields = transport.Printable(strings.Join(all, " ")), true
 }
 
 // readDetail reads a detail: a text, or an object that lists scopes.
@@ -276,24 +285,27 @@ func texts(raw json.RawMessage) []string {
 
 var pageTitle = regexp.MustCompile(`(?i)<title>(.*?)(?:</|$)`)
 
+// htmlPage begins the description of a page.
+const htmlPage = "an HTML page"
+
 // describeBody returns the text of a body that is not an error of the API, or describes
 // the body. It does not show JSON, which may hold other people's keys.
-func describeBody(body []byte) string {
-	text := transport.Printable(string(body))
+func describeBody(body []byte) (text string, described bool) {
+	text = transport.Printable(string(body))
 	switch {
 	case text == "":
-		return "an empty reply"
+		return "an empty reply", true
 	case json.Valid(body):
-		return "JSON without a message"
+		return "JSON without a message", true
 	case text[0] == '{':
-		return "JSON that breaks off or is damaged"
+		return "JSON that breaks off or is damaged", true
 	case strings.HasPrefix(text, "<"):
 		if title := pageTitle.FindStringSubmatch(text); title != nil {
-			return fmt.Sprintf("an HTML page with the title %q", strings.TrimSpace(title[1]))
+			return fmt.Sprintf(htmlPage+" with the title %q", strings.TrimSpace(title[1])), true
 		}
-		return "an HTML page"
+		return htmlPage, true
 	}
-	return text
+	return text, text == transport.Redacted
 }
 
 func printableAll(texts []string) []string {

@@ -47,25 +47,30 @@ func TestError_recordedBodies(t *testing.T) {
 		},
 		"fields without a message": {
 			400, `{"type": "error", "error": {"fields": {"e": ["5", "6"], "d": "4", "c": "3", "b": [{"message": "2"}], "a": "1"}}}`,
-			Error{Message: "1 2 3 4 5 6", Fields: map[string][]string{"a": {"1"}, "b": {"2"}, "c": {"3"}, "d": {"4"}, "e": {"5", "6"}}},
+			Error{Message: "1 2 3 4 5 6", FromFields: true, Fields: map[string][]string{"a": {"1"}, "b": {"2"}, "c": {"3"}, "d": {"4"}, "e": {"5", "6"}}},
 			"400 Bad Request: 1 2 3 4 5 6",
 		},
 		"field with objects is all": {
 			400, `{"key": [{"message": "Someone has already added that access key to this repository."}]}`,
 			Error{
-				Message: "Someone has already added that access key to this repository.",
-				Fields:  map[string][]string{"key": {"Someone has already added that access key to this repository."}},
+				Message: "Someone has already added that access key to this repository.", FromFields: true,
+				Fields: map[string][]string{"key": {"Someone has already added that access key to this repository."}},
 			},
 			"400 Bad Request: Someone has already added that access key to this repository.",
 		},
 		"field with texts is all": {
 			400, `{"key": ["Invalid SSH key", "or none"], "type": "error"}`,
-			Error{Message: "Invalid SSH key or none", Fields: map[string][]string{"key": {"Invalid SSH key", "or none"}}},
+			Error{Message: "Invalid SSH key or none", FromFields: true, Fields: map[string][]string{"key": {"Invalid SSH key", "or none"}}},
 			"400 Bad Request: Invalid SSH key or none",
+		},
+		"several fields are all": {
+			400, `{"label":["Too long."],"key":["Invalid SSH key"]}`,
+			Error{Message: "Invalid SSH key Too long.", FromFields: true, Fields: map[string][]string{"key": {"Invalid SSH key"}, "label": {"Too long."}}},
+			"400 Bad Request: Invalid SSH key Too long.",
 		},
 		"message is all": {
 			400, `{"message":"Invalid sort attribute provided"}`,
-			Error{Message: "Invalid sort attribute provided", Fields: map[string][]string{"message": {"Invalid sort attribute provided"}}},
+			Error{Message: "Invalid sort attribute provided", FromFields: true, Fields: map[string][]string{"message": {"Invalid sort attribute provided"}}},
 			"400 Bad Request: Invalid sort attribute provided",
 		},
 		"token": {
@@ -133,7 +138,7 @@ func TestError_recordedBodies(t *testing.T) {
 		},
 		"another service, without a message but fields": {
 			400, `{"error":{"fields":{"sort":["Unknown."]},"data":{"key":"deploy-service.request.validation-error","arguments":{}}}}`,
-			Error{Message: "Unknown.", Fields: map[string][]string{"sort": {"Unknown."}}, Detail: "deploy-service.request.validation-error"},
+			Error{Message: "Unknown.", FromFields: true, Fields: map[string][]string{"sort": {"Unknown."}}, Detail: "deploy-service.request.validation-error"},
 			"400 Bad Request: Unknown.",
 		},
 		"another service, scopes": {
@@ -161,22 +166,22 @@ func TestError_recordedBodies(t *testing.T) {
 		},
 		"HTML with a title": {
 			502, "\r\n<html>\n<head><title>\n 502 Bad\nGateway </title></head>\n<body><h1>502</h1></body></html>",
-			Error{Message: `an HTML page with the title "502 Bad Gateway"`, MaybeDone: true},
+			Error{Message: `an HTML page with the title "502 Bad Gateway"`, Described: true, MaybeDone: true},
 			`502 Bad Gateway: an HTML page with the title "502 Bad Gateway"`,
 		},
 		"HTML without a title": {
 			404, "<!DOCTYPE html><html><body>Not here</body></html>",
-			Error{Message: "an HTML page"},
+			Error{Message: "an HTML page", Described: true},
 			"404 Not Found: an HTML page",
 		},
 		"empty": {
 			400, "",
-			Error{Message: "an empty reply"},
+			Error{Message: "an empty reply", Described: true},
 			"400 Bad Request: an empty reply",
 		},
 		"unknown status": {
 			555, "",
-			Error{Message: "an empty reply", MaybeDone: true},
+			Error{Message: "an empty reply", Described: true, MaybeDone: true},
 			"555: an empty reply",
 		},
 	} {

@@ -20,6 +20,10 @@ type KeyInUseError struct{ Refusal *Error }
 // repositories, projects and workspaces.
 type AccessTokenError struct{ Refusal *Error }
 
+// AccessRuleError is the refusal of a workspace that admits only some IP addresses, or only
+// accounts with two-step verification. No scope changes that.
+type AccessRuleError struct{ Refusal *Error }
+
 // NoEndpointError is the refusal of an address for which the API has no endpoint, whether
 // or not the repository exists.
 type NoEndpointError struct{ Refusal *Error }
@@ -43,23 +47,32 @@ func (e *AccessTokenError) Error() string { return e.Refusal.Error() }
 func (e *AccessTokenError) Unwrap() error { return e.Refusal }
 
 // Error returns the text of the refusal.
+func (e *AccessRuleError) Error() string { return e.Refusal.Error() }
+
+// Unwrap returns the refusal.
+func (e *AccessRuleError) Unwrap() error { return e.Refusal }
+
+// Error returns the text of the refusal.
 func (e *NoEndpointError) Error() string { return e.Refusal.Error() }
 
 // Unwrap returns the refusal.
 func (e *NoEndpointError) Unwrap() error { return e.Refusal }
 
-// classifyRefusal wraps a refusal in the type that matches its text. It returns any other
-// refusal unchanged.
-func classifyRefusal(e *Error) error {
-	badRequest := e.Status == http.StatusBadRequest
+// classifyRefusal wraps a refusal in the type that matches the text of said. It returns any
+// other refusal unchanged. said is the refusal itself, or the same refusal with a text that
+// must not be shown, because it repeats the credentials.
+func classifyRefusal(e, said *Error) error {
+	badRequest, forbidden := e.Status == http.StatusBadRequest, e.Status == http.StatusForbidden
 	switch {
-	case e.Method == http.MethodPut && (e.Status == http.StatusMethodNotAllowed || badRequest && e.hasText("modif")):
+	case e.Method == http.MethodPut && (e.Status == http.StatusMethodNotAllowed || badRequest && said.hasText("modif")):
 		return &ImmutableKeyError{e} // Both observed texts contain "modif".
-	case e.Method == http.MethodPost && badRequest && e.hasText("already"):
+	case e.Method == http.MethodPost && badRequest && said.hasText("already"):
 		return &KeyInUseError{e}
-	case e.Status == http.StatusForbidden && e.hasText("authentication mechanism"):
+	case forbidden && (said.hasText("authentication mechanism") || said.hasText("only accessible with the following authentication types")):
 		return &AccessTokenError{e}
-	case e.Status == http.StatusNotFound && e.hasText("no API hosted at this URL"):
+	case forbidden && (said.hasText("IP address") || said.hasText("two-step verification") || said.hasText("Two-step verification")):
+		return &AccessRuleError{e}
+	case e.Status == http.StatusNotFound && said.hasText("no API hosted at this URL"):
 		return &NoEndpointError{e}
 	}
 	return e

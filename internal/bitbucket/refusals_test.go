@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket/transport"
@@ -19,6 +20,9 @@ const (
 	inUseOld        = "Someone has already registered this key as a deploy key for this repository"
 	inUseByAccount  = `{"type": "error", "error": {"message": "Someone has already registered that SSH key."}}`
 	noAccessToken   = `{"type": "error", "error": {"message": "This API is not accessible by this authentication mechanism"}}`
+	otherTokens     = `{"type": "error", "error": {"message": "This API is only accessible with the following authentication types: session, password, apppassword"}}`
+	otherAddress    = `{"type": "error", "error": {"message": "To access this repository's content, an administrator must grant access to your IP address."}}`
+	twoStep         = `{"type": "error", "error": {"message": "Your administrator requires two-step verification to access this workspace."}}`
 	noEndpoint      = `{"type":"error","error":{"message":"Resource not found","detail":"There is no API hosted at this URL.\n\nFor information about our API's, please refer to the documentation at: https://developer.atlassian.com/bitbucket/api/2/reference/"}}`
 )
 
@@ -42,6 +46,7 @@ func TestClassifyRefusal(t *testing.T) {
 		immutable   = "*bitbucket.ImmutableKeyError"
 		keyInUse    = "*bitbucket.KeyInUseError"
 		accessToken = "*bitbucket.AccessTokenError"
+		accessRule  = "*bitbucket.AccessRuleError"
 		unknownURL  = "*bitbucket.NoEndpointError"
 	)
 	for _, tc := range []struct {
@@ -54,6 +59,10 @@ func TestClassifyRefusal(t *testing.T) {
 		{"PUT", 400, cannotModifyOld, immutable},
 		{"PUT", 405, "", immutable},
 		{"PUT", 405, `{"error": {"message": "Method not allowed"}}`, immutable},
+		{"POST", 403, otherTokens, accessToken},
+		{"GET", 403, otherAddress, accessRule},
+		{"POST", 403, twoStep, accessRule},
+		{"GET", 404, otherAddress, plain},
 		{"POST", 400, inUse, keyInUse},
 		{"POST", 400, inUsePlain, keyInUse},
 		{"POST", 400, inUseOld, keyInUse},
@@ -122,5 +131,28 @@ func TestClassifyRefusal_token(t *testing.T) {
 	err := calls["POST"].send(t.Context(), c)
 	if _, typed := errors.AsType[*AccessTokenError](err); typed || !asError(t, err).ForToken() {
 		t.Errorf("got %T %v", err, err)
+	}
+}
+
+// A reply that repeats the credentials is not shown, but its text still decides the type.
+func TestClassifyRefusal_repeatsCredentials(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ token, method, body, want string }{
+		{"accessible", "POST", noAccessToken, "*bitbucket.AccessTokenError"},
+		{"registered", "POST", inUseByAccount, "*bitbucket.KeyInUseError"},
+		{"security", "PUT", cannotModify, "*bitbucket.ImmutableKeyError"},
+	} {
+		status := http.StatusBadRequest
+		if tc.body == noAccessToken {
+			status = http.StatusForbidden
+		}
+		c := newTestClient(t, httpfake.NewScript(t, httpfake.Reply(status, tc.body)), withCredentials(transport.Bearer{Token: tc.token}))
+		err := calls[tc.method].send(t.Context(), c)
+		if got := fmt.Sprintf("%T", err); got != tc.want {
+			t.Errorf("%s: got %s, want %s", tc.token, got, tc.want)
+		}
+		if e := asError(t, err); e.Message != transport.Redacted || !e.Described || strings.Contains(fmt.Sprintf("%+v", e), tc.token) {
+			t.Errorf("%s: got %+v", tc.token, e)
+		}
 	}
 }

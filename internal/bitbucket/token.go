@@ -29,7 +29,7 @@ func (c *Client) tokenError(failed *transport.TokenError) *Error {
 	case refused.ErrorCode != "":
 		e.Message = transport.Printable(strings.TrimSuffix(refused.ErrorCode+": "+refused.ErrorDescription, ": "))
 	case bytes.Contains(refused.Body, []byte(`_token"`)):
-		e.Message = "a reply that may hold a token"
+		e.Message, e.Described = "a reply that may hold a token", true
 	default:
 		e.readBody(refused.Body)
 	}

@@ -137,7 +137,7 @@ func describe(result deploykeys.Result) string {
 		return result.Err.Error()
 	}
 	lines := []string{strings.TrimSpace(fmt.Sprintf("%s %s: %d %s", refused.Method, refused.Path, refused.Status, http.StatusText(refused.Status)))}
-	if refused.Err != nil {
+	if refused.Err != nil || refused.Described {
 		lines[0] = refused.Error()
 	}
 	line := func(name, value string) {
@@ -145,10 +145,15 @@ func describe(result deploykeys.Result) string {
 			lines = append(lines, name+": "+value)
 		}
 	}
-	line("Bitbucket says", refused.Message)
+	if !refused.Described && !refused.FromFields {
+		line("Bitbucket says", refused.Message)
+	}
 	line("Detail", refused.Detail)
 	for _, field := range slices.Sorted(maps.Keys(refused.Fields)) {
-		if text := strings.Join(refused.Fields[field], " "); !strings.HasSuffix(refused.Message, text) {
+		text := strings.Join(refused.Fields[field], " ")
+		if refused.FromFields {
+			line("Bitbucket says about "+field, text)
+		} else if !strings.HasSuffix(refused.Message, field+": "+text) {
 			line("Field "+field, text)
 		}
 	}
@@ -172,7 +177,8 @@ func describe(result deploykeys.Result) string {
 	return strings.Join(lines, "\n")
 }
 
-// importAdvice describes how to manage a key that exists already.
+// importAdvice describes how to manage a key that exists already. The state cannot be read
+// here, so the advice begins with the key that is in the state.
 func importAdvice(parent bitbucket.Parent, exists *deploykeys.ExistsError) string {
 	kind, key := kindOf(parent), &exists.Existing
 	id := deployKeyID(parent, key.ID)
@@ -180,12 +186,13 @@ func importAdvice(parent bitbucket.Parent, exists *deploykeys.ExistsError) strin
 		return fmt.Sprintf("Another resource of this configuration has just added this key, as deploy key %d. Bitbucket accepts a key once in a %s: keep one of the two resources.", key.ID, kind.attribute)
 	}
 	return fmt.Sprintf("The %[1]s has this key already: deploy key %[2]d, label %[3]q, added %[4]q.\n\n"+
-		"If a resource of this configuration has it, and only its name, its for_each key or its module has changed, apply again, or add a moved block first:\n\n"+
+		"If this resource has the key in the state (see \"terraform state show ADDRESS\"), do not import the key. The key was to be replaced by the same key with create_before_destroy. "+
+		"That cannot work, since Bitbucket accepts a key once in a %[1]s. Remove create_before_destroy from the lifecycle block of this resource. If this resource does not set it, "+
+		"a resource that depends on the key sets it: Terraform applies create_before_destroy to all dependencies of such a resource too. Look in the resources that refer to the key or name it in depends_on.\n\n"+
+		"If another resource of this configuration has the key, and only its name, its for_each key or its module has changed, apply again, or add a moved block first:\n\n"+
 		"  moved {\n    from = %[5]s.OLD_NAME\n    to   = %[5]s.NEW_NAME\n  }\n\n"+
 		"If no resource has it yet, import it with this block and apply again:\n\n"+
-		"  import {\n    to = %[5]s.NAME\n    id = %[6]q\n  }\n\nor with this command:\n\n  terraform import %[5]s.NAME %[6]s\n\n"+
-		"If it is in the state already, then it was to be replaced by the same key with create_before_destroy. That cannot work, since Bitbucket takes a key once in a %[1]s: "+
-		"remove create_before_destroy, so that the old one goes first.", kind.attribute, key.ID, key.Label, key.CreatedOn, kind.typeName, id)
+		"  import {\n    to = %[5]s.NAME\n    id = %[6]q\n  }\n\nor with this command:\n\n  terraform import %[5]s.NAME %[6]s", kind.attribute, key.ID, key.Label, key.CreatedOn, kind.typeName, id)
 }
 
 // addWithheld reports a key that was not removed, because a create of this run wants it.
@@ -199,6 +206,7 @@ func (o operation) advice(kind *parentKind, result deploykeys.Result) string {
 	err := result.Err
 	refused, ok := errors.AsType[*bitbucket.Error](err)
 	_, refusesAccessToken := errors.AsType[*bitbucket.AccessTokenError](err)
+	_, refusesAccount := errors.AsType[*bitbucket.AccessRuleError](err)
 	_, inUse := errors.AsType[*bitbucket.KeyInUseError](err)
 	_, unreadable := errors.AsType[*deploykeys.UnreadableError](err)
 	switch {
@@ -221,6 +229,11 @@ func (o operation) advice(kind *parentKind, result deploykeys.Result) string {
 			"e-mail address of the account) beside token; an access token goes without username. " + scopes
 	case status == http.StatusForbidden && o.writes && refusesAccessToken:
 		return "Bitbucket lets repository, project and workspace access tokens read deploy keys, but not add, update or delete them. Set username and token to an Atlassian account and its API token. " + scopes
+	case refusesAccount:
+		return "The workspace admits only some IP addresses, or only accounts with two-step verification. No other token and no scope changes that. " +
+			"Run Terraform from an allowed IP address, turn on two-step verification for the account, or ask an administrator of the workspace."
+	case status == http.StatusForbidden && refused.IsPage():
+		return otherServer
 	case status == http.StatusForbidden:
 		return scopes
 	case status == http.StatusNotFound:
@@ -276,7 +289,7 @@ func adviceWithoutReply(failed *bitbucket.Error) string {
 // maybeDone describes a write that Bitbucket may have carried out although it failed.
 func (o operation) maybeDone(result deploykeys.Result) string {
 	switch {
-	case result.Outcome != deploykeys.Unknown:
+	case result.Outcome != deploykeys.Unknown || result.Key != nil: // A key in the result is there.
 		return ""
 	case !o.creates:
 		return "Bitbucket may have done it all the same. The next plan shows what there is."

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 )
 
 const (
@@ -93,6 +94,9 @@ var (
 	signsInJSON = strings.NewReplacer("/", `\/`, "+", `\u002b`, "=", `\u003d`)
 )
 
+// unredactedKey is the key of the place in a context for the body of [Response.Unredacted].
+type unredactedKey struct{}
+
 // redactReply replaces headers that contain the credentials. It returns the body, or
 // [Redacted] if the body contains the credentials: neither an error nor the state may
 // contain them.
@@ -107,6 +111,9 @@ func redactReply(request *http.Request, response *http.Response, body []byte) []
 	}
 	if response.StatusCode < 300 && containsAny(string(body), secretsFrom(request, minToken)) ||
 		response.StatusCode >= 300 && containsAnyWrapped(string(body), forms) {
+		if unredacted, ok := request.Context().Value(unredactedKey{}).(*atomic.Pointer[[]byte]); ok {
+			unredacted.Store(&body)
+		}
 		return []byte(Redacted)
 	}
 	return body

@@ -86,6 +86,9 @@ type Response struct {
 	StatusCode int
 	Header     http.Header
 	Body       []byte
+	// Unredacted is the body if Body is [Redacted] because of its credentials, otherwise
+	// nil. It may decide what an error means, but must never be shown or stored.
+	Unredacted []byte
 	// Location is the target of a redirect, nil if the reply has none.
 	Location *url.URL
 	// MaybeDone reports whether Bitbucket may have carried the request out in this
@@ -116,6 +119,8 @@ func (t *Transport) Do(ctx context.Context, method string, u *url.URL, body []by
 	if body != nil {
 		content = body
 	}
+	var unredacted atomic.Pointer[[]byte]
+	ctx = context.WithValue(ctx, unredactedKey{}, &unredacted)
 	request, err := retryablehttp.NewRequestWithContext(ctx, method, u.String(), content)
 	if err != nil {
 		return nil, &Error{Err: fmt.Errorf("building a request: %w", err)}
@@ -140,6 +145,9 @@ func (t *Transport) Do(ctx context.Context, method string, u *url.URL, body []by
 		Header:     response.Header,
 		Body:       reply,
 		MaybeDone:  lost || maybeDone(response, nil),
+	}
+	if body := unredacted.Load(); body != nil && string(reply) == Redacted {
+		result.Unredacted = *body
 	}
 	result.Location, _ = response.Location() // Most replies have none.
 	if wait, named := retryAfter(response, time.Now()); named {
