@@ -88,7 +88,7 @@ func (r *deployKeysExclusiveResource) Schema(_ context.Context, _ resource.Schem
 			},
 			"key_ids": schema.SetAttribute{
 				MarkdownDescription: fmt.Sprintf("Numbers of the deploy keys that the %s may have, for example `[for key in %s.this : key.key_id]`. At least one of them must be there, unless `allow_empty` is `true`.", r.kind.attribute, r.kind.typeName),
-				ElementType:         types.Int64Type,
+				ElementType:         wholeNumberType{},
 				Required:            true,
 				Validators:          []validator.Set{setvalidator.NoNullValues(), setvalidator.ValueInt64sAre(int64validator.AtLeast(1))},
 			},

@@ -78,6 +78,7 @@ func (d *deploymentsDataSource) Schema(_ context.Context, _ datasource.SchemaReq
 				Validators:          []validator.String{stringvalidator.OneOf("UNDEPLOYED", "IN_PROGRESS", "COMPLETED")},
 			},
 			"limit": schema.Int64Attribute{
+				CustomType: wholeNumberType{},
 				MarkdownDescription: "Number of deployments to read, the newest of those that match. Default: all of them, which costs one request for each 100. " +
 					"With a limit, no more pages are read than needed where Bitbucket sorts by start, as it is asked to. Deployments that have not started may then be missing.",
 				Optional:   true,
