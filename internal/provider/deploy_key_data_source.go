@@ -2,7 +2,6 @@ package provider
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -10,13 +9,11 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
-	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
-	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/deploykeys"
 )
 
 var _ datasource.DataSourceWithConfigure = (*deployKeyDataSource)(nil)
@@ -42,7 +39,7 @@ func (d *deployKeyDataSource) Metadata(_ context.Context, _ datasource.MetadataR
 // Schema describes one key and the attributes that select it. Exactly one of the selecting
 // attributes must be set.
 func (d *deployKeyDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
-	selectors := path.Expressions{path.MatchRoot("label"), path.MatchRoot("fingerprint_sha256")}
+	selectors := path.Expressions{path.MatchRoot("key_id"), path.MatchRoot("label"), path.MatchRoot("fingerprint_sha256")}
 	attributes := deployKeyDataSourceAttributes(d.kind)
 	attributes["workspace"] = schema.StringAttribute{
 		MarkdownDescription: "Slug of the workspace, or its UUID in braces.",
@@ -64,6 +61,7 @@ func (d *deployKeyDataSource) Schema(_ context.Context, _ datasource.SchemaReque
 		}
 	}
 	attributes["key_id"] = schema.Int64Attribute{
+		CustomType:          wholeNumberType{},
 		MarkdownDescription: "Number of the key at Bitbucket. Exactly one of `key_id`, `label` and `fingerprint_sha256` must be set.",
 		Optional:            true,
 		Computed:            true,
@@ -116,7 +114,7 @@ func (d *deployKeyDataSource) Read(ctx context.Context, req datasource.ReadReque
 	}
 	defer d.data.warnNearLimit(&resp.Diagnostics)
 	reference := model.reference(d.kind)
-	key := d.find(ctx, reference, &resp.Diagnostics)
+	key := d.data.findKey(ctx, reference, &resp.Diagnostics)
 	if key == nil {
 		return
 	}
@@ -126,28 +124,6 @@ func (d *deployKeyDataSource) Read(ctx context.Context, req datasource.ReadReque
 		model.ID = configured // Terraform does not accept a change of a configured value.
 	}
 	resp.Diagnostics.Append(d.kind.set(ctx, &resp.State, &model)...)
-}
-
-// find returns the key that the reference selects, or nil after an error. It lists all keys
-// unless the reference is an ID. If no key has the ID, it also lists all keys, for the
-// error.
-func (d *deployKeyDataSource) find(ctx context.Context, reference deployKeyReference, diags *diag.Diagnostics) *bitbucket.DeployKey {
-	if reference.by == byID {
-		key, err := d.data.keys.Get(ctx, reference.parent, reference.id())
-		if err == nil {
-			return key
-		}
-		if !errors.Is(err, deploykeys.ErrGone) {
-			readDeployKey.addError(diags, reference.parent, reference.id(), err)
-			return nil
-		}
-	}
-	listing, err := d.data.keys.List(ctx, reference.parent)
-	if err != nil {
-		listDeployKeys.addError(diags, reference.parent, 0, err)
-		return nil
-	}
-	return reference.find(listing, diags)
 }
 
 // reference returns the reference in the selecting attribute that is set.

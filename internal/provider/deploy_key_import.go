@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/identityschema"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/deploykeys"
@@ -78,6 +80,10 @@ func (r *deployKeyResource) importedIdentity(ctx context.Context, req resource.I
 		diags.AddError("Invalid import identity", "Expected workspace, a slug or a UUID in braces, "+r.kind.docs.expectedName+", and key_id, the number of the key.")
 		return nil
 	}
+	parent := r.kind.newParent(identity.Workspace.ValueString(), identity.Parent.ValueString())
+	if r.data.findKey(ctx, deployKeyReference{parent, byID, strconv.FormatInt(identity.KeyID.ValueInt64(), 10)}, diags) == nil {
+		return nil
+	}
 	return &identity
 }
 
@@ -92,20 +98,33 @@ func (r *deployKeyResource) resolveImportID(ctx context.Context, importID string
 	if !r.data.configured(diags) {
 		return nil
 	}
-	id := reference.id()
-	if reference.by != byID {
-		listing, err := r.data.keys.List(ctx, reference.parent)
-		if err != nil {
-			listDeployKeys.addError(diags, reference.parent, 0, err)
-			return nil
-		}
-		key := reference.find(listing, diags)
-		if key == nil {
-			return nil
-		}
-		id = key.ID
+	key := r.data.findKey(ctx, reference, diags)
+	if key == nil {
+		return nil
 	}
-	return &deployKeyIdentity{types.StringValue(reference.parent.Workspace), types.StringValue(reference.parent.Name()), types.Int64Value(id)}
+	return &deployKeyIdentity{types.StringValue(reference.parent.Workspace), types.StringValue(reference.parent.Name()), types.Int64Value(key.ID)}
+}
+
+// findKey returns the key that the reference selects, or nil after an error. It lists all
+// keys unless the reference is an ID. If no key has the ID, it also lists all keys, for the
+// error.
+func (d *providerData) findKey(ctx context.Context, reference deployKeyReference, diags *diag.Diagnostics) *bitbucket.DeployKey {
+	if reference.by == byID {
+		key, err := d.keys.Get(ctx, reference.parent, reference.id())
+		if err == nil {
+			return key
+		}
+		if !errors.Is(err, deploykeys.ErrGone) {
+			readDeployKey.addError(diags, reference.parent, reference.id(), err)
+			return nil
+		}
+	}
+	listing, err := d.keys.List(ctx, reference.parent)
+	if err != nil {
+		listDeployKeys.addError(diags, reference.parent, 0, err)
+		return nil
+	}
+	return reference.find(listing, diags)
 }
 
 // deployKeyReference selects a key by its ID, its label or its fingerprint.
@@ -135,7 +154,9 @@ func (r deployKeyReference) matches(key *bitbucket.DeployKey) bool {
 	case byID:
 		return r.value == strconv.FormatInt(key.ID, 10)
 	case byLabel:
-		return r.value == key.Label
+		// Terraform normalizes the texts in configurations. Bitbucket and a command line keep
+		// the form in which a system writes them.
+		return norm.NFC.String(r.value) == norm.NFC.String(key.Label)
 	}
 	return r.value == newPublicKeyValue(key.Key).fingerprintSHA256().ValueString()
 }

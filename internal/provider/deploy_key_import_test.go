@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -127,6 +128,9 @@ func TestAccDeployKey_importForms(t *testing.T) {
 		}
 		fails("acme/"+parent.Name+"/label:twice", "No single deploy key found", "2 deploy keys of acme/"+parent.Name+` have the label "twice"`, "10958984", "10958985")
 		fails("acme/"+parent.Name+"/label:none", "No single deploy key found", "No deploy key of acme/"+parent.Name+` has the label "none". The `+parent.Kind+" has these:", "10958986", "team/deploy")
+		fails("acme/"+parent.Name+"/7", "No single deploy key found", "No deploy key of acme/"+parent.Name+" has the number 7. The "+parent.Kind+" has these:", "10958986", "team/deploy")
+		fails("acme/"+parent.Other+"/7", "No single deploy key found", "the "+parent.Kind+" has none")
+		fails("acme/NOTHING/7", "Unable to read deploy key", "404")
 		fails("acme/"+parent.Other+"/label:none", "No single deploy key found", "the "+parent.Kind+" has none")
 		fails("acme/NOTHING/label:none", "Unable to list deploy keys", "404")
 	})
@@ -217,6 +221,33 @@ func TestAccDeployKey_identityErrors(t *testing.T) {
 		}
 		if sent := f.Sent(); len(sent) > 0 {
 			t.Errorf("sent %v", sent)
+		}
+	})
+}
+
+// A label is found in each Unicode form: macOS writes "é" as two characters.
+func TestAccDeployKey_labelForms(t *testing.T) {
+	t.Parallel()
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		const composed, decomposed = "caf\u00e9", "cafe\u0301"
+		for _, stored := range []string{composed, decomposed} {
+			f, key, terraform := acctest.NewFake(t), acctest.NewKey(t), acctest.NewCLI(t)
+			f.Add(parent, key, stored)
+			terraform.Write(t, f.Config(parent.DeployKey(acctest.KeyLine(key), `label = "`+composed+`"`)+parent.Data(`label = "`+decomposed+`"`)+
+				fmt.Sprintf("\ndata \"%ss\" \"test\" {\n  workspace = \"acme\"\n  %s\n  label_pattern = \"^%s$\"\n}\n", parent.TypeName, parent.Line(parent.Name), decomposed)+
+				fmt.Sprintf("\noutput \"found\" {\n  value = length(data.%ss.test.keys)\n}\n", parent.TypeName)))
+			for _, wanted := range []string{composed, decomposed} {
+				terraform.MustRun(t, "import", parent.Address(), "acme/"+parent.Name+"/label:"+wanted)
+				terraform.MustRun(t, "apply", "-auto-approve")
+				terraform.MustRun(t, "plan", "-detailed-exitcode")
+				terraform.MustRun(t, "state", "rm", parent.Address())
+			}
+			if found := strings.TrimSpace(terraform.Output(t, "found")); found != "1" {
+				t.Errorf("found %s keys", found)
+			}
+			if writes := f.Writes(); len(writes) > 0 {
+				t.Errorf("sent %v", writes)
+			}
 		}
 	})
 }

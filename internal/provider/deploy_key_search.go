@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/tfsdk"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/deploykeys"
@@ -94,7 +95,7 @@ func searchDescription(kind *parentKind) string {
 // at most.
 func (s *deployKeySearch) keys(ctx context.Context, service *deploykeys.Service, diags *diag.Diagnostics) iter.Seq[*deployKeyDataSourceModel] {
 	return func(yield func(*deployKeyDataSourceModel) bool) {
-		label := regexp.MustCompile(s.LabelPattern.ValueString()) // patternValidator has checked the pattern.
+		pattern := regexp.MustCompile(s.LabelPattern.ValueString()) // patternValidator has checked the pattern.
 		var hidden, unreadable []string
 		parents, yielded := 0, int64(0)
 		atLimit := func() bool { return s.limit > 0 && yielded >= s.limit }
@@ -123,7 +124,7 @@ func (s *deployKeySearch) keys(ctx context.Context, service *deploykeys.Service,
 			}
 			for i := range found.Keys {
 				key := newDeployKeyDataSourceModel(s.Workspace, found.Parent, &found.Keys[i])
-				selected := label.MatchString(key.Label.ValueString()) && (s.FingerprintSHA256.IsNull() || s.FingerprintSHA256.Equal(key.FingerprintSHA256))
+				selected := pattern.MatchString(norm.NFC.String(key.Label.ValueString())) && (s.FingerprintSHA256.IsNull() || s.FingerprintSHA256.Equal(key.FingerprintSHA256))
 				if !selected {
 					continue
 				}
