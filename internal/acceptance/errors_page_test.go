@@ -26,6 +26,9 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
+// notAdmitted is Bitbucket's refusal of an IP address.
+const notAdmitted = `{"type":"error","error":{"message":"To access this repository's content, an administrator must grant access to your IP address."}}`
+
 const errorsPage = root + "/templates/guides/errors.md.tmpl"
 
 var (
@@ -256,6 +259,14 @@ func causes(t *testing.T) map[string]cause {
 			s.SetPermission("acme", "website", emulator.PermissionRead)
 			return s.plan(t, s.Config(one))
 		}},
+		"The workspace admits only some IP addresses": {
+			advice: []string{"No other token and no scope changes that", "allowed IP address", "two-step verification", "ask an administrator of the workspace"},
+			run:    reads(emulator.Fault{Status: http.StatusForbidden, Body: notAdmitted}),
+		},
+		"This API is only accessible with the following authentication types": {
+			advice: []string{"Set username and token to an Atlassian account and its API token"},
+			run:    adds(emulator.Fault{Method: "POST", Status: http.StatusForbidden, Body: `{"error":{"message":"This API is only accessible with the following authentication types: session, password, apppassword"}}`}),
+		},
 		"Your credentials lack one or more required privilege scopes": {advice: []string{"Required scopes"}, run: func(t *testing.T, s stage) string {
 			s.AllowBasic("ci@example.com", "weak", "read:repository:bitbucket")
 			return s.plan(t, s.ConfigWith(one, `username = "ci@example.com"`, `token = "weak"`))
@@ -435,7 +446,7 @@ func causes(t *testing.T) map[string]cause {
 		},
 
 		"Bitbucket does not let this key be changed in place": {
-			advice: []string{"othing was changed", "terraform apply -replace=ADDRESS", `update_strategy = "replace" in the provider block`},
+			advice: []string{"othing was changed", "terraform apply -replace=ADDRESS", `update_strategy = "replace" in the provider block`, "lifecycle { ignore_changes = [label, comment] }"},
 			run:    then(managed, func(s stage) { s.SetPUT(emulator.PUTRefused) }, acctest.DeployKey(acctest.KeyLine(key), `label = "x"`)),
 		},
 		"Update strategy is not known yet": {advice: []string{"Set it to a value that is known."}, run: func(t *testing.T, s stage) string {
@@ -444,7 +455,7 @@ func causes(t *testing.T) map[string]cause {
 				s.Config(acctest.DeployKey(acctest.KeyLine(key), `label = "x"`), "update_strategy = terraform_data.strategy.output"))
 		}},
 		"Bitbucket stored something else": {
-			advice: []string{"another label", "The next plan shows the difference."},
+			advice: []string{"The next plan shows the difference.", "write the stored value into the configuration", "lifecycle { ignore_changes = [label, comment] }"},
 			run:    adds(emulator.Fault{Method: "POST", Status: http.StatusOK, Body: fmt.Sprintf(`{"id":10958984,"key":%q,"label":"theirs","comment":""}`, key)}),
 		},
 
@@ -457,10 +468,11 @@ func causes(t *testing.T) map[string]cause {
 		"Invalid comment": {advice: []string{"begins or ends with white space", "Use trimspace(), or remove it."}, run: func(t *testing.T, s stage) string {
 			return s.plan(t, s.Config(acctest.DeployKey(acctest.KeyLine(key), `comment = " x"`)))
 		}},
-		"Invalid label_pattern":                                   {advice: []string{"in the syntax of RE2, as in Terraform's regex()"}, validate: "\ndata \"bitbucket_deploy_keys\" \"test\" {\n  workspace = \"acme\"\n  label_pattern = \"(\"\n}\n"},
-		"Invalid duration":                                        {advice: []string{"positive duration", `with its unit, for example "30s"`}, run: configured(`request_timeout = "30"`)},
-		"Invalid id":                                              {advice: []string{"workspace/repository/key_id"}, validate: acctest.DataDeployKey(`id = "x"`)},
-		"Invalid Attribute Value":                                 {advice: []string{"must be"}, validate: acctest.DataDeployKey("key_id = 0")},
+		"Invalid label_pattern":   {advice: []string{"in the syntax of RE2, as in Terraform's regex()"}, validate: "\ndata \"bitbucket_deploy_keys\" \"test\" {\n  workspace = \"acme\"\n  label_pattern = \"(\"\n}\n"},
+		"Invalid number":          {advice: []string{"Write a whole number"}, validate: acctest.DataDeployKey("key_id = 1.5")},
+		"Invalid duration":        {advice: []string{"positive duration", `with its unit, for example "30s"`}, run: configured(`request_timeout = "30"`)},
+		"Invalid id":              {advice: []string{"workspace/repository/key_id"}, validate: acctest.DataDeployKey(`id = "x"`)},
+		"Invalid Attribute Value": {advice: []string{"must be"}, validate: acctest.DataDeployKey("key_id = 0")},
 		"Missing Configuration for Required Attribute":            {advice: []string{"required"}, validate: exclusive("null")},
 		"Invalid Attribute Value Match":                           {advice: []string{"must be"}, run: configured(`token = "t"`, `update_strategy = "x"`)},
 		"Invalid Attribute Combination":                           {advice: []string{"label", "fingerprint_sha256"}, validate: acctest.DataDeployKey("")},
@@ -506,6 +518,7 @@ func causes(t *testing.T) map[string]cause {
 	for words, of := range map[string]string{ // Bitbucket's messages for some of the causes.
 		"Token is invalid, expired, or not supported for this endpoint":                       "401 Unauthorized",
 		"You may not have access to this repository or it no longer exists in this workspace": "404 Not Found",
+		"an administrator must grant access to your IP address":                               "The workspace admits only some IP addresses",
 		"Rate limit for this resource has been exceeded":                                      "429 Too Many Requests",
 		"Someone has already added that access key to this repository":                        "has this key already",
 		"Someone has already registered that SSH key":                                         "so a user account or a workspace does",

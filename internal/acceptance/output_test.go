@@ -147,6 +147,7 @@ func TestAccDeployKey_warnings(t *testing.T) {
 		f, terraform, key := acctest.NewFake(t), acctest.NewCLI(t), acctest.NewKey(t)
 		f.Inject(emulator.Fault{Method: "POST", Status: 200, Body: fmt.Sprintf(`{"id":10958984,"key":%q,"label":"theirs","comment":""}`, key)})
 		terraform.Write(t, f.Config(acctest.DeployKey(acctest.KeyLine(key), `label = "ours"`)))
-		acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve"), "Warning: Bitbucket stored something else", "another label than", "1 added")
+		acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve"), "Warning: Bitbucket stored something else", `label: sent "ours", stored "theirs"`,
+			"write the stored value into the configuration", "ignore_changes = [label, comment]", "1 added")
 	})
 }

@@ -106,7 +106,8 @@ func TestAccDeployKey_duplicate(t *testing.T) {
 				terraform.Write(t, config)
 				out := terraform.Fails(t, []string{"apply", "-auto-approve"}, "Unable to create deploy key", "400 Bad Request", "Someone has already added that access key to this "+parent.Kind,
 					"The "+parent.Kind+" has this key already:",
-					"deploy key 10958984", `label "old one"`, existing.CreatedOn, "import {", "terraform import "+parent.TypeName+".NAME "+parent.ImportID(acctest.FirstID), "create_before_destroy")
+					"deploy key 10958984", `label "old one"`, existing.CreatedOn, "import {", "terraform import "+parent.TypeName+".NAME "+parent.ImportID(acctest.FirstID))
+				acctest.Contains(t, out, "do not import the key", "create_before_destroy", "a resource that depends on the key sets it", "If no resource has it yet, import it")
 				if acctest.Engine.Has(terraformcli.ImportBlocks) {
 					block := regexp.MustCompile(`import \{.*?\}`).FindString(out)
 					block = strings.NewReplacer("NAME", "test", " id", "\nid", "{", "{\n", "}", "\n}").Replace(block)
@@ -131,15 +132,27 @@ func TestAccDeployKey_createBeforeDestroy(t *testing.T) {
 		if parent.IsProject() {
 			strategy = "" // Keys of projects are always replaced.
 		}
+		const createFirst = "lifecycle {\n create_before_destroy = true\n }"
 		config := func(label string) string {
-			return f.Config(parent.DeployKey(acctest.KeyLine(key), fmt.Sprintf("label = %q", label), "lifecycle {\n create_before_destroy = true\n }"), strategy)
+			return f.Config(parent.DeployKey(acctest.KeyLine(key), fmt.Sprintf("label = %q", label), createFirst), strategy)
 		}
 		terraform.Write(t, config("a"))
 		terraform.MustRun(t, "apply", "-auto-approve")
 		terraform.Write(t, config("b"))
-		terraform.Fails(t, []string{"apply", "-auto-approve"}, "Unable to create deploy key", `deploy key 10958984, label "a"`, "replaced by the same key with create_before_destroy")
+		terraform.Fails(t, []string{"apply", "-auto-approve"}, "Unable to create deploy key", `deploy key 10958984, label "a"`,
+			"If this resource has the key in the state", "do not import the key", "replaced by the same key with create_before_destroy")
 		terraform.Write(t, config("a"))
 		terraform.MustRun(t, "plan", "-detailed-exitcode")
+
+		if !acctest.Engine.Has(terraformcli.TerraformData) {
+			return
+		}
+		// The key has create_before_destroy from a resource that depends on it.
+		dependent := fmt.Sprintf("\nresource \"terraform_data\" \"user\" {\n input = %s.key_id\n %s\n}\n", parent.Address(), createFirst)
+		terraform.Write(t, dependent+strings.Replace(config("a"), createFirst, "", 1))
+		terraform.MustRun(t, "apply", "-auto-approve")
+		terraform.Write(t, dependent+strings.Replace(config("b"), createFirst, "", 1))
+		terraform.Fails(t, []string{"apply", "-auto-approve"}, "do not import the key", "If this resource does not set it, a resource that depends on the key sets it")
 	})
 }
 

@@ -41,9 +41,9 @@ func (deployKeyImportIDFunction) Run(ctx context.Context, req function.RunReques
 	id, accuracy := number.Int64()
 	switch {
 	case !bitbucket.IsSlugOrUUID(repository.Workspace):
-		resp.Error = function.NewArgumentFuncError(0, expectedSlug)
+		resp.Error = function.NewArgumentFuncError(0, expectedSlug("workspace"))
 	case !bitbucket.IsSlugOrUUID(repository.Repository):
-		resp.Error = function.NewArgumentFuncError(1, expectedSlug)
+		resp.Error = function.NewArgumentFuncError(1, expectedSlug("repository"))
 	case id < 1 || accuracy != big.Exact:
 		resp.Error = function.NewArgumentFuncError(2, "Expected the number of the key, for example 10958984")
 	default:

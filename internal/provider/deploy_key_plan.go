@@ -232,6 +232,7 @@ func (m *deployKeyModel) reconcileWithPlan(plan *deployKeyModel, diags *diag.Dia
 	m.ignoreCommentSpacing(plan.Comment)
 	m.retainOmitted(plan)
 	var differ []string
+	settable := false
 	for _, attribute := range []struct {
 		name    string
 		planned types.String
@@ -246,13 +247,18 @@ func (m *deployKeyModel) reconcileWithPlan(plan *deployKeyModel, diags *diag.Dia
 		{"repository_uuid", plan.ParentUUID, &m.ParentUUID}, // Keys of projects have no updates, so their plan has no known UUID.
 	} {
 		if !attribute.planned.IsUnknown() && !attribute.planned.Equal(*attribute.got) {
-			differ = append(differ, attribute.name)
+			differ = append(differ, fmt.Sprintf("  %s: sent %s, stored %s", attribute.name, attribute.planned, attribute.got))
+			settable = settable || attribute.name == "label" || attribute.name == "comment"
 			*attribute.got = attribute.planned
 		}
 	}
+	wayOut := ""
+	if settable {
+		wayOut = " Every plan shows it until you write the stored value into the configuration, or add lifecycle { ignore_changes = [label, comment] } to the resource."
+	}
 	if len(differ) > 0 {
-		diags.AddWarning("Bitbucket stored something else", "Bitbucket accepted deploy key "+m.ID.ValueString()+", but answered with another "+
-			strings.Join(differ, ", ")+" than it was sent. The next plan shows the difference.")
+		diags.AddWarning("Bitbucket stored something else", "Bitbucket accepted deploy key "+m.ID.ValueString()+", but answered with other values than it was sent:\n\n"+
+			strings.Join(differ, "\n")+"\n\nThe next plan shows the difference."+wayOut)
 	}
 }
 

@@ -196,7 +196,7 @@ func (r *deployKeyResource) Create(ctx context.Context, req resource.CreateReque
 	if result.Outcome != deploykeys.Done {
 		var more string
 		if result.Key != nil {
-			more = fmt.Sprintf("It was added as number %d, and is in the state as tainted: the next apply replaces it. To keep it, run \"terraform untaint ADDRESS\".", result.Key.ID)
+			more = fmt.Sprintf("Bitbucket added the key as number %d. It is in the state as tainted: the next apply replaces it. To keep it, run \"terraform untaint ADDRESS\".", result.Key.ID)
 		}
 		createDeployKey.addWriteError(&resp.Diagnostics, parent, 0, result, more)
 	}
@@ -316,9 +316,10 @@ func (r *deployKeyResource) updateKey(ctx context.Context, plan, state *deployKe
 			return nil
 		}
 	}
-	updateDeployKey.addWriteError(diags, parent, id, result, "Bitbucket does not let this key be changed in place; nothing was changed. There are two ways on: replace this key "+
-		"with \"terraform apply -replace=ADDRESS\", or set update_strategy = \"replace\" in the provider block, which plans every change of label or "+
-		"comment as a replacement. Both remove the key from the repository for a moment.")
+	updateDeployKey.addWriteError(diags, parent, id, result, "Bitbucket does not let this key be changed in place; nothing was changed. There are three ways on: replace this key "+
+		"with \"terraform apply -replace=ADDRESS\"; set update_strategy = \"replace\" in the provider block, which plans every change of label or "+
+		"comment as a replacement; or leave label and comment as they are with lifecycle { ignore_changes = [label, comment] } in the resource. "+
+		"The first two remove the key from the repository for a moment.")
 	return nil
 }
 

@@ -41,15 +41,16 @@ func addInvalid(diags *diag.Diagnostics, at path.Path, detail string) {
 	diags.AddAttributeError(at, "Invalid "+at.String(), detail)
 }
 
-// expectedSlug describes a slug. It has no full stop: Terraform ends the error of a function
-// with one.
-const expectedSlug = "Expected a slug as it stands in the address of the page, " +
-	"for example \"my-repository\" in bitbucket.org/my-workspace/my-repository, or a UUID in braces"
+// expectedSlug describes the slug of a workspace or of a repository. It has no full stop:
+// Terraform ends the error of a function with one.
+func expectedSlug(attribute string) string {
+	return "Expected a slug as it stands in the address of the page, for example \"my-" + attribute + "\" in bitbucket.org/my-workspace/my-repository, or a UUID in braces"
+}
 
 // slugValidator accepts the name of a workspace or of a repository.
 var slugValidator = stringCheck{"must be a slug or a {uuid}", func(at path.Path, value string, diags *diag.Diagnostics) {
 	if !bitbucket.IsSlugOrUUID(value) {
-		addInvalid(diags, at, expectedSlug+".")
+		addInvalid(diags, at, expectedSlug(at.String())+".")
 	}
 }}
 

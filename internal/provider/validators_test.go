@@ -389,3 +389,45 @@ func TestAccDeployKey_importsExistingTexts(t *testing.T) {
 		}
 	})
 }
+
+// A fraction is reported as a mistake of the configuration, not as a bug of the provider. A
+// value that is unknown in the plan is checked too.
+func TestAccValidation_fractions(t *testing.T) {
+	t.Parallel()
+	f, key := acctest.NewFake(t), acctest.NewKey(t)
+	f.AddDeployKey("acme", "website", key, "")
+	exclusive := func(ids string) string {
+		return "\nresource \"bitbucket_deploy_keys_exclusive\" \"test\" {\n  workspace = \"acme\"\n  repository = \"website\"\n  key_ids = " + ids + "\n}\n"
+	}
+	const later = "\nresource \"terraform_data\" \"number\" {\n  input = 1.5\n}\n"
+	for name, config := range map[string]string{
+		"key_id":                  f.Config(acctest.DataDeployKey("key_id = 1.5")),
+		"key_ids":                 f.Config(exclusive("[10958984, 1.5]")),
+		"large key_ids":           f.Config(exclusive("[9223372036854775808]")),
+		"limit":                   f.Config(acctest.DataDeployments("limit = 1.5")),
+		"max_retries":             f.Config(acctest.DataDeployKey("key_id = 1"), "max_retries = 1.5"),
+		"max_concurrent_requests": f.Config(acctest.DataDeployKey("key_id = 1"), "max_concurrent_requests = 1.5"),
+		"unknown key_id":          later + f.Config(acctest.DataDeployKey("key_id = terraform_data.number.output")),
+		"unknown key_ids":         later + f.Config(exclusive("[terraform_data.number.output]")),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			terraform := acctest.NewCLI(t)
+			terraform.Write(t, config)
+			out := terraform.Fails(t, []string{"apply", "-auto-approve"}, "Error: Invalid number", "is not a whole number")
+			if strings.Contains(out, "provider developer") || strings.Count(out, "Error:") != 1 {
+				t.Error(out)
+			}
+		})
+	}
+	t.Run("whole numbers", func(t *testing.T) {
+		t.Parallel()
+		terraform := acctest.NewCLI(t)
+		terraform.Write(t, f.Config(acctest.DataDeployKey("key_id = 10958984")+exclusive("[1.0958984e7]"), "max_retries = 1"))
+		terraform.MustRun(t, "apply", "-auto-approve")
+		terraform.MustRun(t, "plan", "-detailed-exitcode")
+		terraform.MustRun(t, "destroy", "-auto-approve")
+		terraform.Write(t, f.Config(exclusive("[10958984]")))
+		terraform.MustRun(t, "import", "bitbucket_deploy_keys_exclusive.test", "acme/website")
+	})
+}
