@@ -29,24 +29,30 @@ func TestAccErrors_texts(t *testing.T) {
 		"IP address": {"api-token", post(403, notAdmitted), []string{"Bitbucket says: To access", "The workspace admits only some IP addresses"}, []string{scopes}},
 		"two-step verification": {
 			"api-token", post(403, `{"error":{"message":"Two-step verification is required to access this workspace."}}`),
-			[]string{"The workspace admits only", "turn on two-step verification"}, []string{scopes},
+			[]string{"The workspace admits only", "turn on two-step verification"},
+			[]string{scopes},
 		},
 		"firewall": {
 			"api-token", post(403, "<html><head><title>Blocked by WAF</title></head></html>"),
-			[]string{`403 Forbidden: an HTML page with the title "Blocked by WAF"`, other}, []string{scopes, "Bitbucket says"},
+			[]string{`403 Forbidden: an HTML page with the title "Blocked by WAF"`, other},
+			[]string{scopes, "Bitbucket says"},
 		},
 		"closed endpoint": {
 			"api-token", post(403, `{"error":{"message":"This API is only accessible with the following authentication types: session, password, apppassword"}}`),
-			[]string{"Set username and token to an Atlassian account and its API token"}, nil,
+			[]string{"Set username and token to an Atlassian account and its API token"},
+			nil,
 		},
 		"forbidden": {"api-token", post(403, ""), []string{"403 Forbidden: an empty reply", scopes}, []string{"Bitbucket says"}},
 		"fields": {
 			"api-token", post(400, `{"key":["This key is weak."],"label":["Ensure this value has at most 100 characters."]}`),
-			[]string{"Bitbucket says about key: This key is weak.", "Bitbucket says about label: Ensure this value"}, []string{"Bitbucket says: "},
+			[]string{"Bitbucket says about key: This key is weak.", "Bitbucket says about label: Ensure this value"},
+			[]string{"Bitbucket says: "},
 		},
 		"redirect": {
-			"api-token", []emulator.Fault{{Method: "POST", Status: http.StatusMovedPermanently, Header: http.Header{"Location": {"/2.0/repositories/acme/renamed/deploy-keys?token=x"}}}},
-			[]string{"it leads to http://127.0.0.1:", "/2.0/repositories/acme/renamed/deploy-keys"}, []string{"token=x"},
+			"api-token",
+			[]emulator.Fault{{Method: "POST", Status: http.StatusMovedPermanently, Header: http.Header{"Location": {"/2.0/repositories/acme/renamed/deploy-keys?token=x"}}}},
+			[]string{"it leads to http://127.0.0.1:", "/2.0/repositories/acme/renamed/deploy-keys"},
+			[]string{"token=x"},
 		},
 		"token in a refusal": {
 			"access", post(403, `{"error":{"message":"This API is not accessible by this authentication mechanism"}}`),
@@ -55,11 +61,14 @@ func TestAccErrors_texts(t *testing.T) {
 		},
 		"token in a conflict": {
 			"registered", post(400, `{"error":{"message":"Someone has already registered that SSH key."}}`),
-			[]string{"a reply that repeats the credentials of the request", "so a user account or a workspace does"}, []string{"Bitbucket says"},
+			[]string{"a reply that repeats the credentials of the request", "so a user account or a workspace does"},
+			[]string{"Bitbucket says"},
 		},
 		"only an id": {
-			"api-token", []emulator.Fault{{Method: "POST", CarryOut: true, Status: http.StatusOK, Body: `{"id":10958984}`}, {Method: "GET", Status: http.StatusForbidden}},
-			[]string{"Bitbucket added the key as number 10958984"}, []string{"may have added"},
+			"api-token",
+			[]emulator.Fault{{Method: "POST", CarryOut: true, Status: http.StatusOK, Body: `{"id":10958984}`}, {Method: "GET", Status: http.StatusForbidden}},
+			[]string{"Bitbucket added the key as number 10958984"},
+			[]string{"may have added"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -86,10 +86,12 @@ func HasStatus(err error, status int) bool {
 func IsNotFound(err error) bool { return HasStatus(err, http.StatusNotFound) }
 
 // IsForbidden reports whether Bitbucket answered 403 for this one object. It ignores a 403
-// because of a missing scope, because that concerns all objects.
+// because of a missing scope, a rule of the workspace or a firewall, because that concerns
+// all objects.
 func IsForbidden(err error) bool {
 	e, ok := errors.AsType[*Error](err)
-	return ok && HasStatus(e, http.StatusForbidden) && len(e.Required) == 0
+	_, rule := errors.AsType[*AccessRuleError](err)
+	return ok && HasStatus(e, http.StatusForbidden) && len(e.Required) == 0 && !rule && !e.IsPage()
 }
 
 // IsRedirect reports whether Bitbucket answered with a redirect that was not followed.

@@ -134,6 +134,17 @@ func TestClassifyRefusal_token(t *testing.T) {
 	}
 }
 
+// A rule of the workspace and a firewall concern all objects, not only the requested one.
+func TestIsForbidden_allObjects(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]bool{"": true, "Forbidden": true, noAccessToken: true, otherAddress: false, twoStep: false, "<html></html>": false} {
+		c := newTestClient(t, httpfake.NewScript(t, httpfake.Reply(http.StatusForbidden, body)))
+		if err := calls["GET"].send(t.Context(), c); IsForbidden(err) != want {
+			t.Errorf("IsForbidden is not %t for %q", want, body)
+		}
+	}
+}
+
 // A reply that repeats the credentials is not shown, but its text still decides the type.
 func TestClassifyRefusal_repeatsCredentials(t *testing.T) {
 	t.Parallel()

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 
@@ -386,6 +388,43 @@ func TestAccDeployKey_importsExistingTexts(t *testing.T) {
 		terraform.MustRun(t, "plan", "-detailed-exitcode")
 		if writes := f.Writes(); len(writes) != 1 {
 			t.Errorf("sent %v", writes)
+		}
+	})
+}
+
+// The same for the list resource, over the protocol: no CLI before Terraform 1.14 has it.
+func TestDeployKeyList_existingTexts(t *testing.T) {
+	t.Parallel()
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f := acctest.NewFake(t)
+		keys := addExisting(t, f, parent)
+		l := newKeyList(t, f, parent)
+		schema, found := l.Schemas.ResourceSchemas[parent.TypeName], 0
+		for result := range l.results(t, 0, true, nil) {
+			found++
+			resource, err := result.Resource.Unmarshal(schema.ValueType())
+			if err != nil {
+				t.Fatal(err)
+			}
+			var attributes map[string]tftypes.Value
+			if err := resource.As(&attributes); err != nil {
+				t.Fatal(err)
+			}
+			generated := map[string]string{}
+			for _, name := range []string{"workspace", parent.Kind, "key", "label", "comment"} {
+				var text string
+				if err := attributes[name].As(&text); err != nil {
+					t.Fatal(err)
+				}
+				generated[name] = text
+			}
+			resp, err := l.ValidateResourceConfig(t.Context(), &tfprotov6.ValidateResourceConfigRequest{TypeName: parent.TypeName, Config: acctest.ProtocolObject(t, schema, generated)})
+			if err != nil || len(resp.Diagnostics) > 0 {
+				t.Errorf("%q: %v, %v", generated, err, resp)
+			}
+		}
+		if found != len(keys) {
+			t.Errorf("found %d of %d keys", found, len(keys))
 		}
 	})
 }

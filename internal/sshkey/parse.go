@@ -123,7 +123,7 @@ func parseLine(line string, secret bool) (PublicKey, *Problem) {
 		if looksLikePath(line) {
 			return PublicKey{}, &Problem{
 				Summary:     "Path of a file given",
-				Detail:      "This is the path of a file, not the key in that file. Write file(\"PATH\") with the path of the .pub file.",
+				Detail:      "This is the path of a file, not the key in that file. Write file(\"PATH\") with the path of the .pub file. On Windows too, write / between the folders.",
 				MaybeSecret: true,
 			}
 		}
