@@ -57,6 +57,13 @@ func IsSlugOrUUID(text string) bool {
 	return len(text) <= maxName && slugOrUUID.MatchString(text) && text != "." && text != ".."
 }
 
+// bareUUID matches a UUID without braces.
+var bareUUID = regexp.MustCompile(`^[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
+
+// IsBareUUID reports whether text is a UUID without braces. Bitbucket would look for a
+// repository or a workspace with this slug.
+func IsBareUUID(text string) bool { return bareUUID.MatchString(text) }
+
 // IsProjectKey reports whether text can be the key of a project.
 func IsProjectKey(text string) bool {
 	return len(text) <= maxName && projectKey.MatchString(text)

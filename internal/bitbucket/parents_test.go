@@ -48,6 +48,19 @@ func TestIsSlugOrUUID(t *testing.T) {
 	}
 }
 
+func TestIsBareUUID(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{
+		"85d08b4e-571d-44e9-a507-fa476535aa98": true, "85D08B4E-571D-44E9-A507-FA476535AA98": true,
+		"{85d08b4e-571d-44e9-a507-fa476535aa98}": false, "85d08b4e-571d-44e9-a507": false, "85d08b4e571d44e9a507fa476535aa98": false,
+		"85d08b4e-571d-44e9-a507-fa476535aa98-x": false, "g5d08b4e-571d-44e9-a507-fa476535aa98": false, "website": false, "": false,
+	} {
+		if got := IsBareUUID(text); got != want {
+			t.Errorf("%q: got %t", text, got)
+		}
+	}
+}
+
 func TestIsProjectKey(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]bool{

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"fmt"
 	"regexp"
 	"strings"
 	"time"
@@ -49,7 +50,10 @@ func expectedSlug(attribute string) string {
 
 // slugValidator accepts the name of a workspace or of a repository.
 var slugValidator = stringCheck{"must be a slug or a {uuid}", func(at path.Path, value string, diags *diag.Diagnostics) {
-	if !bitbucket.IsSlugOrUUID(value) {
+	switch {
+	case bitbucket.IsBareUUID(value):
+		addInvalid(diags, at, fmt.Sprintf("It is a UUID without braces, which Bitbucket would take for a slug. Write %q.", "{"+value+"}"))
+	case !bitbucket.IsSlugOrUUID(value):
 		addInvalid(diags, at, expectedSlug(at.String())+".")
 	}
 }}

@@ -56,6 +56,8 @@ func TestAccDeployKey_validation(t *testing.T) {
 		"repository query":   {acctest.KeyLine(key) + "\n  repository = \"website?x\"", "Invalid repository"},
 		"repository escape":  {acctest.KeyLine(key) + "\n  repository = \"a%2fb\"", "Invalid repository"},
 		"repository empty":   {acctest.KeyLine(key) + "\n  repository = \"\"", "Invalid repository"},
+		"repository uuid":    {acctest.KeyLine(key) + "\n  repository = \"85D08b4e-571d-44e9-a507-fa476535aa98\"", `Write "\{85D08b4e-571d-44e9-a507-fa476535aa98\}"`},
+		"workspace uuid":     {acctest.KeyLine(key) + "\n  workspace = \"85d08b4e-571d-44e9-a507-fa476535aa98\"", `Write "\{85d08b4e-571d-44e9-a507-fa476535aa98\}"`},
 		"workspace name":     {acctest.KeyLine(key) + "\n  workspace = \"Acme Inc\"", "Invalid workspace"},
 	} {
 		t.Run(name, func(t *testing.T) {
