@@ -25,6 +25,8 @@ type access struct {
 	basic     map[login]credential
 	bearer    map[string]credential
 	consumers map[login]consumer
+	// describedAs are the headers of SetCredentialHeaders, nil if it was not called.
+	describedAs http.Header
 }
 
 // login is a user name or client ID with its secret, as Basic authentication sends

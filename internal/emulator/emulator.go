@@ -38,6 +38,8 @@
 //     are ignored.
 //   - The error texts for a duplicate key and for a changed key. PUT is
 //     rejected ([PUTRefused]).
+//   - Replies name the kind and the scopes of their credentials, in the headers
+//     X-Credential-Type and X-OAuth-Scopes ([Emulator.SetCredentialHeaders]).
 //   - The form of id and created_on. last_used can be null, and comment can be "".
 //   - The errors "Invalid pagelen" and "Invalid page". A malformed ID gets a 404
 //     in HTML.
@@ -261,6 +263,7 @@ func (e *Emulator) handle(c call) reply {
 	if e.traffic.nearLimit {
 		answer.add(nearLimit)
 	}
+	e.describeCredentials(c, &answer)
 	answer.date(e.clock())
 	if answer.delivery == whole || answer.delivery == truncated {
 		request.Status = answer.status
