@@ -28,6 +28,11 @@ type AccessRuleError struct{ Refusal *Error }
 // or not the repository exists.
 type NoEndpointError struct{ Refusal *Error }
 
+// ParentNotFoundError is the refusal of a request whose repository, project or workspace
+// does not exist, or is hidden from these credentials. Another 404 may also mean that only
+// the object below it does not exist.
+type ParentNotFoundError struct{ Refusal *Error }
+
 // Error returns the text of the refusal.
 func (e *ImmutableKeyError) Error() string { return e.Refusal.Error() }
 
@@ -58,6 +63,16 @@ func (e *NoEndpointError) Error() string { return e.Refusal.Error() }
 // Unwrap returns the refusal.
 func (e *NoEndpointError) Unwrap() error { return e.Refusal }
 
+// Error returns the text of the refusal.
+func (e *ParentNotFoundError) Error() string { return e.Refusal.Error() }
+
+// Unwrap returns the refusal.
+func (e *ParentNotFoundError) Unwrap() error { return e.Refusal }
+
+// parentNotFound are parts of the texts about a repository or a project, about a workspace,
+// and about a project. Nobody has observed the last one.
+var parentNotFound = []string{"no longer exists in this workspace", "No workspace with identifier", "Project not found"}
+
 // classifyRefusal wraps a refusal in the type that matches the text of said. It returns any
 // other refusal unchanged. said is the refusal itself, or the same refusal with a text that
 // must not be shown, because it repeats the credentials.
@@ -74,6 +89,8 @@ func classifyRefusal(e, said *Error) error {
 		return &AccessRuleError{e}
 	case e.Status == http.StatusNotFound && said.hasText("no API hosted at this URL"):
 		return &NoEndpointError{e}
+	case e.Status == http.StatusNotFound && slices.ContainsFunc(parentNotFound, said.hasText):
+		return &ParentNotFoundError{e}
 	}
 	return e
 }

@@ -23,6 +23,8 @@ const (
 	otherTokens     = `{"type": "error", "error": {"message": "This API is only accessible with the following authentication types: session, password, apppassword"}}`
 	otherAddress    = `{"type": "error", "error": {"message": "To access this repository's content, an administrator must grant access to your IP address."}}`
 	twoStep         = `{"type": "error", "error": {"message": "Your administrator requires two-step verification to access this workspace."}}`
+	noRepository    = `{"type":"error","error":{"message":"You may not have access to this repository or it no longer exists in this workspace. If you think this repository exists and you have access, make sure you are authenticated."}}`
+	noWorkspace     = `{"type":"error","error":{"message":"No workspace with identifier 'acme'."}}`
 	noEndpoint      = `{"type":"error","error":{"message":"Resource not found","detail":"There is no API hosted at this URL.\n\nFor information about our API's, please refer to the documentation at: https://developer.atlassian.com/bitbucket/api/2/reference/"}}`
 )
 
@@ -48,6 +50,7 @@ func TestClassifyRefusal(t *testing.T) {
 		accessToken = "*bitbucket.AccessTokenError"
 		accessRule  = "*bitbucket.AccessRuleError"
 		unknownURL  = "*bitbucket.NoEndpointError"
+		noParent    = "*bitbucket.ParentNotFoundError"
 	)
 	for _, tc := range []struct {
 		method string
@@ -73,6 +76,10 @@ func TestClassifyRefusal(t *testing.T) {
 		{"DELETE", 403, noAccessToken, accessToken},
 		{"GET", 404, noEndpoint, unknownURL},
 		{"POST", 404, noEndpoint, unknownURL},
+		{"GET", 404, noRepository, noParent},
+		{"POST", 404, noRepository, noParent},
+		{"GET", 404, noWorkspace, noParent},
+		{"GET", 404, `{"type":"error","error":{"message":"Project not found"}}`, noParent},
 
 		// The text may be in any message.
 		{"POST", 400, `{"error": {"message": "Bad request", "detail": "It is there already."}}`, keyInUse},
@@ -96,6 +103,9 @@ func TestClassifyRefusal(t *testing.T) {
 		{"GET", 404, noAccessToken, plain},
 		{"GET", 400, noEndpoint, plain},
 		{"GET", 410, noEndpoint, plain},
+		{"GET", 403, noRepository, plain},
+		{"GET", 400, noWorkspace, plain},
+		{"GET", 404, `{"type":"error","error":{"message":"Deploy key not found"}}`, plain},
 
 		// The text differs.
 		{"PUT", 400, `{"error": {"message": "Invalid SSH key"}}`, plain},
