@@ -68,6 +68,9 @@ func isLoopback(host string) bool {
 // NearLimit reports whether Bitbucket has warned in a reply that few requests are left.
 func (c *Client) NearLimit() bool { return c.transport.NearLimit() }
 
+// Credential returns what Bitbucket's last reply has shown about the credentials.
+func (c *Client) Credential() transport.Credential { return c.transport.Credential() }
+
 // MaxConcurrentRequests returns how many requests may be in flight at once.
 func (c *Client) MaxConcurrentRequests() int { return c.transport.MaxConcurrentRequests() }
 

@@ -29,6 +29,7 @@ type rateLimiter struct {
 	firstWait, maxWait time.Duration
 	onWait             func(ctx context.Context, until time.Time, limit string)
 	size               int
+	credential         credentialRecord
 
 	mu sync.Mutex
 	// cooldown is nil while requests may be sent.
@@ -72,6 +73,7 @@ func (l *rateLimiter) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	response, err := l.next.RoundTrip(request)
 	l.observe(ctx, probe, response)
+	l.credential.observe(request, response)
 	return response, err
 }
 

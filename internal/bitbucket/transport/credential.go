@@ -1,0 +1,49 @@
+package transport
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Credential is what Bitbucket's replies show about the credentials of the requests.
+type Credential struct {
+	// Type is the kind of the credentials, for example api_token, "" if it is not known.
+	Type string
+	// Scopes are the scopes of the credentials, empty if they are not known.
+	Scopes []string
+}
+
+// credentialRecord remembers the headers of the last reply that describes the credentials.
+type credentialRecord struct {
+	mu   sync.Mutex
+	last Credential
+}
+
+// observe reads the headers of a reply. response is nil if no reply arrived. A reply without
+// these headers changes nothing, because they may be missing.
+func (r *credentialRecord) observe(request *http.Request, response *http.Response) {
+	if response == nil || response.StatusCode == http.StatusUnauthorized || IsTokenRequest(request) {
+		return
+	}
+	kind, scopes := response.Header.Get("X-Credential-Type"), response.Header.Get("X-OAuth-Scopes")
+	if kind == "" && scopes == "" {
+		return
+	}
+	credential := Credential{Type: strings.ToLower(Printable(kind))}
+	for _, scope := range strings.FieldsFunc(scopes, func(r rune) bool { return strings.ContainsRune(", ", r) }) {
+		credential.Scopes = append(credential.Scopes, strings.ToLower(Printable(scope)))
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.last = credential
+}
+
+// Credential returns what the last reply has shown about the credentials.
+func (t *Transport) Credential() Credential {
+	record := &t.limiter.credential
+	record.mu.Lock()
+	defer record.mu.Unlock()
+	return Credential{record.last.Type, slices.Clone(record.last.Scopes)}
+}
