@@ -27,6 +27,8 @@ type cache struct {
 	mu     sync.Mutex
 	// listings has the current listing of each parent, by the parent's name in lower case.
 	listings map[bitbucket.Parent]*listing
+	// onListed is called with the keys of each page: see [Service.OnListed].
+	onListed func(parent bitbucket.Parent, keys []bitbucket.DeployKey)
 }
 
 func newCache(client *bitbucket.Client) *cache {
@@ -137,11 +139,16 @@ func newListing(pager *bitbucket.Pager[bitbucket.DeployKey]) *listing {
 
 // values returns the values of the pages so far.
 func (l *listing) values() Listing {
-	keys := make([]bitbucket.DeployKey, len(l.order))
-	for i, id := range l.order {
+	return Listing{Keys: l.keysFrom(0), Unreadable: slices.Clone(l.unreadable)}
+}
+
+// keysFrom returns the keys of the pages so far without the first ones.
+func (l *listing) keysFrom(first int) []bitbucket.DeployKey {
+	keys := make([]bitbucket.DeployKey, len(l.order)-first)
+	for i, id := range l.order[first:] {
 		keys[i] = *l.keys[id]
 	}
-	return Listing{Keys: keys, Unreadable: slices.Clone(l.unreadable)}
+	return keys
 }
 
 // drop removes the listings that a write may have changed, under any alias of the parent.
@@ -175,7 +182,11 @@ func (c *cache) readPage(ctx context.Context, l *listing, parent bitbucket.Paren
 				return err
 			}
 			l.page, l.pager = nil, pager
+			known := len(l.order)
 			l.add(page)
+			if c.onListed != nil {
+				c.onListed(parent, l.keysFrom(known))
+			}
 			return nil
 		}
 	})

@@ -29,6 +29,13 @@ func New(client *bitbucket.Client) *Service {
 	return &Service{client: client, cache: newCache(client)}
 }
 
+// OnListed sets a function that is called with the keys of each page that this service
+// reads, without a request of its own. It must be set before the first request, must not
+// call the service, and may be called by several calls at once.
+func (s *Service) OnListed(listed func(parent bitbucket.Parent, keys []bitbucket.DeployKey)) {
+	s.cache.onListed = listed
+}
+
 // ErrGone reports that a key does not exist although its repository or project does.
 var ErrGone = errors.New("it has no such deploy key")
 
