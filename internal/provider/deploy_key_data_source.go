@@ -113,6 +113,7 @@ func (d *deployKeyDataSource) Read(ctx context.Context, req datasource.ReadReque
 		return
 	}
 	defer d.data.warnNearLimit(&resp.Diagnostics)
+	defer d.data.reportKnown(&resp.Diagnostics)
 	reference := model.reference(d.kind)
 	key := d.data.findKey(ctx, reference, &resp.Diagnostics)
 	if key == nil {

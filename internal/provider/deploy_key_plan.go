@@ -2,8 +2,10 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/attr"
@@ -25,9 +27,11 @@ import (
 // are equivalent.
 func (r *deployKeyResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
 	if req.Plan.Raw.IsNull() {
-		return // A delete needs no decision.
+		r.noteDelete(ctx, req, resp) // A delete needs no decision.
+		return
 	}
 	if nothingChanges(ctx, req, &resp.Diagnostics) || resp.Diagnostics.HasError() {
+		r.noteUnchanged(ctx, req, resp)
 		return
 	}
 	var config, plan deployKeyModel
@@ -40,6 +44,7 @@ func (r *deployKeyResource) ModifyPlan(ctx context.Context, req resource.ModifyP
 	if req.State.Raw.IsNull() {
 		plan.planCreate(&config, &resp.Diagnostics)
 		resp.Diagnostics.Append(r.kind.set(ctx, &resp.Plan, &plan)...)
+		r.noteCreate(ctx, &plan, req, resp)
 		return
 	}
 	var state deployKeyModel
@@ -55,6 +60,8 @@ func (r *deployKeyResource) ModifyPlan(ctx context.Context, req resource.ModifyP
 	if len(resp.RequiresReplace) == 0 {
 		plan.planUpdate(r.kind, &config, &state, &resp.Diagnostics)
 		resp.Diagnostics.Append(r.kind.set(ctx, &resp.Plan, &plan)...)
+		r.warnUpdateStrategy(&plan, &state, &resp.Diagnostics)
+		r.noteUpdate(ctx, &plan, &state, resp)
 		return
 	}
 	if newName, renamed := r.data.newName(plan.parent(r.kind)); renamed {
@@ -65,6 +72,97 @@ func (r *deployKeyResource) ModifyPlan(ctx context.Context, req resource.ModifyP
 	// Terraform plans once more, without the state, for the new key.
 	plan.planCreate(&config, &resp.Diagnostics)
 	resp.Diagnostics.Append(r.kind.set(ctx, &resp.Plan, &plan)...)
+	r.noteReplacement(&state, resp)
+}
+
+// replacedKey is the name of a private value that Terraform passes from the first plan of a
+// resource to its second plan, if there is one: for a replacement, Terraform plans once more
+// without the state. The provider cannot see in another way that -replace was given.
+const replacedKey = "replaced_key_id"
+
+// noteDelete records a delete for warnings.
+func (r *deployKeyResource) noteDelete(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+	var id types.Int64
+	resp.Diagnostics.Append(req.State.GetAttribute(ctx, path.Root("key_id"), &id)...)
+	if resp.Diagnostics.HasError() || r.data == nil {
+		return
+	}
+	r.data.warnings.removes(id.ValueInt64())
+	r.data.warnings.plans(deleteDeployKey, r.kind)
+	r.data.reportKnown(&resp.Diagnostics)
+}
+
+// noteUnchanged records for warnings that a resource keeps its key.
+func (r *deployKeyResource) noteUnchanged(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+	var id types.Int64
+	if resp.Diagnostics.HasError() || r.data == nil {
+		return
+	}
+	resp.Diagnostics.Append(req.State.GetAttribute(ctx, path.Root("key_id"), &id)...)
+	resp.Diagnostics.Append(markReplaced(ctx, resp, id.ValueInt64())...)
+	if !r.data.warnings.keeps(id.ValueInt64()) {
+		var state deployKeyModel
+		resp.Diagnostics.Append(r.kind.get(ctx, req.State, &state)...)
+		r.data.warnings.keepsAt(state.parent(r.kind), state.Key, id.ValueInt64())
+	}
+	r.data.reportKnown(&resp.Diagnostics)
+}
+
+// noteUpdate records for warnings that a resource keeps its key and may change its label.
+func (r *deployKeyResource) noteUpdate(ctx context.Context, plan, state *deployKeyModel, resp *resource.ModifyPlanResponse) {
+	if resp.Diagnostics.HasError() || r.data == nil {
+		return
+	}
+	id := state.KeyID.ValueInt64()
+	resp.Diagnostics.Append(markReplaced(ctx, resp, id)...)
+	r.data.warnings.keepsAt(plan.parent(r.kind), plan.Key, id)
+	if !plan.Label.Equal(state.Label) || !plan.Comment.Equal(state.Comment) {
+		r.data.warnings.plans(updateDeployKey, r.kind)
+	}
+	r.data.reportKnown(&resp.Diagnostics)
+}
+
+// noteReplacement records for warnings that a key is replaced. Terraform plans the new key
+// next.
+func (r *deployKeyResource) noteReplacement(state *deployKeyModel, resp *resource.ModifyPlanResponse) {
+	if resp.Diagnostics.HasError() || r.data == nil {
+		return
+	}
+	r.data.warnings.removes(state.KeyID.ValueInt64())
+	r.data.warnings.plans(deleteDeployKey, r.kind)
+	r.data.reportKnown(&resp.Diagnostics)
+}
+
+// noteCreate records a new key for warnings.
+func (r *deployKeyResource) noteCreate(ctx context.Context, plan *deployKeyModel, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+	if resp.Diagnostics.HasError() || r.data == nil {
+		return
+	}
+	replaced, diags := req.Private.GetKey(ctx, replacedKey)
+	resp.Diagnostics.Append(diags...)
+	if id, err := strconv.ParseInt(string(replaced), 10, 64); err == nil {
+		r.data.warnings.removes(id)
+		r.data.warnings.plans(deleteDeployKey, r.kind)
+		resp.Diagnostics.Append(resp.Private.SetKey(ctx, replacedKey, nil)...)
+	}
+	r.data.warnings.creates(plan.parent(r.kind), plan.Key)
+	r.data.warnings.plans(createDeployKey, r.kind)
+	r.data.reportKnown(&resp.Diagnostics)
+}
+
+// markReplaced tells the second plan, if there is one, which key it replaces.
+func markReplaced(ctx context.Context, resp *resource.ModifyPlanResponse, id int64) diag.Diagnostics {
+	return resp.Private.SetKey(ctx, replacedKey, []byte(strconv.FormatInt(id, 10)))
+}
+
+// warnUpdateStrategy warns that Bitbucket may refuse an update, unless the configuration
+// chooses to try it.
+func (r *deployKeyResource) warnUpdateStrategy(plan, state *deployKeyModel, diags *diag.Diagnostics) {
+	if r.data == nil || !r.data.updateStrategy.IsNull() || plan.Label.Equal(state.Label) && plan.Comment.Equal(state.Comment) {
+		return
+	}
+	diags.AddWarning("Bitbucket may refuse to update this deploy key", "The label or the comment changes in place. Bitbucket documents this update, but has been seen to refuse it. Then the apply fails and changes nothing. "+
+		"To replace the key instead, set update_strategy = \"replace\" in the provider block. To try the update without this warning, set update_strategy = \"in_place\".")
 }
 
 // nothingChanges reports whether the plan is identical to the state, as it is for most keys
@@ -207,6 +305,11 @@ func (r *deployKeyResource) sameParent(ctx context.Context, plan, state *deployK
 	}
 	key, err := r.data.client.GetDeployKey(ctx, planned, state.KeyID.ValueInt64())
 	if bitbucket.IsNotFound(err) {
+		if _, notFound := errors.AsType[*bitbucket.ParentNotFoundError](err); notFound {
+			diags.AddWarning("Not found: "+describeParent(planned), fmt.Sprintf("The %[1]s of deploy key %[2]d changes from %[3]s to %[4]s, but Bitbucket does not find %[4]s: "+
+				"it does not exist, or these credentials cannot see it. The apply deletes the key from %[3]s, and then fails to add it to %[4]s. Correct the name, unless %[4]s will exist by then.",
+				r.kind.attribute, state.KeyID.ValueInt64(), prior, planned))
+		}
 		return false
 	}
 	if err != nil {

@@ -191,6 +191,7 @@ func (r *deployKeyResource) Create(ctx context.Context, req resource.CreateReque
 		return
 	}
 	defer r.data.warnNearLimit(&resp.Diagnostics)
+	r.data.warnings.begins()
 	parent := plan.parent(r.kind)
 	result := r.data.keys.Create(ctx, parent, plan.expand())
 	if result.Outcome != deploykeys.Done {
@@ -231,7 +232,9 @@ func (r *deployKeyResource) Read(ctx context.Context, req resource.ReadRequest, 
 		return
 	}
 	defer r.data.warnNearLimit(&resp.Diagnostics)
+	defer r.data.reportKnown(&resp.Diagnostics)
 	parent := state.parent(r.kind)
+	r.data.warnings.refreshes(parent, &state)
 	key, err := r.data.keys.Get(ctx, parent, state.KeyID.ValueInt64())
 	if errors.Is(err, deploykeys.ErrGone) {
 		tflog.Info(ctx, "deploy key is gone from Bitbucket", map[string]any{"id": state.ID.ValueString()})
@@ -271,6 +274,7 @@ func (r *deployKeyResource) Update(ctx context.Context, req resource.UpdateReque
 	if resp.Diagnostics.HasError() {
 		return
 	}
+	resp.Diagnostics.Append(resp.Private.SetKey(ctx, replacedKey, nil)...) // Only a plan needs it.
 	if plan.Label.Equal(state.Label) && plan.Comment.Equal(state.Comment) {
 		resp.Diagnostics.Append(r.kind.set(ctx, &resp.State, &plan)...)
 		resp.Diagnostics.Append(r.kind.set(ctx, resp.Identity, plan.identity())...)
@@ -280,6 +284,7 @@ func (r *deployKeyResource) Update(ctx context.Context, req resource.UpdateReque
 		return
 	}
 	defer r.data.warnNearLimit(&resp.Diagnostics)
+	r.data.warnings.begins()
 	key := r.updateKey(ctx, &plan, &state, &resp.Diagnostics)
 	if key == nil {
 		return
@@ -331,6 +336,7 @@ func (r *deployKeyResource) Delete(ctx context.Context, req resource.DeleteReque
 		return
 	}
 	defer r.data.warnNearLimit(&resp.Diagnostics)
+	r.data.warnings.begins()
 	parent, id := state.parent(r.kind), state.KeyID.ValueInt64()
 	result := r.data.keys.Delete(ctx, parent, id, state.Key.ValueString())
 	if _, withheld := errors.AsType[*deploykeys.WithheldError](result.Err); withheld {

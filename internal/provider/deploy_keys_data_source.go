@@ -118,6 +118,7 @@ func (d *deployKeysDataSource) Read(ctx context.Context, req datasource.ReadRequ
 		return
 	}
 	defer d.data.warnNearLimit(&resp.Diagnostics)
+	defer d.data.reportKnown(&resp.Diagnostics)
 	keys := slices.SortedFunc(search.keys(ctx, d.data.keys, &resp.Diagnostics), func(a, b *deployKeyDataSourceModel) int {
 		return cmp.Or(cmp.Compare(a.Parent.ValueString(), b.Parent.ValueString()), cmp.Compare(a.KeyID.ValueInt64(), b.KeyID.ValueInt64()))
 	})

@@ -173,6 +173,7 @@ func (r *deployKeysExclusiveResource) warnOthers(ctx context.Context, plan *depl
 		diags.AddWarning("Deploy keys may be removed", fmt.Sprintf("The %s or the provider configuration is not known yet, so that the deploy keys that are not in key_ids cannot be named. Apply removes them.", r.kind.attribute))
 		return
 	}
+	defer r.data.reportKnown(diags)
 	parent := plan.parent(r.kind)
 	keys, err := r.data.keys.ListComplete(ctx, parent)
 	if !managed && bitbucket.IsNotFound(err) {
@@ -193,6 +194,7 @@ func (r *deployKeysExclusiveResource) warnOthers(ctx context.Context, plan *depl
 	if !plan.allKnown() {
 		detail = "Not all of key_ids is known yet. Apply removes these deploy keys, unless key_ids comes to hold them:"
 	}
+	r.data.warnings.plans(deleteDeployKey, r.kind)
 	// Terraform shows only one of several warnings with the same summary.
 	diags.AddWarning("Deploy keys of "+describeParent(parent)+" will be removed", detail+describeKeys(others))
 }
@@ -310,6 +312,7 @@ func (r *deployKeysExclusiveResource) removeOthers(ctx context.Context, planned 
 	}
 	others := plan.others(keys)
 	plan.checkAnyListed(r.kind, keys, others, diags)
+	r.data.warnings.begins()
 	removed := 0
 	for removed < len(others) && !diags.HasError() {
 		if result := r.data.keys.Delete(ctx, parent, others[removed].ID, others[removed].Key); result.Outcome != deploykeys.Done {
@@ -337,6 +340,7 @@ func (r *deployKeysExclusiveResource) Read(ctx context.Context, req resource.Rea
 		return
 	}
 	defer r.data.warnNearLimit(&resp.Diagnostics)
+	defer r.data.reportKnown(&resp.Diagnostics)
 	parent := state.parent(r.kind)
 	keys, err := r.data.keys.ListComplete(ctx, parent)
 	if err != nil {

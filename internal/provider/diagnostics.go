@@ -35,6 +35,10 @@ type operation struct {
 	scopes, oauth, account string
 	// object is the object that a 404 or a redirect concerns.
 	object string
+	// verb is what the operation does to deploy keys, if it changes them. ownScope is the scope
+	// of an API token that it needs in addition to the administrator's scope. The
+	// documentation can be read so that scopes has more than Bitbucket needs.
+	verb, ownScope string
 	// writes reports whether Bitbucket accepts no access tokens for the operation, and creates
 	// whether the operation adds a key.
 	writes, creates bool
@@ -46,6 +50,8 @@ var (
 		request:    "add a deploy key to %s",
 		deployKeys: true,
 		scopes:     " and write:ssh-key:bitbucket",
+		verb:       "add",
+		ownScope:   "write:ssh-key:bitbucket",
 		writes:     true,
 		creates:    true,
 	}
@@ -64,6 +70,8 @@ var (
 		request:    "update deploy key %d of %s",
 		deployKeys: true,
 		scopes:     " and write:ssh-key:bitbucket",
+		verb:       "update",
+		ownScope:   "write:ssh-key:bitbucket",
 		writes:     true,
 	}
 	deleteDeployKey = operation{
@@ -71,6 +79,8 @@ var (
 		request:    "delete deploy key %d of %s",
 		deployKeys: true,
 		scopes:     ", write:ssh-key:bitbucket and delete:ssh-key:bitbucket",
+		verb:       "delete",
+		ownScope:   "delete:ssh-key:bitbucket",
 		writes:     true,
 	}
 	listRepositories = operation{

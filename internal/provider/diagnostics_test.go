@@ -19,6 +19,9 @@ func TestOperations_complete(t *testing.T) {
 		if o.deployKeys != (o.account == "") || o.deployKeys != (o.object == "") || !o.deployKeys && (o.scopes == "" || o.oauth == "") {
 			t.Errorf("%q must have scopes, oauth, account and object, or be about deploy keys", o.summary)
 		}
+		if o.writes != (o.verb != "") || o.writes != (o.ownScope != "" && strings.Contains(o.scopes, o.ownScope)) {
+			t.Errorf("%q must have a verb and a scope of its own if it changes deploy keys", o.summary)
+		}
 		needed := o.requiredCredentials(repositoryKind)
 		if admin := strings.Contains(needed, "admin:repository:bitbucket"); admin != o.deployKeys {
 			t.Errorf("%q: %s", o.summary, needed)

@@ -70,6 +70,8 @@ type providerData struct {
 	// newNames maps the old names of renamed repositories to the new names. A warning has
 	// reported each of them.
 	newNames sync.Map
+	// warnings are the warnings for which the plan needs what several calls know.
+	warnings planWarnings
 
 	// updateStrategy may be unknown while the rest is known.
 	updateStrategy types.String
@@ -196,6 +198,7 @@ func (p *bitbucketProvider) Configure(ctx context.Context, req provider.Configur
 		return
 	}
 	data.client, data.keys = client, deploykeys.New(client)
+	data.keys.OnListed(data.warnings.listed)
 }
 
 // anyUnknown reports whether the client depends on a value that is not known yet. The
