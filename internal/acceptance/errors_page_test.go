@@ -222,6 +222,24 @@ func causes(t *testing.T) map[string]cause {
 		return cause{advice: advice, validate: acctest.DeployKey("key = " + acctest.HCL(t, text))}
 	}
 
+	// forbidden plans with an access token after an apply with an API token.
+	forbidden := func(second string) func(*testing.T, stage) string {
+		return func(t *testing.T, s stage) string {
+			s.apply(t, s.Config(managed))
+			s.AllowAccessToken("access-token")
+			return s.plan(t, s.ConfigWith(second, `token = "access-token"`))
+		}
+	}
+	// changed plans the second configuration after an apply of the first one.
+	changed := func(first, second string) func(*testing.T, stage) string {
+		return func(t *testing.T, s stage) string {
+			s.apply(t, s.Config(first))
+			return s.plan(t, s.Config(second))
+		}
+	}
+	again := strings.Replace(managed, `"test"`, `"again"`, 1)
+	const apiToken = "Set username and token to an Atlassian account and its API token"
+
 	all := map[string]cause{
 		"Unable to create deploy key": {advice: []string{"add a deploy key to"}, run: adds(emulator.ServerError())},
 		"Unable to read deploy key":   {advice: []string{"read deploy key 10958984 of"}, run: reads(emulator.ServerError())},
@@ -278,6 +296,9 @@ func causes(t *testing.T) map[string]cause {
 				return s.apply(t, s.ConfigWith(managed, `token = "access-token"`))
 			},
 		},
+		"Credentials cannot add deploy keys":    {advice: []string{apiToken}, run: forbidden(managed + strings.Replace(again, key, acctest.NewKey(t), 1))},
+		"Credentials cannot update deploy keys": {advice: []string{apiToken}, run: forbidden(acctest.DeployKey(acctest.KeyLine(key), `label = "x"`))},
+		"Credentials cannot delete deploy keys": {advice: []string{apiToken}, run: forbidden("")},
 		"No access token could be had for the OAuth consumer": {
 			advice: []string{"Check oauth_client_id and oauth_client_secret; the consumer must be marked as private"},
 			run:    configured(`oauth_client_id = "id"`, `oauth_client_secret = "wrong"`),
@@ -306,6 +327,12 @@ func causes(t *testing.T) map[string]cause {
 			},
 			run: then(managed, func(s stage) { s.RemoveRepository("acme", "website") }, managed),
 		},
+		"Not found: acme/website": {advice: []string{"Correct the name, unless", "will exist by then"}, run: func(t *testing.T, s stage) string {
+			elsewhere := acctest.DeployKey(acctest.KeyLine(key), `repository = "api"`)
+			s.apply(t, s.Config(elsewhere))
+			s.RemoveRepository("acme", "website")
+			return s.plan(t, s.Config(managed))
+		}},
 		"Repository has another name now": {
 			advice: []string{"Change workspace and repository in the configuration to the new name"},
 			run:    then(managed, func(s stage) { s.RenameRepository("acme", "website", "site") }, acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t)))),
@@ -420,8 +447,14 @@ func causes(t *testing.T) map[string]cause {
 			s.AddDeployKey("acme", "website", key, "")
 			return s.apply(t, s.Config(managed))
 		}},
+		"Deploy key exists already in acme/website": {advice: []string{"If no resource has this key yet, the apply will fail to add it"}, run: func(t *testing.T, s stage) string {
+			theirs := acctest.NewKey(t)
+			s.AddDeployKey("acme", "website", theirs, "")
+			return changed(managed, managed+strings.Replace(again, key, theirs, 1))(t, s)
+		}},
+		"Same deploy key twice in acme/website": {advice: []string{"Bitbucket accepts a key once", "Remove one of the two resources."}, run: changed("", managed+again)},
 		"has just added this key": {advice: []string{"Bitbucket accepts a key once", "keep one of the two resources"}, run: func(t *testing.T, s stage) string {
-			return s.apply(t, s.Config(managed+strings.Replace(managed, `"test"`, `"again"`, 1)))
+			return s.apply(t, s.Config(managed+again))
 		}},
 		"wants the same key": {advice: []string{"Nothing is lost: apply again"}, run: func(t *testing.T, s stage) string {
 			s.apply(t, s.Config(managed))
@@ -448,6 +481,10 @@ func causes(t *testing.T) map[string]cause {
 		"Bitbucket does not let this key be changed in place": {
 			advice: []string{"othing was changed", "terraform apply -replace=ADDRESS", `update_strategy = "replace" in the provider block`, "lifecycle { ignore_changes = [label, comment] }"},
 			run:    then(managed, func(s stage) { s.SetPUT(emulator.PUTRefused) }, acctest.DeployKey(acctest.KeyLine(key), `label = "x"`)),
+		},
+		"Bitbucket may refuse to update this deploy key": {
+			advice: []string{`update_strategy = "replace" in the provider block`, `update_strategy = "in_place"`, "try", "without this warning"},
+			run:    changed(managed, acctest.DeployKey(acctest.KeyLine(key), `label = "x"`)),
 		},
 		"Update strategy is not known yet": {advice: []string{"Set it to a value that is known."}, run: func(t *testing.T, s stage) string {
 			s.apply(t, s.Config(managed))

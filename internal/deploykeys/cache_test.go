@@ -226,6 +226,27 @@ func TestList_afterSingleKey(t *testing.T) {
 	})
 }
 
+// The keys of each page are passed on once, without a further request.
+func TestOnListed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newStore(t, 150)
+		s := newTestService(t, store)
+		var pages []string
+		s.OnListed(func(parent bitbucket.Parent, keys []bitbucket.DeployKey) {
+			pages = append(pages, fmt.Sprintf("%s %d-%d", parent, keys[0].ID, keys[len(keys)-1].ID))
+		})
+		for range 2 {
+			if _, err := s.List(t.Context(), repository); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if want := []string{"mleu/test 1-100", "mleu/test 101-150"}; !slices.Equal(pages, want) || len(store.sent()) != 2 {
+			t.Errorf("got %v, want %v", pages, want)
+		}
+	})
+}
+
 func TestGet_listingIsForgotten(t *testing.T) {
 	t.Parallel()
 	read := func(t *testing.T, s *Service) {

@@ -72,12 +72,13 @@ func (r *deployKeyResource) ModifyPlan(ctx context.Context, req resource.ModifyP
 	// Terraform plans once more, without the state, for the new key.
 	plan.planCreate(&config, &resp.Diagnostics)
 	resp.Diagnostics.Append(r.kind.set(ctx, &resp.Plan, &plan)...)
-	r.noteReplacement(&state, resp)
+	r.noteReplacement(ctx, &plan, &state, resp)
 }
 
 // replacedKey is the name of a private value that Terraform passes from the first plan of a
 // resource to its second plan, if there is one: for a replacement, Terraform plans once more
-// without the state. The provider cannot see in another way that -replace was given.
+// without the state. The provider cannot see in another way that -replace was given. The value
+// is the ID of the key, or 0 if the first plan has noted the replacement itself.
 const replacedKey = "replaced_key_id"
 
 // noteDelete records a delete for warnings.
@@ -123,13 +124,13 @@ func (r *deployKeyResource) noteUpdate(ctx context.Context, plan, state *deployK
 }
 
 // noteReplacement records for warnings that a key is replaced. Terraform plans the new key
-// next.
-func (r *deployKeyResource) noteReplacement(state *deployKeyModel, resp *resource.ModifyPlanResponse) {
+// next, but does not show the warnings of that plan.
+func (r *deployKeyResource) noteReplacement(ctx context.Context, plan, state *deployKeyModel, resp *resource.ModifyPlanResponse) {
 	if resp.Diagnostics.HasError() || r.data == nil {
 		return
 	}
-	r.data.warnings.removes(state.KeyID.ValueInt64())
-	r.data.warnings.plans(deleteDeployKey, r.kind)
+	resp.Diagnostics.Append(markReplaced(ctx, resp, 0)...)
+	r.noteNewKey(plan, state.KeyID.ValueInt64())
 	r.data.reportKnown(&resp.Diagnostics)
 }
 
@@ -140,14 +141,26 @@ func (r *deployKeyResource) noteCreate(ctx context.Context, plan *deployKeyModel
 	}
 	replaced, diags := req.Private.GetKey(ctx, replacedKey)
 	resp.Diagnostics.Append(diags...)
-	if id, err := strconv.ParseInt(string(replaced), 10, 64); err == nil {
-		r.data.warnings.removes(id)
+	id, err := strconv.ParseInt(string(replaced), 10, 64)
+	if err != nil {
+		r.noteNewKey(plan, 0)
+		r.data.reportKnown(&resp.Diagnostics)
+		return
+	}
+	resp.Diagnostics.Append(resp.Private.SetKey(ctx, replacedKey, nil)...)
+	if id != 0 {
+		r.noteNewKey(plan, id) // Another call gives the warnings.
+	}
+}
+
+// noteNewKey records a new key, which replaces the key with this ID unless it is 0.
+func (r *deployKeyResource) noteNewKey(plan *deployKeyModel, replaced int64) {
+	if replaced != 0 {
+		r.data.warnings.removes(replaced)
 		r.data.warnings.plans(deleteDeployKey, r.kind)
-		resp.Diagnostics.Append(resp.Private.SetKey(ctx, replacedKey, nil)...)
 	}
 	r.data.warnings.creates(plan.parent(r.kind), plan.Key)
 	r.data.warnings.plans(createDeployKey, r.kind)
-	r.data.reportKnown(&resp.Diagnostics)
 }
 
 // markReplaced tells the second plan, if there is one, which key it replaces.

@@ -156,8 +156,9 @@ func (w *planWarnings) creates(parent bitbucket.Parent, publicKey publicKeyValue
 // plans records that an operation is planned.
 func (w *planWarnings) plans(o operation, kind *parentKind) {
 	w.record(func() {
-		write := plannedWrite{o, kind}
-		w.writes[write] = w.writes[write]
+		if write := (plannedWrite{o, kind}); !w.writes[write] {
+			w.writes[write] = false
+		}
 	})
 }
 
@@ -220,7 +221,7 @@ func (w *planWarnings) warnExists(key *plannedKey, diags *diag.Diagnostics) {
 		id := deployKeyID(key.parent, key.listed.ID)
 		diags.AddWarning("Deploy key exists already in "+place, fmt.Sprintf("A resource is to add the key %[1]s to %[2]s, which has it already: deploy key %[3]d, label %[4]q, added %[5]q.\n\n"+
 			"If no resource has this key yet, the apply will fail to add it. Import it with this block:\n\n  import {\n    to = %[6]s.NAME\n    id = %[7]q\n  }\n\n"+
-			"If another resource of this configuration has it, remove one of the two. If only the name, the for_each key or the module of a resource has changed, the apply hands the key over. A moved block does it without a handover:\n\n"+
+			"If another resource of this configuration has it, remove one of the two. If only the name, the module, the for_each key or the position in a list of a resource has changed, the apply hands the key over. A moved block does it without a handover:\n\n"+
 			"  moved {\n    from = %[6]s.OLD_NAME\n    to   = %[6]s.NEW_NAME\n  }",
 			key.place.fingerprint, place, key.listed.ID, key.listed.Label, key.listed.CreatedOn, kind.typeName, id))
 	}
@@ -243,11 +244,12 @@ func (w *planWarnings) warnForbidden(client *bitbucket.Client, diags *diag.Diagn
 		return cmp.Or(cmp.Compare(a.operation.verb, b.operation.verb), cmp.Compare(b.kind.attribute, a.kind.attribute))
 	})
 	for _, write := range planned {
-		kind, missing := write.kind, ""
+		kind, missing, forbidden := write.kind, "", accessToken && write.kind == repositoryKind
 		if !accessToken {
 			missing = missingScope(write, credential.Scopes)
+			forbidden = missing != ""
 		}
-		if w.writes[write] || missing == "" && !(accessToken && kind == repositoryKind) {
+		if w.writes[write] || !forbidden {
 			continue
 		}
 		w.writes[write] = true
