@@ -98,9 +98,8 @@ func (w *planWarnings) listed(parent bitbucket.Parent, keys []bitbucket.DeployKe
 // refreshes records that a key of the state is being read. Its resource is planned later.
 func (w *planWarnings) refreshes(parent bitbucket.Parent, state *deployKeyModel) {
 	w.record(func() {
-		id := state.KeyID.ValueInt64()
-		if key := w.at(parent, state.Key); key != nil && w.managed[id] == nil {
-			w.managed[id] = key
+		if id := state.KeyID.ValueInt64(); w.managed[id] == nil {
+			w.managed[id] = w.at(parent, state.Key) // The state of an import has no public key yet.
 		}
 	})
 }

@@ -100,6 +100,11 @@ func TestAccPlanWarnings_keyExists(t *testing.T) {
 		q.plans(t, q.Config(data+q.key("new", key)), q.list(), warning, 1)
 		q.plans(t, q.Config(data+q.key("new", key)), q.list(), warning, 1, "-parallelism=1")
 		q.plans(t, q.Config(q.key("new", key)), nil, warning, 0)
+		// So can an exclusive set.
+		q = newPlanTest(t, parent)
+		exclusive := fmt.Sprintf("\nresource %q \"only\" {\n  workspace = \"acme\"\n  %s\n  key_ids = [%d]\n}\n", parent.TypeName+"s_exclusive", parent.Line(parent.Name), q.Add(parent, key, "").ID)
+		q.plans(t, q.Config(exclusive+q.key("new", key)), q.list(), warning, 1)
+		q.plans(t, q.Config(exclusive+q.key("new", key)), q.list(), warning, 1, "-parallelism=1")
 	})
 }
 
@@ -171,6 +176,41 @@ func TestAccPlanWarnings_ownKey(t *testing.T) {
 		if state := acctest.ReadFile(t, p.Dir+"/terraform.tfstate"); strings.Contains(state, `"private"`) {
 			t.Errorf("the state has private data: %s", state)
 		}
+	})
+}
+
+// If several addresses change at once, a key can be planned before its old address is known.
+// A warning then says that the key is handed over.
+func TestAccPlanWarnings_addressesChange(t *testing.T) {
+	t.Parallel()
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		one, two := acctest.NewKey(t), acctest.NewKey(t)
+		base := &planTest{parent: parent}
+		p := newPlanTest(t, parent, base.key("one", one), base.key("two", two))
+		for _, body := range []string{
+			p.key("three", one) + p.key("four", two),
+			p.key("one", two) + p.key("two", one),
+			p.key("one", two),
+		} {
+			for _, args := range [][]string{{"plan"}, {"plan", "-parallelism=1"}} {
+				p.Write(t, p.Config(body))
+				for _, text := range warnings(p.MustRun(t, args...)) {
+					acctest.Contains(t, text, "Deploy key exists already in "+parent.String(), "the apply hands the key over")
+				}
+			}
+		}
+	})
+}
+
+// An imported key is not a new one.
+func TestAccPlanWarnings_import(t *testing.T) {
+	t.Parallel()
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		key := acctest.NewKey(t)
+		p := newPlanTest(t, parent)
+		block := fmt.Sprintf("\nimport {\n  to = %s.one\n  id = %q\n}\n", parent.TypeName, parent.ImportID(p.Add(parent, key, "").ID))
+		p.plans(t, p.Config(block+p.key("one", key)), p.list(), "", 0)
+		p.plans(t, p.Config(block+p.key("one", key)+p.key("two", key)), p.list(), "Same deploy key twice in "+parent.String(), 1)
 	})
 }
 
