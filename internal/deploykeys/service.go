@@ -94,6 +94,12 @@ func (s *Service) ListComplete(ctx context.Context, parent bitbucket.Parent) ([]
 	return listing.Keys, nil
 }
 
+// ListAgain is ListComplete with a listing that is not older than the call.
+func (s *Service) ListAgain(ctx context.Context, parent bitbucket.Parent) ([]bitbucket.DeployKey, error) {
+	s.cache.drop(parent)
+	return s.ListComplete(ctx, parent)
+}
+
 // checkParent returns errNameReused if the key shows that the name of the parent now
 // belongs to a different parent.
 func checkParent(parent bitbucket.Parent, key *bitbucket.DeployKey) error {

@@ -213,18 +213,12 @@ func isKeyID(text string) bool {
 // parseDeployKeyURL reads an address that was copied from a reply of the API or from a
 // browser. It ignores the host, because it sends no request there.
 func parseDeployKeyURL(kind *parentKind, text string) (reference deployKeyReference, ok bool) {
-	u, err := url.Parse(text)
-	if err != nil {
+	segments, fragment, ok := parseURL(text)
+	if !ok {
 		return deployKeyReference{}, false
 	}
-	segments := strings.Split(strings.Trim(u.EscapedPath(), "/"), "/")
-	if slices.Contains(segments, "access-keys") && u.Fragment != "" {
-		segments = append(segments, u.Fragment)
-	}
-	for i, segment := range segments {
-		if segments[i], err = url.PathUnescape(segment); err != nil {
-			return deployKeyReference{}, false
-		}
+	if slices.Contains(segments, "access-keys") && fragment != "" {
+		segments = append(segments, fragment)
 	}
 	for _, form := range []string{kind.apiForm, kind.settingsForm} {
 		if names, ok := matchPath(form, segments); ok && isKeyID(names[2]) {
@@ -232,6 +226,21 @@ func parseDeployKeyURL(kind *parentKind, text string) (reference deployKeyRefere
 		}
 	}
 	return deployKeyReference{}, false
+}
+
+// parseURL returns the segments of the path and the fragment of an address.
+func parseURL(text string) (segments []string, fragment string, ok bool) {
+	u, err := url.Parse(text)
+	if err != nil {
+		return nil, "", false
+	}
+	segments = strings.Split(strings.Trim(u.EscapedPath(), "/"), "/")
+	for i, segment := range segments {
+		if segments[i], err = url.PathUnescape(segment); err != nil {
+			return nil, "", false
+		}
+	}
+	return segments, u.Fragment, true
 }
 
 // matchPath returns the segments for the asterisks of a form. The form must match the end of

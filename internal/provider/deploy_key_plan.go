@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/tfsdk"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
@@ -29,6 +30,9 @@ func (r *deployKeyResource) ModifyPlan(ctx context.Context, req resource.ModifyP
 	if req.Plan.Raw.IsNull() {
 		r.noteDelete(ctx, req, resp) // A delete needs no decision.
 		return
+	}
+	if !req.State.Raw.IsNull() {
+		r.notePlanned(ctx, req.State, &resp.Diagnostics)
 	}
 	if nothingChanges(ctx, req, &resp.Diagnostics) || resp.Diagnostics.HasError() {
 		r.noteUnchanged(ctx, req, resp)
@@ -176,6 +180,19 @@ func (r *deployKeyResource) warnUpdateStrategy(plan, state *deployKeyModel, diag
 	}
 	diags.AddWarning("Bitbucket may refuse to update this deploy key", "The label or the comment changes in place. Bitbucket documents this update, but has been seen to refuse it. Then the apply fails and changes nothing. "+
 		"To replace the key instead, set update_strategy = \"replace\" in the provider block. To try the update without this warning, set update_strategy = \"in_place\".")
+}
+
+// notePlanned records that the configuration has the key in state. See [managedKeys].
+func (r *deployKeyResource) notePlanned(ctx context.Context, state tfsdk.State, diags *diag.Diagnostics) {
+	var prior deployKeyModel
+	diags.Append(state.GetAttribute(ctx, path.Root("workspace"), &prior.Workspace)...)
+	diags.Append(state.GetAttribute(ctx, path.Root(r.kind.attribute), &prior.Parent)...)
+	diags.Append(state.GetAttribute(ctx, path.Root(r.kind.uuidAttribute()), &prior.ParentUUID)...)
+	diags.Append(state.GetAttribute(ctx, path.Root("key_id"), &prior.KeyID)...)
+	diags.Append(state.GetAttribute(ctx, path.Root("label"), &prior.Label)...)
+	if r.data != nil && !diags.HasError() {
+		r.data.managed.planKey(prior.parent(r.kind), prior.KeyID.ValueInt64(), prior.Label, diags)
+	}
 }
 
 // nothingChanges reports whether the plan is identical to the state, as it is for most keys

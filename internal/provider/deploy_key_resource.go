@@ -204,6 +204,7 @@ func (r *deployKeyResource) Create(ctx context.Context, req resource.CreateReque
 	if result.Key == nil {
 		return
 	}
+	r.data.managed.add(parent, result.Key.ID)
 	state := plan
 	state.flatten(parent, result.Key)
 	state.reconcileWithPlan(&plan, &resp.Diagnostics)
@@ -235,6 +236,7 @@ func (r *deployKeyResource) Read(ctx context.Context, req resource.ReadRequest, 
 	defer r.data.reportKnown(&resp.Diagnostics)
 	parent := state.parent(r.kind)
 	r.data.warnings.refreshes(parent, &state)
+	r.data.managed.add(parent, state.KeyID.ValueInt64()) // Before the request: an exclusive set may wait for the same listing.
 	key, err := r.data.keys.Get(ctx, parent, state.KeyID.ValueInt64())
 	if errors.Is(err, deploykeys.ErrGone) {
 		tflog.Info(ctx, "deploy key is gone from Bitbucket", map[string]any{"id": state.ID.ValueString()})

@@ -1,9 +1,10 @@
 package provider
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,7 +16,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/booldefault"
-	"github.com/hashicorp/terraform-plugin-framework/resource/schema/mapdefault"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/tfsdk"
 	"github.com/hashicorp/terraform-plugin-framework/types"
@@ -101,7 +101,6 @@ func (r *deployKeysExclusiveResource) Schema(_ context.Context, _ resource.Schem
 			"other_keys": schema.MapNestedAttribute{
 				MarkdownDescription: fmt.Sprintf("Deploy keys of the %s that are not in `key_ids`, by number. The next apply removes them.", r.kind.attribute),
 				Computed:            true,
-				Default:             mapdefault.StaticValue(types.MapValueMust(otherKeyType, map[string]attr.Value{})),
 				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
 					"label": schema.StringAttribute{
 						MarkdownDescription: "Name of the key.",
@@ -142,74 +141,78 @@ func (r *deployKeysExclusiveResource) ValidateConfig(ctx context.Context, req re
 	}
 }
 
-// ModifyPlan warns of the keys that an apply removes. They are not planned values: Terraform
-// plans again at apply, and the keys may have changed by then.
+// ModifyPlan plans that the keys in other_keys go, so that the plan shows each key that apply
+// removes. It decides from the configuration and the state alone: Terraform plans again during
+// apply, and a planned value must not change although Bitbucket's keys may have changed.
+//
+// A new set, or a set of another parent, has shown no keys yet. It only stores other_keys.
 func (r *deployKeysExclusiveResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
-	if req.Plan.Raw.IsNull() || req.Plan.Raw.Equal(req.State.Raw) {
+	if req.Plan.Raw.IsNull() {
 		return
 	}
 	var plan, state deployKeysExclusiveModel
 	resp.Diagnostics.Append(r.kind.get(ctx, req.Plan, &plan)...)
-	if !req.State.Raw.IsNull() {
+	exists := !req.State.Raw.IsNull()
+	if exists {
 		resp.Diagnostics.Append(r.kind.get(ctx, req.State, &state)...)
 	}
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	// The UUID in state belongs to the parent in state.
-	sameParent := strings.EqualFold(plan.Workspace.ValueString(), state.Workspace.ValueString()) && strings.EqualFold(plan.Parent.ValueString(), state.Parent.ValueString())
-	plan.ParentUUID = types.StringUnknown()
-	if sameParent && !state.ParentUUID.IsNull() {
-		plan.ParentUUID = state.ParentUUID
-	}
-	resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root(r.kind.uuidAttribute()), plan.ParentUUID)...)
-	r.warnOthers(ctx, &plan, sameParent, &resp.Diagnostics)
-}
-
-// warnOthers names the keys that an apply will remove, as far as they are known. If managed
-// is false, the parent may be created in the same apply.
-func (r *deployKeysExclusiveResource) warnOthers(ctx context.Context, plan *deployKeysExclusiveModel, managed bool, diags *diag.Diagnostics) {
-	if plan.Workspace.IsUnknown() || plan.Parent.IsUnknown() || r.data == nil || r.data.client == nil {
-		diags.AddWarning("Deploy keys may be removed", fmt.Sprintf("The %s or the provider configuration is not known yet, so that the deploy keys that are not in key_ids cannot be named. Apply removes them.", r.kind.attribute))
-		return
-	}
-	defer r.data.reportKnown(diags)
-	parent := plan.parent(r.kind)
-	keys, err := r.data.keys.ListComplete(ctx, parent)
-	if !managed && bitbucket.IsNotFound(err) {
-		return
-	}
-	if err != nil {
-		listDeployKeys.addError(diags, parent, 0, err, "This was to find out which deploy keys are to be removed. Nothing was changed.")
-		return
-	}
-	others := plan.others(keys)
-	if plan.allKnown() {
-		plan.checkAnyListed(r.kind, keys, others, diags)
-	}
-	if len(others) == 0 || diags.HasError() {
-		return
-	}
-	detail := "These deploy keys are not in key_ids, so that apply removes them:"
-	if !plan.allKnown() {
-		detail = "Not all of key_ids is known yet. Apply removes these deploy keys, unless key_ids comes to hold them:"
-	}
-	r.data.warnings.plans(deleteDeployKey, r.kind)
-	// Terraform shows only one of several warnings with the same summary.
-	diags.AddWarning("Deploy keys of "+describeParent(parent)+" will be removed", detail+describeKeys(others))
-}
-
-// describeKeys describes each key on a separate line.
-func describeKeys(keys []bitbucket.DeployKey) string {
-	text := "\n"
-	for _, key := range keys {
-		used := "never used"
-		if key.LastUsed != "" {
-			used = fmt.Sprintf("last used %q", key.LastUsed)
+	sameParent := exists && plan.hasParentOf(&state)
+	if sameParent {
+		plan.OtherKeys = types.MapValueMust(otherKeyType, map[string]attr.Value{})
+		if !state.ParentUUID.IsNull() {
+			plan.ParentUUID = state.ParentUUID
 		}
-		text += fmt.Sprintf("\n  %d  %q  %s  %s", key.ID, key.Label, cmp.Or(newPublicKeyValue(key.Key).fingerprintSHA256().ValueString(), "no SSH key"), used)
+	} else {
+		// The UUID in state belongs to the parent in state.
+		plan.OtherKeys, plan.ParentUUID = types.MapUnknown(otherKeyType), types.StringUnknown()
 	}
-	return text
+	resp.Diagnostics.Append(r.kind.set(ctx, &resp.Plan, &plan)...)
+	parentKnown := true
+	for name, value := range map[string]types.String{"workspace": plan.Workspace, r.kind.attribute: plan.Parent} {
+		if !value.IsUnknown() {
+			continue
+		}
+		parentKnown = false
+		if len(state.OtherKeys.Elements()) > 0 {
+			// If it turns out to be the same parent, an update would remove keys whose removal
+			// this plan does not show. Replacing the set removes no key.
+			resp.RequiresReplace = append(resp.RequiresReplace, path.Root(name))
+		}
+	}
+	if !parentKnown || r.data == nil {
+		return
+	}
+	removed := map[int64]bool{}
+	if sameParent {
+		removed = plan.removedFrom(&state)
+	}
+	r.data.managed.planSet(plan.parent(r.kind), &plannedSet{plan.listed(), plan.allKnown(), removed}, &resp.Diagnostics)
+	if len(removed) > 0 {
+		r.data.warnings.plans(deleteDeployKey, r.kind)
+		r.data.reportKnown(&resp.Diagnostics)
+	}
+	if len(removed) > 0 && plan.allKnown() && !resp.Diagnostics.HasError() {
+		r.checkAnyListed(ctx, &plan, &resp.Diagnostics)
+	}
+}
+
+// checkAnyListed refuses a wrong key_ids at plan, if this run has refreshed the set: then it
+// costs no request. Apply checks in any case, so an error of Bitbucket needs no report here.
+func (r *deployKeysExclusiveResource) checkAnyListed(ctx context.Context, plan *deployKeysExclusiveModel, diags *diag.Diagnostics) {
+	parent := plan.parent(r.kind)
+	if _, refreshed := r.data.refreshedSets.Load(parent.Lower()); !refreshed {
+		return
+	}
+	keys, err := r.data.keys.ListComplete(ctx, parent)
+	if err == nil && !plan.anyListed(keys) {
+		keys, err = r.data.keys.ListAgain(ctx, parent) // A key may be newer than the shared listing.
+	}
+	if err == nil && !plan.anyListed(keys) {
+		plan.addNoneLeft(r.kind, diags)
+	}
 }
 
 // parent returns the parent of the keys.
@@ -227,44 +230,57 @@ func (m *deployKeysExclusiveModel) allKnown() bool {
 	return !m.KeyIDs.IsUnknown()
 }
 
-// others returns the keys that are not in key_ids. Unknown elements of key_ids do not count.
-func (m *deployKeysExclusiveModel) others(keys []bitbucket.DeployKey) []bitbucket.DeployKey {
+// listed returns the known IDs of key_ids.
+func (m *deployKeysExclusiveModel) listed() map[int64]bool {
 	listed := map[int64]bool{}
 	for _, element := range m.KeyIDs.Elements() {
-		if id, ok := element.(types.Int64); ok {
+		if id, ok := element.(types.Int64); ok && !id.IsUnknown() {
 			listed[id.ValueInt64()] = true
 		}
 	}
-	var others []bitbucket.DeployKey
+	return listed
+}
+
+// hasParentOf reports whether the planned parent is the parent in state.
+func (m *deployKeysExclusiveModel) hasParentOf(state *deployKeysExclusiveModel) bool {
+	return !m.Workspace.IsUnknown() && strings.EqualFold(m.Workspace.ValueString(), state.Workspace.ValueString()) &&
+		!m.Parent.IsUnknown() && strings.EqualFold(m.Parent.ValueString(), state.Parent.ValueString())
+}
+
+// removedFrom returns the IDs of the keys that a plan shows as removed: those in other_keys of
+// the prior state that are not in key_ids now.
+func (m *deployKeysExclusiveModel) removedFrom(prior *deployKeysExclusiveModel) map[int64]bool {
+	removed, listed := map[int64]bool{}, m.listed()
+	for text := range prior.OtherKeys.Elements() {
+		if id, err := strconv.ParseInt(text, 10, 64); err == nil && !listed[id] {
+			removed[id] = true
+		}
+	}
+	return removed
+}
+
+// anyListed reports whether Bitbucket lists a key of key_ids, or need not list one because of
+// allow_empty.
+func (m *deployKeysExclusiveModel) anyListed(keys []bitbucket.DeployKey) bool {
+	listed := m.listed()
+	return m.AllowEmpty.ValueBool() || slices.ContainsFunc(keys, func(key bitbucket.DeployKey) bool { return listed[key.ID] })
+}
+
+// addNoneLeft reports that no key of key_ids is there: key_ids may by mistake contain the IDs
+// of a different repository's keys.
+func (m *deployKeysExclusiveModel) addNoneLeft(kind *parentKind, diags *diag.Diagnostics) {
+	diags.AddAttributeError(path.Root("key_ids"), "No deploy key would be left", fmt.Sprintf("None of key_ids is a deploy key of the %s %s. "+
+		"If no deploy key is to be left, set allow_empty = true. Nothing was changed.", kind.attribute, m.parent(kind)))
+}
+
+// flatten sets other_keys from the keys that Bitbucket has returned, without those in key_ids
+// and those that this run manages.
+func (m *deployKeysExclusiveModel) flatten(keys []bitbucket.DeployKey, managed map[int64]bool) {
+	others, listed := map[string]attr.Value{}, m.listed()
 	for _, key := range keys {
-		if !listed[key.ID] {
-			others = append(others, key)
+		if listed[key.ID] || managed[key.ID] {
+			continue
 		}
-	}
-	return others
-}
-
-// checkAnyListed refuses to remove all keys of a parent, unless allow_empty is set: key_ids
-// may by mistake contain the IDs of a different repository's keys.
-func (m *deployKeysExclusiveModel) checkAnyListed(kind *parentKind, keys, others []bitbucket.DeployKey, diags *diag.Diagnostics) {
-	if len(others) == 0 || len(others) < len(keys) || m.AllowEmpty.ValueBool() {
-		return
-	}
-	diags.AddAttributeError(path.Root("key_ids"), "No deploy key would be left", fmt.Sprintf("None of key_ids is a deploy key of the %s %s, which has %d. All of them would be removed. "+
-		"If that is meant, set allow_empty = true. Nothing was changed.", kind.attribute, m.parent(kind), len(keys)))
-}
-
-// flatten sets the attributes from the keys that Bitbucket returned.
-func (m *deployKeysExclusiveModel) flatten(keys []bitbucket.DeployKey) {
-	if m.KeyIDs.IsNull() { // The resource was just imported: all existing keys are allowed.
-		ids := make([]attr.Value, len(keys))
-		for i, key := range keys {
-			ids[i] = types.Int64Value(key.ID)
-		}
-		m.KeyIDs = types.SetValueMust(types.Int64Type, ids)
-	}
-	others := map[string]attr.Value{}
-	for _, key := range m.others(keys) {
 		others[strconv.FormatInt(key.ID, 10)] = types.ObjectValueMust(otherKeyType.AttrTypes, map[string]attr.Value{
 			"label":              types.StringValue(key.Label),
 			"fingerprint_sha256": newPublicKeyValue(key.Key).fingerprintSHA256(),
@@ -272,9 +288,16 @@ func (m *deployKeysExclusiveModel) flatten(keys []bitbucket.DeployKey) {
 		})
 	}
 	m.OtherKeys = types.MapValueMust(otherKeyType, others)
-	if m.ParentUUID.IsNull() {
-		m.ParentUUID = parentUUIDOf(keys)
+}
+
+// allowAll sets key_ids of an imported set: all keys that are there are allowed.
+func (m *deployKeysExclusiveModel) allowAll(keys []bitbucket.DeployKey) {
+	ids := make([]attr.Value, len(keys))
+	for i, key := range keys {
+		ids[i] = types.Int64Value(key.ID)
 	}
+	m.KeyIDs = types.SetValueMust(types.Int64Type, ids)
+	m.AllowEmpty = types.BoolValue(len(keys) == 0) // A configuration that is generated from the state must be valid.
 }
 
 // parentUUIDOf returns the {uuid} of the parent of the keys, null if Bitbucket did not send it.
@@ -285,51 +308,91 @@ func parentUUIDOf(keys []bitbucket.DeployKey) types.String {
 	return nullIfEmpty(keys[0].ParentUUID())
 }
 
-// Create removes the other keys.
+// Create stores the keys that are not in key_ids. It removes no key: no plan has shown them.
 func (r *deployKeysExclusiveResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
-	r.removeOthers(ctx, req.Plan, &resp.State, &resp.Diagnostics)
-}
-
-// Update removes the other keys.
-func (r *deployKeysExclusiveResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
-	r.removeOthers(ctx, req.Plan, &resp.State, &resp.Diagnostics)
-}
-
-// removeOthers removes every key that is not in key_ids. If all were removed, the plan becomes
-// the state.
-func (r *deployKeysExclusiveResource) removeOthers(ctx context.Context, planned tfsdk.Plan, state *tfsdk.State, diags *diag.Diagnostics) {
 	var plan deployKeysExclusiveModel
-	diags.Append(r.kind.get(ctx, planned, &plan)...)
-	if diags.HasError() || !r.data.configured(diags) {
+	resp.Diagnostics.Append(r.kind.get(ctx, req.Plan, &plan)...)
+	if !resp.Diagnostics.HasError() {
+		r.apply(ctx, &plan, nil, &resp.State, &resp.Diagnostics)
+	}
+}
+
+// Update removes the keys that the plan shows as removed. A set that has another parent now
+// only stores the keys, as a new set does.
+func (r *deployKeysExclusiveResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
+	var plan, state deployKeysExclusiveModel
+	resp.Diagnostics.Append(r.kind.get(ctx, req.Plan, &plan)...)
+	resp.Diagnostics.Append(r.kind.get(ctx, req.State, &state)...)
+	if resp.Diagnostics.HasError() {
 		return
 	}
-	defer r.data.warnNearLimit(diags)
-	parent := plan.parent(r.kind)
-	keys, err := r.data.keys.ListComplete(ctx, parent)
-	if err != nil {
-		listDeployKeys.addError(diags, parent, 0, err, "Nothing was removed.")
-		return
+	var removed map[int64]bool
+	if !plan.OtherKeys.IsUnknown() {
+		removed = plan.removedFrom(&state)
 	}
-	others := plan.others(keys)
-	plan.checkAnyListed(r.kind, keys, others, diags)
-	r.data.warnings.begins()
-	removed := 0
-	for removed < len(others) && !diags.HasError() {
-		if result := r.data.keys.Delete(ctx, parent, others[removed].ID, others[removed].Key); result.Outcome != deploykeys.Done {
-			deleteDeployKey.addWriteError(diags, parent, others[removed].ID, result)
-			break
+	r.apply(ctx, &plan, removed, &resp.State, &resp.Diagnostics)
+}
+
+// apply removes the keys with these IDs, and completes the planned values from a new listing.
+// A key that is already gone needs no removal. After an error, the state stays as it is, and
+// the next plan shows the keys that are left.
+func (r *deployKeysExclusiveResource) apply(ctx context.Context, plan *deployKeysExclusiveModel, removed map[int64]bool, state *tfsdk.State, diags *diag.Diagnostics) {
+	if len(removed) > 0 || plan.OtherKeys.IsUnknown() || plan.ParentUUID.IsUnknown() {
+		if !r.data.configured(diags) {
+			return
 		}
-		removed++
+		defer r.data.warnNearLimit(diags)
+		r.data.warnings.begins()
+		parent := plan.parent(r.kind)
+		keys, err := r.data.keys.ListAgain(ctx, parent)
+		if err != nil {
+			r.addListError(diags, parent, err, "Nothing was removed.")
+			return
+		}
+		r.remove(ctx, plan, keys, removed, diags)
+		if diags.HasError() {
+			return
+		}
+		if plan.OtherKeys.IsUnknown() {
+			plan.flatten(keys, r.data.managed.idsOf(parent))
+		}
+		if plan.ParentUUID.IsUnknown() {
+			plan.ParentUUID = parentUUIDOf(keys)
+		}
 	}
-	if removed > 0 {
-		diags.AddWarning("Deploy keys of "+describeParent(parent)+" were removed", "These deploy keys were not in key_ids:"+describeKeys(others[:removed]))
+	diags.Append(r.kind.set(ctx, state, plan)...)
+}
+
+// remove removes the keys with these IDs, as far as Bitbucket lists them. It stops at the first
+// error.
+func (r *deployKeysExclusiveResource) remove(ctx context.Context, plan *deployKeysExclusiveModel, keys []bitbucket.DeployKey, removed map[int64]bool, diags *diag.Diagnostics) {
+	parent := plan.parent(r.kind)
+	for _, key := range keys {
+		if !removed[key.ID] {
+			continue
+		}
+		if !plan.anyListed(keys) {
+			plan.addNoneLeft(r.kind, diags)
+			return
+		}
+		result := r.data.keys.Delete(ctx, parent, key.ID, key.Key)
+		if _, withheld := errors.AsType[*deploykeys.WithheldError](result.Err); withheld {
+			addWithheld(diags, parent, key.ID)
+			return
+		}
+		if result.Outcome != deploykeys.Done {
+			deleteDeployKey.addWriteError(diags, parent, key.ID, result)
+			return
+		}
 	}
-	if plan.ParentUUID.IsUnknown() {
-		plan.ParentUUID = parentUUIDOf(keys)
+}
+
+// addListError reports that the keys could not be listed.
+func (r *deployKeysExclusiveResource) addListError(diags *diag.Diagnostics, parent bitbucket.Parent, err error, more ...string) {
+	if _, unreadable := errors.AsType[*deploykeys.UnreadableError](err); unreadable {
+		more = []string{"An exclusive set removes no deploy key as long as it cannot read every entry of the list."}
 	}
-	if !diags.HasError() {
-		diags.Append(r.kind.set(ctx, state, &plan)...)
-	}
+	listDeployKeys.addError(diags, parent, 0, err, more...)
 }
 
 // Read refreshes other_keys from Bitbucket.
@@ -344,10 +407,17 @@ func (r *deployKeysExclusiveResource) Read(ctx context.Context, req resource.Rea
 	parent := state.parent(r.kind)
 	keys, err := r.data.keys.ListComplete(ctx, parent)
 	if err != nil {
-		listDeployKeys.addError(&resp.Diagnostics, parent, 0, err, stateKept("This resource", parent))
+		r.addListError(&resp.Diagnostics, parent, err, stateKept("This resource", parent))
 		return
 	}
-	state.flatten(keys)
+	r.data.refreshedSets.Store(parent.Lower(), true)
+	if state.KeyIDs.IsNull() {
+		state.allowAll(keys)
+	}
+	state.flatten(keys, r.data.managed.idsOf(parent))
+	if state.ParentUUID.IsNull() {
+		state.ParentUUID = parentUUIDOf(keys)
+	}
 	resp.Diagnostics.Append(r.kind.set(ctx, &resp.State, &state)...)
 }
 
@@ -355,14 +425,35 @@ func (r *deployKeysExclusiveResource) Read(ctx context.Context, req resource.Rea
 func (r *deployKeysExclusiveResource) Delete(context.Context, resource.DeleteRequest, *resource.DeleteResponse) {
 }
 
-// ImportState accepts workspace/repository or workspace/project. Read completes the state.
+// ImportState accepts the name of the parent, or the address of its keys in the API or in a
+// browser. Read completes the state.
 func (r *deployKeysExclusiveResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
-	workspace, name, _ := strings.Cut(req.ID, "/")
-	if !bitbucket.IsSlugOrUUID(workspace) || !r.kind.isName(name) {
-		resp.Diagnostics.AddError("Invalid import ID", fmt.Sprintf("Expected workspace/%s.", r.kind.attribute))
+	names, ok := strings.Split(req.ID, "/"), true
+	if strings.HasPrefix(req.ID, "https://") || strings.HasPrefix(req.ID, "http://") {
+		names, ok = parseDeployKeysURL(r.kind, req.ID)
+	}
+	if !ok || len(names) != 2 || !bitbucket.IsSlugOrUUID(names[0]) || !r.kind.isName(names[1]) {
+		resp.Diagnostics.AddError("Invalid import ID", fmt.Sprintf(`Expected one of
+  acme/%s
+  https://api.bitbucket.org/2.0/%s/deploy-keys
+  https://bitbucket.org/%s/access-keys/`, r.kind.exampleName, r.kind.apiPath, r.kind.settingsPath))
 		return
 	}
-	resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("workspace"), workspace)...)
-	resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root(r.kind.attribute), name)...)
-	resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("allow_empty"), false)...)
+	resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("workspace"), names[0])...)
+	resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root(r.kind.attribute), names[1])...)
+}
+
+// parseDeployKeysURL returns the workspace and the parent in the address of all keys of a
+// parent.
+func parseDeployKeysURL(kind *parentKind, text string) (names []string, ok bool) {
+	segments, _, ok := parseURL(text)
+	if !ok {
+		return nil, false
+	}
+	for _, form := range []string{kind.apiForm, kind.settingsForm} {
+		if names, ok := matchPath(strings.TrimSuffix(form, "/*"), segments); ok {
+			return names, true
+		}
+	}
+	return nil, false
 }

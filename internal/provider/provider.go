@@ -72,6 +72,10 @@ type providerData struct {
 	newNames sync.Map
 	// warnings are the warnings for which the plan needs what several calls know.
 	warnings planWarnings
+	// managed has the deploy keys and the exclusive sets of this run.
+	managed managedKeys
+	// refreshedSets has the parents of the exclusive sets that this run has refreshed.
+	refreshedSets sync.Map
 
 	// updateStrategy may be unknown while the rest is known.
 	updateStrategy types.String
