@@ -247,6 +247,20 @@ func TestOnListed(t *testing.T) {
 	})
 }
 
+// ListAgain returns a key that is newer than the shared listing.
+func TestListAgain(t *testing.T) {
+	t.Parallel()
+	api := httpfake.NewScript(t, httpfake.Page(""), httpfake.Page("", oneKey))
+	s := newTestService(t, api)
+	for i, list := range []func(context.Context, bitbucket.Parent) ([]bitbucket.DeployKey, error){s.ListComplete, s.ListComplete, s.ListAgain, s.ListComplete} {
+		keys, err := list(t.Context(), repository)
+		if want := i / 2; err != nil || len(keys) != want {
+			t.Errorf("call %d returned %v, %v, want %d keys", i, keys, err, want)
+		}
+	}
+	api.Expect(page1, page1)
+}
+
 func TestGet_listingIsForgotten(t *testing.T) {
 	t.Parallel()
 	read := func(t *testing.T, s *Service) {
