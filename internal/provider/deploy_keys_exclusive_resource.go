@@ -32,7 +32,7 @@ var (
 )
 
 // deployKeysExclusiveResource removes the deploy keys of a repository or project that are
-// not listed. Removing the resource itself removes no key.
+// not listed, after a plan has shown them. Removing the resource itself removes no key.
 type deployKeysExclusiveResource struct {
 	kind *parentKind
 	data *providerData
@@ -71,9 +71,16 @@ func (r *deployKeysExclusiveResource) Metadata(_ context.Context, _ resource.Met
 func (r *deployKeysExclusiveResource) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
 	resp.Schema = schema.Schema{
 		MarkdownDescription: fmt.Sprintf("Removes every deploy key of a %[1]s that is not in `key_ids`: keys that somebody has added by hand, or that Terraform has lost. "+
-			"A plan names the keys that an apply will remove; one that is added before the apply goes with them. Keys in `key_ids` are never touched, and removing this resource removes no key.\n\n"+
-			"Use it once for a %[1]s, and list all keys that Terraform manages there. It needs no `depends_on`, and may change in the same apply as the keys.\n\n"+
-			"~> Bitbucket cannot bring a removed key back. Whoever holds its private half loses access at once: read the plan before the first apply.\n\n"+
+			"Keys in `key_ids` are never touched, and removing this resource removes no key.\n\n"+
+			"Use it once for a %[1]s, and list all keys that Terraform manages there.\n\n"+
+			"!> Bitbucket cannot restore a removed key, and whoever has its private half loses access at once. Read `other_keys` in the plan before you apply.\n\n"+
+			"A set removes only keys that a plan has shown:\n\n"+
+			"1. Creating the set, or pointing it at another %[1]s, removes nothing. Apply stores the keys that are not in `key_ids` in `other_keys`. An import allows all existing keys.\n"+
+			"2. The next plan shows each key in `other_keys` as removed, with ID, label, fingerprint and last use. In `terraform show -json` of a saved plan, `before.other_keys` has the keys, and `after.other_keys` is empty. A key that comes into `key_ids` in the same plan stays.\n"+
+			"3. Apply removes exactly these keys. A key that somebody has added since then stays until the next plan has shown it.\n\n"+
+			"A key whose ID leaves `key_ids` is stored and shown in the same way, so that a rotation needs no `depends_on`: with `create_before_destroy`, the old key stays until everything that depends on the new key has changed.\n\n"+
+			"If a resource of the same configuration manages a key and its ID is not in `key_ids`, the set does not remove the key, and a warning at plan names it. "+
+			"If Terraform plans the set before that resource, the plan may already show the key as removed. Then the plan fails. With `-target`, the provider does not know the other resources.\n\n"+
 			"**API token scopes**: `admin:%[1]s:bitbucket`, `write:ssh-key:bitbucket` and `delete:ssh-key:bitbucket`.", r.kind.attribute),
 		Attributes: map[string]schema.Attribute{
 			"workspace": schema.StringAttribute{
@@ -87,23 +94,23 @@ func (r *deployKeysExclusiveResource) Schema(_ context.Context, _ resource.Schem
 				Validators:          []validator.String{r.kind.validator},
 			},
 			"key_ids": schema.SetAttribute{
-				MarkdownDescription: fmt.Sprintf("Numbers of the deploy keys that the %s may have, for example `[for key in %s.this : key.key_id]`. At least one of them must be there, unless `allow_empty` is `true`.", r.kind.attribute, r.kind.typeName),
+				MarkdownDescription: fmt.Sprintf("IDs of the deploy keys that the %s may have, for example `[for key in %s.this : key.key_id]`. To remove a key, at least one of them must exist, unless `allow_empty` is `true`.", r.kind.attribute, r.kind.typeName),
 				ElementType:         wholeNumberType{},
 				Required:            true,
 				Validators:          []validator.Set{setvalidator.NoNullValues(), setvalidator.ValueInt64sAre(int64validator.AtLeast(1))},
 			},
 			"allow_empty": schema.BoolAttribute{
-				MarkdownDescription: "Whether `key_ids` may be empty, or hold no key that is there: all deploy keys are removed then. Default: `false`.",
+				MarkdownDescription: "Whether `key_ids` may be empty or contain no existing key, so that all deploy keys are removed. Default: `false`.",
 				Optional:            true,
 				Computed:            true,
 				Default:             booldefault.StaticBool(false),
 			},
 			"other_keys": schema.MapNestedAttribute{
-				MarkdownDescription: fmt.Sprintf("Deploy keys of the %s that are not in `key_ids`, by number. The next apply removes them.", r.kind.attribute),
+				MarkdownDescription: fmt.Sprintf("Deploy keys of the %s that are not in `key_ids`, by ID, without keys that this configuration manages. The next plan shows them as removed, and its apply removes them.", r.kind.attribute),
 				Computed:            true,
 				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
 					"label": schema.StringAttribute{
-						MarkdownDescription: "Name of the key.",
+						MarkdownDescription: "Label of the key.",
 						Computed:            true,
 					},
 					"fingerprint_sha256": schema.StringAttribute{

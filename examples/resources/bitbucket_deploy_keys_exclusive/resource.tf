@@ -14,6 +14,8 @@ resource "bitbucket_deploy_key" "website" {
   label      = each.key
 }
 
+# The first apply only stores the other keys of the repository. The next plan shows them as
+# removed, and its apply removes them.
 resource "bitbucket_deploy_keys_exclusive" "website" {
   workspace  = "acme"
   repository = "website"

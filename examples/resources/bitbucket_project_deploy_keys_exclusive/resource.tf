@@ -5,6 +5,8 @@ resource "bitbucket_project_deploy_key" "web" {
   label     = "CI"
 }
 
+# The first apply only stores the other keys of the project. The next plan shows them as removed,
+# and its apply removes them.
 resource "bitbucket_project_deploy_keys_exclusive" "web" {
   workspace = "acme"
   project   = "WEB"
