@@ -532,21 +532,26 @@ func causes(t *testing.T) map[string]cause {
 		"Deploy key was not read yet":    {advice: []string{"Plan without -refresh=false"}, run: taken("drfaust92-imported", "-refresh=false")},
 		"Setting id is deprecated":       {advice: []string{"another provider", "Write key_id with the number of the key."}, validate: acctest.DataDeployKey(`id = "1"`)},
 
-		"Deploy keys of acme/website will be removed": {advice: []string{"not in key_ids"}, run: func(t *testing.T, s stage) string {
-			s.AddDeployKey("acme", "website", acctest.NewKey(t), "stranger")
-			return s.plan(t, s.Config(exclusive(fmt.Sprintf("[%d]", s.AddDeployKey("acme", "website", key, "").ID))))
-		}},
-		"Deploy keys may be removed": {advice: []string{"not known yet", "cannot be named"}, run: func(t *testing.T, s stage) string {
-			return s.plan(t, unknown(s, 1, exclusive("[5]")))
-		}},
-		"Deploy keys of acme/website were removed": {advice: []string{"were not in key_ids"}, run: func(t *testing.T, s stage) string {
-			s.AddDeployKey("acme", "website", acctest.NewKey(t), "stranger")
-			return s.apply(t, s.Config(exclusive(fmt.Sprintf("[%d]", s.AddDeployKey("acme", "website", key, "").ID))))
+		"Managed deploy keys of acme/website are not in key_ids": {
+			advice: []string{"The set does not remove these keys", "Add the key_id of each resource to key_ids, or remove the resource"},
+			run:    then(managed, func(stage) {}, managed+exclusive("[5]")),
+		},
+		"Managed deploy key would be removed": {advice: []string{"Add the key_id of each resource to key_ids, or remove the resource", "othing was changed"}, run: func(t *testing.T, s stage) string {
+			s.apply(t, s.Config(managed))
+			s.apply(t, s.Config(managed+exclusive("[5]")))
+			out, _ := s.Run(t, "plan", "-refresh=false")
+			return out
 		}},
 		"No deploy key is allowed": {advice: []string{"If that is meant", "allow_empty = true"}, validate: exclusive("[]")},
-		"No deploy key would be left": {advice: []string{"None of key_ids is", "allow_empty = true"}, run: func(t *testing.T, s stage) string {
+		"No deploy key would be left": {advice: []string{"one of key_ids", "allow_empty = true"}, run: func(t *testing.T, s stage) string {
 			s.AddDeployKey("acme", "website", key, "")
+			s.apply(t, s.Config(exclusive("[5]")))
 			return s.plan(t, s.Config(exclusive("[5]")))
+		}},
+		"An exclusive set removes no deploy key as long as it cannot read every entry of the list": {advice: []string{"Nothing was removed"}, run: func(t *testing.T, s stage) string {
+			listed := s.AddDeployKey("acme", "website", key, "")
+			s.EditDeployKey("acme", "website", listed.ID, func(key *emulator.DeployKey) { key.Key = "" })
+			return s.apply(t, s.Config(exclusive("[5]")))
 		}},
 
 		"Unexpected provider data":                 {advice: []string{"This is a bug in the provider. Please report it"}, run: configureWrongly},

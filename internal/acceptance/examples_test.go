@@ -1,6 +1,7 @@
 package acceptance
 
 import (
+	"net/http"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -138,6 +139,9 @@ func applyExamples(t *testing.T, files ...string) {
 		}
 		terraform.Write(t, config)
 		terraform.MustRun(t, "apply", "-auto-approve")
+		if strings.Contains(file, "keys_exclusive/") {
+			expectOnlyShownRemoved(t, f, terraform)
+		}
 		terraform.MustRun(t, "plan", "-detailed-exitcode") // Fails unless the plan is empty.
 		imports := strings.Contains(config, "import {")
 		if writes := f.Writes(); imports && len(writes) > 0 {
@@ -151,6 +155,18 @@ func applyExamples(t *testing.T, files ...string) {
 			}
 		}
 	}
+}
+
+// expectOnlyShownRemoved checks that the first apply of an exclusive set has removed nothing,
+// and that the next apply removes what its plan shows.
+func expectOnlyShownRemoved(t *testing.T, f *acctest.Fake, terraform *acctest.CLI) {
+	t.Helper()
+	for _, request := range f.Requests() {
+		if request.Method == http.MethodDelete {
+			t.Errorf("the first apply sent DELETE %s", request.Path)
+		}
+	}
+	acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve"), "~ other_keys = {", `- label = "stranger"`, "0 to add, 1 to change, 0 to destroy")
 }
 
 // addAudited adds keys to repositories without keys. One key is on two repositories,
