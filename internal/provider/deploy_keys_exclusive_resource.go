@@ -148,11 +148,12 @@ func (r *deployKeysExclusiveResource) ValidateConfig(ctx context.Context, req re
 	}
 }
 
-// ModifyPlan plans that the keys in other_keys go, so that the plan shows each key that apply
-// removes. It decides from the configuration and the state alone: Terraform plans again during
-// apply, and a planned value must not change although Bitbucket's keys may have changed.
+// ModifyPlan plans an empty other_keys, so that the plan shows each key that apply removes. It
+// decides from the configuration and the state alone: Terraform plans again during apply, and
+// a planned value must not change even if Bitbucket's keys have changed.
 //
-// A new set, or a set of another parent, has shown no keys yet. It only stores other_keys.
+// For a new set, or a set of another parent, no plan has shown any keys. Apply only stores
+// other_keys then.
 func (r *deployKeysExclusiveResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
 	if req.Plan.Raw.IsNull() {
 		return
@@ -184,8 +185,8 @@ func (r *deployKeysExclusiveResource) ModifyPlan(ctx context.Context, req resour
 		}
 		parentKnown = false
 		if len(state.OtherKeys.Elements()) > 0 {
-			// If it turns out to be the same parent, an update would remove keys whose removal
-			// this plan does not show. Replacing the set removes no key.
+			// If apply finds the same parent, an update would remove keys although this plan
+			// does not show that. Replacing the set removes no key.
 			resp.RequiresReplace = append(resp.RequiresReplace, path.Root(name))
 		}
 	}
@@ -266,8 +267,8 @@ func (m *deployKeysExclusiveModel) removedFrom(prior *deployKeysExclusiveModel) 
 	return removed
 }
 
-// anyListed reports whether Bitbucket lists a key of key_ids, or need not list one because of
-// allow_empty.
+// anyListed reports whether Bitbucket lists a key of key_ids. With allow_empty, this is not
+// required.
 func (m *deployKeysExclusiveModel) anyListed(keys []bitbucket.DeployKey) bool {
 	listed := m.listed()
 	return m.AllowEmpty.ValueBool() || slices.ContainsFunc(keys, func(key bitbucket.DeployKey) bool { return listed[key.ID] })
@@ -280,8 +281,8 @@ func (m *deployKeysExclusiveModel) addNoneLeft(kind *parentKind, diags *diag.Dia
 		"If no deploy key is to be left, set allow_empty = true. Nothing was changed.", kind.attribute, m.parent(kind)))
 }
 
-// flatten sets other_keys from the keys that Bitbucket has returned, without those in key_ids
-// and those that this run manages.
+// flatten sets other_keys to the keys that Bitbucket has returned, without the keys in key_ids
+// and without the managed keys.
 func (m *deployKeysExclusiveModel) flatten(keys []bitbucket.DeployKey, managed map[int64]bool) {
 	others, listed := map[string]attr.Value{}, m.listed()
 	for _, key := range keys {
@@ -297,7 +298,7 @@ func (m *deployKeysExclusiveModel) flatten(keys []bitbucket.DeployKey, managed m
 	m.OtherKeys = types.MapValueMust(otherKeyType, others)
 }
 
-// allowAll sets key_ids of an imported set: all keys that are there are allowed.
+// allowAll sets key_ids of an imported set to all existing keys.
 func (m *deployKeysExclusiveModel) allowAll(keys []bitbucket.DeployKey) {
 	ids := make([]attr.Value, len(keys))
 	for i, key := range keys {
@@ -324,8 +325,8 @@ func (r *deployKeysExclusiveResource) Create(ctx context.Context, req resource.C
 	}
 }
 
-// Update removes the keys that the plan shows as removed. A set that has another parent now
-// only stores the keys, as a new set does.
+// Update removes the keys that the plan shows as removed. If the set has a new parent, Update
+// only stores the keys, as Create does.
 func (r *deployKeysExclusiveResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
 	var plan, state deployKeysExclusiveModel
 	resp.Diagnostics.Append(r.kind.get(ctx, req.Plan, &plan)...)

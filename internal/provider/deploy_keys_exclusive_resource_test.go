@@ -221,9 +221,9 @@ func TestAccDeployKeysExclusive_betweenPlanAndApply(t *testing.T) {
 	})
 }
 
-// With create_before_destroy, the old key stays until all that depends on the new key has
-// changed, without depends_on: the set does not remove it. If a machine cannot be reached, the
-// old key stays there.
+// With create_before_destroy, the old key stays until everything that depends on the new key
+// has changed, because the set does not remove the old key. It also stays if a machine cannot
+// be reached.
 func TestAccDeployKeysExclusive_rotation(t *testing.T) {
 	t.Parallel()
 	forBoth(t, func(t *testing.T, e *exclusive) {
@@ -348,8 +348,23 @@ func TestAccDeployKeysExclusive_removedByItsResource(t *testing.T) {
 	})
 }
 
-// A set that is planned before a key reports an error, because its plan already shows the key
-// as removed.
+// A resource for a key that the set is to remove takes the key over, and no access is lost.
+func TestAccDeployKeysExclusive_takenOver(t *testing.T) {
+	t.Parallel()
+	forBoth(t, func(t *testing.T, e *exclusive) {
+		keyIDs := fmt.Sprintf("key_ids = [%d]", e.addByHand(t, "listed").ID)
+		stranger := e.addByHand(t, "stranger")
+		e.configure(t, nil, nil, keyIDs)
+		e.applyWithoutRemoval(t)
+		e.configure(t, map[string]string{"stranger": stranger.Key}, nil, keyIDs)
+		e.expectRemoval(t, stranger.ID)
+		e.MustRun(t, "apply", "saved")
+		e.expectLabels(t, "listed", "stranger")
+	})
+}
+
+// If the set is planned before the key, the plan already shows the key as removed. That is an
+// error.
 func TestAccDeployKeysExclusive_managedLater(t *testing.T) {
 	t.Parallel()
 	forBoth(t, func(t *testing.T, e *exclusive) {
@@ -426,7 +441,7 @@ func TestAccDeployKeysExclusive_noOrder(t *testing.T) {
 	}
 }
 
-// A key whose ID leaves the set goes one apply later, when a plan has shown it.
+// A key whose ID leaves key_ids is removed one apply later, after a plan has shown it.
 func TestAccDeployKeysExclusive_smallerSet(t *testing.T) {
 	t.Parallel()
 	forBoth(t, func(t *testing.T, e *exclusive) {

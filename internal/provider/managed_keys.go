@@ -23,7 +23,7 @@ type managedKeys struct {
 	sets map[bitbucket.Parent][]*plannedSet
 }
 
-// managedKeyAdvice says what to do about a managed key that is missing in key_ids.
+// managedKeyAdvice is the advice for managed keys that are missing in key_ids.
 const managedKeyAdvice = "Add the key_id of each resource to key_ids, or remove the resource from the configuration."
 
 // managedKey is a deploy key that this run has read or added.
@@ -57,8 +57,8 @@ func lookupNames(parent bitbucket.Parent) []bitbucket.Parent {
 	return names
 }
 
-// add records a key that this run has in a state. A set that is refreshed later leaves it out
-// of other_keys.
+// add records a key of a resource in the state. A set that is refreshed later leaves the key
+// out of other_keys.
 func (m *managedKeys) add(parent bitbucket.Parent, id int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
