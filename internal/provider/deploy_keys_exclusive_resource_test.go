@@ -681,33 +681,6 @@ func TestAccDeployKeysExclusive_hidden(t *testing.T) {
 	})
 }
 
-// No key is removed as long as an entry cannot be read.
-func TestAccDeployKeysExclusive_unreadable(t *testing.T) {
-	t.Parallel()
-	forBoth(t, func(t *testing.T, e *exclusive) {
-		kept, unreadable := e.addByHand(t, "kept"), e.addByHand(t, "unreadable")
-		e.configure(t, nil, nil, fmt.Sprintf("key_ids = [%d]", kept.ID))
-		for _, id := range []int64{kept.ID, unreadable.ID} {
-			e.Inject(emulator.UnreadableKey(id))
-			for _, command := range []string{"plan", "apply"} {
-				args := []string{command}
-				if command == "apply" {
-					args = append(args, "-auto-approve")
-				}
-				e.Fails(t, args, "Unable to list deploy keys", fmt.Sprintf("Bitbucket lists entries without a readable key: deploy key %d", id), "Look at the access keys")
-			}
-			e.ClearFaults()
-		}
-		e.MustRun(t, "plan", "-out=saved")
-		e.Inject(emulator.UnreadableKey(unreadable.ID))
-		e.Fails(t, []string{"apply", "saved"}, "Unable to list deploy keys", "Nothing was changed")
-		e.ClearFaults()
-		e.expectLabels(t, "kept", "unreadable")
-		e.MustRun(t, "apply", "-auto-approve")
-		e.expectLabels(t, "kept")
-	})
-}
-
 // If the answer to a DELETE is lost, the provider checks whether the key is gone. If the
 // DELETE fails, the next apply repeats it.
 func TestAccDeployKeysExclusive_faults(t *testing.T) {
