@@ -377,7 +377,7 @@ func causes(t *testing.T) map[string]cause {
 			run:    listTooFew,
 		},
 
-		"429 Too Many Requests": {advice: []string{"1,000 requests an hour", "Run again later, or raise max_rate_limit_wait and max_retries"}, run: reads(emulator.RateLimited())},
+		"429 Too Many Requests": {advice: []string{"1,000 requests an hour", "Run again later, or raise max_rate_limit_wait"}, run: reads(emulator.RateLimited())},
 		"Bitbucket's rate limit is near": {advice: []string{"When none is left, this run waits, and fails after max_rate_limit_wait"}, run: func(t *testing.T, s stage) string {
 			s.SetNearLimit(true)
 			return s.apply(t, s.Config(managed))

@@ -154,7 +154,7 @@ func TestAccDeployKey_readErrors(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				f := acctest.NewFake(t)
-				config := f.Config(parent.DeployKey(acctest.KeyLine(acctest.NewKey(t))), "max_retries = 0")
+				config := f.Config(parent.DeployKey(acctest.KeyLine(acctest.NewKey(t))), "max_retries = 0", `max_rate_limit_wait = "0s"`)
 				faults := []emulator.Fault{tc.fault}
 				if tc.fault.Path == single { // A single key is requested only if the list does not contain it.
 					faults = append(faults, emulator.Fault{Status: 200, Body: `{"values":[]}`})

@@ -22,6 +22,8 @@ type many struct {
 	parent    acctest.Parent
 	terraform *acctest.CLI
 	keys      map[string]manyKey
+	// configuration is the content of the configuration file.
+	configuration string
 }
 
 type manyKey struct {
@@ -39,7 +41,7 @@ func newMany(t *testing.T, parent acctest.Parent, number, keys int, lines ...str
 		}
 	}
 	m.writeJSON(t, "keys.json", m.keys)
-	m.terraform.Write(t, m.Config(fmt.Sprintf(`
+	m.configuration = m.Config(fmt.Sprintf(`
 variable "renamed" {
   default = ""
 }
@@ -55,7 +57,8 @@ resource %q "many" {
   key       = each.value.key
   label     = each.key == var.renamed ? "renamed" : each.key
 }
-`, parent.TypeName, parent.Kind), lines...))
+`, parent.TypeName, parent.Kind), lines...)
+	m.terraform.Write(t, m.configuration)
 	return m
 }
 
@@ -211,11 +214,11 @@ func TestAccDeployKey_sharedListingFails(t *testing.T) {
 // A 429 during a run delays all requests, and then the run continues.
 func TestAccDeployKey_rateLimit(t *testing.T) {
 	t.Parallel()
-	m := newMany(t, acctest.Website, 20, 1)
+	m := newMany(t, acctest.Website, 20, 1, "max_retries = 0") // A 429 does not count as a retry.
 	limited := emulator.RateLimited()
 	limited.Header = limited.Header.Clone()
 	limited.Header.Set("Retry-After", "1")
-	limited.Skip, limited.Times = 5, 4 // One request may get all four refusals. With a fifth refusal, it would fail.
+	limited.Skip, limited.Times = 5, 4
 	m.Inject(limited)
 	m.terraform.MustRun(t, "apply", "-auto-approve")
 	refused, created := 0, 0
@@ -235,8 +238,23 @@ func TestAccDeployKey_rateLimit(t *testing.T) {
 	limited.Header.Set("X-RateLimit-Limit", "1000")
 	limited.Skip, limited.Times = 3, 0
 	m.Inject(limited)
-	acctest.Contains(t, m.terraform.Fails(t, []string{"plan"}), "429 Too Many Requests", "Retry after (seconds or a date): 3600", "Limit: 1000", "Requests made by this run:", "Requests may go on at:", "max_rate_limit_wait")
+	acctest.Contains(t, m.terraform.Fails(t, []string{"plan"}), "429 Too Many Requests", "Retry after (seconds or a date): 3600", "Limit: 1000", "Requests made by this run:", "Bitbucket accepts requests again at:", "max_rate_limit_wait")
 	if sent := len(m.Sent()); sent > 13 {
 		t.Errorf("%d requests although the limit was reached after 3", sent)
+	}
+	m.ClearFaults()
+
+	// Bitbucket names no time, so the error names none either. max_rate_limit_wait alone
+	// bounds the run.
+	limited = emulator.RateLimited()
+	limited.Skip = 3
+	m.Inject(limited)
+	m.terraform.Write(t, strings.Replace(m.configuration, "max_retries = 0", `max_rate_limit_wait = "4s"`, 1))
+	out := m.terraform.Fails(t, []string{"plan"}, "429 Too Many Requests", "Rate limit for this resource has been exceeded", "Requests made by this run:", "raise max_rate_limit_wait")
+	if strings.Contains(out, "requests again at") || strings.Contains(out, "max_retries") {
+		t.Errorf("the error names a time that Bitbucket did not name, or max_retries: %s", out)
+	}
+	if sent := len(m.Sent()); sent < 5 || sent > 25 {
+		t.Errorf("%d requests within four seconds", sent)
 	}
 }

@@ -558,7 +558,7 @@ func TestClient_repeatedCredentials(t *testing.T) {
 				t.Parallel()
 				server := httptest.NewServer(handler)
 				t.Cleanup(server.Close)
-				c := newClient(t, server.URL+"/2.0", transport.Options{Credentials: credentials, RetryWait: 1, MaxRateLimitWait: 10 * time.Minute})
+				c := newClient(t, server.URL+"/2.0", transport.Options{Credentials: credentials, RetryWait: 1, MaxRateLimitWait: time.Millisecond})
 				for method, call := range calls {
 					err := call.send(t.Context(), c)
 					if err == nil {

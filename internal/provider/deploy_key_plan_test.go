@@ -185,7 +185,7 @@ func TestAccDeployKey_lookUpFails(t *testing.T) {
 							fault.Path = "/" + parent.Other + "/"
 							f.Inject(fault)
 						},
-						Config:      f.Config(parent.DeployKey(key, parent.Line(parent.Other)), "max_retries = 0"),
+						Config:      f.Config(parent.DeployKey(key, parent.Line(parent.Other)), "max_retries = 0", `max_rate_limit_wait = "0s"`),
 						ExpectError: acctest.Message("Unable to read deploy key", tc.want, "is another name of acme/"+parent.Name+", the "+parent.Kind+" in state"),
 					},
 					resource.TestStep{

@@ -290,7 +290,7 @@ func TestAccDeployments_errors(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f, terraform := newDeployed(t), acctest.NewCLI(t, acctest.Attached(t))
-			terraform.Write(t, f.Config(acctest.DataDeployments(), "max_retries = 0"))
+			terraform.Write(t, f.Config(acctest.DataDeployments(), "max_retries = 0", `max_rate_limit_wait = "0s"`))
 			tc.setUp(f)
 			terraform.Fails(t, []string{"apply", "-auto-approve"}, append([]string{"Unable to list deployments", "Bitbucket was asked to list the deployments of acme/website."}, tc.want...)...)
 		})

@@ -174,7 +174,7 @@ func describe(result deploykeys.Result) string {
 		line("Limit", limit.Limit)
 		line("Requests made by this run", strconv.Itoa(limit.Requests))
 		if !limit.Until.IsZero() {
-			line("Requests may go on at", limit.Until.Format(time.RFC3339))
+			line("Bitbucket accepts requests again at", limit.Until.Format(time.RFC3339))
 		}
 	}
 	line("Request ID", refused.RequestID)
@@ -253,7 +253,7 @@ func (o operation) advice(kind *parentKind, result deploykeys.Result) string {
 		}
 		return "Either " + what + " was deleted or renamed, or these credentials cannot see it: Bitbucket answers all of that the same way. " + scopes
 	case status == http.StatusTooManyRequests:
-		return "Bitbucket allows about 1,000 requests an hour for one user, more for some plans. Run again later, or raise max_rate_limit_wait and max_retries to wait longer."
+		return "Bitbucket allows about 1,000 requests an hour for one user, more for some plans. Run again later, or raise max_rate_limit_wait to wait longer: after an hour without requests, all of them are available again."
 	case status >= 500:
 		return "Bitbucket failed. Try again later; https://bitbucket.status.atlassian.com tells of outages."
 	case status == http.StatusBadRequest && adds && result.LookupErr != nil:

@@ -115,10 +115,12 @@ func firstOf(body io.Reader) string {
 	return first.String()
 }
 
-// logRateLimitWait logs why no request is sent for a while.
-func logRateLimitWait(ctx context.Context, until time.Time, limit string) {
-	tflog.Warn(ctx, "Bitbucket's rate limit is reached: no request is sent until it ends", map[string]any{
-		"until": until.Format(time.RFC3339),
-		"limit": limit,
-	})
+// logRateLimitWait logs why no request is sent for a while. It logs a point in time only if
+// Bitbucket named it. Otherwise nobody knows when the limit ends.
+func logRateLimitWait(ctx context.Context, wait time.Duration, limit transport.RateLimit) {
+	fields := map[string]any{"wait": wait.Round(time.Second).String(), "limit": limit.Limit, "requests": limit.Requests}
+	if !limit.Until.IsZero() {
+		fields["until"] = limit.Until.Format(time.RFC3339)
+	}
+	tflog.Warn(ctx, "Bitbucket's rate limit is reached: no request is sent during the wait", fields)
 }

@@ -123,11 +123,11 @@ func TestGracePeriod_noWaitForRateLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := httpfake.NewScript(t, httpfake.Reply(429, "", "Retry-After: 60"), httpfake.Reply(200, item), httpfake.Reply(200, item))
 		c := newInMemoryClient(t, api, withRetries(0))
-		if err := calls["GET"].send(t.Context(), c); !hasStatus(err, 429) {
-			t.Fatalf("got error %v, want a 429", err)
-		}
 		ctx, cancel := WithGracePeriod(t.Context())
 		defer cancel()
+		if err := calls["GET"].send(ctx, c); !hasStatus(err, 429) {
+			t.Fatalf("got error %v, want a 429", err)
+		}
 		start := time.Now()
 		err := calls["GET"].send(ctx, c)
 		limited, ok := errors.AsType[*RateLimitError](err)

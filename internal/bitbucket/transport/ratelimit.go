@@ -3,7 +3,9 @@ package transport
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -20,14 +22,17 @@ const (
 
 // rateLimiter bounds the requests in flight. After a 429 it blocks all requests, because
 // Bitbucket's limit applies to the user and not to one request. When the wait is over, one
-// request probes whether Bitbucket accepts requests again. The other requests follow.
+// request probes whether Bitbucket accepts requests again. The other requests follow. A
+// request that got a 429 was not carried out, so the rate limiter sends it again, until
+// maxWait is over.
 type rateLimiter struct {
 	next  http.RoundTripper
 	slots *semaphore.Weighted
 	// firstWait is the wait after the first 429 that does not request a wait. maxWait is
-	// the longest time that requests may be blocked.
+	// the longest time that requests may be blocked, and the longest time from the first
+	// 429 of a request until it fails.
 	firstWait, maxWait time.Duration
-	onWait             func(ctx context.Context, until time.Time, limit string)
+	onWait             func(ctx context.Context, wait time.Duration, limit RateLimit)
 	size               int
 	credential         credentialRecord
 
@@ -42,8 +47,10 @@ type rateLimiter struct {
 // cooldown is the time from a 429 until a probe gets a different reply.
 type cooldown struct {
 	since, until time.Time
-	refusals     int
-	probing      bool
+	// named is the end of the wait that Bitbucket requested, zero if it requested none.
+	named    time.Time
+	refusals int
+	probing  bool
 	// changed is closed and replaced whenever one of the fields above changes.
 	changed chan struct{}
 }
@@ -60,25 +67,61 @@ func newRateLimiter(next http.RoundTripper, firstWait time.Duration, options Opt
 	}
 }
 
-// RoundTrip sends the request when a slot is free and the rate limit allows it.
+// RoundTrip sends the request when a slot is free and the rate limit allows it. After a 429,
+// RoundTrip sends the request again. It returns the last 429 if requests would be blocked
+// for too long.
 func (l *rateLimiter) RoundTrip(request *http.Request) (*http.Response, error) {
 	ctx := request.Context()
 	if err := l.slots.Acquire(ctx, 1); err != nil {
 		return nil, notSentError{err}
 	}
 	defer l.slots.Release(1)
-	probe, err := l.admit(ctx)
-	if err != nil {
-		return nil, err
+	var refusal *http.Response
+	var refused time.Time // refused is the time of the first 429 to this request.
+	for {
+		probe, err := l.admit(ctx, refused)
+		if _, limited := errors.AsType[*RateLimitError](err); limited && refusal != nil {
+			return refusal, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		response, err := l.next.RoundTrip(request)
+		l.observe(ctx, probe, response)
+		l.credential.observe(request, response)
+		if err != nil || response.StatusCode != http.StatusTooManyRequests {
+			return response, err
+		}
+		if refusal == nil {
+			refused = time.Now()
+		}
+		refusal = response
+		if ctx.Err() != nil || inGracePeriod(ctx) || time.Since(refused) >= l.maxWait {
+			return refusal, nil
+		}
+		if request, err = repeated(request); err != nil {
+			return refusal, nil //nolint:nilerr // The body cannot be sent again, so return the 429.
+		}
 	}
-	response, err := l.next.RoundTrip(request)
-	l.observe(ctx, probe, response)
-	l.credential.observe(request, response)
-	return response, err
+}
+
+// repeated returns a request that can be sent although request was already sent.
+func repeated(request *http.Request) (*http.Request, error) {
+	if request.Body == nil || request.Body == http.NoBody {
+		return request, nil
+	}
+	if request.GetBody == nil {
+		return nil, errors.New("the body cannot be sent again")
+	}
+	again := request.Clone(request.Context())
+	var err error
+	again.Body, err = request.GetBody()
+	return again, err
 }
 
 // admit waits until requests may be sent. It reports whether this request is the probe.
-func (l *rateLimiter) admit(ctx context.Context) (probe bool, err error) {
+// refused is the time of the first 429 to this request, zero if it got none.
+func (l *rateLimiter) admit(ctx context.Context, refused time.Time) (probe bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for {
@@ -94,7 +137,7 @@ func (l *rateLimiter) admit(ctx context.Context) (probe bool, err error) {
 			c.probing = true
 			l.requests++
 			return true, nil
-		case c.exceeds(l.maxWait), inGracePeriod(ctx):
+		case c.exceeds(l.maxWait), !refused.IsZero() && c.until.Sub(refused) > l.maxWait, inGracePeriod(ctx):
 			return false, &RateLimitError{l.snapshot()}
 		}
 		if err := l.wait(ctx, c); err != nil {
@@ -129,7 +172,7 @@ func (l *rateLimiter) observe(ctx context.Context, probe bool, response *http.Re
 	limited := response != nil && response.StatusCode == http.StatusTooManyRequests
 	if response != nil {
 		l.limit = cmp.Or(Printable(response.Header.Get("X-RateLimit-Limit")), l.limit)
-		l.nearLimit = l.nearLimit || strings.EqualFold(response.Header.Get("X-RateLimit-NearLimit"), "true")
+		l.nearLimit = l.nearLimit || isNearLimit(response.Header.Get("X-RateLimit-NearLimit"))
 	}
 	c := l.cooldown
 	if probe {
@@ -151,28 +194,51 @@ func (l *rateLimiter) observe(ctx context.Context, probe bool, response *http.Re
 	}
 }
 
-// extend blocks requests for as long as a 429 requests. If the 429 does not request a wait,
-// the wait grows with each refusal. Only the first 429 and the 429s to probes let it grow,
-// because the other requests were sent before the first 429 arrived.
+// extend blocks requests for as long as a 429 requests, but at least for a back-off, which
+// grows with each refusal. Only the first 429 and the 429s to probes let it grow, because
+// the other requests were sent before the first 429 arrived.
 func (l *rateLimiter) extend(ctx context.Context, c *cooldown, grows bool, response *http.Response) {
-	wait, _ := retryAfter(response, time.Now())
-	if wait == 0 { // No wait was requested, or it is already over.
-		if !grows {
-			return
-		}
-		wait = backoff(l.firstWait, maxCooldownStep, c.refusals)
+	now := time.Now()
+	wait, _ := retryAfter(response, now)
+	if wait > 0 {
+		c.named = latest(c.named, now.Add(wait))
 	}
 	if grows {
+		wait = max(wait, l.backoff(c, now))
 		c.refusals++
 	}
-	until := time.Now().Add(wait)
+	until := now.Add(wait)
 	if !until.After(c.until) {
 		return
 	}
 	c.until = until
 	if wait > longWait && !c.exceeds(l.maxWait) && l.onWait != nil {
-		l.onWait(ctx, until, l.limit)
+		l.onWait(ctx, wait, l.snapshot())
 	}
+}
+
+// backoff returns the wait after a 429 that does not request a wait. The last wait ends when
+// maxWait is over, so that a last probe is sent before requests fail.
+func (l *rateLimiter) backoff(c *cooldown, now time.Time) time.Duration {
+	wait := backoff(l.firstWait, maxCooldownStep, c.refusals)
+	if left := c.since.Add(l.maxWait).Sub(now); left > 0 {
+		wait = min(wait, left)
+	}
+	return wait
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// isNearLimit reports whether the header X-RateLimit-NearLimit says that few requests are
+// left. It is "true" according to the documentation. Another client reads a number.
+func isNearLimit(value string) bool {
+	number, err := strconv.ParseFloat(value, 64)
+	return strings.EqualFold(value, "true") || err == nil && (number > 0 || number < 0)
 }
 
 // exceeds reports whether the cooldown takes longer than longest.
@@ -184,7 +250,8 @@ type RateLimit struct {
 	Limit string
 	// Requests is how many requests this transport has sent.
 	Requests int
-	// Until is when requests may be sent again, zero if that is not known.
+	// Until is when requests may be sent again according to Bitbucket, zero if Bitbucket
+	// requested no wait.
 	Until time.Time
 }
 
@@ -198,8 +265,8 @@ func (*RateLimitError) Error() string { return "the rate limit was reached by an
 // snapshot returns the current limit. The caller must hold the lock.
 func (l *rateLimiter) snapshot() RateLimit {
 	limit := RateLimit{Limit: l.limit, Requests: l.requests}
-	if l.cooldown != nil {
-		limit.Until = l.cooldown.until
+	if c := l.cooldown; c != nil && c.named.After(time.Now()) {
+		limit.Until = c.named
 	}
 	return limit
 }

@@ -3,8 +3,11 @@ package transport
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -102,7 +105,7 @@ func TestRateLimiter_growingWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimitedAPI(25 * time.Second)
-		if errs := atOnce(t.Context(), newInMemoryClient(t, l, withRetries(20)), 50); failures(errs) > 0 {
+		if errs := atOnce(t.Context(), newInMemoryClient(t, l, withRetries(0)), 50); failures(errs) > 0 {
 			t.Fatalf("got %v", errs)
 		}
 		probes := l.refused - 10
@@ -122,14 +125,14 @@ func TestRateLimiter_longestStep(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimitedAPI(24 * time.Hour)
-		c := newInMemoryClient(t, l, withRetries(12), func(o *Options) { o.MaxRateLimitWait = time.Hour })
+		c := newInMemoryClient(t, l, func(o *Options) { o.MaxRateLimitWait = time.Hour })
 		if err := calls["GET"].send(t.Context(), c); !hasStatus(err, 429) {
 			t.Errorf("got error %v, want a 429", err)
 		}
-		if len(l.requests) != 13 {
-			t.Fatalf("%d requests, want 13", len(l.requests))
+		if n := len(l.requests); n < 60 || n > 130 {
+			t.Fatalf("%d requests, want one or two a minute", n)
 		}
-		for i := 8; i < len(l.requests); i++ {
+		for i := 8; i < len(l.requests)-2; i++ { // The last wait only lasts until the hour is over.
 			if wait := l.requests[i] - l.requests[i-1] - 80*time.Millisecond; wait < maxCooldownStep/2 || wait > maxCooldownStep {
 				t.Errorf("wait %d took %v, want 30 s to a minute", i, wait)
 			}
@@ -143,13 +146,21 @@ func TestRateLimiter_bounds(t *testing.T) {
 	for name, tc := range map[string]struct {
 		headers []string
 		options []func(*Options)
-		// The waits may take up to the limit. The last probe is sent after the waits.
+		// from and upTo bound how long the requests take.
 		from, upTo time.Duration
+		// sent is the highest number of requests.
+		sent int
 	}{
-		"named time is too late": {[]string{"Retry-After: 3600", "X-RateLimit-Limit: 1000"}, nil, 80 * time.Millisecond, 80 * time.Millisecond},
-		"no waiting":             {[]string{"Retry-After: 1"}, []func(*Options){wait(0)}, 80 * time.Millisecond, 400 * time.Millisecond},
-		"retries":                {nil, []func(*Options){withRetries(2)}, time.Second, 10*time.Minute + 2*time.Second},
-		"all the waits together": {nil, []func(*Options){withRetries(20), wait(2 * time.Minute)}, time.Minute, 2*time.Minute + 2*time.Second},
+		"named time is too late": {[]string{"Retry-After: 3600", "X-RateLimit-Limit: 1000"}, nil, 80 * time.Millisecond, 80 * time.Millisecond, 10},
+		"no waiting":             {[]string{"Retry-After: 1"}, []func(*Options){wait(0)}, 80 * time.Millisecond, 400 * time.Millisecond, 10},
+		"no waiting, no time":    {nil, []func(*Options){wait(0)}, 80 * time.Millisecond, 400 * time.Millisecond, 10},
+		"ten minutes":            {nil, nil, 10 * time.Minute, 10*time.Minute + 200*time.Millisecond, 40},
+		"two minutes":            {nil, []func(*Options){wait(2 * time.Minute)}, 2 * time.Minute, 2*time.Minute + 200*time.Millisecond, 22},
+		"without retries":        {nil, []func(*Options){withRetries(0)}, 10 * time.Minute, 10*time.Minute + 200*time.Millisecond, 40},
+		"shorter than a wait":    {nil, []func(*Options){wait(time.Millisecond)}, 160 * time.Millisecond, 400 * time.Millisecond, 13},
+		"named time, repeated":   {[]string{"Retry-After: 190"}, nil, 570 * time.Second, 571 * time.Second, 13},
+		"tiny named time":        {[]string{"Retry-After: 0.000001"}, nil, 10 * time.Minute, 10*time.Minute + 200*time.Millisecond, 40},
+		"late named time, later": {[]string{"Retry-After: 400"}, nil, 400 * time.Second, 401 * time.Second, 11},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -160,6 +171,9 @@ func TestRateLimiter_bounds(t *testing.T) {
 				errs := atOnce(t.Context(), c, 12)
 				if took := time.Since(start); took < tc.from || took > tc.upTo {
 					t.Errorf("took %v, want %v to %v", took, tc.from, tc.upTo)
+				}
+				if n := len(l.requests); n > tc.sent {
+					t.Errorf("%d requests, want at most %d", n, tc.sent)
 				}
 				for _, err := range errs {
 					limit := c.RateLimit()
@@ -172,6 +186,9 @@ func TestRateLimiter_bounds(t *testing.T) {
 					}
 					if _, maybeDone := outcome(t, err); !ok && !hasStatus(err, 429) || maybeDone || limit.Requests == 0 {
 						t.Errorf("got %v with MaybeDone %t and limit %+v", err, maybeDone, limit)
+					}
+					if len(tc.headers) == 0 && !limit.Until.IsZero() { // Bitbucket has named no time.
+						t.Errorf("got limit %+v", limit)
 					}
 					if name == "named time is too late" && (limit.Limit != "1000" || !limit.Until.Equal(start.Add(time.Hour+80*time.Millisecond))) {
 						t.Errorf("got limit %+v", limit)
@@ -392,7 +409,7 @@ func TestRateLimiter_stoppedBeforeSending(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	probe, err := newRateLimiter(nil, time.Second, Options{}).admit(ctx)
+	probe, err := newRateLimiter(nil, time.Second, Options{}).admit(ctx, time.Time{})
 	if _, notSent := errors.AsType[notSentError](err); !notSent || probe || !errors.Is(err, context.Canceled) {
 		t.Errorf("got %t, %v", probe, err)
 	}
@@ -427,10 +444,10 @@ func TestRateLimiter_reportsLongWaits(t *testing.T) {
 				start, reported := time.Now(), 0
 				l := newLimitedAPI(11*time.Second, header, "X-RateLimit-Limit: 60, 60;w=3600")
 				c := newInMemoryClient(t, l, func(o *Options) {
-					o.OnRateLimitWait = func(_ context.Context, until time.Time, limit string) {
+					o.OnRateLimitWait = func(_ context.Context, wait time.Duration, limit RateLimit) {
 						reported++
-						if limit != "60, 60;w=3600" || until.Sub(start) < 11*time.Second {
-							t.Errorf("reported %q until %v", limit, until.Sub(start))
+						if limit.Limit != "60, 60;w=3600" || wait != 11*time.Second || limit.Until.Sub(start) < 11*time.Second {
+							t.Errorf("reported %v, %+v", wait, limit)
 						}
 					}
 				})
@@ -445,7 +462,7 @@ func TestRateLimiter_reportsLongWaits(t *testing.T) {
 
 func TestNearLimit(t *testing.T) {
 	t.Parallel()
-	for value, want := range map[string]bool{"true": true, "True": true, "false": false, "": false} {
+	for value, want := range map[string]bool{"true": true, "True": true, "1": true, "37": true, "0.5": true, "false": false, "0": false, "0.0": false, "": false, "NaN": false, "soon": false} {
 		c := newTestClient(t, httpfake.NewScript(t, httpfake.Reply(200, item, "X-RateLimit-NearLimit: "+value), httpfake.Reply(200, item)))
 		if errs := atOnce(t.Context(), c, 2); failures(errs) > 0 {
 			t.Error(errs)
@@ -453,5 +470,127 @@ func TestNearLimit(t *testing.T) {
 		if c.NearLimit() != want {
 			t.Errorf("%q: near limit is %v", value, c.NearLimit())
 		}
+	}
+}
+
+// Other requests may succeed while one request gets a 429 each time. That request must
+// still end.
+func TestRateLimiter_oneRequestRefused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		refusals := 0
+		c := newInMemoryClient(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPost {
+				refusals++
+				httpfake.Reply(429, "Rate limit for this resource has been exceeded")(w, r)
+				return
+			}
+			httpfake.Reply(200, item)(w, r)
+		}), func(o *Options) { o.MaxRateLimitWait = time.Minute })
+		start := time.Now()
+		var took time.Duration
+		var done sync.WaitGroup
+		done.Go(func() {
+			err := calls["POST"].send(t.Context(), c)
+			if took = time.Since(start); !hasStatus(err, 429) {
+				t.Errorf("got error %v, want a 429", err)
+			}
+		})
+		for range 600 {
+			<-time.After(200 * time.Millisecond)
+			if err := calls["GET"].send(t.Context(), c); err != nil {
+				t.Error(err)
+			}
+		}
+		done.Wait()
+		if took > time.Minute+5*time.Second || refusals > 400 {
+			t.Errorf("ended after %v and %d refusals", took, refusals)
+		}
+	})
+}
+
+// A request is sent again with its body, and a 429 is no lost reply.
+func TestRateLimiter_sendsBodyAgain(t *testing.T) {
+	t.Parallel()
+	for method, call := range calls {
+		synctest.Test(t, func(t *testing.T) {
+			refused := httpfake.Reply(429, "")
+			api := httpfake.NewScript(t, refused, refused, refused, httpfake.Reply(404, ""))
+			status, maybeDone := outcome(t, call.send(t.Context(), newInMemoryClient(t, api, withRetries(0))))
+			if status != 404 || maybeDone {
+				t.Errorf("%s: got status %d with MaybeDone %t", method, status, maybeDone)
+			}
+			if len(api.Requests()) != 4 {
+				t.Errorf("%s: %d requests, want 4", method, len(api.Requests()))
+			}
+			for _, sent := range api.Requests() {
+				if sent.Body != string(call.content) {
+					t.Errorf("%s: sent %q, want %q", method, sent.Body, call.content)
+				}
+			}
+		})
+	}
+}
+
+// A 429 does not use up the retries of other failures, and those are still bounded.
+func TestRateLimiter_countsNoRetries(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		limited, failing := httpfake.Reply(429, ""), httpfake.Reply(500, "")
+		api := httpfake.NewScript(t, limited, limited, failing, limited, limited, failing, limited, failing)
+		if err := calls["GET"].send(t.Context(), newInMemoryClient(t, api, withRetries(2))); !hasStatus(err, 500) {
+			t.Errorf("got error %v, want a 500", err)
+		}
+		if n := len(api.Requests()); n != 8 {
+			t.Errorf("%d requests, want 8", n)
+		}
+	})
+}
+
+// A request whose body cannot be sent again gets its 429.
+func TestRateLimiter_bodyOfOneUse(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		api := httpfake.NewScript(t, httpfake.Reply(429, ""))
+		c := newInMemoryClient(t, api)
+		request := httptest.NewRequestWithContext(t.Context(), http.MethodPut, "http://localhost"+itemPath, io.NopCloser(strings.NewReader(item)))
+		response, err := c.limiter.RoundTrip(request)
+		if err != nil || response.StatusCode != 429 {
+			t.Errorf("got %v, %v, want a 429", response, err)
+		} else {
+			_ = response.Body.Close()
+		}
+	})
+}
+
+// A request in its grace period is not sent again after a 429.
+func TestRateLimiter_gracePeriod(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := WithGracePeriod(t.Context())
+	defer cancel()
+	api := httpfake.NewScript(t, httpfake.Reply(429, ""))
+	if err := calls["GET"].send(ctx, newInMemoryClient(t, api)); !hasStatus(err, 429) {
+		t.Errorf("got error %v, want a 429", err)
+	}
+}
+
+// The requests for access tokens have the same bound as other requests.
+func TestRateLimiter_boundsTokenRequests(t *testing.T) {
+	t.Parallel()
+	for longest, want := range map[time.Duration]time.Duration{0: 0, 3 * time.Minute: 3 * time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newInMemoryClient(t, httpfake.Reply(429, ""), withRetries(0), func(o *Options) {
+				o.MaxRateLimitWait = longest
+				o.Credentials = OAuthConsumer{ID: "id", Secret: "secret"}
+			})
+			start := time.Now()
+			err := calls["GET"].send(t.Context(), c)
+			if _, ok := errors.AsType[*TokenError](err); !ok || time.Since(start) != want {
+				t.Errorf("got error %v after %v, want no token after %v", err, time.Since(start), want)
+			}
+			if n := c.RateLimit().Requests; longest == 0 && n != 1 || n > 20 {
+				t.Errorf("%d requests", n)
+			}
+		})
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/httpfake"
 )
@@ -262,7 +263,7 @@ func TestTransport_repeatedCredentials(t *testing.T) {
 		} {
 			t.Run(name+" "+scheme, func(t *testing.T) {
 				t.Parallel()
-				c := newTestClient(t, handler, withCredentials(credentials), withRetries(0))
+				c := newTestClient(t, handler, withCredentials(credentials), func(o *Options) { o.MaxRetries, o.MaxRateLimitWait = 0, time.Millisecond })
 				for method, call := range calls {
 					response, err := call.do(t.Context(), c)
 					if response == nil && err == nil {

@@ -14,11 +14,11 @@ import (
 // the request fails at once.
 const maxNamedWait = 10 * time.Minute
 
-// retrier sends a request again where that is safe.
+// retrier sends a request again where that is safe. It does not send a request again after a
+// 429: the rate limiter does that, so that maxRetries does not bound it.
 type retrier struct {
-	maxRetries       int
-	firstWait        time.Duration
-	maxRateLimitWait time.Duration
+	maxRetries int
+	firstWait  time.Duration
 }
 
 // client returns a client for one request at a time. It sets lost if an attempt may have been
@@ -71,14 +71,12 @@ func (r retrier) classify(ctx context.Context, method string, response *http.Res
 		return verdict{}
 	case errors.Is(err, ErrUnusable): // A retry would get the same reply.
 		return verdict{lost: true}
+	case err == nil && response.StatusCode == http.StatusTooManyRequests: // The rate limiter has waited as long as allowed.
+		return verdict{}
 	}
 	var wait *time.Duration
 	if err == nil {
 		named, ok := retryAfter(response, now)
-		if response.StatusCode == http.StatusTooManyRequests {
-			// The rate limiter waits for all requests together, so do not wait here.
-			return verdict{retry: r.maxRateLimitWait > 0 && named <= r.maxRateLimitWait, wait: new(time.Duration)}
-		}
 		if named > maxNamedWait {
 			return verdict{}
 		}

@@ -24,11 +24,10 @@ func TestRetrier_classify(t *testing.T) {
 	t.Parallel()
 	const none, reads, all = "", "GET DELETE", "GET POST PUT DELETE"
 	wait := func(d time.Duration) *time.Duration { return &d }
-	retrying := retrier{maxRetries: 3, firstWait: time.Second, maxRateLimitWait: time.Minute}
+	retrying := retrier{maxRetries: 3, firstWait: time.Second}
 	untrusted := notSentError{&tls.CertificateVerificationError{Err: errors.New("no authority")}}
 	for name, tc := range map[string]struct {
-		retrier retrier
-		status  int
+		status int
 		// header is one header of the reply, as "Name: value".
 		header string
 		err    error
@@ -40,48 +39,40 @@ func TestRetrier_classify(t *testing.T) {
 		// retried then.
 		lostAfterStop bool
 	}{
-		"success":                    {status: 200, retried: none},
-		"success without a body":     {status: 204, retried: none},
-		"success, with Retry-After":  {status: 200, header: "Retry-After: 3600", retried: none},
-		"redirect":                   {status: 302, retried: none},
-		"bad request":                {status: 400, retried: none},
-		"unauthorized":               {status: 401, retried: none},
-		"not found":                  {status: 404, retried: none},
-		"request timeout":            {status: 408, retried: none},
-		"rate limit":                 {status: 429, retried: all, wait: wait(0)},
-		"rate limit, named":          {status: 429, header: "Retry-After: 60", retried: all, wait: wait(0)},
-		"rate limit, reset":          {status: 429, header: "X-RateLimit-Reset: 60", retried: all, wait: wait(0)},
-		"rate limit, too long":       {status: 429, header: "Retry-After: 61", retried: none, wait: wait(0)},
-		"rate limit, reset too late": {status: 429, header: "X-RateLimit-Reset: 61", retried: none, wait: wait(0)},
-		"rate limit, no waiting":     {retrier: retrier{maxRetries: 3}, status: 429, retried: none, wait: wait(0)},
-		"internal error":             {status: 500, retried: reads, lost: true},
-		"internal error, named":      {status: 500, header: "Retry-After: 3600", retried: reads, lost: true},
-		"not implemented":            {status: 501, retried: none},
-		"bad gateway":                {status: 502, retried: reads, lost: true},
-		"unavailable":                {status: 503, retried: reads, lost: true},
-		"unavailable, named":         {status: 503, header: "Retry-After: 30", retried: reads, wait: wait(30 * time.Second), lost: true},
-		"unavailable, at once":       {status: 503, header: "Retry-After: 0", retried: reads, wait: wait(0), lost: true},
-		"unavailable, ten minutes":   {status: 503, header: "Retry-After: 600", retried: reads, wait: wait(10 * time.Minute), lost: true},
-		"unavailable, longer":        {status: 503, header: "Retry-After: 601", retried: none},
-		"unavailable, reset":         {status: 503, header: "X-RateLimit-Reset: 3600", retried: reads, lost: true},
-		"gateway timeout":            {status: 504, retried: reads, lost: true},
-		"status without a name":      {status: 555, retried: reads, lost: true},
-		"cut":                        {err: io.EOF, retried: reads, lost: true, lostAfterStop: true},
-		"broken off":                 {err: io.ErrUnexpectedEOF, retried: reads, lost: true, lostAfterStop: true},
-		"timeout":                    {err: timeoutError(time.Second), retried: reads, lost: true, lostAfterStop: true},
-		"not sent":                   {err: notSentError{errors.New("connection refused")}, retried: all},
-		"not sent, stopped":          {err: notSentError{context.Canceled}, retried: all},
-		"unusable":                   {err: fmt.Errorf("%w: over 10 MB", ErrUnusable), retried: none, lost: true, lostAfterStop: true},
-		"untrusted":                  {err: untrusted, retried: none},
-		"rate limit of another":      {err: &RateLimitError{}, retried: none},
-		"no token":                   {err: &TokenError{io.EOF}, retried: none},
-		"no token, rate limit":       {err: &TokenError{&RateLimitError{}}, retried: none},
-		"no header":                  {err: errors.New(`net/http: invalid header field value for "Authorization"`), retried: none, lostAfterStop: true},
+		"success":                   {status: 200, retried: none},
+		"success without a body":    {status: 204, retried: none},
+		"success, with Retry-After": {status: 200, header: "Retry-After: 3600", retried: none},
+		"redirect":                  {status: 302, retried: none},
+		"bad request":               {status: 400, retried: none},
+		"unauthorized":              {status: 401, retried: none},
+		"not found":                 {status: 404, retried: none},
+		"request timeout":           {status: 408, retried: none},
+		"rate limit":                {status: 429, retried: none},
+		"rate limit, named":         {status: 429, header: "Retry-After: 60", retried: none},
+		"internal error":            {status: 500, retried: reads, lost: true},
+		"internal error, named":     {status: 500, header: "Retry-After: 3600", retried: reads, lost: true},
+		"not implemented":           {status: 501, retried: none},
+		"bad gateway":               {status: 502, retried: reads, lost: true},
+		"unavailable":               {status: 503, retried: reads, lost: true},
+		"unavailable, named":        {status: 503, header: "Retry-After: 30", retried: reads, wait: wait(30 * time.Second), lost: true},
+		"unavailable, at once":      {status: 503, header: "Retry-After: 0", retried: reads, wait: wait(0), lost: true},
+		"unavailable, ten minutes":  {status: 503, header: "Retry-After: 600", retried: reads, wait: wait(10 * time.Minute), lost: true},
+		"unavailable, longer":       {status: 503, header: "Retry-After: 601", retried: none},
+		"unavailable, reset":        {status: 503, header: "X-RateLimit-Reset: 3600", retried: reads, lost: true},
+		"gateway timeout":           {status: 504, retried: reads, lost: true},
+		"status without a name":     {status: 555, retried: reads, lost: true},
+		"cut":                       {err: io.EOF, retried: reads, lost: true, lostAfterStop: true},
+		"broken off":                {err: io.ErrUnexpectedEOF, retried: reads, lost: true, lostAfterStop: true},
+		"timeout":                   {err: timeoutError(time.Second), retried: reads, lost: true, lostAfterStop: true},
+		"not sent":                  {err: notSentError{errors.New("connection refused")}, retried: all},
+		"not sent, stopped":         {err: notSentError{context.Canceled}, retried: all},
+		"unusable":                  {err: fmt.Errorf("%w: over 10 MB", ErrUnusable), retried: none, lost: true, lostAfterStop: true},
+		"untrusted":                 {err: untrusted, retried: none},
+		"rate limit of another":     {err: &RateLimitError{}, retried: none},
+		"no token":                  {err: &TokenError{io.EOF}, retried: none},
+		"no token, rate limit":      {err: &TokenError{&RateLimitError{}}, retried: none},
+		"no header":                 {err: errors.New(`net/http: invalid header field value for "Authorization"`), retried: none, lostAfterStop: true},
 	} {
-		r := tc.retrier
-		if r == (retrier{}) {
-			r = retrying
-		}
 		for method := range calls {
 			var response *http.Response
 			err := tc.err
@@ -92,7 +83,7 @@ func TestRetrier_classify(t *testing.T) {
 				err = &url.Error{Op: method, URL: "http://localhost" + itemPath, Err: err} // As http.Client returns it.
 			}
 			want := verdict{retry: strings.Contains(tc.retried, method), wait: tc.wait, lost: tc.lost}
-			if got := r.classify(t.Context(), method, response, err, time.Now()); !reflect.DeepEqual(got, want) {
+			if got := retrying.classify(t.Context(), method, response, err, time.Now()); !reflect.DeepEqual(got, want) {
 				t.Errorf("%s %s: got %s, want %s", name, method, describe(got), describe(want))
 			}
 			stopped, stop := context.WithCancel(t.Context())
@@ -100,7 +91,7 @@ func TestRetrier_classify(t *testing.T) {
 			grace, cancel := WithGracePeriod(t.Context())
 			want = verdict{lost: tc.lostAfterStop}
 			for state, ctx := range map[string]context.Context{"stopped": stopped, "in the grace period": grace} {
-				if got := r.classify(ctx, method, response, err, time.Now()); !reflect.DeepEqual(got, want) {
+				if got := retrying.classify(ctx, method, response, err, time.Now()); !reflect.DeepEqual(got, want) {
 					t.Errorf("%s %s, %s: got %s, want %s", name, method, state, describe(got), describe(want))
 				}
 			}
@@ -122,7 +113,7 @@ func describe(v verdict) string {
 func TestRetrier_waitOfVerdict(t *testing.T) {
 	t.Parallel()
 	lost := false
-	client := retrier{maxRetries: 3, firstWait: time.Second, maxRateLimitWait: time.Minute}.client(nil, http.MethodGet, &lost)
+	client := retrier{maxRetries: 3, firstWait: time.Second}.client(nil, http.MethodGet, &lost)
 	for i, tc := range []struct {
 		status     int
 		retryAfter string
@@ -134,7 +125,6 @@ func TestRetrier_waitOfVerdict(t *testing.T) {
 		{503, "0", nil, 0, 0},
 		{0, "", io.EOF, 500 * time.Millisecond, time.Second},
 		{503, "600", nil, 10 * time.Minute, 10 * time.Minute}, // Longer than a back-off may be.
-		{429, "30", nil, 0, 0},                                // The rate limiter waits.
 		{503, "soon", nil, 500 * time.Millisecond, time.Second},
 	} {
 		var response *http.Response
@@ -207,7 +197,8 @@ func TestRetry_methods(t *testing.T) {
 	}
 }
 
-// After the last retry, the error contains the text of the last reply.
+// After the last retry, or the end of the wait after a 429, the error contains the text of
+// the last reply.
 func TestRetry_givesUp(t *testing.T) {
 	t.Parallel()
 	for _, retries := range []int{0, 1, 4} {
@@ -219,7 +210,7 @@ func TestRetry_givesUp(t *testing.T) {
 				t.Parallel()
 				replies := append(slices.Repeat([]http.HandlerFunc{httpfake.Reply(503, "earlier")}, retries), last)
 				api := httpfake.NewScript(t, replies...)
-				err := calls["GET"].send(t.Context(), newTestClient(t, api, withRetries(retries)))
+				err := calls["GET"].send(t.Context(), newTestClient(t, api, withRetries(retries), func(o *Options) { o.MaxRateLimitWait = 0 }))
 				if err == nil || err.Error() != text {
 					t.Errorf("got error %v, want %s", err, text)
 				}

@@ -21,10 +21,11 @@ import (
 type Options struct {
 	// Credentials authenticate each request. By default requests are anonymous.
 	Credentials Credentials
-	// MaxRetries is how many times one request is sent again.
+	// MaxRetries is how many times one request is sent again after failures other than a
+	// 429.
 	MaxRetries int
-	// MaxRateLimitWait is the longest time without requests after a 429. If it is zero, a
-	// 429 is an error at once.
+	// MaxRateLimitWait is the longest time without requests after a 429. It also bounds how
+	// long a request that got a 429 is sent again. If it is zero, a 429 is an error at once.
 	MaxRateLimitWait time.Duration
 	// MaxConcurrentRequests is how many requests may be in flight at once, ten by
 	// default.
@@ -35,9 +36,9 @@ type Options struct {
 	// RetryWait is the wait before the first retry if Bitbucket does not request a wait,
 	// half a second by default. It doubles with each retry.
 	RetryWait time.Duration
-	// OnRateLimitWait is called before a wait of more than ten seconds, with the end of the
-	// wait and with the limit, if Bitbucket sends it.
-	OnRateLimitWait func(ctx context.Context, until time.Time, limit string)
+	// OnRateLimitWait is called before a wait of more than ten seconds. It must not call
+	// methods of the Transport.
+	OnRateLimitWait func(ctx context.Context, wait time.Duration, limit RateLimit)
 	// UserAgent is sent with every request.
 	UserAgent string
 	// Base sends the requests. By default it is the result of [NewHTTPTransport].
@@ -59,9 +60,8 @@ type Transport struct {
 func New(base *url.URL, options Options) *Transport {
 	t := &Transport{
 		retrier: retrier{
-			maxRetries:       options.MaxRetries,
-			firstWait:        cmp.Or(options.RetryWait, 500*time.Millisecond),
-			maxRateLimitWait: options.MaxRateLimitWait,
+			maxRetries: options.MaxRetries,
+			firstWait:  cmp.Or(options.RetryWait, 500*time.Millisecond),
 		},
 	}
 	next := options.Base

@@ -205,7 +205,7 @@ func TestTransport_response(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := newInMemoryClient(t, tc.reply, withRetries(0))
+			c := newInMemoryClient(t, tc.reply, func(o *Options) { o.MaxRetries, o.MaxRateLimitWait = 0, 0 })
 			want := httptest.NewRecorder()
 			tc.reply(want, httptest.NewRequestWithContext(t.Context(), http.MethodPut, "http://localhost"+itemPath, nil))
 			got, err := calls["PUT"].do(t.Context(), c)
