@@ -187,7 +187,7 @@ func TestError_recordedBodies(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := newTestClient(t, httpfake.NewScript(t, httpfake.Reply(tc.status, tc.body)), withRetries(0))
+			c := newTestClient(t, httpfake.NewScript(t, httpfake.Reply(tc.status, tc.body)), func(o *transport.Options) { o.MaxRetries, o.MaxRateLimitWait = 0, 0 })
 			got := asError(t, calls["PUT"].send(t.Context(), c))
 			tc.want.Method, tc.want.Path, tc.want.Status = "PUT", keyPath, tc.status
 			if (got.RateLimit != nil) != (tc.status == 429) {

@@ -15,6 +15,9 @@ import (
 // page1 is the request for the first page of the deploy keys.
 const page1 = "GET " + keysPath + "?pagelen=100"
 
+// page2 is the request for the second page if the link is "?page=2".
+const page2 = "GET " + keysPath + "?page=2&pagelen=100"
+
 // pageOf sends a page of keys with these IDs.
 func pageOf(next string, ids ...int64) http.HandlerFunc {
 	var keys []string
@@ -42,35 +45,95 @@ func collect[T any](ctx context.Context, pager *Pager[T]) ([]T, error) {
 	return all, nil
 }
 
+// Of a link to the next page, only the query counts. The address is that of the first page.
 func TestPages_followsNext(t *testing.T) {
 	t.Parallel()
-	for name, tc := range map[string]struct{ next, line string }{
-		"absolute":          {"ORIGIN" + keysPath + "?pagelen=100&page=2", keysPath + "?pagelen=100&page=2"},
-		"verbatim":          {"ORIGIN/2.0/repositories/%7Ba-b%7D/%7bc%7d/deploy-keys?page=a%2Fb%20c&ctx=x+y&&q=%22", "/2.0/repositories/%7Ba-b%7D/%7bc%7d/deploy-keys?page=a%2Fb%20c&ctx=x+y&&q=%22"},
-		"without pagelen":   {"ORIGIN" + keysPath + "?page=2", keysPath + "?page=2"},
-		"below no base":     {"ORIGIN/!api/internal?page=2", "/!api/internal?page=2"},
-		"absolute path":     {keysPath + "?page=2", keysPath + "?page=2"},
-		"relative path":     {"deploy-keys?page=2", keysPath + "?page=2"},
-		"query alone":       {"?page=2", keysPath + "?page=2"},
-		"scheme left out":   {"//HOST" + keysPath + "?page=2", keysPath + "?page=2"},
-		"scheme in capital": {"HTTP://HOST" + keysPath + "?page=2", keysPath + "?page=2"},
+	const second = "?pagelen=100&page=2"
+	for name, tc := range map[string]struct{ next, query string }{
+		"absolute":            {"ORIGIN" + keysPath + "?pagelen=100&page=2", second},
+		"another order":       {"ORIGIN" + keysPath + "?page=2&pagelen=100", "?page=2&pagelen=100"},
+		"verbatim":            {"ORIGIN/2.0/repositories/%7Ba-b%7D/%7bc%7d/deploy-keys?page=a%2Fb%20c&ctx=x+y&&q=%22", "?page=a%2Fb%20c&ctx=x+y&q=%22&pagelen=100"},
+		"without pagelen":     {"ORIGIN" + keysPath + "?page=2", "?page=2&pagelen=100"},
+		"another pagelen":     {"ORIGIN" + keysPath + "?page=2&pagelen=50", "?page=2&pagelen=50"},
+		"another path":        {"ORIGIN/!api/internal?page=2", "?page=2&pagelen=100"},
+		"absolute path":       {keysPath + "?page=2", "?page=2&pagelen=100"},
+		"query alone":         {"?page=2", "?page=2&pagelen=100"},
+		"scheme left out":     {"//HOST" + keysPath + second, second},
+		"another port":        {"http://localhost:8080" + keysPath + second, second},
+		"another host":        {"https://api.bitbucket.org" + keysPath + second, second},
+		"an internal host":    {"http://deployments.internal/internal/x" + second, second},
+		"another scheme":      {"https://HOST" + keysPath + second, second},
+		"user and password":   {"http://ada:s3cret@elsewhere.example" + keysPath + second, second},
+		"host as user name":   {"http://HOST@elsewhere.example" + keysPath + second, second},
+		"no host":             {"http:" + keysPath + second, second},
+		"opaque":              {"http:deploy-keys" + second, second},
+		"a file":              {"file:///etc/passwd" + second, second},
+		"broken host":         {"http://[::1" + second, second},
+		"fragment":            {"ORIGIN/x" + second + "#?page=7", second},
+		"same number":         {"ORIGIN" + keysPath + "?pagelen=100&page=1", second},
+		"number zero":         {"ORIGIN" + keysPath + "?pagelen=100&page=0", second},
+		"negative number":     {"ORIGIN" + keysPath + "?pagelen=100&page=-7", second},
+		"further on":          {"ORIGIN" + keysPath + "?pagelen=100&page=7", "?pagelen=100&page=7"},
+		"number too large":    {"?page=99999999999999999999", "?page=99999999999999999999&pagelen=100"},
+		"a cursor as page":    {"?page=Zm9v&pagelen=100", "?page=Zm9v&pagelen=100"},
+		"a cursor":            {"?ctx=Zm9v;bar", "?ctx=Zm9v;bar&pagelen=100"},
+		"escaped name":        {"?p%61ge=1&%70agelen=100", "?page=2&%70agelen=100"},
+		"a path in the query": {"?page=2&x=/../../..//evil", "?page=2&x=/../../..//evil&pagelen=100"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			api := httpfake.NewScript(t, pageOf(tc.next, 1, 2), pageOf("ORIGIN"+keysPath+"?page=3", 3), pageOf("", 4, 5))
-			keys, err := collect(t.Context(), newTestClient(t, api).ListDeployKeys(repository))
-			if err != nil {
-				t.Fatal(err)
+			api := httpfake.NewScript(t, pageOf(tc.next, 1, 2), pageOf("", 3))
+			c := newTestClient(t, api, withCredentials(transport.Bearer{Token: "s3cret"}), func(o *transport.Options) {
+				o.Base = httpfake.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
+					if r.URL.Scheme != "http" || r.URL.Host != "localhost" || r.URL.Path != keysPath || r.URL.User != nil {
+						t.Errorf("got a request for %s", r.URL)
+					}
+					return httpfake.InMemory{Handler: api}.RoundTrip(r)
+				})
+			})
+			keys, err := collect(t.Context(), c.ListDeployKeys(repository))
+			if err != nil || len(keys) != 3 {
+				t.Errorf("got %v, %v", keys, err)
 			}
-			var ids []int64
-			for _, key := range keys {
-				ids = append(ids, key.ID)
-			}
-			if fmt.Sprint(ids) != "[1 2 3 4 5]" {
-				t.Errorf("got keys %v", ids)
-			}
-			api.Expect(page1, "GET "+tc.line, "GET "+keysPath+"?page=3")
+			api.Expect(page1, "GET "+keysPath+tc.query)
 		})
+	}
+}
+
+// Some endpoints do not repeat the parameters of the request in the link.
+func TestPages_keepsParameters(t *testing.T) {
+	t.Parallel()
+	api := httpfake.NewScript(t, httpfake.Page("?page=2", `{"slug": "a"}`), httpfake.Page("?q=other&page=3", `{"slug": "b"}`), httpfake.Page("", `{"slug": "c"}`))
+	found, err := collect(t.Context(), newTestClient(t, api).ListRepositories("acme", "WEB"))
+	if err != nil || len(found) != 3 {
+		t.Errorf("got %v, %v", found, err)
+	}
+	const fields, q, pagelen = "&fields=next%2Cvalues.slug", "&q=project.key%3D%22WEB%22", "&pagelen=100"
+	api.Expect("GET /2.0/repositories/acme?"+fields[1:]+pagelen+q, "GET /2.0/repositories/acme?page=2"+fields+pagelen+q, "GET /2.0/repositories/acme?q=other&page=3"+fields+pagelen)
+}
+
+// A link that repeats a page number is counted on from page to page.
+func TestPages_countsPages(t *testing.T) {
+	t.Parallel()
+	for name, links := range map[string][3]string{
+		"always the first": {"?page=1", "?page=1", "?page=1"},
+		"one behind":       {"?page=1", "?page=2", "?page=3"},
+		"backwards":        {"?page=3", "?page=2", "?page=1"},
+	} {
+		api := httpfake.NewScript(t, pageOf(links[0], 1), pageOf(links[1], 2), pageOf(links[2], 3), pageOf("", 4))
+		keys, err := collect(t.Context(), newTestClient(t, api).ListDeployKeys(repository))
+		if err != nil || len(keys) != 4 {
+			t.Errorf("%s: got %v, %v", name, keys, err)
+		}
+		first := 2
+		if name == "backwards" {
+			first = 3
+		}
+		want := []string{page1}
+		for i := range 3 {
+			want = append(want, fmt.Sprintf("GET %s?page=%d&pagelen=100", keysPath, first+i))
+		}
+		api.Expect(want...)
 	}
 }
 
@@ -83,41 +146,38 @@ func TestPages_emptyPages(t *testing.T) {
 		if err != nil || len(keys) != 0 {
 			t.Errorf("%s: got %v, %v", last, keys, err)
 		}
-		api.Expect(page1, "GET "+keysPath+"?page=2")
+		api.Expect(page1, page2)
 	}
 }
 
-// The credentials are sent to the address in the link, so the link must not lead to a
-// different origin.
-func TestPages_refusesNextElsewhere(t *testing.T) {
+// A link that cannot be used is an error only if the next page is needed.
+func TestPages_unusableNext(t *testing.T) {
 	t.Parallel()
-	path := keysPath + "?page=2"
 	for name, next := range map[string]string{
-		"another port":        "http://localhost:8080" + path,
-		"another host":        "http://127.0.0.1" + path,
-		"another scheme":      "https://HOST" + path,
-		"another, no scheme":  "//elsewhere.example" + path,
-		"user name":           "http://ada@HOST" + path,
-		"password":            "http://ada:s3cret@HOST" + path,
-		"host as user name":   "http://HOST@elsewhere.example" + path,
-		"host as a beginning": "http://HOST.example.com" + path,
-		"no host":             "http:" + path,
-		"opaque":              "http:deploy-keys?page=2",
-		"a file":              "file:///etc/passwd",
-		"a script":            "javascript:alert(1)",
-		"broken":              "http://[::1",
-		"control characters":  "ORIGIN/\t",
-		"too long to show":    "ORIGIN/" + strings.Repeat("x", 600),
+		"no query":           "http://ada:s3cret@HOST" + keysPath,
+		"a script":           "javascript:alert(1)",
+		"broken escape":      "?page=%zz&x=s3cret",
+		"broken escape name": "?%=2",
+		"a space":            "?page=a b",
+		"a line break":       "?page=2\r\nHost: elsewhere.example",
+		"control characters": "?page=2\t",
+		"not ASCII":          "?page=é",
+		"no ASCII delete":    "?page=\x7f",
+		"too long":           "?page=" + strings.Repeat("x", 5000),
+		"the first page":     "ORIGIN" + keysPath + "?pagelen=100",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			api := httpfake.NewScript(t, pageOf(next, 1))
-			c := newTestClient(t, api, withCredentials(transport.Bearer{Token: "s3cret"}))
-			keys, err := collect(t.Context(), c.ListDeployKeys(repository))
-			if keys != nil || !errors.Is(err, ErrUnusable) || !strings.Contains(err.Error(), "next page") {
-				t.Errorf("got %v, %v, want an error about the link", keys, err)
+			pager := newTestClient(t, api, withCredentials(transport.Bearer{Token: "s3cret"})).ListDeployKeys(repository)
+			if _, err := pager.NextPage(t.Context()); err != nil || !pager.HasMore() {
+				t.Fatalf("got %v for the first page", err)
 			}
-			if err != nil && strings.Contains(err.Error(), "s3cret") {
+			_, err := pager.NextPage(t.Context())
+			if !errors.Is(err, ErrUnusable) || !strings.Contains(err.Error(), "next page") {
+				t.Errorf("got %v, want an error about the link", err)
+			}
+			if err != nil && (strings.Contains(err.Error(), "s3cret") || len(err.Error()) > 300) {
 				t.Errorf("the error repeats the link: %v", err)
 			}
 			api.Expect(page1)
@@ -138,29 +198,43 @@ func TestPages_endless(t *testing.T) {
 	}
 }
 
+// A page that repeats what was read is an error. It must not lead to an endless loop or to
+// a shorter list.
 func TestPages_loop(t *testing.T) {
 	t.Parallel()
-	second, third := "ORIGIN"+keysPath+"?page=2", "ORIGIN"+keysPath+"?page=3"
+	line := func(page int) string { return fmt.Sprintf("GET %s?page=%d&pagelen=100", keysPath, page) }
+	cursor := func(name string) string { return "GET " + keysPath + "?ctx=" + name + "&pagelen=100" }
 	for name, tc := range map[string]struct {
 		pages []http.HandlerFunc
 		lines []string
 	}{
-		"to itself":    {[]http.HandlerFunc{pageOf("ORIGIN"+keysPath+"?pagelen=100", 1)}, []string{page1}},
-		"to the first": {[]http.HandlerFunc{pageOf(second, 1), pageOf("ORIGIN"+keysPath+"?pagelen=100", 2)}, []string{page1, "GET " + keysPath + "?page=2"}},
-		"later on": {
-			[]http.HandlerFunc{pageOf(second, 1), pageOf(third, 2), pageOf(second, 3)},
-			[]string{page1, "GET " + keysPath + "?page=2", "GET " + keysPath + "?page=3"},
-		},
+		"to itself":             {[]http.HandlerFunc{pageOf("ORIGIN"+keysPath+"?pagelen=100", 1)}, []string{page1}},
+		"to the first":          {[]http.HandlerFunc{pageOf("?page=2", 1), pageOf("ORIGIN"+keysPath+"?pagelen=100", 2)}, []string{page1, line(2)}},
+		"a cursor":              {[]http.HandlerFunc{pageOf("?ctx=a", 1), pageOf("?ctx=b", 2), pageOf("?pagelen=100&ctx=a", 3)}, []string{page1, cursor("a"), cursor("b")}},
+		"the number is ignored": {[]http.HandlerFunc{pageOf("?page=2", 1, 2), pageOf("?page=2", 1, 2)}, []string{page1, line(2)}},
+		"without a link":        {[]http.HandlerFunc{pageOf("?page=2", 1, 2), pageOf("", 1, 2)}, []string{page1, line(2)}},
+		"in another order":      {[]http.HandlerFunc{pageOf("?page=2", 1, 2), pageOf("?page=3", 2, 1)}, []string{page1, line(2)}},
+		"of several pages":      {[]http.HandlerFunc{pageOf("?page=2", 1), pageOf("?page=2", 2), pageOf("?page=3", 2, 1)}, []string{page1, line(2), line(3)}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			api := httpfake.NewScript(t, tc.pages...)
 			keys, err := collect(t.Context(), newTestClient(t, api).ListDeployKeys(repository))
-			if keys != nil || !errors.Is(err, ErrUnusable) || !strings.Contains(err.Error(), "already read") {
+			if keys != nil || !errors.Is(err, ErrUnusable) || !strings.Contains(err.Error(), "a page already read") {
 				t.Errorf("got %v, %v, want an error about the loop", keys, err)
 			}
 			api.Expect(tc.lines...)
 		})
+	}
+}
+
+// A key that is added or removed meanwhile moves other keys to another page.
+func TestPages_shifted(t *testing.T) {
+	t.Parallel()
+	api := httpfake.NewScript(t, pageOf("?page=2", 1, 2), pageOf("?page=3", 2, 3), pageOf(""))
+	keys, err := collect(t.Context(), newTestClient(t, api).ListDeployKeys(repository))
+	if err != nil || len(keys) != 4 {
+		t.Errorf("got %v, %v", keys, err)
 	}
 }
 
@@ -188,7 +262,7 @@ func TestPages_unusable(t *testing.T) {
 			if keys != nil || !errors.Is(err, ErrUnusable) {
 				t.Errorf("got %v, %v, want no keys and an error", keys, err)
 			}
-			api.Expect(page1, "GET "+keysPath+"?page=2")
+			api.Expect(page1, page2)
 		})
 	}
 }
@@ -268,7 +342,7 @@ func TestPager_clone(t *testing.T) {
 			t.Errorf("got %v, %v, want %s", ids, err, want)
 		}
 	}
-	api.Expect(page1, "GET "+keysPath+"?page=2", "GET "+keysPath+"?page=2", "GET "+keysPath+"?page=3")
+	api.Expect(page1, page2, page2, "GET "+keysPath+"?page=3&pagelen=100")
 }
 
 // A value that cannot be used does not affect the other values.

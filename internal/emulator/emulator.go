@@ -45,6 +45,8 @@
 //     in HTML.
 //   - The error text for a field that does not support filtering. The link to the
 //     next page keeps pagelen.
+//   - The link to the next page can name an internal host, and can repeat the number
+//     of its page ([NextLinks]). Behind a proxy, it names api.bitbucket.org.
 //   - Deployments differ from the documentation ([DeploymentBehavior]): their
 //     fields have other names, their list ends in a slash, it accepts the filters
 //     environment and state.name, it accepts two values of sort and rejects all
@@ -119,6 +121,7 @@ type Emulator struct {
 	putBehavior        PUTBehavior
 	duplicateBehavior  DuplicateBehavior
 	deploymentBehavior DeploymentBehavior
+	nextLinks          NextLinks
 	statePath          string
 	saveErr            error
 	changed            chan struct{} // changed is closed at the next change, nil while nobody waits for one.
@@ -196,8 +199,9 @@ func (e *Emulator) ForgetRequests() {
 // carry it out under the mutex without waiting for the network.
 type call struct {
 	*http.Request
-	path string // path is the path exactly as sent, with its escapes.
-	body []byte
+	path      string // path is the path exactly as sent, with its escapes.
+	body      []byte
+	nextLinks NextLinks
 }
 
 // isProjectRequest reports whether c is for projects or for their deploy keys.
@@ -259,6 +263,7 @@ func (e *Emulator) handle(c call) reply {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	defer e.announce()
+	c.nextLinks = e.nextLinks
 	answer := e.decide(c)
 	if e.traffic.nearLimit {
 		answer.add(nearLimit)

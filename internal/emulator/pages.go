@@ -44,15 +44,52 @@ func newPage[T any](c call, size int, value func(i int) T) (*page[T], reply) {
 }
 
 // next returns the link to the page with this number. Like Bitbucket, it keeps the
-// path as sent and the other parameters of the query.
+// path as sent and the other parameters of the query. [NextLinks] selects the rest.
 func (c call) next(query url.Values, number int) string {
 	rest := maps.Clone(query)
 	rest.Del("page")
-	next := c.origin() + c.path + "?"
+	next := c.nextOrigin() + c.path + "?"
 	if len(rest) > 0 {
 		next += rest.Encode() + "&"
 	}
+	if c.nextLinks == NextLinksSamePage {
+		number--
+	}
 	return next + "page=" + strconv.Itoa(number)
+}
+
+// NextLinks selects how the emulator writes the link to the next page of a list.
+type NextLinks int
+
+const (
+	// NextLinksDocumented writes the address of the next page, on the host of the request.
+	NextLinksDocumented NextLinks = iota
+	// NextLinksInternalHost writes the address of a host inside of Bitbucket, which
+	// clients cannot reach.
+	NextLinksInternalHost
+	// NextLinksSamePage repeats the number of the page that has the link.
+	NextLinksSamePage
+	// NextLinksAPIHost names api.bitbucket.org, as Bitbucket does for a client behind a
+	// proxy.
+	NextLinksAPIHost
+)
+
+// SetNextLinks selects the links of all later pages.
+func (e *Emulator) SetNextLinks(links NextLinks) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.nextLinks = links
+}
+
+// nextOrigin returns the origin of the link to the next page.
+func (c call) nextOrigin() string {
+	switch c.nextLinks {
+	case NextLinksInternalHost:
+		return "http://deployments.internal:8080"
+	case NextLinksAPIHost:
+		return "https://api.bitbucket.org"
+	}
+	return c.origin()
 }
 
 // positive returns the positive number that the query has for name, or defaultValue
