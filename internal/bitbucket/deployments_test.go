@@ -93,13 +93,12 @@ func TestListDeployments_requests(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			api := httpfake.NewScript(t, httpfake.Page("?page=2", deployed), httpfake.Page("", deployed))
+			api := httpfake.NewScript(t, httpfake.Page("?page=2", deployed), httpfake.Page("", `{"uuid": "{2}"}`))
 			got, err := collect(t.Context(), newTestClient(t, api).ListDeployments(tc.repository, tc.query))
 			if err != nil || len(got) != 2 {
 				t.Errorf("got %v, %v", got, err)
 			}
-			path, _, _ := strings.Cut(tc.line, "?")
-			api.Expect(tc.line, path+"?page=2")
+			api.Expect(tc.line, strings.Replace(tc.line, "?", "?page=2&", 1))
 		})
 	}
 }
@@ -155,8 +154,8 @@ func TestListDeployments_hostileReplies(t *testing.T) {
 		"uuid null":            `{"values": [{"uuid": null}]}`,
 		"uuid a number":        `{"values": [{"uuid": 5}]}`,
 		"next a number":        `{"values": [], "next": 2}`,
-		"next elsewhere":       `{"values": [], "next": "https://example.com/?page=2"}`,
-		"next with a password": `{"values": [], "next": "http://ada:s3cret@HOST/"}`,
+		"next without a query": `{"values": [], "next": "http://ada:s3cret@HOST/"}`,
+		"next unreadable":      `{"values": [], "next": "?page=%"}`,
 		"next to itself":       `{"values": [], "next": "?pagelen=100"}`,
 	} {
 		t.Run(name, func(t *testing.T) {

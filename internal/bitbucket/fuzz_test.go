@@ -71,16 +71,18 @@ func FuzzDeployKey(f *testing.F) {
 }
 
 // A page and a redirect contain the next address. The credentials are sent to this address,
-// so it must have the same origin.
+// so a redirect must have the same origin, and a page must have the address of the first
+// page.
 func FuzzPage(f *testing.F) {
 	addRecorded(f, func(body string) { f.Add(body, "") })
 	for _, next := range []string{
 		"", "?page=2", "#x", "x/", "//127.0.0.1/2.0/x", "http://127.0.0.1/!api/internal?page=a%2Fb%20c&&q=%22",
 		"https://127.0.0.1/", "http://127.0.0.1:80/", "http://127.0.0.1.example.com/", "http://127.0.0.1@example.com/", "http://a:b@127.0.0.1/",
 		"//example.com/", `/\\example.com/`, "http:x", "http:///x", "file:///etc/passwd", "http://[::1", "http://127.0.0.1/\t",
-		strings.Repeat("/é", 1000),
+		strings.Repeat("/é", 1000), "?page=1", "?page=-1&x", "?page=99999999999999999999", "?page=%zz", "?p%61ge=2&page=a b", "http://[::1?page=2#?page=3", "?pagelen=&page=",
 	} {
 		f.Add(`{"values": [`+oneKey+`], "next": "`+next+`"}`, next)
+		f.Add(`{"values": [], "next": "`+next+`"}`, "")
 	}
 	f.Add(`{"values": [`+oneKey+`, `+oneKey+`, {"id": 7, "key": "k"}]}`, "")
 	f.Add(`{"values": [{"id": -7, "key": "k"}], "next": 5}`, "")
@@ -88,11 +90,18 @@ func FuzzPage(f *testing.F) {
 	f.Add(`{"values": null, "next": "?"}`, "")
 	f.Add("", strings.Repeat("\n", 1000))
 	f.Fuzz(func(t *testing.T, body, location string) {
-		requests := 0
+		requests, asked := 0, map[string]bool{}
 		c := newClient(t, "http://127.0.0.1/2.0", transport.Options{Base: httpfake.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
 			if r.URL.Scheme != "http" || r.URL.Host != "127.0.0.1" || r.Host != "" && r.Host != r.URL.Host {
 				t.Errorf("got a request for %s of %q", r.URL, r.Host)
 			}
+			if location == "" && (r.URL.EscapedPath() != keysPath || r.URL.User != nil || r.URL.Fragment != "" || strings.ContainsFunc(r.URL.RawQuery, notInQuery)) {
+				t.Errorf("got a request for %s", r.URL)
+			}
+			if location == "" && (asked[r.URL.RawQuery] || !r.URL.Query().Has("pagelen")) {
+				t.Errorf("the request for %s is repeated or lacks pagelen", r.URL)
+			}
+			asked[r.URL.RawQuery] = true
 			reply := httpfake.Reply(200, body)
 			switch requests++; {
 			case requests == 1 && location != "":

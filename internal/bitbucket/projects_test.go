@@ -17,7 +17,7 @@ func TestListProjects(t *testing.T) {
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("got %v, %v, want %v", got, err, want)
 	}
-	api.Expect("GET /2.0/workspaces/acme/projects?fields=next%2Cvalues.key&pagelen=100", "GET /2.0/workspaces/acme/projects?page=2")
+	api.Expect("GET /2.0/workspaces/acme/projects?fields=next%2Cvalues.key&pagelen=100", "GET /2.0/workspaces/acme/projects?page=2&fields=next%2Cvalues.key&pagelen=100")
 }
 
 // A key becomes part of a path, so a text that is not a key is an error.

@@ -24,7 +24,7 @@ func TestListRepositories(t *testing.T) {
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("got %v, %v, want %v", got, err, want)
 	}
-	api.Expect("GET /2.0/repositories/acme?fields=next%2Cvalues.slug&pagelen=100", "GET /2.0/repositories/acme?page=2")
+	api.Expect("GET /2.0/repositories/acme?fields=next%2Cvalues.slug&pagelen=100", "GET /2.0/repositories/acme?page=2&fields=next%2Cvalues.slug&pagelen=100")
 }
 
 // The key of a project must remain one quoted text in the filter.

@@ -150,6 +150,6 @@ func TestSharedCall_cancelledPage(t *testing.T) {
 		if got := idsOf(l.values().Keys); !slices.Equal(got, []int64{1, 2}) {
 			t.Errorf("got keys %v, want both", got)
 		}
-		api.Expect(page1, page1, "GET "+keysPath+"?page=2")
+		api.Expect(page1, page1, "GET "+keysPath+"?page=2&pagelen=100")
 	})
 }

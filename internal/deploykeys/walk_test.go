@@ -192,7 +192,7 @@ func TestWalkRepositories_fails(t *testing.T) {
 		"no list":         {"?page=2", httpfake.Reply(200, `{}`), 100, isUnusable},
 		"no slug":         {"?page=2", httpfake.Reply(200, `{"values": [{"uuid": "{1}"}]}`), 100, isUnusable},
 		"slug of a path":  {"?page=2", httpfake.Reply(200, `{"values": [{"slug": ".."}]}`), 100, isUnusable},
-		"endless":         {"?page=2", httpfake.Reply(200, `{"values": [], "next": "ORIGIN`+workspacePath+`?page=2"}`), 100, isUnusable},
+		"endless":         {"?page=2", httpfake.Reply(200, `{"values": [], "next": "ORIGIN`+workspacePath+`"}`), 100, isUnusable},
 		"keys":            {"/r-42/", httpfake.Reply(500, ""), 42, func(err error) bool { return bitbucket.HasStatus(err, 500) }},
 		"keys unusable":   {"/r-42/", httpfake.Reply(200, `{"values": 5}`), 42, isUnusable},
 		"keys rate limit": {"/r-42/", httpfake.Reply(429, ""), 42, func(err error) bool { return bitbucket.HasStatus(err, 429) }},

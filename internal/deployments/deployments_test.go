@@ -25,6 +25,11 @@ const (
 	noDeployments = `{"type":"error","error":{"message":"Not found","detail":"No account, repository or deployment with the UUID provided exists."}}`
 )
 
+// deployments is the request for a later page, if the link has only its number.
+func deployments(page int) string {
+	return fmt.Sprintf("GET %s?page=%d&pagelen=100&sort=-state.started_on", deploymentsPath, page)
+}
+
 // deployed is a deployment that started on a day of September, "" for never.
 func deployed(uuid, day string) string {
 	if day == "" {
@@ -159,7 +164,7 @@ func TestFind_limit(t *testing.T) {
 			if err != nil || uuids(got) != tc.want {
 				t.Errorf("got %s, %v, want %s", uuids(got), err, tc.want)
 			}
-			api.Expect([]string{deployments1, "GET " + deploymentsPath + "?page=2", "GET " + deploymentsPath + "?page=3"}[:tc.requests]...)
+			api.Expect([]string{deployments1, deployments(2), deployments(3)}[:tc.requests]...)
 		})
 	}
 }
@@ -284,7 +289,7 @@ func TestFind_laterPageFails(t *testing.T) {
 		if got != nil || !bitbucket.HasStatus(err, status) {
 			t.Errorf("got %v, %v, want a %d", got, err, status)
 		}
-		api.Expect(deployments1, "GET "+deploymentsPath+"?page=2")
+		api.Expect(deployments1, deployments(2))
 	}
 }
 
@@ -300,6 +305,42 @@ func TestFind_endless(t *testing.T) {
 	}
 }
 
+// If enough deployments were found, the link to the next page does not matter.
+func TestFind_linkNotNeeded(t *testing.T) {
+	t.Parallel()
+	for _, next := range []string{"https://deployments.internal/?page=1", "http://[::1", "?page=%", strings.TrimPrefix(deployments1, "GET ")} {
+		api := httpfake.NewScript(t, httpfake.Page(next, deployed("{2}", "02"), deployed("{1}", "01")))
+		if got, err := find(t, api, Filter{Limit: 2}); err != nil || uuids(got) != "{2} {1}" {
+			t.Errorf("%s: got %s, %v", next, uuids(got), err)
+		}
+		api.Expect(deployments1)
+	}
+}
+
+// A link to an internal host, or with the number of its own page, leads to the next page.
+func TestFind_wrongLinks(t *testing.T) {
+	t.Parallel()
+	for _, next := range []string{"http://deployments.internal:8080/x?page=%d", "?page=1#%d", "https://api.bitbucket.org" + deploymentsPath + "?page=%d"} {
+		link := func(page int) string { return fmt.Sprintf(next, page) }
+		api := httpfake.NewScript(t, httpfake.Page(link(2), deployed("{3}", "03")), httpfake.Page(link(3), deployed("{2}", "02")), httpfake.Page("", deployed("{1}", "01")))
+		if got, err := find(t, api, Filter{}); err != nil || uuids(got) != "{3} {2} {1}" {
+			t.Errorf("%s: got %s, %v", next, uuids(got), err)
+		}
+		api.Expect(deployments1, deployments(2), deployments(3))
+	}
+}
+
+// A page that repeats the first page is an error. It must not result in a shorter list.
+func TestFind_repeatedPage(t *testing.T) {
+	t.Parallel()
+	page := httpfake.Page("?page=1", deployed("{2}", "02"), deployed("{1}", "01"))
+	api := httpfake.NewScript(t, page, page)
+	if got, err := find(t, api, Filter{}); got != nil || !errors.Is(err, bitbucket.ErrUnusable) {
+		t.Errorf("got %s, %v, want an error", uuids(got), err)
+	}
+	api.Expect(deployments1, deployments(2))
+}
+
 // A reply that cannot be used is an error. It must not result in a shorter or empty list.
 func TestFind_unusableReplies(t *testing.T) {
 	t.Parallel()
@@ -311,8 +352,8 @@ func TestFind_unusableReplies(t *testing.T) {
 		"HTML":           "<html><title>Log in</title></html>",
 		"value null":     `{"values": [` + deployed("{1}", "01") + `, null]}`,
 		"no uuid":        `{"values": [` + deployed("{1}", "01") + `, {"number": 5}]}`,
-		"next elsewhere": `{"values": [` + deployed("{1}", "01") + `], "next": "https://example.com/?page=2"}`,
-		"next to itself": `{"values": [` + deployed("{1}", "01") + `], "next": "` + strings.TrimPrefix(deployments1, "GET ") + `"}`,
+		"next to itself": `{"values": [], "next": "` + strings.TrimPrefix(deployments1, "GET ") + `"}`,
+		"next, damaged":  `{"values": [], "next": "?page=%"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
