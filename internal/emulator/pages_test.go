@@ -126,3 +126,26 @@ func TestPages_repositories(t *testing.T) {
 		t.Errorf("got repositories %v from the links %v", got, links)
 	}
 }
+
+func TestNextLinks(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	for n := range 25 {
+		s.AddDeployKey("acme", "sandbox", publicKey(n), "")
+	}
+	for links, want := range map[emulator.NextLinks]string{
+		emulator.NextLinksDocumented:   s.url + keys + "?page=3",
+		emulator.NextLinksInternalHost: "http://deployments.internal:8080" + keys + "?page=3",
+		emulator.NextLinksSamePage:     s.url + keys + "?page=2",
+		emulator.NextLinksAPIHost:      "https://api.bitbucket.org" + keys + "?page=3",
+	} {
+		s.SetNextLinks(links)
+		page := decode[keyPage](t, s.send(t, "GET", keys+"?page=2", "").body)
+		if page.Next == nil || *page.Next != want || len(page.Values) != 10 {
+			t.Errorf("got %+v, want the link %s", page, want)
+		}
+		if last := decode[keyPage](t, s.send(t, "GET", keys+"?page=3", "").body); last.Next != nil {
+			t.Errorf("the last page has the link %s", *last.Next)
+		}
+	}
+}
