@@ -81,6 +81,7 @@ func (r *deployKeyResource) importedIdentity(ctx context.Context, req resource.I
 		return nil
 	}
 	parent := r.kind.newParent(identity.Workspace.ValueString(), identity.Parent.ValueString())
+	r.data.warnings.imports(identity.KeyID.ValueInt64())
 	if r.data.findKey(ctx, deployKeyReference{parent, byID, strconv.FormatInt(identity.KeyID.ValueInt64(), 10)}, diags) == nil {
 		return nil
 	}
@@ -97,6 +98,9 @@ func (r *deployKeyResource) resolveImportID(ctx context.Context, importID string
 	}
 	if !r.data.configured(diags) {
 		return nil
+	}
+	if reference.by == byID {
+		r.data.warnings.imports(reference.id())
 	}
 	key := r.data.findKey(ctx, reference, diags)
 	if key == nil {

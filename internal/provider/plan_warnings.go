@@ -99,7 +99,16 @@ func (w *planWarnings) listed(parent bitbucket.Parent, keys []bitbucket.DeployKe
 func (w *planWarnings) refreshes(parent bitbucket.Parent, state *deployKeyModel) {
 	w.record(func() {
 		if id := state.KeyID.ValueInt64(); w.managed[id] == nil {
-			w.managed[id] = w.at(parent, state.Key) // The state of an import has no public key yet.
+			w.managed[id] = w.at(parent, state.Key) // An imported key has no public key in the state yet.
+		}
+	})
+}
+
+// imports records that a key is being imported. Its place is not known before it is read.
+func (w *planWarnings) imports(id int64) {
+	w.record(func() {
+		if _, known := w.managed[id]; !known {
+			w.managed[id] = nil
 		}
 	})
 }

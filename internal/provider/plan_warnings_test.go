@@ -100,9 +100,12 @@ func TestAccPlanWarnings_keyExists(t *testing.T) {
 		q.plans(t, q.Config(data+q.key("new", key)), q.list(), warning, 1)
 		q.plans(t, q.Config(data+q.key("new", key)), q.list(), warning, 1, "-parallelism=1")
 		q.plans(t, q.Config(q.key("new", key)), nil, warning, 0)
-		// So can an exclusive set.
+		// So can the refresh of an exclusive set.
 		q = newPlanTest(t, parent)
 		exclusive := fmt.Sprintf("\nresource %q \"only\" {\n  workspace = \"acme\"\n  %s\n  key_ids = [%d]\n}\n", parent.TypeName+"s_exclusive", parent.Line(parent.Name), q.Add(parent, key, "").ID)
+		q.Write(t, q.Config(exclusive))
+		q.MustRun(t, "apply", "-auto-approve")
+		q.ForgetRequests()
 		q.plans(t, q.Config(exclusive+q.key("new", key)), q.list(), warning, 1)
 		q.plans(t, q.Config(exclusive+q.key("new", key)), q.list(), warning, 1, "-parallelism=1")
 	})
