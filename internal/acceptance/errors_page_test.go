@@ -367,7 +367,7 @@ func causes(t *testing.T) map[string]cause {
 		}},
 		"Bitbucket lists entries without a readable key": {advice: unreadable, run: func(t *testing.T, s stage) string {
 			s.Inject(emulator.UnreadableKey(s.AddDeployKey("acme", "website", key, "").ID))
-			return s.plan(t, s.Config(exclusive("[1]")))
+			return s.apply(t, s.Config(exclusive("[1]")))
 		}},
 		"No repository found in the project": {advice: []string{"the project does not exist, or it has no repository that the account can see", "Check project and workspace"}, run: func(t *testing.T, s stage) string {
 			return s.plan(t, s.Config(strings.Replace(workspaceKeys("bitbucket_deploy_keys"), "}", "  project = \"NONE\"\n}", 1)))
@@ -547,11 +547,6 @@ func causes(t *testing.T) map[string]cause {
 			s.AddDeployKey("acme", "website", key, "")
 			s.apply(t, s.Config(exclusive("[5]")))
 			return s.plan(t, s.Config(exclusive("[5]")))
-		}},
-		"An exclusive set removes no deploy key as long as it cannot read every entry of the list": {advice: []string{"Nothing was removed"}, run: func(t *testing.T, s stage) string {
-			listed := s.AddDeployKey("acme", "website", key, "")
-			s.EditDeployKey("acme", "website", listed.ID, func(key *emulator.DeployKey) { key.Key = "" })
-			return s.apply(t, s.Config(exclusive("[5]")))
 		}},
 
 		"Unexpected provider data":                 {advice: []string{"This is a bug in the provider. Please report it"}, run: configureWrongly},

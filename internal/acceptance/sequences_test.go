@@ -258,7 +258,7 @@ func (m *model) configuration() string {
 		}
 		body.WriteString(strings.Replace(parent.DeployKey(lines...), `"test"`, strconv.Quote(name), 1))
 	}
-	return m.Config(body.String(), "max_retries = 1")
+	return m.Config(body.String(), "max_retries = 1", `max_rate_limit_wait = "1s"`)
 }
 
 // apply applies the configuration. If after is not negative, it interrupts the run after
