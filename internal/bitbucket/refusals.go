@@ -73,23 +73,23 @@ func (e *ParentNotFoundError) Unwrap() error { return e.Refusal }
 // and about a project. Nobody has observed the last one.
 var parentNotFound = []string{"no longer exists in this workspace", "No workspace with identifier", "Project not found"}
 
-// classifyRefusal wraps a refusal in the type that matches the text of said. It returns any
-// other refusal unchanged. said is the refusal itself, or the same refusal with a text that
+// classifyRefusal wraps a refusal in the type that matches the text of unredacted. It returns any
+// other refusal unchanged. unredacted is the refusal itself, or the same refusal with a text that
 // must not be shown, because it repeats the credentials.
-func classifyRefusal(e, said *Error) error {
+func classifyRefusal(e, unredacted *Error) error {
 	badRequest, forbidden := e.Status == http.StatusBadRequest, e.Status == http.StatusForbidden
 	switch {
-	case e.Method == http.MethodPut && (e.Status == http.StatusMethodNotAllowed || badRequest && said.hasText("modif")):
+	case e.Method == http.MethodPut && (e.Status == http.StatusMethodNotAllowed || badRequest && unredacted.hasText("modif")):
 		return &ImmutableKeyError{e} // Both observed texts contain "modif".
-	case e.Method == http.MethodPost && badRequest && said.hasText("already"):
+	case e.Method == http.MethodPost && badRequest && unredacted.hasText("already"):
 		return &KeyInUseError{e}
-	case forbidden && (said.hasText("authentication mechanism") || said.hasText("only accessible with the following authentication types")):
+	case forbidden && (unredacted.hasText("authentication mechanism") || unredacted.hasText("only accessible with the following authentication types")):
 		return &AccessTokenError{e}
-	case forbidden && (said.hasText("IP address") || said.hasText("two-step verification") || said.hasText("Two-step verification")):
+	case forbidden && (unredacted.hasText("IP address") || unredacted.hasText("two-step verification") || unredacted.hasText("Two-step verification")):
 		return &AccessRuleError{e}
-	case e.Status == http.StatusNotFound && said.hasText("no API hosted at this URL"):
+	case e.Status == http.StatusNotFound && unredacted.hasText("no API hosted at this URL"):
 		return &NoEndpointError{e}
-	case e.Status == http.StatusNotFound && slices.ContainsFunc(parentNotFound, said.hasText):
+	case e.Status == http.StatusNotFound && slices.ContainsFunc(parentNotFound, unredacted.hasText):
 		return &ParentNotFoundError{e}
 	}
 	return e
