@@ -228,9 +228,10 @@ func (w *planWarnings) warnExists(key *plannedKey, diags *diag.Diagnostics) {
 		key.warned = true
 		id := deployKeyID(key.parent, key.listed.ID)
 		diags.AddWarning("Deploy key exists already in "+place, fmt.Sprintf("A resource is to add the key %[1]s to %[2]s, which has it already: deploy key %[3]d, label %[4]q, added %[5]q.\n\n"+
+			"If only the name, the module, the for_each key or the position in a list of a resource has changed, the apply hands the key over. A moved block does it without a handover:\n\n"+
+			"  moved {\n    from = %[6]s.OLD_NAME\n    to   = %[6]s.NEW_NAME\n  }\n\n"+
 			"If no resource has this key yet, the apply will fail to add it. Import it with this block:\n\n  import {\n    to = %[6]s.NAME\n    id = %[7]q\n  }\n\n"+
-			"If another resource of this configuration has it, remove one of the two. If only the name, the module, the for_each key or the position in a list of a resource has changed, the apply hands the key over. A moved block does it without a handover:\n\n"+
-			"  moved {\n    from = %[6]s.OLD_NAME\n    to   = %[6]s.NEW_NAME\n  }",
+			"If another resource of this configuration has it and keeps it, remove one of the two.",
 			key.place.fingerprint, place, key.listed.ID, key.listed.Label, key.listed.CreatedOn, kind.typeName, id))
 	}
 }

@@ -84,7 +84,7 @@ func TestAccPlanWarnings_keyExists(t *testing.T) {
 		} {
 			for _, args := range [][]string{nil, {"-parallelism=1"}} {
 				out := p.plans(t, p.Config(body), p.list(), warning, 1, args...)
-				acctest.Contains(t, out, fmt.Sprintf("deploy key %d, label \"by hand\"", theirs.ID), "the apply will fail to add it. Import it", fmt.Sprintf("id = %q", parent.ImportID(theirs.ID)), "moved {")
+				acctest.Contains(t, out, fmt.Sprintf("deploy key %d, label \"by hand\"", theirs.ID), "moved {", "the apply will fail to add it. Import it", fmt.Sprintf("id = %q", parent.ImportID(theirs.ID)))
 				if t.Failed() {
 					t.Fatal(order)
 				}
