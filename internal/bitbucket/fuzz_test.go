@@ -70,6 +70,31 @@ func FuzzDeployKey(f *testing.F) {
 	})
 }
 
+func FuzzHostKeys(f *testing.F) {
+	list, err := os.ReadFile("testdata/ssh_host_keys.txt")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(string(list))
+	f.Add(strings.ReplaceAll(string(list), "\n", "\r\n"))
+	f.Add(string(list[:len(list)/2]))
+	f.Add("@revoked " + string(list))
+	f.Add("{}")
+	f.Add("<html><title>Sign in\x1b</title>")
+	f.Fuzz(func(t *testing.T, body string) {
+		keys, err := newTestClient(t, httpfake.Reply(200, body), withRetries(0)).ListHostKeys(t.Context())
+		switch {
+		case err != nil:
+			expectUnusable(t, err)
+			if keys != nil {
+				t.Errorf("got %d keys with error %v", len(keys), err)
+			}
+		case len(keys) == 0 || !strings.Contains(body, SSHHost):
+			t.Errorf("got %d keys", len(keys))
+		}
+	})
+}
+
 // A page and a redirect contain the next address. The credentials are sent to this address,
 // so a redirect must have the same origin, and a page must have the address of the first
 // page.

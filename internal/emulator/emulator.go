@@ -28,6 +28,8 @@
 //   - The accepted key types. An RSA key needs at least 2048 bits.
 //   - The headers X-RateLimit-Limit and X-RateLimit-NearLimit. The emulator sends
 //     them after [Emulator.SetNearLimit].
+//   - The host keys of bitbucket.org, which need no credentials
+//     ([Emulator.SetHostKeys]).
 //
 // Observed on the live API:
 //   - The bodies of 401, 403, 404 (for a repository, a workspace and an unknown
@@ -54,6 +56,8 @@
 //     be null.
 //
 // Assumed, because no source describes it:
+//   - The order of the host keys, and their Content-Type. The page counts towards the
+//     rate limit.
 //   - The replies to an unknown ID, a wrong method, a body that is not JSON and a
 //     bad gateway; the HTML of pages; the text "Invalid SSH key.".
 //   - Unescaped braces get the 404 of an unknown path.
@@ -122,6 +126,7 @@ type Emulator struct {
 	duplicateBehavior  DuplicateBehavior
 	deploymentBehavior DeploymentBehavior
 	nextLinks          NextLinks
+	hostKeys           string
 	statePath          string
 	saveErr            error
 	changed            chan struct{} // changed is closed at the next change, nil while nobody waits for one.
@@ -146,7 +151,7 @@ const firstID = 10958984
 // New returns an emulator with the content of seed. It accepts any credentials
 // until a method such as [Emulator.AllowBasic] restricts them.
 func New(seed Seed) *Emulator {
-	e := &Emulator{state: seed.clone(), clock: time.Now, access: newAccess()}
+	e := &Emulator{state: seed.clone(), clock: time.Now, access: newAccess(), hostKeys: HostKeys}
 	e.nextID = e.state.complete(firstID, e.now())
 	return e
 }
@@ -295,6 +300,8 @@ func (e *Emulator) carryOut(c call) reply {
 	switch {
 	case c.path == tokenPath:
 		return e.issueToken(c)
+	case c.path == hostKeysPath:
+		return e.listHostKeys(c)
 	case !strings.HasPrefix(c.path, "/2.0/"):
 		return htmlNotFound()
 	case strings.ContainsAny(c.path, "{}"):

@@ -2,6 +2,9 @@ package sshkey
 
 import (
 	"encoding/base64"
+	"errors"
+	"io"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -93,6 +96,54 @@ func FuzzParse(f *testing.F) {
 			expectOpenSSH(t, key)
 		} else if refused {
 			t.Error("Refusal and Doubt both returned a reason: only RSA keys have a Refusal, and they have no Doubt")
+		}
+	})
+}
+
+// If ParseHostKeys accepts a text, OpenSSH reads the same keys from it, for the same host.
+func FuzzHostKeys(f *testing.F) {
+	var all []string
+	for _, line := range openSSHLines(f) {
+		all = append(all, host+" "+line)
+		f.Add(host + " " + line)
+	}
+	f.Add(strings.Join(all[:3], "\n"))
+	f.Add("\ufeff# keys\r\n\r\n" + strings.Join(all[:3], "\r\n") + "\r\n")
+	f.Add(all[0] + "\n" + all[0][:60])
+	f.Add(all[0] + "\r" + all[1])
+	f.Add(all[0] + " " + all[1])
+	f.Add("@revoked " + all[0])
+	f.Add("github.com,bitbucket.org" + strings.TrimPrefix(all[0], host))
+	f.Add("|1|F1E1KeoE/eEWhi10WpGv4OdiO6Y=|3988QV0VE8wmZL7suNrYQLITLCg= " + all[0])
+	f.Add("<html><title>Log in</title>")
+	f.Fuzz(func(t *testing.T, text string) {
+		keys, err := ParseHostKeys(text, host)
+		if err != nil {
+			for word := range strings.FieldsSeq(text) {
+				if len(word) > 24 && strings.Contains(err.Error(), word) {
+					t.Errorf("the message contains %q, a part of the text", word)
+				}
+			}
+			return
+		}
+		want := map[string]bool{}
+		for rest := []byte(strings.TrimPrefix(text, "\ufeff")); ; {
+			marker, hosts, key, _, next, err := ssh.ParseKnownHosts(rest)
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil || marker != "" || !slices.Equal(hosts, []string{host}) {
+				t.Fatalf("OpenSSH reads marker %q, hosts %q, %v", marker, hosts, err)
+			}
+			want[ssh.FingerprintSHA256(key)], rest = true, next
+		}
+		got := map[string]bool{}
+		for _, key := range keys {
+			got[key.FingerprintSHA256()] = true
+			expectOpenSSH(t, key)
+		}
+		if len(got) == 0 || len(got) != len(keys) || !maps.Equal(got, want) {
+			t.Errorf("got %v, OpenSSH reads %v", got, want)
 		}
 	})
 }

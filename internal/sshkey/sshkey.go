@@ -73,9 +73,10 @@ func cutSpace(s string) (before, after string) {
 }
 
 // String returns the key without its comment, as Bitbucket returns it.
-func (k PublicKey) String() string {
-	return k.Type + " " + base64.StdEncoding.EncodeToString(k.blob)
-}
+func (k PublicKey) String() string { return k.Type + " " + k.Base64() }
+
+// Base64 returns the key without its type and its comment.
+func (k PublicKey) Base64() string { return base64.StdEncoding.EncodeToString(k.blob) }
 
 // WithComment returns the key line to send to Bitbucket. Bitbucket accepts a
 // comment only at the end of the key line.

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
@@ -44,7 +43,7 @@ func (o OAuthConsumer) authenticate(base *url.URL, retrier retrier, next http.Ro
 	config := &clientcredentials.Config{
 		ClientID:     o.ID,
 		ClientSecret: o.Secret,
-		TokenURL:     tokenURL(base).String(),
+		TokenURL:     SiteURL(base, TokenPath).String(),
 		AuthStyle:    oauth2.AuthStyleInHeader,
 	}
 	// Requesting a token twice does no harm, so token requests are retried like reads.
@@ -80,16 +79,6 @@ const TokenPath = "/site/oauth2/access_token"
 // IsTokenRequest reports whether a request is for an access token. The body of its reply
 // contains the token.
 func IsTokenRequest(request *http.Request) bool { return request.URL.Path == TokenPath }
-
-// tokenURL returns the address of the requests for access tokens. For Bitbucket's API it is
-// on Bitbucket's web site, otherwise on the host of the API.
-func tokenURL(base *url.URL) *url.URL {
-	host := base.Host
-	if strings.EqualFold(base.Hostname(), "api.bitbucket.org") {
-		host = "bitbucket.org"
-	}
-	return &url.URL{Scheme: base.Scheme, Host: host, Path: TokenPath}
-}
 
 // tokenTransport adds an access token to each request and renews the token.
 type tokenTransport struct {

@@ -91,29 +91,6 @@ func TestCredentials_authenticate(t *testing.T) {
 	}
 }
 
-func TestTokenURL(t *testing.T) {
-	t.Parallel()
-	for raw, want := range map[string]string{
-		"https://api.bitbucket.org/2.0":     "https://bitbucket.org/site/oauth2/access_token",
-		"https://API.Bitbucket.org/2.0":     "https://bitbucket.org/site/oauth2/access_token",
-		"https://proxy.example:8443/bb/2.0": "https://proxy.example:8443/site/oauth2/access_token",
-		"http://127.0.0.1:7990/2.0":         "http://127.0.0.1:7990/site/oauth2/access_token",
-		"http://[::1]:7990/2.0":             "http://[::1]:7990/site/oauth2/access_token",
-	} {
-		base, err := url.Parse(raw)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := tokenURL(base)
-		if got.String() != want {
-			t.Errorf("%s: got %s, want %s", raw, got, want)
-		}
-		if IsTokenRequest(&http.Request{URL: base}) || !IsTokenRequest(&http.Request{URL: got}) {
-			t.Errorf("IsTokenRequest is wrong for %s or for %s", got, base)
-		}
-	}
-}
-
 func TestOAuthConsumer_fetchesToken(t *testing.T) {
 	t.Parallel()
 	tokens := httpfake.NewScript(t, token("token-1", 7200))

@@ -22,9 +22,11 @@ type credentialRecord struct {
 }
 
 // observe reads the headers of a reply. response is nil if no reply arrived. A reply without
-// these headers changes nothing, because they may be missing.
+// these headers changes nothing, because they may be missing. A reply to a request without
+// credentials changes nothing, because it describes no credentials.
 func (r *credentialRecord) observe(request *http.Request, response *http.Response) {
-	if response == nil || response.StatusCode == http.StatusUnauthorized || IsTokenRequest(request) {
+	anonymous := request.Header.Get("Authorization") == ""
+	if response == nil || anonymous || response.StatusCode == http.StatusUnauthorized || IsTokenRequest(request) {
 		return
 	}
 	kind, scopes := response.Header.Get("X-Credential-Type"), response.Header.Get("X-OAuth-Scopes")

@@ -22,6 +22,7 @@ func TestCredential(t *testing.T) {
 		"the last counts":  {[]described{{kind: "apikey", scopes: "x"}, {kind: "api_token"}}, "api_token", nil},
 		"none later":       {[]described{{kind: "apikey", scopes: "x"}, {}}, "apikey", []string{"x"}},
 		"of an error":      {[]described{{status: http.StatusForbidden, scopes: "x"}}, "", []string{"x"}},
+		"anonymous later":  {[]described{{kind: "apikey", scopes: "x"}, {kind: "none", scopes: "y", anonymous: true}}, "apikey", []string{"x"}},
 		"of a wrong token": {[]described{{status: http.StatusUnauthorized, scopes: "x"}}, "", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -36,9 +37,13 @@ func TestCredential(t *testing.T) {
 				replies = replies[1:]
 			})
 			base := &url.URL{Scheme: "http", Host: "localhost", Path: "/2.0"}
-			transport := New(base, Options{Base: httpfake.InMemory{Handler: handler}})
-			for range tc.replies {
-				if _, err := transport.Do(t.Context(), http.MethodGet, base, nil); err != nil {
+			transport := New(base, Options{Base: httpfake.InMemory{Handler: handler}, Credentials: Bearer{"ATCTT-s3cret"}})
+			for _, reply := range tc.replies {
+				send := func() (*Response, error) { return transport.Do(t.Context(), http.MethodGet, base, nil) }
+				if reply.anonymous {
+					send = func() (*Response, error) { return transport.GetText(t.Context(), base) }
+				}
+				if _, err := send(); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -49,8 +54,10 @@ func TestCredential(t *testing.T) {
 	}
 }
 
-// described is the status and the headers of a reply.
+// described is the status and the headers of a reply, and whether its request has no
+// credentials.
 type described struct {
 	status       int
 	kind, scopes string
+	anonymous    bool
 }

@@ -48,9 +48,11 @@ type Options struct {
 // Transport sends requests to one Bitbucket with one set of credentials. It is safe
 // for concurrent use.
 type Transport struct {
-	client  *http.Client
-	retrier retrier
-	limiter *rateLimiter
+	client *http.Client
+	// anonymous sends requests without credentials.
+	anonymous *http.Client
+	retrier   retrier
+	limiter   *rateLimiter
 	// clockSkew is how far Bitbucket's clock is ahead of this machine's, as a
 	// [time.Duration].
 	clockSkew atomic.Int64
@@ -74,6 +76,7 @@ func New(base *url.URL, options Options) *Transport {
 	next = attempt{options.RequestTimeout, &t.clockSkew, next}
 	t.limiter = newRateLimiter(next, t.retrier.firstWait, options)
 	next = t.limiter
+	t.anonymous = &http.Client{Transport: next, CheckRedirect: followSameOriginReads}
 	if options.Credentials != nil {
 		next = options.Credentials.authenticate(base, t.retrier, next)
 	}
@@ -119,19 +122,31 @@ func (t *Transport) Do(ctx context.Context, method string, u *url.URL, body []by
 	if body != nil {
 		content = body
 	}
+	header := http.Header{"Accept": {"application/json"}}
+	if body != nil {
+		header.Set("Content-Type", "application/json")
+	}
+	return t.send(ctx, t.client, method, u, header, content)
+}
+
+// GetText requests a public text. It sends no credentials, neither to u nor to the target of
+// a redirect. The result is that of [Transport.Do].
+func (t *Transport) GetText(ctx context.Context, u *url.URL) (*Response, error) {
+	return t.send(ctx, t.anonymous, http.MethodGet, u, http.Header{"Accept": {"text/plain"}}, nil)
+}
+
+// send sends a request through one of the clients. content is nil or the body.
+func (t *Transport) send(ctx context.Context, through *http.Client, method string, u *url.URL, header http.Header, content any) (*Response, error) {
 	var unredacted atomic.Pointer[[]byte]
 	ctx = context.WithValue(ctx, unredactedKey{}, &unredacted)
 	request, err := retryablehttp.NewRequestWithContext(ctx, method, u.String(), content)
 	if err != nil {
 		return nil, &Error{Err: fmt.Errorf("building a request: %w", err)}
 	}
-	request.Header.Set("Accept", "application/json")
-	if body != nil {
-		request.Header.Set("Content-Type", "application/json")
-	}
+	request.Header = header
 
 	lost := false
-	response, err := t.retrier.client(t.client, method, &lost).Do(request)
+	response, err := t.retrier.client(through, method, &lost).Do(request)
 	if err != nil {
 		return nil, &Error{MaybeDone: lost, Err: err}
 	}
@@ -166,6 +181,16 @@ func (t *Transport) ServerTime(local time.Time) time.Time {
 // credentials for one may be sent to the other.
 func SameOrigin(a, b *url.URL) bool {
 	return a.Scheme == b.Scheme && strings.EqualFold(a.Host, b.Host)
+}
+
+// SiteURL returns the address of a path on Bitbucket's web site. For Bitbucket's API, the web
+// site is bitbucket.org. Otherwise it is on the host of the API.
+func SiteURL(base *url.URL, path string) *url.URL {
+	host := base.Host
+	if strings.EqualFold(base.Hostname(), "api.bitbucket.org") {
+		host = "bitbucket.org"
+	}
+	return &url.URL{Scheme: base.Scheme, Host: host, Path: path}
 }
 
 // followSameOriginReads follows a redirect of a read within one origin. The caller gets any

@@ -281,6 +281,65 @@ func TestSameOrigin(t *testing.T) {
 	}
 }
 
+func TestSiteURL(t *testing.T) {
+	t.Parallel()
+	for raw, want := range map[string]string{
+		"https://api.bitbucket.org/2.0":     "https://bitbucket.org/site/oauth2/access_token",
+		"https://API.Bitbucket.org/2.0":     "https://bitbucket.org/site/oauth2/access_token",
+		"https://proxy.example:8443/bb/2.0": "https://proxy.example:8443/site/oauth2/access_token",
+		"http://127.0.0.1:7990/2.0":         "http://127.0.0.1:7990/site/oauth2/access_token",
+		"http://[::1]:7990/2.0":             "http://[::1]:7990/site/oauth2/access_token",
+	} {
+		base, err := url.Parse(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := SiteURL(base, TokenPath)
+		if got.String() != want {
+			t.Errorf("%s: got %s, want %s", raw, got, want)
+		}
+		if IsTokenRequest(&http.Request{URL: base}) || !IsTokenRequest(&http.Request{URL: got}) {
+			t.Errorf("IsTokenRequest is wrong for %s or for %s", got, base)
+		}
+	}
+}
+
+// GetText sends no credentials, also after a 429, a failure and a redirect, and no request for
+// an access token.
+func TestTransport_getTextIsAnonymous(t *testing.T) {
+	t.Parallel()
+	for name, credentials := range map[string]Credentials{"Basic": Basic{"ada@example.com", "ATATT-s3cret"}, "Bearer": Bearer{"ATCTT-s3cret"}, "consumer": OAuthConsumer{ID: "consumer-id", Secret: "s3cret-of-consumer"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			site := httpfake.NewScript(t, httpfake.Reply(429, ""), httpfake.Reply(503, ""), httpfake.Reply(302, "", "Location: /site/moved"), httpfake.Reply(200, "text"))
+			client := newTestClient(t, site, withCredentials(credentials))
+			response, err := client.GetText(t.Context(), SiteURL(client.root, "/site/text"))
+			if err != nil || string(response.Body) != "text" {
+				t.Fatalf("got %+v, %v", response, err)
+			}
+			site.Expect("GET /site/text", "GET /site/text", "GET /site/text", "GET /site/moved")
+			for _, request := range site.Requests() {
+				if request.Header.Get("Authorization") != "" || request.Header.Get("Accept") != "text/plain" {
+					t.Errorf("%s has the headers %v", request.Line, request.Header)
+				}
+			}
+		})
+	}
+}
+
+func TestTransport_getTextRefusesRedirect(t *testing.T) {
+	t.Parallel()
+	elsewhere := httpfake.NewScript(t)
+	other := httptest.NewServer(elsewhere)
+	t.Cleanup(other.Close)
+	client := newTestClient(t, httpfake.Reply(302, "", "Location: "+other.URL), withCredentials(Bearer{"ATCTT-s3cret"}))
+	response, err := client.GetText(t.Context(), SiteURL(client.root, "/site/text"))
+	if err != nil || response.StatusCode != 302 {
+		t.Errorf("got %+v, %v", response, err)
+	}
+	elsewhere.Expect()
+}
+
 func TestTransport_followsRedirectsOfReads(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{301, 302, 303, 307, 308} {

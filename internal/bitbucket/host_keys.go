@@ -1,0 +1,46 @@
+package bitbucket
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket/transport"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/sshkey"
+)
+
+// SSHHost is the host that the published host keys belong to, whatever the base URL is.
+const SSHHost = "bitbucket.org"
+
+// maxHostKeysText bounds the list of host keys, in bytes. The list has less than 1 kB.
+const maxHostKeysText = 64 << 10
+
+// HostKeysURL returns the address of the host keys of Bitbucket's SSH server.
+func (c *Client) HostKeysURL() string { return transport.SiteURL(c.base, "/site/ssh").String() }
+
+// ListHostKeys returns the host keys of [SSHHost], sorted. The page is public, so no
+// credentials are sent. Any reply except a list of these keys is an error.
+//
+// GET https://bitbucket.org/site/ssh
+// https://bitbucket.org/blog/ssh-host-key-changes
+func (c *Client) ListHostKeys(ctx context.Context) ([]sshkey.PublicKey, error) {
+	u := transport.SiteURL(c.base, "/site/ssh")
+	response, err := c.transport.GetText(ctx, u)
+	switch {
+	case err != nil:
+		return nil, c.errorWithoutReply(http.MethodGet, u, err)
+	case response.StatusCode != http.StatusOK:
+		return nil, c.errorFromReply(http.MethodGet, u, response)
+	case len(response.Body) > maxHostKeysText:
+		return nil, unusable(http.MethodGet, u, fmt.Sprintf("it is not a list of host keys: over %d kB", maxHostKeysText>>10))
+	}
+	keys, err := sshkey.ParseHostKeys(string(response.Body), SSHHost)
+	if err != nil {
+		why := err.Error()
+		if text, described := describeBody(response.Body); described {
+			why = text
+		}
+		return nil, unusable(http.MethodGet, u, "it is not a list of host keys of "+SSHHost+": "+why)
+	}
+	return keys, nil
+}
