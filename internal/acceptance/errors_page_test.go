@@ -268,6 +268,13 @@ func causes(t *testing.T) map[string]cause {
 				return s.plan(t, s.Config(acctest.DataDeployments()))
 			},
 		},
+		"Unable to read SSH host keys": {
+			advice: []string{"show the host keys of its SSH server", "something other than Bitbucket has answered", "the address in a browser", "and check base_url and the proxy"},
+			run: func(t *testing.T, s stage) string {
+				s.Inject(emulator.LoginPage())
+				return s.plan(t, s.Config(acctest.DataHostKeys))
+			},
+		},
 
 		"401 Unauthorized": {
 			advice: []string{"wrong or expired", "the e-mail address of the account", "an access token goes without username"},

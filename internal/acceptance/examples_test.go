@@ -1,6 +1,7 @@
 package acceptance
 
 import (
+	"encoding/base64"
 	"net/http"
 	"path/filepath"
 	"regexp"
@@ -200,6 +201,17 @@ var exampleOutputs = map[string][]string{
 	"on_several_repositories": {`{"SHA256:L7RaJ9z1fhgcsFNlyZKT0BcV1Pl9SBfp3vUurVqhRWU":["api","website"]}`},
 	"in_production":           {"commit that SUCCESSFUL"},
 	"found_on":                {`["acme/api/10958985","acme/website/10958984"]`},
+	"bitbucket_fingerprints":  {`["ecdsa-sha2-nistp256 SHA256:FC73VB6C4OQLSCrjEayhMp9UMxS97caD/Yyi2bhW/J0","ssh-ed25519 SHA256:ybgmFkzwOSotHTHLJgHO0QN8L0xErw6vd0VhFA9m3SM","ssh-rsa SHA256:46OSHA1Rmj8E8ERTC6xkNcmGOw9oFxYr0WF6zWW8l1E"]`},
+	"user_data":               {`"#cloud-config\n\"write_files\":\n- \"content\": |\n`, inJSON("    ", emulator.HostKeys) + `  \"path\": \"/etc/ssh/ssh_known_hosts\"\n`},
+	"flux_secret":             {`\"known_hosts\": \"` + base64.StdEncoding.EncodeToString([]byte(emulator.HostKeys)) + `\"\n`},
+	"argo_cd":                 {`\"ssh_known_hosts\": |\n` + inJSON("    ", emulator.HostKeys), `---\n`, `\"argocd.argoproj.io/secret-type\": \"repository\"`},
+	"dockerfile":              {`COPY \u003c\u003cEOF /etc/ssh/ssh_known_hosts\n` + inJSON("", emulator.HostKeys) + `EOF\nRUN `},
+	"known_hosts":             {inJSON("", strings.ReplaceAll(emulator.HostKeys, "bitbucket.org", "bitbucket.org,ssh.bitbucket.org"))},
+}
+
+// inJSON returns lines as they are inside of a JSON string, each after an indent.
+func inJSON(indent, lines string) string {
+	return indent + strings.TrimSuffix(strings.ReplaceAll(lines, "\n", `\n`+indent), indent)
 }
 
 // runQuery runs the queries of a file, and applies the configuration that they write.

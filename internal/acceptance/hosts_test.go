@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
@@ -22,7 +23,7 @@ import (
 
 // The provider sends the credentials to one host only. It does not follow a redirect to
 // another host. If the link to the next page names another host, the provider requests the
-// next page from base_url.
+// next page from base_url. The request for the host keys has no credentials at all.
 func TestAccProvider_otherHosts(t *testing.T) {
 	t.Parallel()
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -31,11 +32,17 @@ func TestAccProvider_otherHosts(t *testing.T) {
 	t.Cleanup(elsewhere.Close)
 	var mu sync.Mutex
 	var authorizations []string
+	var anonymous atomic.Bool
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		there := strings.Replace(elsewhere.URL, "127.0.0.1", "localhost", 1) + r.URL.Path
+		if r.URL.Path == "/site/ssh" {
+			anonymous.Store(r.Header.Get("Authorization") == "")
+			http.Redirect(w, r, there, http.StatusTemporaryRedirect)
+			return
+		}
 		mu.Lock()
 		authorizations = append(authorizations, r.Header.Get("Authorization"))
 		mu.Unlock()
-		there := strings.Replace(elsewhere.URL, "127.0.0.1", "localhost", 1) + r.URL.Path
 		if strings.Contains(r.URL.Path, "/paged/") {
 			if r.URL.Query().Get("page") == "2" {
 				_, _ = io.WriteString(w, `{"values": []}`)
@@ -54,9 +61,12 @@ data "bitbucket_deploy_keys" "test" {
   workspace  = "acme"
   repository = each.key
 }
-`+acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t)))))
+`+acctest.DataHostKeys+acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t)))))
 	out := terraform.Fails(t, []string{"apply", "-auto-approve"}, "Error: ")
-	acctest.Contains(t, out, "acme/moved/deploy-keys: 307 Temporary Redirect", "The address has moved")
+	acctest.Contains(t, out, "acme/moved/deploy-keys: 307 Temporary Redirect", "The address has moved", "GET /site/ssh: 307 Temporary Redirect")
+	if !anonymous.Load() {
+		t.Error("the request for the host keys had credentials")
+	}
 	if strings.Contains(out, "acme/paged") {
 		t.Errorf("the second page was not read: %s", out)
 	}

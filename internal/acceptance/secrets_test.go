@@ -54,7 +54,7 @@ func TestAccProvider_secretsStaySecret(t *testing.T) {
 			f, terraform := newRepeating(t), acctest.NewCLI(t, append(tc.env, "TF_LOG=TRACE")...)
 			key, existing := acctest.KeyLine(acctest.NewKey(t)), f.AddDeployKey("acme", "website", acctest.NewKey(t), "imported")
 			more += strings.Replace(acctest.DeployKey(acctest.KeyLine(existing.Key), `label = "imported"`), `"test"`, `"imported"`, 1)
-			created := more + acctest.DeployKey(key) + acctest.WEB.DeployKey(key)
+			created := more + acctest.DataHostKeys + acctest.DeployKey(key) + acctest.WEB.DeployKey(key)
 			changed := more + acctest.DeployKey(key, `label = "changed"`) + acctest.WEB.DeployKey(key, `label = "changed"`)
 
 			var printed strings.Builder
@@ -80,10 +80,20 @@ func TestAccProvider_secretsStaySecret(t *testing.T) {
 			run(!strings.Contains(name, "consumer"), changed, "destroy", "-auto-approve")
 
 			secrets := []string{secretToken, secretOfOAuth}
+			hostKeys := 0
 			for _, request := range f.Requests() {
+				if request.Path == "/site/ssh" {
+					hostKeys++
+					if request.Authorization != "" {
+						t.Error("the request for the host keys had credentials")
+					}
+				}
 				if token, ok := strings.CutPrefix(request.Authorization, "Bearer "); ok {
 					secrets = append(secrets, token)
 				}
+			}
+			if hostKeys == 0 {
+				t.Error("the host keys were not read")
 			}
 			written := writtenBy(t, terraform)
 			written["output"] = printed.String()

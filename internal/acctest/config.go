@@ -34,6 +34,15 @@ func DataDeployments(lines ...string) string {
 		"\n}\n\noutput \"uuids\" {\n  value = data.bitbucket_deployments.test.deployments[*].uuid\n}\n"
 }
 
+// DataHostKeys is a data source for the host keys, with an output.
+const DataHostKeys = `
+data "bitbucket_ssh_host_keys" "test" {}
+
+output "known_hosts" {
+  value = data.bitbucket_ssh_host_keys.test.known_hosts
+}
+`
+
 // KeyLine returns the line of a configuration that sets the key.
 func KeyLine(key string) string { return fmt.Sprintf("key = %q", key) }
 

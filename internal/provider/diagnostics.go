@@ -140,6 +140,19 @@ func (o operation) addWriteError(diags *diag.Diagnostics, parent bitbucket.Paren
 	diags.AddError(o.summary, strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), "\n\n"))
 }
 
+// addHostKeysError reports that the host keys at this address could not be read. A request
+// for them has no credentials, so the advice about a refusal names neither scopes nor accounts.
+func addHostKeysError(diags *diag.Diagnostics, address string, err error) {
+	result := deploykeys.Result{Outcome: deploykeys.Refused, Err: err}
+	advice := listDeployKeys.advice(repositoryKind, result)
+	failed, ok := errors.AsType[*bitbucket.Error](err)
+	if ok && (errors.Is(err, bitbucket.ErrUnusable) || failed.Err == nil && failed.Status < 500 && failed.Status != http.StatusTooManyRequests) {
+		advice = "Either something other than Bitbucket has answered, or Bitbucket publishes its host keys in another form now. Open the address in a browser, " +
+			"and check base_url and the proxy (HTTPS_PROXY) between here and Bitbucket. The request has no credentials, so no token and no scope changes the answer."
+	}
+	diags.AddError("Unable to read SSH host keys", "Bitbucket was asked to show the host keys of its SSH server at "+address+".\n\n"+describe(result)+"\n\n"+advice)
+}
+
 // describe returns Bitbucket's reply, one fact on each line.
 func describe(result deploykeys.Result) string {
 	refused, ok := errors.AsType[*bitbucket.Error](result.Err)

@@ -1,0 +1,36 @@
+# Argo CD has the host keys of all Git servers in one ConfigMap, and a Secret for each
+# repository. "kubectl apply --server-side -f -" leaves the private key in the Secret,
+# sshPrivateKey, as it is: put it there without Terraform, which would store it in the state.
+data "bitbucket_ssh_host_keys" "bitbucket" {}
+
+locals {
+  other_hosts = "" # The lines for other Git servers, each ending in a newline.
+}
+
+output "argo_cd" {
+  value = join("---\n", [
+    yamlencode({
+      apiVersion = "v1"
+      kind       = "ConfigMap"
+      metadata = {
+        name      = "argocd-ssh-known-hosts-cm"
+        namespace = "argocd"
+        labels    = { "app.kubernetes.io/name" = "argocd-ssh-known-hosts-cm", "app.kubernetes.io/part-of" = "argocd" }
+      }
+      data = { ssh_known_hosts = "${local.other_hosts}${data.bitbucket_ssh_host_keys.bitbucket.known_hosts}" }
+    }),
+    yamlencode({
+      apiVersion = "v1"
+      kind       = "Secret"
+      metadata = {
+        name      = "website"
+        namespace = "argocd"
+        labels    = { "argocd.argoproj.io/secret-type" = "repository" }
+      }
+      data = {
+        type = base64encode("git")
+        url  = base64encode("git@bitbucket.org:acme/website.git")
+      }
+    }),
+  ])
+}

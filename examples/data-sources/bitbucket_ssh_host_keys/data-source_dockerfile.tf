@@ -1,0 +1,14 @@
+# An image that clones with the deploy key of the machine that builds it:
+# "terraform output -raw dockerfile | docker build --ssh default -".
+data "bitbucket_ssh_host_keys" "bitbucket" {}
+
+output "dockerfile" {
+  value = <<-EOT
+    # syntax=docker/dockerfile:1
+    FROM alpine/git
+    COPY <<EOF /etc/ssh/ssh_known_hosts
+    ${chomp(data.bitbucket_ssh_host_keys.bitbucket.known_hosts)}
+    EOF
+    RUN --mount=type=ssh git clone git@bitbucket.org:acme/website.git /website
+  EOT
+}
