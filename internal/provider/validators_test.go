@@ -355,8 +355,7 @@ func TestAccDeployKey_importsExistingTexts(t *testing.T) {
 		for i, key := range keys {
 			blocks += fmt.Sprintf("\nimport {\n  to = %s.key_%d\n  id = %q\n}\n", parent.TypeName, i, parent.ImportID(key.ID))
 		}
-		terraform.Write(t, f.Config(blocks))
-		terraform.MustRun(t, "plan", "-generate-config-out=generated.tf")
+		terraform.Generate(t, f.Config(blocks))
 		terraform.MustRun(t, "validate")
 		acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve"), fmt.Sprintf("%d imported, 0 added, 0 changed, 0 destroyed", len(keys)))
 		terraform.MustRun(t, "plan", "-detailed-exitcode")
