@@ -263,8 +263,12 @@ func TestRepository_access(t *testing.T) {
 		token, method, path string
 		status              int
 	}{
-		{"admin", "POST", "/a", 200}, {"admin", "PUT", "/a", 200}, {"delete", "DELETE", "/a", 204},
-		{"oauth", "POST", "/b", 200}, {"access", "PUT", "/b", 200}, {"access", "DELETE", "/b", 204},
+		{"admin", "POST", "/a", 200},
+		{"admin", "PUT", "/a", 200},
+		{"delete", "DELETE", "/a", 204},
+		{"oauth", "POST", "/b", 200},
+		{"access", "PUT", "/b", 200},
+		{"access", "DELETE", "/b", 204},
 	} {
 		got := s.sendAs(t, "Bearer "+step.token, step.method, repositories+step.path, "")
 		if got.status != step.status {
