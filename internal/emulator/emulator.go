@@ -39,8 +39,8 @@
 //   - The accepted key types. An RSA key needs at least 2048 bits.
 //   - The headers X-RateLimit-Limit and X-RateLimit-NearLimit. The emulator sends
 //     them after [Emulator.SetNearLimit].
-//   - The host keys of bitbucket.org, which need no credentials
-//     ([Emulator.SetHostKeys]).
+//   - The host keys of bitbucket.org, which need no credentials. Git over SSH moves
+//     to ssh.bitbucket.org by November 12, 2026 ([Emulator.SetHostKeys]).
 //
 // Observed on the live API:
 //   - The bodies of 401, 403, 404 (for a repository, a workspace and an unknown
@@ -79,7 +79,8 @@
 //
 // Assumed, because no source describes it:
 //   - The order of the host keys, and their Content-Type. The page counts towards the
-//     rate limit.
+//     rate limit. It names bitbucket.org alone: no source says whether it also names
+//     ssh.bitbucket.org since the move, and with which keys.
 //   - The replies to an unknown ID, a wrong method, a body that is not JSON and a
 //     bad gateway; the HTML of pages; the text "Invalid SSH key.".
 //   - Unescaped braces get the 404 of an unknown path.
