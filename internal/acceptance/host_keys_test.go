@@ -60,18 +60,19 @@ func TestAccSSHHostKeys_hostileReplies(t *testing.T) {
 	line := "bitbucket.org " + key + "\n"
 	for name, tc := range map[string]struct{ body, want string }{
 		"log-in page":    {"<html><title>Log in</title>\n" + line, `an HTML page with the title "Log in"`},
-		"another host":   {emulator.HostKeys + "github.com " + key, "line 4 is not for bitbucket.org alone"},
-		"two hosts":      {"bitbucket.org,github.com " + key, "line 1 is not for bitbucket.org alone"},
+		"another host":   {emulator.HostKeys + "github.com " + key, "line 4 has a name other than bitbucket.org and ssh.bitbucket.org"},
+		"two hosts":      {"bitbucket.org,github.com " + key, "line 1 has a name other than bitbucket.org and ssh.bitbucket.org"},
+		"another name":   {"ssh.bitbucket.org,altssh.bitbucket.org " + key, "line 1 has a name other than bitbucket.org and ssh.bitbucket.org"},
 		"authority":      {"@cert-authority * " + key, "line 1 has a marker"},
 		"half a line":    {line[:len(line)-12], "line 1 has no key that can be used"},
-		"commands":       {line + "$(touch /tmp/harm) `id`\n", "line 2 is not for bitbucket.org alone"},
-		"end of heredoc": {line + "EOF\n", "line 2 is not for bitbucket.org alone"},
-		"template":       {line + "${file(\"/etc/passwd\")}\n", "line 2 is not for bitbucket.org alone"},
+		"commands":       {line + "$(touch /tmp/harm) `id`\n", "line 2 has a name other than bitbucket.org and ssh.bitbucket.org"},
+		"end of heredoc": {line + "EOF\n", "line 2 has a name other than bitbucket.org and ssh.bitbucket.org"},
+		"template":       {line + "${file(\"/etc/passwd\")}\n", "line 2 has a name other than bitbucket.org and ssh.bitbucket.org"},
 		"controls":       {line[:len(line)-1] + " \x1b[2J\x1b]0;title\a\u202e\n", "line 1 has control or invisible characters"},
 		"null bytes":     {strings.Repeat("\x00", 1000), "an empty reply"},
 		"many keys":      {strings.Repeat(line, 1000), "over 64 kB"},
 		"endless":        {strings.Repeat("# no end\n", 2<<20), "over 10 MB"},
-		"private key":    {"-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n", "line 1 is not for bitbucket.org alone"},
+		"private key":    {"-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n", "line 1 has a name other than bitbucket.org and ssh.bitbucket.org"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

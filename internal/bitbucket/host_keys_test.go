@@ -11,19 +11,22 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/httpfake"
 )
 
-const readHostKeys = "GET /site/ssh"
+const (
+	readHostKeys       = "GET /site/ssh"
+	ed25519Fingerprint = "SHA256:ybgmFkzwOSotHTHLJgHO0QN8L0xErw6vd0VhFA9m3SM"
+)
 
-// listHostKeys returns the fingerprints of the host keys that the handler sends. The client
+// listHostKeys returns the hosts and fingerprints of the keys that the handler sends. The client
 // has credentials, and does not wait after a 429.
 func listHostKeys(t *testing.T, handler http.Handler) ([]string, error) {
 	t.Helper()
 	atOnce := func(o *transport.Options) { o.MaxRateLimitWait = 0 }
 	keys, err := newTestClient(t, handler, withRetries(0), atOnce, withCredentials(transport.Bearer{Token: "ATCTT-s3cret"})).ListHostKeys(t.Context())
-	var fingerprints []string
+	var got []string
 	for _, key := range keys {
-		fingerprints = append(fingerprints, key.FingerprintSHA256())
+		got = append(got, key.Host+" "+key.FingerprintSHA256())
 	}
-	return fingerprints, err
+	return got, err
 }
 
 // The fingerprints are those that Atlassian publishes.
@@ -32,15 +35,33 @@ func TestListHostKeys(t *testing.T) {
 	site := httpfake.NewScript(t, httpfake.Reply(200, readTestdata(t, "ssh_host_keys.txt"), "Content-Type: text/html"))
 	got, err := listHostKeys(t, site)
 	if want := []string{
-		"SHA256:FC73VB6C4OQLSCrjEayhMp9UMxS97caD/Yyi2bhW/J0", // ECDSA
-		"SHA256:ybgmFkzwOSotHTHLJgHO0QN8L0xErw6vd0VhFA9m3SM", // Ed25519
-		"SHA256:46OSHA1Rmj8E8ERTC6xkNcmGOw9oFxYr0WF6zWW8l1E", // RSA
+		"bitbucket.org SHA256:FC73VB6C4OQLSCrjEayhMp9UMxS97caD/Yyi2bhW/J0", // ECDSA
+		"bitbucket.org " + ed25519Fingerprint,
+		"bitbucket.org SHA256:46OSHA1Rmj8E8ERTC6xkNcmGOw9oFxYr0WF6zWW8l1E", // RSA
 	}; err != nil || !slices.Equal(got, want) {
 		t.Errorf("got %q, %v", got, err)
 	}
 	site.Expect(readHostKeys)
 	if sent := site.Authorizations(); sent != "" {
 		t.Errorf("sent Authorization %q", sent)
+	}
+}
+
+// A key has each name that its line has.
+func TestListHostKeys_hosts(t *testing.T) {
+	t.Parallel()
+	line := strings.SplitAfter(readTestdata(t, "ssh_host_keys.txt"), "\n")[1]
+	for name, tc := range map[string]struct {
+		body string
+		want []string
+	}{
+		"new name":   {"ssh." + line, []string{"ssh.bitbucket.org " + ed25519Fingerprint}},
+		"both names": {"bitbucket.org,ssh." + line, []string{"bitbucket.org " + ed25519Fingerprint, "ssh.bitbucket.org " + ed25519Fingerprint}},
+	} {
+		got, err := listHostKeys(t, httpfake.Reply(200, tc.body))
+		if err != nil || !slices.Equal(got, tc.want) {
+			t.Errorf("%s: got %q, %v", name, got, err)
+		}
 	}
 }
 
@@ -53,18 +74,18 @@ func TestClient_HostKeysURL(t *testing.T) {
 	}
 }
 
-// A reply that is not a list of host keys of bitbucket.org is an error that describes it.
+// A reply that is not a list of host keys of Bitbucket is an error that describes it.
 func TestListHostKeys_unusable(t *testing.T) {
 	t.Parallel()
 	list := readTestdata(t, "ssh_host_keys.txt")
-	const wrong = "GET /site/ssh: the reply cannot be used: it is not a list of host keys of bitbucket.org: "
+	const wrong = "GET /site/ssh: the reply cannot be used: it is not a list of host keys: "
 	for name, tc := range map[string]struct{ body, want string }{
 		"empty":        {"", wrong + "an empty reply"},
 		"log-in page":  {"<html><title>Log in</title>\n" + list, wrong + `an HTML page with the title "Log in"`},
-		"page after":   {list + "<html></html>", wrong + "line 4 is not for bitbucket.org alone"},
+		"page after":   {list + "<html></html>", wrong + "line 4 has a name other than bitbucket.org and ssh.bitbucket.org"},
 		"JSON":         {`{"type": "error"}`, wrong + "JSON without a message"},
 		"half a line":  {list[:len(list)/2], wrong + "line 3 has no key that can be used: "},
-		"another host": {strings.Replace(list, "bitbucket.org", "bitbucket.example.com", 1), wrong + "line 1 is not for bitbucket.org alone"},
+		"another host": {strings.Replace(list, "bitbucket.org", "bitbucket.example.com", 1), wrong + "line 1 has a name other than bitbucket.org and ssh.bitbucket.org"},
 		"long":         {list + strings.Repeat("\n", maxHostKeysText), "GET /site/ssh: the reply cannot be used: it is not a list of host keys: over 64 kB"},
 		"very long":    {strings.Repeat(list, 1+transport.MaxReplyBytes/len(list)), "GET /site/ssh: the reply cannot be used: over 10 MB"},
 	} {

@@ -2,14 +2,12 @@ package provider
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
-	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/sshkey"
 )
 
@@ -43,13 +41,14 @@ func (d *sshHostKeysDataSource) Schema(_ context.Context, _ datasource.SchemaReq
 			"A changed key shows in the plan: compare its fingerprint with the [fingerprints that Atlassian publishes](https://support.atlassian.com/bitbucket-cloud/docs/configure-ssh-and-two-step-verification/).\n\n" +
 			"The provider reads `https://bitbucket.org/site/ssh` with one request for each data block. If `base_url` is on another host, it reads `/site/ssh` of that host. " +
 			"It sends no credentials there, and does not follow a redirect to another host. The provider block still needs credentials, although this data source does not use them.\n\n" +
-			"Anything except `known_hosts` lines of `bitbucket.org` with well-formed keys is an error, for example a log-in page, an empty reply, half a line, " +
+			"Anything except `known_hosts` lines of `bitbucket.org` and `ssh.bitbucket.org` with well-formed keys is an error, for example a log-in page, an empty reply, half a line, " +
 			"a line with another host or with a marker such as `@cert-authority`. Comments and empty lines are left out.\n\n" +
-			"~> Bitbucket has announced that Git over SSH moves [from `bitbucket.org` to `ssh.bitbucket.org`](https://community.atlassian.com/forums/Bitbucket-articles/Upcoming-change-to-Bitbucket-Cloud-SSH-access-move-from/ba-p/3234032) by November 12, 2026. " +
-			"SSH looks up the name to which it connects, so a clone from `ssh.bitbucket.org` needs lines with that name. An example below makes them from `keys`. If that host has other keys, SSH refuses to connect.",
+			"~> Bitbucket announced that Git over SSH moves [from `bitbucket.org` to `ssh.bitbucket.org`](https://community.atlassian.com/forums/Bitbucket-articles/Upcoming-change-to-Bitbucket-Cloud-SSH-access-move-from/ba-p/3234032) by November 12, 2026. " +
+			"SSH looks up the name to which it connects, so a clone from `ssh.bitbucket.org` needs lines with that name. This data source has only the names that Bitbucket publishes. " +
+			"The examples below make the lines from `keys`, so they have that name in any case. If the server has a key that Bitbucket does not publish, SSH refuses to connect.",
 		Attributes: map[string]schema.Attribute{
 			"known_hosts": schema.StringAttribute{
-				MarkdownDescription: "Content of a `known_hosts` file: one line for each key, sorted, each ending in a newline.",
+				MarkdownDescription: "Content of a `known_hosts` file: one line for each host and key, sorted, each ending in a newline.",
 				Computed:            true,
 			},
 			"keys": schema.ListNestedAttribute{
@@ -57,7 +56,7 @@ func (d *sshHostKeysDataSource) Schema(_ context.Context, _ datasource.SchemaReq
 				Computed:            true,
 				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
 					"host": schema.StringAttribute{
-						MarkdownDescription: "Host that the key belongs to: `bitbucket.org`, whatever `base_url` is.",
+						MarkdownDescription: "Host that the key belongs to, as Bitbucket publishes it: `bitbucket.org` or `ssh.bitbucket.org`, whatever `base_url` is.",
 						Computed:            true,
 					},
 					"type": schema.StringAttribute{
@@ -98,12 +97,12 @@ func (d *sshHostKeysDataSource) Read(ctx context.Context, _ datasource.ReadReque
 
 // flatten sets the attributes from Bitbucket's reply. The lines have the spelling of the
 // provider, so comments and white space in the reply change nothing.
-func (m *sshHostKeysDataSourceModel) flatten(keys []sshkey.PublicKey) {
+func (m *sshHostKeysDataSourceModel) flatten(keys []sshkey.HostKey) {
 	var lines strings.Builder
 	for _, key := range keys {
-		fmt.Fprintf(&lines, "%s %s\n", bitbucket.SSHHost, key)
+		lines.WriteString(key.String() + "\n")
 		m.Keys = append(m.Keys, sshHostKeyModel{
-			Host:              types.StringValue(bitbucket.SSHHost),
+			Host:              types.StringValue(key.Host),
 			Type:              types.StringValue(key.Type),
 			Key:               types.StringValue(key.Base64()),
 			FingerprintSHA256: types.StringValue(key.FingerprintSHA256()),

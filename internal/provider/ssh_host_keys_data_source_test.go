@@ -23,7 +23,7 @@ func TestAccSSHHostKeys_basic(t *testing.T) {
 	key := func(line, fingerprint string) knownvalue.Check {
 		fields := strings.Fields(line)
 		return knownvalue.ObjectExact(map[string]knownvalue.Check{
-			"host":               knownvalue.StringExact("bitbucket.org"),
+			"host":               knownvalue.StringExact(fields[0]),
 			"type":               knownvalue.StringExact(fields[1]),
 			"key":                knownvalue.StringExact(fields[2]),
 			"fingerprint_sha256": knownvalue.StringExact(fingerprint),
@@ -32,7 +32,10 @@ func TestAccSSHHostKeys_basic(t *testing.T) {
 	read := func(attribute string, check knownvalue.Check) statecheck.StateCheck {
 		return statecheck.ExpectKnownValue("data.bitbucket_ssh_host_keys.test", tfjsonpath.New(attribute), check)
 	}
-	const ed25519 = "SHA256:ybgmFkzwOSotHTHLJgHO0QN8L0xErw6vd0VhFA9m3SM"
+	const (
+		ed25519 = "SHA256:ybgmFkzwOSotHTHLJgHO0QN8L0xErw6vd0VhFA9m3SM"
+		rsa     = "SHA256:46OSHA1Rmj8E8ERTC6xkNcmGOw9oFxYr0WF6zWW8l1E"
+	)
 	acctest.Test(t,
 		resource.TestStep{
 			PreConfig: func() { f.SetHostKeys("# Host keys\r\n" + lines[2] + lines[0] + "\r\n" + lines[1] + lines[0]) },
@@ -42,7 +45,7 @@ func TestAccSSHHostKeys_basic(t *testing.T) {
 				read("keys", knownvalue.ListExact([]knownvalue.Check{
 					key(lines[0], "SHA256:FC73VB6C4OQLSCrjEayhMp9UMxS97caD/Yyi2bhW/J0"),
 					key(lines[1], ed25519),
-					key(lines[2], "SHA256:46OSHA1Rmj8E8ERTC6xkNcmGOw9oFxYr0WF6zWW8l1E"),
+					key(lines[2], rsa),
 				})),
 			},
 		},
@@ -52,6 +55,22 @@ func TestAccSSHHostKeys_basic(t *testing.T) {
 			ConfigStateChecks: []statecheck.StateCheck{
 				read("known_hosts", knownvalue.StringExact(lines[1])),
 				read("keys", knownvalue.ListExact([]knownvalue.Check{key(lines[1], ed25519)})),
+			},
+		},
+		resource.TestStep{
+			PreConfig: func() { f.SetHostKeys("ssh." + lines[1] + "ssh.bitbucket.org," + lines[1] + lines[2]) }, // Both names.
+			Config:    f.Config(acctest.DataHostKeys),
+			ConfigStateChecks: []statecheck.StateCheck{
+				read("known_hosts", knownvalue.StringExact(lines[1]+lines[2]+"ssh."+lines[1])),
+				read("keys", knownvalue.ListExact([]knownvalue.Check{key(lines[1], ed25519), key(lines[2], rsa), key("ssh."+lines[1], ed25519)})),
+			},
+		},
+		resource.TestStep{
+			PreConfig: func() { f.SetHostKeys("ssh." + lines[1]) }, // The new name alone.
+			Config:    f.Config(acctest.DataHostKeys),
+			ConfigStateChecks: []statecheck.StateCheck{
+				read("known_hosts", knownvalue.StringExact("ssh."+lines[1])),
+				read("keys", knownvalue.ListExact([]knownvalue.Check{key("ssh."+lines[1], ed25519)})),
 			},
 		},
 	)

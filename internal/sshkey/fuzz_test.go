@@ -100,7 +100,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// If ParseHostKeys accepts a text, OpenSSH reads the same keys from it, for the same host.
+// If ParseHostKeys accepts a text, OpenSSH reads the same keys from it, for the same hosts.
 func FuzzHostKeys(f *testing.F) {
 	var all []string
 	for _, line := range openSSHLines(f) {
@@ -114,10 +114,12 @@ func FuzzHostKeys(f *testing.F) {
 	f.Add(all[0] + " " + all[1])
 	f.Add("@revoked " + all[0])
 	f.Add("github.com,bitbucket.org" + strings.TrimPrefix(all[0], host))
+	f.Add("bitbucket.org,ssh." + all[0] + "\nssh." + all[1] + "\n" + all[0])
+	f.Add("ssh.bitbucket.org,bitbucket.org," + all[0])
 	f.Add("|1|F1E1KeoE/eEWhi10WpGv4OdiO6Y=|3988QV0VE8wmZL7suNrYQLITLCg= " + all[0])
 	f.Add("<html><title>Log in</title>")
 	f.Fuzz(func(t *testing.T, text string) {
-		keys, err := ParseHostKeys(text, host)
+		keys, err := ParseHostKeys(text, hosts...)
 		if err != nil {
 			for word := range strings.FieldsSeq(text) {
 				if len(word) > 24 && strings.Contains(err.Error(), word) {
@@ -128,19 +130,25 @@ func FuzzHostKeys(f *testing.F) {
 		}
 		want := map[string]bool{}
 		for rest := []byte(strings.TrimPrefix(text, "\ufeff")); ; {
-			marker, hosts, key, _, next, err := ssh.ParseKnownHosts(rest)
+			marker, names, key, _, next, err := ssh.ParseKnownHosts(rest)
 			if errors.Is(err, io.EOF) {
 				break
 			}
-			if err != nil || marker != "" || !slices.Equal(hosts, []string{host}) {
-				t.Fatalf("OpenSSH reads marker %q, hosts %q, %v", marker, hosts, err)
+			if err != nil || marker != "" {
+				t.Fatalf("OpenSSH reads marker %q, hosts %q, %v", marker, names, err)
 			}
-			want[ssh.FingerprintSHA256(key)], rest = true, next
+			for _, name := range names {
+				if !slices.Contains(hosts, name) {
+					t.Fatalf("OpenSSH reads hosts %q", names)
+				}
+				want[name+" "+ssh.FingerprintSHA256(key)] = true
+			}
+			rest = next
 		}
 		got := map[string]bool{}
 		for _, key := range keys {
-			got[key.FingerprintSHA256()] = true
-			expectOpenSSH(t, key)
+			got[key.Host+" "+key.FingerprintSHA256()] = true
+			expectOpenSSH(t, key.PublicKey)
 		}
 		if len(got) == 0 || len(got) != len(keys) || !maps.Equal(got, want) {
 			t.Errorf("got %v, OpenSSH reads %v", got, want)

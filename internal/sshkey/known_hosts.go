@@ -7,14 +7,24 @@ import (
 	"strings"
 )
 
+// HostKey is a public key of an SSH server, under one of its names.
+type HostKey struct {
+	PublicKey
+	Host string
+}
+
+// String returns the key as a line of known_hosts.
+func (k HostKey) String() string { return k.Host + " " + k.PublicKey.String() }
+
 // ParseHostKeys returns the host keys in the lines of a known_hosts file, sorted and without
-// repetitions. Each line must be a plain line for this one host: a line with a marker, with
-// a hashed or a second name, or with a damaged key is an error. So is a text without a line.
-// A wrong host key would let another server pass for the host, so ParseHostKeys leaves out
-// nothing but empty lines and comments. Its errors contain no part of the text.
-func ParseHostKeys(text, host string) ([]PublicKey, error) {
-	var keys []PublicKey
-	found := map[string]bool{} // The fingerprints of keys.
+// repetitions. A line with several hosts gives a key for each of them. Each line must be a
+// plain line for these hosts: a line with a marker, with a hashed or another name, or with a
+// damaged key is an error. So is a text without a line. A wrong host key would let another
+// server pass for the host, so ParseHostKeys leaves out nothing but empty lines and
+// comments. Its errors contain no part of the text.
+func ParseHostKeys(text string, hosts ...string) ([]HostKey, error) {
+	var keys []HostKey
+	found := map[[2]string]bool{} // The hosts and fingerprints of keys.
 	number := 0
 	for line := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) {
 		number++
@@ -22,44 +32,48 @@ func ParseHostKeys(text, host string) ([]PublicKey, error) {
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
-		key, err := parseHostKey(line, host)
+		names, key, err := parseHostKey(line, hosts)
 		if err != nil {
 			return nil, fmt.Errorf("line %d %w", number, err)
 		}
-		if fingerprint := key.FingerprintSHA256(); !found[fingerprint] {
-			found[fingerprint] = true
-			keys = append(keys, key)
+		for _, name := range names {
+			if id := [2]string{name, key.FingerprintSHA256()}; !found[id] {
+				found[id] = true
+				keys = append(keys, HostKey{key, name})
+			}
 		}
 	}
 	if len(keys) == 0 {
 		return nil, errors.New("there is no host key")
 	}
-	slices.SortFunc(keys, func(a, b PublicKey) int { return strings.Compare(a.String(), b.String()) })
+	slices.SortFunc(keys, func(a, b HostKey) int { return strings.Compare(a.String(), b.String()) })
 	return keys, nil
 }
 
-// parseHostKey returns the key in one line.
-func parseHostKey(line, host string) (PublicKey, error) {
+// parseHostKey returns the names and the key in one line.
+func parseHostKey(line string, hosts []string) ([]string, PublicKey, error) {
 	if strings.ContainsFunc(line, isControl) {
-		return PublicKey{}, errors.New("has control or invisible characters")
+		return nil, PublicKey{}, errors.New("has control or invisible characters")
 	}
-	names, rest := cutSpace(line)
+	first, rest := cutSpace(line)
+	names := strings.Split(first, ",")
+	isOther := func(name string) bool { return !slices.Contains(hosts, name) }
 	switch {
-	case strings.HasPrefix(names, "@"):
-		return PublicKey{}, errors.New("has a marker, such as @revoked or @cert-authority")
-	case names != host:
-		return PublicKey{}, errors.New("is not for " + host + " alone")
+	case strings.HasPrefix(first, "@"):
+		return nil, PublicKey{}, errors.New("has a marker, such as @revoked or @cert-authority")
+	case slices.ContainsFunc(names, isOther):
+		return nil, PublicKey{}, errors.New("has a name other than " + strings.Join(hosts, " and "))
 	}
 	keyType, rest := cutSpace(rest)
 	encoded, comment := cutSpace(rest)
 	key, problem := Parse(keyType + " " + encoded)
 	switch {
 	case problem != nil:
-		return PublicKey{}, fmt.Errorf("has no key that can be used: %s", strings.ToLower(problem.Summary))
+		return nil, PublicKey{}, fmt.Errorf("has no key that can be used: %s", strings.ToLower(problem.Summary))
 	case key.Doubt() != "" || key.Refusal() != "":
-		return PublicKey{}, errors.New("has a key that is not Ed25519, ECDSA, or RSA of 2048 bits and more")
+		return nil, PublicKey{}, errors.New("has a key that is not Ed25519, ECDSA, or RSA of 2048 bits and more")
 	case holdsHostKey(comment):
-		return PublicKey{}, errors.New("has a second host key after the first")
+		return nil, PublicKey{}, errors.New("has a second host key after the first")
 	}
-	return key, nil
+	return names, key, nil
 }

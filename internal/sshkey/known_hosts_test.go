@@ -8,6 +8,8 @@ import (
 
 const host = "bitbucket.org"
 
+var hosts = []string{host, "ssh.bitbucket.org"}
+
 // hostLine returns a line of known_hosts with the key of an OpenSSH line.
 func hostLine(key string) string { return host + " " + strings.Join(strings.Fields(key)[:2], " ") }
 
@@ -28,15 +30,47 @@ func TestParseHostKeys(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			keys, err := ParseHostKeys(text, host)
-			var lines []string
-			for _, key := range keys {
-				lines = append(lines, host+" "+key.String())
-			}
-			if err != nil || !slices.Equal(lines, []string{ec, ed, rsa}) {
-				t.Errorf("got %q, %v", lines, err)
-			}
+			expectHostKeys(t, text, ec, ed, rsa)
 		})
+	}
+}
+
+// Each key has the hosts of its own lines, and no other.
+func TestParseHostKeys_hosts(t *testing.T) {
+	t.Parallel()
+	ed, rsa := hostLine(ed25519Line(t)), hostLine(rsaLine(t, 2048))
+	sshEd, sshRSA := "ssh."+ed, "ssh."+rsa
+	for name, tc := range map[string]struct {
+		text string
+		want []string
+	}{
+		"first alone":    {rsa + "\n" + ed, []string{ed, rsa}},
+		"second alone":   {sshRSA + "\n" + sshEd, []string{sshEd, sshRSA}},
+		"a line for one": {sshEd + "\n" + rsa + "\n" + ed + "\n" + sshRSA, []string{ed, rsa, sshEd, sshRSA}},
+		"a line for two": {"bitbucket.org," + sshEd, []string{ed, sshEd}},
+		"other order":    {"ssh.bitbucket.org," + ed, []string{ed, sshEd}},
+		"host repeated":  {"bitbucket.org,bitbucket.org," + ed, []string{ed}},
+		"key repeated":   {sshEd + "\nbitbucket.org," + sshEd + "\n" + ed, []string{ed, sshEd}},
+		"different keys": {sshRSA + "\n" + ed, []string{ed, sshRSA}},
+		"a third key":    {sshRSA + "\nbitbucket.org," + sshEd, []string{ed, sshEd, sshRSA}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			expectHostKeys(t, tc.text, tc.want...)
+		})
+	}
+}
+
+// expectHostKeys fails the test unless the text has the keys of these lines.
+func expectHostKeys(t *testing.T, text string, want ...string) {
+	t.Helper()
+	keys, err := ParseHostKeys(text, hosts...)
+	var lines []string
+	for _, key := range keys {
+		lines = append(lines, key.String())
+	}
+	if err != nil || !slices.Equal(lines, want) {
+		t.Errorf("got %q, %v", lines, err)
 	}
 }
 
@@ -45,18 +79,27 @@ func TestParseHostKeys_refuses(t *testing.T) {
 	t.Parallel()
 	ed, rsa := hostLine(ed25519Line(t)), hostLine(rsaLine(t, 2048))
 	key := strings.TrimPrefix(ed, host+" ")
-	const other, unusable, control = "line 2 is not for bitbucket.org alone", "line 2 has no key that can be used: ", "line 2 has control or invisible characters"
+	const other, unusable, control = "line 2 has a name other than bitbucket.org and ssh.bitbucket.org", "line 2 has no key that can be used: ", "line 2 has control or invisible characters"
 	for name, tc := range map[string]struct{ line, want string }{
 		"another host":      {"github.com " + key, other},
 		"longer host":       {"bitbucket.org.example.com " + key, other},
-		"subdomain":         {"ssh.bitbucket.org " + key, other},
+		"longer subdomain":  {"ssh.bitbucket.org.example.com " + key, other},
+		"other subdomain":   {"altssh.bitbucket.org " + key, other},
+		"address alone":     {"104.192.141.1 " + key, other},
 		"other case":        {"Bitbucket.org " + key, other},
 		"with a port":       {"[bitbucket.org]:22 " + key, other},
+		"two ports":         {"ssh.bitbucket.org,[altssh.bitbucket.org]:443 " + key, other},
 		"with an address":   {"bitbucket.org,104.192.141.1 " + key, other},
 		"with another host": {"github.com,bitbucket.org " + key, other},
+		"both and another":  {"bitbucket.org,ssh.bitbucket.org,github.com " + key, other},
+		"both and none":     {"bitbucket.org,ssh.bitbucket.org, " + key, other},
+		"none and one":      {",bitbucket.org " + key, other},
+		"space in names":    {"bitbucket.org, ssh.bitbucket.org " + key, other},
+		"two names":         {"bitbucket.org ssh.bitbucket.org " + key, "line 2 has no key that can be used: "},
 		"pattern":           {"*.bitbucket.org " + key, other},
 		"every host":        {"* " + key, other},
 		"negated":           {"!bitbucket.org " + key, other},
+		"one negated":       {"bitbucket.org,!ssh.bitbucket.org " + key, other},
 		"hashed":            {"|1|F1E1KeoE/eEWhi10WpGv4OdiO6Y=|3988QV0VE8wmZL7suNrYQLITLCg= " + key, other},
 		"no host":           {key, other},
 		"authorized_keys":   {key + " bitbucket.org", other},
@@ -91,7 +134,7 @@ func TestParseHostKeys_refuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, after := range []string{"", "\n" + rsa + "\n"} {
-				keys, err := ParseHostKeys(ed+"\n"+tc.line+after, host)
+				keys, err := ParseHostKeys(ed+"\n"+tc.line+after, hosts...)
 				if keys != nil || err == nil || !strings.HasPrefix(err.Error(), tc.want) {
 					t.Errorf("got %d keys, %v", len(keys), err)
 				}
@@ -99,7 +142,7 @@ func TestParseHostKeys_refuses(t *testing.T) {
 		})
 	}
 	for _, text := range []string{"", "\n\r\n", "# " + ed, "\ufeff"} {
-		if keys, err := ParseHostKeys(text, host); keys != nil || err == nil || err.Error() != "there is no host key" {
+		if keys, err := ParseHostKeys(text, hosts...); keys != nil || err == nil || err.Error() != "there is no host key" {
 			t.Errorf("%q: got %d keys, %v", text, len(keys), err)
 		}
 	}
