@@ -2,5 +2,5 @@ data "bitbucket_ssh_host_keys" "bitbucket" {}
 
 # Compare them with the fingerprints that Atlassian publishes.
 output "bitbucket_fingerprints" {
-  value = [for key in data.bitbucket_ssh_host_keys.bitbucket.keys : "${key.type} ${key.fingerprint_sha256}"]
+  value = distinct([for key in data.bitbucket_ssh_host_keys.bitbucket.keys : "${key.type} ${key.fingerprint_sha256}"])
 }

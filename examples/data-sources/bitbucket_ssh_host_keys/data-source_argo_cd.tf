@@ -4,6 +4,7 @@
 data "bitbucket_ssh_host_keys" "bitbucket" {}
 
 locals {
+  known_hosts = join("", distinct([for key in data.bitbucket_ssh_host_keys.bitbucket.keys : "ssh.bitbucket.org ${key.type} ${key.key}\n"]))
   other_hosts = "" # The lines for other Git servers, each ending in a newline.
 }
 
@@ -17,7 +18,7 @@ output "argo_cd" {
         namespace = "argocd"
         labels    = { "app.kubernetes.io/name" = "argocd-ssh-known-hosts-cm", "app.kubernetes.io/part-of" = "argocd" }
       }
-      data = { ssh_known_hosts = "${local.other_hosts}${data.bitbucket_ssh_host_keys.bitbucket.known_hosts}" }
+      data = { ssh_known_hosts = "${local.other_hosts}${local.known_hosts}" }
     }),
     yamlencode({
       apiVersion = "v1"
@@ -29,7 +30,7 @@ output "argo_cd" {
       }
       data = {
         type = base64encode("git")
-        url  = base64encode("git@bitbucket.org:acme/website.git")
+        url  = base64encode("git@ssh.bitbucket.org:acme/website.git")
       }
     }),
   ])

@@ -3,11 +3,15 @@
 # it in the state.
 data "bitbucket_ssh_host_keys" "bitbucket" {}
 
+locals {
+  known_hosts = join("", distinct([for key in data.bitbucket_ssh_host_keys.bitbucket.keys : "ssh.bitbucket.org ${key.type} ${key.key}\n"]))
+}
+
 output "flux_secret" {
   value = yamlencode({
     apiVersion = "v1"
     kind       = "Secret"
     metadata   = { name = "website", namespace = "flux-system" }
-    data       = { known_hosts = base64encode(data.bitbucket_ssh_host_keys.bitbucket.known_hosts) }
+    data       = { known_hosts = base64encode(local.known_hosts) }
   })
 }

@@ -1,6 +1,8 @@
-# Lines for both names of Bitbucket's SSH server.
+# Lines for both names of Bitbucket's SSH server, whichever of them Bitbucket publishes.
 data "bitbucket_ssh_host_keys" "bitbucket" {}
 
 output "known_hosts" {
-  value = join("", [for key in data.bitbucket_ssh_host_keys.bitbucket.keys : "${key.host},ssh.bitbucket.org ${key.type} ${key.key}\n"])
+  value = join("", sort(distinct(flatten([for key in data.bitbucket_ssh_host_keys.bitbucket.keys : [
+    for host in ["bitbucket.org", "ssh.bitbucket.org"] : "${host} ${key.type} ${key.key}\n"
+  ]]))))
 }
