@@ -45,6 +45,7 @@ type Server struct {
 	creating sync.RWMutex // creating is held for writing while created is emptied.
 	mu       sync.Mutex
 	created  []string // created has the paths of repositories and projects.
+	sent     []string // sent has the credentials of requests, as their headers have them.
 	closed   bool
 }
 
@@ -101,7 +102,7 @@ func newServer(baseURL, workspace string, a account, counter *Counter) (*Server,
 	}
 	s := &Server{Base: base, Workspace: workspace, Counter: counter, account: a}
 	s.client = &http.Client{
-		Transport: s.authenticated(http.DefaultTransport),
+		Transport: s.authenticated(s.noteCredentials(http.DefaultTransport)),
 		Timeout:   time.Minute,
 		// A redirect is a reply that a caller may want to see.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -146,12 +147,14 @@ func (f roundTripper) RoundTrip(request *http.Request) (*http.Response, error) {
 
 // Secrets returns the texts of the credentials, for a caller that must not store them.
 func (s *Server) Secrets() []string {
-	return []string{s.account.username, s.account.token, s.account.clientID, s.account.clientSecret}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string{s.account.username, s.account.token, s.account.clientID, s.account.clientSecret}, s.sent...)
 }
 
 // SetTransport replaces what sends the requests, below the credentials.
 func (s *Server) SetTransport(transport http.RoundTripper) {
-	s.client.Transport = s.authenticated(transport)
+	s.client.Transport = s.authenticated(s.noteCredentials(transport))
 }
 
 // Reply is a reply with any status.
