@@ -98,6 +98,7 @@
 package emulator
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/url"
@@ -121,6 +122,7 @@ type Emulator struct {
 	putBehavior        PUTBehavior
 	duplicateBehavior  DuplicateBehavior
 	deploymentBehavior DeploymentBehavior
+	renameBehavior     RenameBehavior
 	nextLinks          NextLinks
 	statePath          string
 	saveErr            error
@@ -202,6 +204,12 @@ type call struct {
 	path      string // path is the path exactly as sent, with its escapes.
 	body      []byte
 	nextLinks NextLinks
+}
+
+// decode decodes the body into input, and reports whether the body is valid. An empty body
+// is the same as {}.
+func (c call) decode(input any) bool {
+	return len(c.body) == 0 || json.Unmarshal(c.body, input) == nil
 }
 
 // isProjectRequest reports whether c is for projects or for their deploy keys.
@@ -336,6 +344,8 @@ func (e *Emulator) routeRepositories(c call, segments []string) reply {
 		return e.routeDeployKeys(c, parentPath{workspace: segments[0], repository: segments[1]}, segments[3:])
 	case "deployments":
 		return e.routeDeployments(c, segments[0], segments[1], segments[3:])
+	case "environments":
+		return e.routeEnvironments(c, segments[0], segments[1], segments[3:])
 	}
 	return routeNotFound()
 }
@@ -348,7 +358,13 @@ func (e *Emulator) routeProjects(c call, segments []string) reply {
 	if len(segments) == 2 || len(segments) == 3 && segments[2] == "" {
 		return e.projects(c, segments[0])
 	}
-	if len(segments) < 4 || segments[2] == "" || segments[3] != "deploy-keys" {
+	if segments[2] == "" {
+		return routeNotFound()
+	}
+	if len(segments) == 3 {
+		return e.project(c, segments[0], segments[2])
+	}
+	if segments[3] != "deploy-keys" {
 		return routeNotFound()
 	}
 	return e.routeDeployKeys(c, parentPath{workspace: segments[0], project: segments[2]}, segments[4:])
