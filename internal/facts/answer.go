@@ -19,7 +19,7 @@ import (
 // has placeholders for names, IDs and times.
 
 // maxText is the length from which a text of a reply is shortened.
-const maxText = 160
+const maxText = 250
 
 // leaf is a value inside of a JSON value. The path is like "links.self.href" or
 // "values[].id".
@@ -73,8 +73,10 @@ func kind(value any) string {
 	case string:
 		_, err := time.Parse(time.RFC3339, value)
 		switch {
+		case err == nil && strings.HasSuffix(value, "Z"):
+			return "time with Z"
 		case err == nil:
-			return "time"
+			return "time with an offset"
 		case uuidPattern.FindString(value) == value && value != "":
 			return "uuid"
 		case strings.HasPrefix(value, "https://"), strings.HasPrefix(value, "http://"):
@@ -88,7 +90,11 @@ func kind(value any) string {
 func fields(value any) string {
 	var all []string
 	for _, leaf := range leaves("", value) {
-		field := strings.TrimSpace(leaf.path + " " + kind(leaf.value))
+		of := kind(leaf.value)
+		if text, ok := leaf.value.(string); ok && (leaf.path == "type" || strings.HasSuffix(leaf.path, ".type")) {
+			of = quote(text) // The types of Bitbucket's objects are the same on each server.
+		}
+		field := strings.TrimSpace(leaf.path + " " + of)
 		if !slices.Contains(all, field) {
 			all = append(all, field)
 		}

@@ -41,6 +41,7 @@ var switches = []struct {
 	{"SetNextLinks(NextLinksAPIHost)", func(e *emulator.Emulator) { e.SetNextLinks(emulator.NextLinksAPIHost) }},
 	{"SetNextLinks(NextLinksInternalHost)", func(e *emulator.Emulator) { e.SetNextLinks(emulator.NextLinksInternalHost) }},
 	{"SetNextLinks(NextLinksSamePage)", func(e *emulator.Emulator) { e.SetNextLinks(emulator.NextLinksSamePage) }},
+	{"SetRename(RenameRedirect)", func(e *emulator.Emulator) { e.SetRename(emulator.RenameRedirect) }},
 	{"SetNearLimit(true)", func(e *emulator.Emulator) { e.SetNearLimit(true) }},
 	{"SetCredentialHeaders(nil)", func(e *emulator.Emulator) { e.SetCredentialHeaders(nil) }},
 	{"SetCredentialHeaders(with scopes)", func(e *emulator.Emulator) {
