@@ -19,21 +19,31 @@ const minSecret = 4
 // Redact replaces all copies of the credentials in a text. A server may repeat them in any
 // reply.
 func (s *Server) Redact(text string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.copies == nil {
+		s.copies = copiesOf(s.secrets())
+	}
+	return s.copies.ReplaceAllString(text, Redacted)
+}
+
+// copiesOf returns a pattern that matches the secrets in all their forms.
+func copiesOf(secrets []string) *regexp.Regexp {
 	var all []string
-	for _, secret := range s.Secrets() {
+	for _, secret := range secrets {
 		if len(secret) >= minSecret {
 			all = append(all, Forms(secret)...)
 		}
 	}
 	if len(all) == 0 {
-		return text
+		return regexp.MustCompile(`\z\A.`) // It matches nothing.
 	}
 	// The longest form first: another form may be a part of it.
 	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) })
 	for i, form := range all {
 		all[i] = regexp.QuoteMeta(form)
 	}
-	return regexp.MustCompile("(?i)"+strings.Join(all, "|")).ReplaceAllString(text, Redacted)
+	return regexp.MustCompile("(?i)" + strings.Join(all, "|"))
 }
 
 // Forms returns the forms in which a reply may repeat a text: verbatim, in base64 with any
@@ -70,7 +80,7 @@ func (s *Server) noteCredentials(next http.RoundTripper) http.RoundTripper {
 		_, sent, _ := strings.Cut(request.Header.Get("Authorization"), " ")
 		s.mu.Lock()
 		if !slices.Contains(s.sent, sent) {
-			s.sent = append(s.sent, sent)
+			s.sent, s.copies = append(s.sent, sent), nil
 		}
 		s.mu.Unlock()
 		return next.RoundTrip(request)

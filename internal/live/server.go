@@ -13,6 +13,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -44,8 +45,9 @@ type Server struct {
 
 	creating sync.RWMutex // creating is held for writing while created is emptied.
 	mu       sync.Mutex
-	created  []string // created has the paths of repositories and projects.
-	sent     []string // sent has the credentials of requests, as their headers have them.
+	created  []string       // created has the paths of repositories and projects.
+	sent     []string       // sent has the credentials of requests, as their headers have them.
+	copies   *regexp.Regexp // copies matches the credentials in a text, nil until it is needed.
 	closed   bool
 }
 
@@ -149,6 +151,10 @@ func (f roundTripper) RoundTrip(request *http.Request) (*http.Response, error) {
 func (s *Server) Secrets() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.secrets()
+}
+
+func (s *Server) secrets() []string {
 	return append([]string{s.account.username, s.account.token, s.account.clientID, s.account.clientSecret}, s.sent...)
 }
 
