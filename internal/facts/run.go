@@ -100,6 +100,7 @@ func Ask(ctx context.Context, server *live.Server) ([]Answer, error) {
 		var answer Answer
 		if !stops(err) {
 			answer.Server, err = r.ask(ctx, q)
+			answer.Server = server.Redact(answer.Server) // The name of a field can have them too.
 		}
 		if err != nil {
 			answer.NotAsked = server.Redact(err.Error())

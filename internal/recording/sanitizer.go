@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"html"
+	"iter"
 	"maps"
 	"net/http"
 	"net/url"
@@ -30,15 +31,12 @@ type sanitizer struct {
 	// uuids and created have a number for each UUID, and for each random name of a
 	// repository or project.
 	uuids, created map[string]int
-	// patterns match the forms of the names. They are built after the first pass.
-	patterns []replacement
+	// forms are the forms of the names. They are known after the first pass.
+	forms []replacement
 }
 
-// replacement replaces all matches of a pattern that are not parts of words.
-type replacement struct {
-	pattern *regexp.Regexp
-	with    string
-}
+// replacement replaces a form of a name, in any case, where it is not a part of a word.
+type replacement struct{ form, with string }
 
 const (
 	somebody  = "someone"
@@ -146,7 +144,7 @@ func (s *sanitizer) learnAll(exchanges []*cassette.Interaction) {
 			s.names[name] = somebody // The name in an e-mail address.
 		}
 	}
-	s.patterns = nil
+	s.forms = nil
 	// The longest name first: another one may be a part of it.
 	for _, name := range slices.SortedFunc(maps.Keys(s.names), func(a, b string) int { return len(b) - len(a) }) {
 		with := s.names[name]
@@ -154,7 +152,7 @@ func (s *sanitizer) learnAll(exchanges []*cassette.Interaction) {
 			continue
 		}
 		for _, form := range live.Forms(name) {
-			s.patterns = append(s.patterns, replacement{regexp.MustCompile("(?i)" + regexp.QuoteMeta(form)), with})
+			s.forms = append(s.forms, replacement{lower(form), with})
 		}
 	}
 }
@@ -297,7 +295,7 @@ func (s *sanitizer) text(text string) string {
 	text = strings.ReplaceAll(text, s.server.Base.Host, "api.bitbucket.org")
 	text = tokenPattern.ReplaceAllString(text, removed)
 	text = emailPattern.ReplaceAllString(text, removed)
-	for _, replacement := range s.patterns {
+	for _, replacement := range s.forms {
 		text = replacement.apply(text)
 	}
 	text = uuidPattern.ReplaceAllStringFunc(text, func(uuid string) string {
@@ -344,24 +342,53 @@ func (s *sanitizer) url(raw string) string {
 	return u.String()
 }
 
-// apply replaces the matches that are not parts of words.
+// apply replaces the form in a text. It keeps capitals.
 func (r replacement) apply(text string) string {
 	var out strings.Builder
 	from := 0
-	for _, match := range r.pattern.FindAllStringIndex(text, -1) {
-		if isWhole(text, match) {
-			out.WriteString(text[from:match[0]] + r.with)
-			from = match[1]
+	for at, end := range r.matches(lower(text)) {
+		with := r.with
+		if found := text[at:end]; found != lower(found) && found == strings.ToUpper(found) {
+			with = strings.ToUpper(with)
 		}
+		out.WriteString(text[from:at] + with)
+		from = end
 	}
 	return out.String() + text[from:]
 }
 
-// isWhole reports whether a match does not begin or end in a word.
-func isWhole(text string, match []int) bool {
-	before, after := match[0] == 0, match[1] == len(text)
-	return (before || !isWordByte(text[match[0]-1]) || !isWordByte(text[match[0]])) &&
-		(after || !isWordByte(text[match[1]]) || !isWordByte(text[match[1]-1]))
+// matches yields where a lowered text has the form.
+func (r replacement) matches(lowered string) iter.Seq2[int, int] {
+	return func(yield func(at, end int) bool) {
+		for from := 0; ; {
+			at := strings.Index(lowered[from:], r.form)
+			if at < 0 {
+				return
+			}
+			at += from
+			from = at + len(r.form)
+			if isWhole(lowered, at, from) && !yield(at, from) {
+				return
+			}
+		}
+	}
+}
+
+// lower lowers ASCII letters only, so that all positions stay the same.
+func lower(text string) string {
+	bytes := []byte(text)
+	for i, b := range bytes {
+		if b >= 'A' && b <= 'Z' {
+			bytes[i] = b + 'a' - 'A'
+		}
+	}
+	return string(bytes)
+}
+
+// isWhole reports whether a part of a text does not begin or end in a word.
+func isWhole(text string, at, end int) bool {
+	return (at == 0 || !isWordByte(text[at-1]) || !isWordByte(text[at])) &&
+		(end == len(text) || !isWordByte(text[end]) || !isWordByte(text[end-1]))
 }
 
 func isWordByte(b byte) bool {
@@ -374,8 +401,12 @@ func (s *sanitizer) leaks(text string) bool {
 		if s.server.Redact(reading) != reading || tokenPattern.MatchString(reading) || emailPattern.MatchString(reading) {
 			return true
 		}
-		return slices.ContainsFunc(s.patterns, func(r replacement) bool {
-			return slices.ContainsFunc(r.pattern.FindAllStringIndex(reading, -1), func(match []int) bool { return isWhole(reading, match) })
+		lowered := lower(reading)
+		return slices.ContainsFunc(s.forms, func(r replacement) bool {
+			for range r.matches(lowered) {
+				return true
+			}
+			return false
 		})
 	})
 }
