@@ -15,39 +15,14 @@ import (
 
 var update = flag.Bool("update", false, "store the emulator's answers in facts.json")
 
-// switches are the behaviors of the emulator between which nobody has decided yet.
-var switches = []struct {
-	name string
-	set  func(*emulator.Emulator)
-}{
-	{"SetPUT(PUTRefused)", func(e *emulator.Emulator) { e.SetPUT(emulator.PUTRefused) }},
-	{"SetPUT(PUTLabelOnly)", func(e *emulator.Emulator) { e.SetPUT(emulator.PUTLabelOnly) }},
-	{"SetDuplicate(DuplicateEnvelope)", func(e *emulator.Emulator) { e.SetDuplicate(emulator.DuplicateEnvelope) }},
-	{"SetDeployments(SlashRequired)", func(e *emulator.Emulator) {
-		e.SetDeployments(emulator.DeploymentBehavior{Slash: emulator.SlashRequired})
-	}},
-	{"SetDeployments(SlashRefused)", func(e *emulator.Emulator) {
-		e.SetDeployments(emulator.DeploymentBehavior{Slash: emulator.SlashRefused})
-	}},
-	{"SetDeployments(NeverDeployed404)", func(e *emulator.Emulator) {
-		e.SetDeployments(emulator.DeploymentBehavior{NeverDeployed404: true})
-	}},
-	{"SetDeployments(SortIgnored)", func(e *emulator.Emulator) {
-		e.SetDeployments(emulator.DeploymentBehavior{Sort: emulator.SortIgnored})
-	}},
-	{"SetDeployments(SortRefused)", func(e *emulator.Emulator) {
-		e.SetDeployments(emulator.DeploymentBehavior{Sort: emulator.SortRefused})
-	}},
-	{"SetNextLinks(NextLinksAPIHost)", func(e *emulator.Emulator) { e.SetNextLinks(emulator.NextLinksAPIHost) }},
-	{"SetNextLinks(NextLinksInternalHost)", func(e *emulator.Emulator) { e.SetNextLinks(emulator.NextLinksInternalHost) }},
-	{"SetNextLinks(NextLinksSamePage)", func(e *emulator.Emulator) { e.SetNextLinks(emulator.NextLinksSamePage) }},
-	{"SetRename(RenameRedirect)", func(e *emulator.Emulator) { e.SetRename(emulator.RenameRedirect) }},
-	{"SetNearLimit(true)", func(e *emulator.Emulator) { e.SetNearLimit(true) }},
-	{"SetCredentialHeaders(nil)", func(e *emulator.Emulator) { e.SetCredentialHeaders(nil) }},
-	{"SetCredentialHeaders(with scopes)", func(e *emulator.Emulator) {
+// switches are the emulator's answers that can also be right. Some depend on the account.
+var switches = append(emulator.Switches(),
+	emulator.Switch{Name: "SetNearLimit(true)", Set: func(e *emulator.Emulator) { e.SetNearLimit(true) }},
+	emulator.Switch{Name: "SetCredentialHeaders(nil)", Set: func(e *emulator.Emulator) { e.SetCredentialHeaders(nil) }},
+	emulator.Switch{Name: "SetCredentialHeaders(with scopes)", Set: func(e *emulator.Emulator) {
 		e.SetCredentialHeaders(http.Header{"X-Credential-Type": {"api_token"}, "X-Oauth-Scopes": {"admin:repository:bitbucket, write:ssh-key:bitbucket"}})
 	}},
-}
+)
 
 const token = "ATATT3xFfGF0-token-of-the-tests"
 
@@ -103,13 +78,13 @@ func TestFacts_emulator(t *testing.T) { //nolint:paralleltest // It may write fa
 	also := make([]map[string]string, len(answers))
 	for _, s := range switches {
 		e, server := newEmulator(t)
-		s.set(e)
+		s.Set(e)
 		for i, answer := range askAll(t, server) {
 			if answer.Server != answers[i].Server {
 				if also[i] == nil {
 					also[i] = map[string]string{}
 				}
-				also[i][s.name] = answer.Server
+				also[i][s.Name] = answer.Server
 			}
 		}
 	}
@@ -125,8 +100,8 @@ func TestFacts_emulator(t *testing.T) { //nolint:paralleltest // It may write fa
 			t.Errorf("%s: the emulator answers\n\t%s\nfacts.json has\n\t%s", answer.ID, answer.Server, answer.Emulator)
 		}
 		for _, s := range switches {
-			if also[i][s.name] != answer.EmulatorAlso[s.name] {
-				t.Errorf("%s: with %s the emulator answers\n\t%s\nfacts.json has\n\t%s", answer.ID, s.name, also[i][s.name], answer.EmulatorAlso[s.name])
+			if also[i][s.Name] != answer.EmulatorAlso[s.Name] {
+				t.Errorf("%s: with %s the emulator answers\n\t%s\nfacts.json has\n\t%s", answer.ID, s.Name, also[i][s.Name], answer.EmulatorAlso[s.Name])
 			}
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -24,26 +23,40 @@ func (s *Server) Redact(text string) string {
 	if s.copies == nil {
 		s.copies = copiesOf(s.secrets())
 	}
-	return s.copies.ReplaceAllString(text, Redacted)
-}
-
-// copiesOf returns a pattern that matches the secrets in all their forms.
-func copiesOf(secrets []string) *regexp.Regexp {
-	var all []string
-	for _, secret := range secrets {
-		if len(secret) >= minSecret {
-			all = append(all, Forms(secret)...)
+	lowered := lower(text)
+	for _, form := range s.copies {
+		for at := strings.Index(lowered, form); at >= 0; at = strings.Index(lowered, form) {
+			text = text[:at] + Redacted + text[at+len(form):]
+			lowered = lower(text)
 		}
 	}
-	if len(all) == 0 {
-		return regexp.MustCompile(`\z\A.`) // It matches nothing.
+	return text
+}
+
+// copiesOf returns the forms of all secrets in lower case. The longest form is first, because
+// another form may be a part of it.
+func copiesOf(secrets []string) []string {
+	all := []string{} // Not nil, even without secrets.
+	for _, secret := range secrets {
+		if len(secret) >= minSecret && !strings.Contains(Redacted, lower(secret)) {
+			for _, form := range Forms(secret) {
+				all = append(all, lower(form))
+			}
+		}
 	}
-	// The longest form first: another form may be a part of it.
 	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) })
-	for i, form := range all {
-		all[i] = regexp.QuoteMeta(form)
+	return all
+}
+
+// lower lowers ASCII letters only, so that all positions stay the same.
+func lower(text string) string {
+	bytes := []byte(text)
+	for i, b := range bytes {
+		if b >= 'A' && b <= 'Z' {
+			bytes[i] = b + 'a' - 'A'
+		}
 	}
-	return regexp.MustCompile("(?i)" + strings.Join(all, "|"))
+	return string(bytes)
 }
 
 // Forms returns the forms in which a reply may repeat a text: verbatim, in base64 with any

@@ -13,7 +13,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -47,7 +46,7 @@ type Server struct {
 	mu       sync.Mutex
 	created  []string       // created has the paths of repositories and projects.
 	sent     []string       // sent has the credentials of requests, as their headers have them.
-	copies   *regexp.Regexp // copies matches the credentials in a text, nil until it is needed.
+	copies   []string // copies are the forms of the credentials in a text, nil until they are needed.
 	closed   bool
 }
 
