@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
@@ -149,5 +150,34 @@ func TestFacts_complete(t *testing.T) {
 	slices.Sort(described)
 	if !slices.Equal(asked, described) || len(slices.Compact(slices.Clone(asked))) != len(asked) {
 		t.Errorf("asked\n\t%v\ndescribed\n\t%v", asked, described)
+	}
+}
+
+// readme lists the open questions for the people who record.
+const readme = "../bitbucket/testdata/recorded/README.md"
+
+func TestFacts_readme(t *testing.T) { //nolint:paralleltest // It may write the page.
+	facts, err := Facts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(readme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const heading = "## Open questions\n\n"
+	rest, _, found := strings.Cut(string(content), heading)
+	want := rest + heading
+	for _, fact := range facts {
+		if fact.Open {
+			want += "- " + fact.Question + " (`" + fact.ID + "`)\n"
+		}
+	}
+	if *update {
+		if err := os.WriteFile(readme, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if !found || want != string(content) {
+		t.Errorf("the list of open questions is out of date: run \"go test ./internal/facts -update\"")
 	}
 }

@@ -63,6 +63,9 @@ func (s *Server) RenameRepository(ctx context.Context, slug string) (Repository,
 	if repository.Slug == "" {
 		repository.Slug = name
 	}
+	if err == nil && repository.Slug == name {
+		s.forget(s.Path(slug)) // A request under the old name may get a redirect.
+	}
 	return repository, err
 }
 
@@ -105,11 +108,16 @@ func (s *Server) Delete(ctx context.Context, path string) error {
 		err = nil
 	}
 	if err == nil {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.created = slices.DeleteFunc(s.created, func(created string) bool { return created == path })
+		s.forget(path)
 	}
 	return err
+}
+
+// forget removes a path from what Close deletes.
+func (s *Server) forget(path string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.created = slices.DeleteFunc(s.created, func(created string) bool { return created == path })
 }
 
 // Close deletes all repositories and projects that were created and not deleted yet. It waits

@@ -44,8 +44,8 @@ type Server struct {
 
 	creating sync.RWMutex // creating is held for writing while created is emptied.
 	mu       sync.Mutex
-	created  []string       // created has the paths of repositories and projects.
-	sent     []string       // sent has the credentials of requests, as their headers have them.
+	created  []string // created has the paths of repositories and projects.
+	sent     []string // sent has the credentials of requests, as their headers have them.
 	copies   []string // copies are the forms of the credentials in a text, nil until they are needed.
 	closed   bool
 }

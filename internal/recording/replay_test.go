@@ -691,7 +691,7 @@ func TestReplay_differences(t *testing.T) {
 			if !planted {
 				t.Fatal("no exchange was changed")
 			}
-			expect(t, "emulator", play(changed).problems, test.emulator)
+			expect(t, "emulator", playWith(changed, nil).problems, test.emulator)
 			expect(t, "client", clientProblems(t.Context(), changed), test.client)
 		})
 	}
