@@ -31,12 +31,20 @@ type Repository struct {
 
 // Path returns the path of the repository below the root of the API.
 func (s *Server) Path(repository string) string {
-	return "/repositories/" + url.PathEscape(s.Workspace) + "/" + url.PathEscape(repository)
+	return s.RepositoriesPath() + "/" + url.PathEscape(repository)
+}
+
+// RepositoriesPath returns the path of all repositories of the workspace.
+func (s *Server) RepositoriesPath() string { return "/repositories/" + url.PathEscape(s.Workspace) }
+
+// ProjectsPath returns the path of all projects of the workspace.
+func (s *Server) ProjectsPath() string {
+	return "/workspaces/" + url.PathEscape(s.Workspace) + "/projects"
 }
 
 // ProjectPath returns the path of a project below the root of the API.
 func (s *Server) ProjectPath(key string) string {
-	return "/workspaces/" + url.PathEscape(s.Workspace) + "/projects/" + url.PathEscape(key)
+	return s.ProjectsPath() + "/" + url.PathEscape(key)
 }
 
 // CreateRepository creates a private repository with a new name in a project, or in the
@@ -70,8 +78,7 @@ func (s *Server) RenameRepository(ctx context.Context, slug string) (Repository,
 func (s *Server) CreateProject(ctx context.Context) (string, error) {
 	name := randomName()
 	key := "TFACC" + strings.ToUpper(name)
-	collection := "/workspaces/" + url.PathEscape(s.Workspace) + "/projects"
-	return key, s.create(ctx, s.ProjectPath(key), http.MethodPost, collection, map[string]any{"key": key, "name": "tf-acc-" + name, "is_private": true}, nil)
+	return key, s.create(ctx, s.ProjectPath(key), http.MethodPost, s.ProjectsPath(), map[string]any{"key": key, "name": "tf-acc-" + name, "is_private": true}, nil)
 }
 
 // errClosed is the error of requests that would create something after Close.
@@ -101,7 +108,7 @@ func (s *Server) remember(path string) bool {
 // Delete deletes a repository or a project. It is not an error if there is none.
 func (s *Server) Delete(ctx context.Context, path string) error {
 	err := s.Expect(ctx, http.MethodDelete, path, nil, nil)
-	if refused, ok := errors.AsType[*Error](err); ok && refused.Reply.Status == http.StatusNotFound {
+	if Status(err) == http.StatusNotFound {
 		err = nil
 	}
 	if err == nil {
@@ -139,13 +146,12 @@ func (s *Server) Close() error {
 // Sweep deletes the repositories and projects that earlier runs have left in the workspace,
 // and returns their paths.
 func (s *Server) Sweep(ctx context.Context) ([]string, error) {
-	collection := "/repositories/" + url.PathEscape(s.Workspace)
-	slugs, err := s.names(ctx, collection, "slug", repositoryPattern)
+	slugs, err := s.names(ctx, s.RepositoriesPath(), "slug", repositoryPattern)
 	if err != nil {
 		return nil, err
 	}
-	keys, err := s.names(ctx, "/workspaces/"+url.PathEscape(s.Workspace)+"/projects", "key", projectPattern)
-	if err != nil && !IsForbidden(err) { // Without the right to projects, no run has created any.
+	keys, err := s.names(ctx, s.ProjectsPath(), "key", projectPattern)
+	if err != nil && Status(err) != http.StatusForbidden { // Without the right to projects, no run has created any.
 		return nil, err
 	}
 	var paths []string

@@ -149,6 +149,16 @@ func (s *Server) Secrets() []string {
 	return []string{s.account.username, s.account.token, s.account.clientID, s.account.clientSecret}
 }
 
+// Redact removes the credentials from a text.
+func (s *Server) Redact(text string) string {
+	for _, secret := range s.Secrets() {
+		if secret != "" {
+			text = strings.ReplaceAll(text, secret, "(redacted)")
+		}
+	}
+	return text
+}
+
 // SetTransport replaces what sends the requests, below the credentials.
 func (s *Server) SetTransport(transport http.RoundTripper) {
 	s.client.Transport = s.authenticated(transport)
@@ -191,11 +201,12 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s %s: %d %s", e.Method, e.Path, e.Reply.Status, e.Reply.Message())
 }
 
-// IsForbidden reports whether err is a 403: the credentials do not have the right or the
-// scope.
-func IsForbidden(err error) bool {
-	refused, ok := errors.AsType[*Error](err)
-	return ok && refused.Reply.Status == http.StatusForbidden
+// Status returns the status of the reply in err, or 0 if err has no reply.
+func Status(err error) int {
+	if refused, ok := errors.AsType[*Error](err); ok {
+		return refused.Reply.Status
+	}
+	return 0
 }
 
 // Do sends a request. The path is below the root of the API and may have a query. The body is
