@@ -1,6 +1,7 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -47,31 +48,52 @@ func (s *Server) ProjectPath(key string) string {
 	return s.ProjectsPath() + "/" + url.PathEscape(key)
 }
 
-// CreateRepository creates a private repository with a new name in a project, or in the
-// default project of the workspace if project is empty.
+// CreateRepository creates a private repository with a new name in a project. If project is
+// empty, the repository is in the default project of the workspace. A workspace without any
+// project gets one first, because Bitbucket requires a project.
 func (s *Server) CreateRepository(ctx context.Context, project string) (Repository, error) {
-	body := map[string]any{"scm": "git", "is_private": true}
-	if project != "" {
-		body["project"] = map[string]string{"key": project}
-	}
-	slug := "tf-acc-" + randomName()
-	var repository Repository
-	err := s.create(ctx, s.Path(slug), http.MethodPost, s.Path(slug), body, &repository)
-	if repository.Slug == "" {
-		repository.Slug = slug
+	project = cmp.Or(project, s.project())
+	repository, err := s.createRepository(ctx, project)
+	if project == "" && Status(err) == http.StatusBadRequest {
+		if project, projectErr := s.CreateProject(ctx); projectErr == nil {
+			s.setProject(project)
+			return s.createRepository(ctx, project)
+		}
 	}
 	return repository, err
 }
 
+func (s *Server) createRepository(ctx context.Context, project string) (Repository, error) {
+	body := map[string]any{"scm": "git", "is_private": true}
+	if project != "" {
+		body["project"] = map[string]string{"key": project}
+	}
+	repository := Repository{Slug: "tf-acc-" + randomName()}
+	path := s.Path(repository.Slug)
+	err := s.create(ctx, path, http.MethodPost, path, body, &repository)
+	s.remember(s.Path(repository.Slug)) // The server may have chosen another slug.
+	return repository, err
+}
+
+// project returns the project that was created because the workspace had none.
+func (s *Server) project() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.defaultProject
+}
+
+func (s *Server) setProject(key string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.defaultProject = key
+}
+
 // RenameRepository gives a repository a new name.
 func (s *Server) RenameRepository(ctx context.Context, slug string) (Repository, error) {
-	name := "tf-acc-" + randomName()
-	var repository Repository
-	err := s.create(ctx, s.Path(name), http.MethodPut, s.Path(slug), map[string]any{"name": name}, &repository)
-	if repository.Slug == "" {
-		repository.Slug = name
-	}
-	return repository, err
+	renamed := Repository{Slug: "tf-acc-" + randomName()}
+	err := s.create(ctx, s.Path(renamed.Slug), http.MethodPut, s.Path(slug), map[string]any{"name": renamed.Slug}, &renamed)
+	s.remember(s.Path(renamed.Slug))
+	return renamed, err
 }
 
 // CreateProject creates a private project with a new key, and returns the key.
@@ -131,6 +153,7 @@ func (s *Server) Close() error {
 	// Delete /repositories before /workspaces: Bitbucket does not delete a project that has
 	// repositories.
 	slices.Sort(left)
+	left = slices.Compact(left)
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	s.Counter.Limit = 0 // What was created must go, whatever it costs.

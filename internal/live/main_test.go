@@ -4,12 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -95,7 +93,7 @@ func findings() []string {
 		return []string{workspace.Redact(err.Error())}
 	}
 	var lines []string
-	for _, n := range slices.Sorted(maps.Keys(missing)) {
+	for _, n := range names(missing) {
 		lines = append(lines, fmt.Sprintf("no tests of %s: %s", n, missing[n]))
 	}
 	return lines

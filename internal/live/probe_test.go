@@ -6,7 +6,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 
 	"golang.org/x/crypto/ssh"
 
@@ -83,6 +85,9 @@ func probeAdd(ctx context.Context, s *live.Server, path, key string) (int64, err
 	err := s.Expect(ctx, http.MethodPost, path+"/deploy-keys", map[string]string{"key": key, "label": "a"}, &added)
 	return added.ID, err
 }
+
+// names returns what is missing, sorted.
+func names(missing map[need]string) []need { return slices.Sorted(maps.Keys(missing)) }
 
 func newKey() (string, error) {
 	public, _, err := ed25519.GenerateKey(rand.Reader)

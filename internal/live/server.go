@@ -46,6 +46,8 @@ type Server struct {
 	mu       sync.Mutex
 	created  []string // created has the paths of repositories and projects.
 	closed   bool
+	// defaultProject is the project that was created because the workspace had none.
+	defaultProject string
 }
 
 // Counter counts requests and refuses those above a limit. Its zero value has no limit.
