@@ -106,7 +106,16 @@ func (e *Emulator) Revoke() {
 
 // scopes lists the scopes that an operation requires, once for API tokens and once
 // for OAuth tokens.
-type scopes struct{ api, oauth []string }
+type scopes struct {
+	api, oauth []string
+	// noAccessToken reports that no scope opens the operation to an access token.
+	noAccessToken bool
+}
+
+// operationScopes returns the scopes for an operation that requires one scope.
+func operationScopes(api, oauth string) scopes {
+	return scopes{api: []string{api}, oauth: []string{oauth}}
+}
 
 // authorize reports whether the credentials of c allow an operation with the
 // needed scopes. If not, it also returns the error reply.
@@ -115,7 +124,7 @@ func (e *Emulator) authorize(c call, needed scopes) (reply, bool) {
 	switch {
 	case !ok:
 		return answer, false
-	case granted.accessToken && c.Method != http.MethodGet && !c.isProjectRequest():
+	case granted.accessToken && needed.noAccessToken:
 		return wrongMechanism(), false
 	case len(granted.scopes) == 0:
 		return reply{}, true
@@ -180,13 +189,14 @@ func (p parentPath) keyScopes(method string) scopes {
 	if p.project != "" {
 		admin, oauth = "admin:project:bitbucket", projectScopes
 	}
+	noAccessToken := p.project == ""
 	switch method {
 	case http.MethodPost, http.MethodPut:
-		return scopes{[]string{admin, "write:ssh-key:bitbucket"}, oauth}
+		return scopes{[]string{admin, "write:ssh-key:bitbucket"}, oauth, noAccessToken}
 	case http.MethodDelete:
-		return scopes{[]string{admin, "delete:ssh-key:bitbucket"}, oauth}
+		return scopes{[]string{admin, "delete:ssh-key:bitbucket"}, oauth, noAccessToken}
 	default:
-		return scopes{[]string{admin}, oauth}
+		return scopes{api: []string{admin}, oauth: oauth}
 	}
 }
 

@@ -107,7 +107,7 @@ func (e *Emulator) findKeys(c call, parent parentPath) (*keyCollection, reply) {
 	if parent.project != "" {
 		return e.findProjectKeys(c, parent)
 	}
-	workspace, repository, answer := e.findRepository(parent.workspace, parent.repository)
+	workspace, repository, answer := e.findRepository(c, parent.workspace, parent.repository)
 	switch {
 	case repository == nil:
 		return nil, answer

@@ -29,17 +29,18 @@ type Deployment struct {
 	CompletedOn     string `json:"completed_on"`
 }
 
-// DeploymentBehavior selects how the emulator answers requests for deployments. Each
-// field is for a behavior that is not documented, or that clients of the live API
+// DeploymentBehavior selects how the emulator answers requests for deployments and for
+// environments. Each field is for a behavior that is not documented, or that clients of the live API
 // observed to differ from the documentation. The zero value follows the
 // documentation, and supports the filters and sorts that clients use.
 type DeploymentBehavior struct {
 	// Observed sends the observed field names instead of the documented names.
 	Observed bool
-	// Slash selects whether the path of the list ends in a slash.
+	// Slash selects whether the path of the list ends in a slash. The lists of
+	// deployments and of environments follow the same rule.
 	Slash SlashRule
 	// NeverDeployed404 sends a 404 instead of an empty list if a repository has no
-	// deployments.
+	// deployments, or no environments.
 	NeverDeployed404 bool
 	// Sort selects the effect of the parameter sort.
 	Sort SortRule
@@ -72,7 +73,8 @@ const (
 	SortRefused
 )
 
-// SetDeployments selects the replies to each later request for deployments.
+// SetDeployments selects the replies to each later request for deployments and for
+// environments.
 func (e *Emulator) SetDeployments(behavior DeploymentBehavior) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -114,15 +116,26 @@ func completeDeployments(deployments []Deployment, now string) {
 
 // routeDeployments routes c by the segments after deployments.
 func (e *Emulator) routeDeployments(c call, workspace, slug string, segments []string) reply {
-	switch slash := len(segments) == 1 && segments[0] == ""; {
-	case len(segments) > 1:
-		return routeNotFound()
-	case len(segments) == 1 && !slash:
+	switch {
+	case e.isList(segments):
+		return e.deployments(c, workspace, slug, "")
+	case len(segments) == 1 && segments[0] != "":
 		return e.deployments(c, workspace, slug, segments[0])
-	case slash && e.deploymentBehavior.Slash == SlashRefused, !slash && e.deploymentBehavior.Slash == SlashRequired:
-		return routeNotFound()
 	}
-	return e.deployments(c, workspace, slug, "")
+	return routeNotFound()
+}
+
+// isList reports whether a path is the path of a list, if segments follow deployments
+// or environments in the path.
+func (e *Emulator) isList(segments []string) bool {
+	slash := len(segments) == 1 && segments[0] == ""
+	switch e.deploymentBehavior.Slash {
+	case SlashRequired:
+		return slash
+	case SlashRefused:
+		return len(segments) == 0
+	}
+	return slash || len(segments) == 0
 }
 
 // deployments answers a GET of the deployments of a repository, or of the one
@@ -131,10 +144,10 @@ func (e *Emulator) deployments(c call, workspace, slug, uuid string) reply {
 	if c.Method != http.MethodGet {
 		return methodNotAllowed(http.MethodGet)
 	}
-	if answer, ok := e.authorize(c, scopes{[]string{"read:pipeline:bitbucket"}, []string{"pipeline"}}); !ok {
+	if answer, ok := e.authorize(c, operationScopes("read:pipeline:bitbucket", "pipeline")); !ok {
 		return answer
 	}
-	owner, repository, answer := e.findRepository(workspace, slug)
+	owner, repository, answer := e.findRepository(c, workspace, slug)
 	switch {
 	case repository == nil:
 		return answer
@@ -189,16 +202,16 @@ func parseTime(text string) time.Time {
 // deploymentBody is the JSON of a deployment. It has the documented and the observed
 // field names. A reply contains either of them.
 type deploymentBody struct {
-	Type           string          `json:"type"`
-	UUID           string          `json:"uuid"`
-	Number         int64           `json:"number,omitempty"`
-	Key            string          `json:"key,omitempty"`
-	State          stateBody       `json:"state"`
-	Environment    environmentBody `json:"environment"`
-	Release        *releaseBody    `json:"release,omitempty"`
-	Deployable     *releaseBody    `json:"deployable,omitempty"`
-	CreatedOn      string          `json:"created_on,omitempty"`
-	LastUpdateTime string          `json:"last_update_time,omitempty"`
+	Type           string       `json:"type"`
+	UUID           string       `json:"uuid"`
+	Number         int64        `json:"number,omitempty"`
+	Key            string       `json:"key,omitempty"`
+	State          stateBody    `json:"state"`
+	Environment    targetBody   `json:"environment"`
+	Release        *releaseBody `json:"release,omitempty"`
+	Deployable     *releaseBody `json:"deployable,omitempty"`
+	CreatedOn      string       `json:"created_on,omitempty"`
+	LastUpdateTime string       `json:"last_update_time,omitempty"`
 }
 
 // stateBody is the JSON of the state of a deployment.
@@ -228,8 +241,8 @@ type accountBody struct {
 	UUID        string `json:"uuid,omitempty"`
 }
 
-// environmentBody is the JSON of the target environment of a deployment.
-type environmentBody struct {
+// targetBody is the JSON of the target environment of a deployment.
+type targetBody struct {
 	Type string `json:"type"`
 	UUID string `json:"uuid"`
 	Name string `json:"name,omitempty"`
@@ -256,7 +269,7 @@ func (e *Emulator) newDeploymentBody(c call, owner *Workspace, repository *Repos
 		Type:        "deployment",
 		UUID:        d.UUID,
 		State:       stateBody{Type: "deployment_state_" + strings.ToLower(d.State), Name: d.State},
-		Environment: environmentBody{Type: "deployment_environment", UUID: d.EnvironmentUUID},
+		Environment: targetBody{Type: "deployment_environment", UUID: d.EnvironmentUUID},
 	}
 	release := &releaseBody{Type: "deployment_release", Name: d.ReleaseName}
 	if d.Commit != "" {
@@ -270,6 +283,9 @@ func (e *Emulator) newDeploymentBody(c call, owner *Workspace, repository *Repos
 	} else {
 		release.URL, release.CreatedOn, body.Release = d.ReleaseURL, d.CreatedOn, release
 		body.Environment.Name = d.EnvironmentName
+		if i := repository.environment(d.EnvironmentUUID); i >= 0 {
+			body.Environment.Name = repository.Environments[i].Name
+		}
 		body.State.StartDate, body.State.CompletionDate = d.StartedOn, d.CompletedOn
 	}
 	result := fmt.Sprintf("%s/%s/%s/pipelines/results/%d", c.origin(), owner.Slug, repository.Slug, d.Number)

@@ -1,5 +1,7 @@
 // Package emulator imitates the deploy-key API of Bitbucket Cloud in memory, as an
-// [http.Handler]. The tests run the provider against it, and need no account.
+// [http.Handler]. It also imitates what a test of this API needs: repositories,
+// projects, deployments and environments. The tests run the provider against it, and
+// need no account.
 //
 // The package shares no type with the provider's client. A wrong JSON name in
 // either of them therefore fails a test.
@@ -18,11 +20,20 @@
 //     names a project by its key.
 //   - The page envelope. pagelen is 10 by default and at most 100.
 //   - The list of the repositories that the account can read in a workspace. q
-//     accepts project.key = "…". fields selects the fields of the reply.
-//   - The list of the projects of a workspace. Bitbucket does not delete a project
-//     that has repositories.
+//     accepts filters with = and ~, such as project.key = "…" and name ~ "…". fields
+//     selects the fields of the reply.
+//   - POST creates a repository with the slug in the path, and answers 200. It names
+//     the project by its key or its UUID. The default is the oldest project.
+//   - PUT updates a repository and answers 200, or creates it and answers 201. A
+//     changed name also changes the slug, unless another repository has it. DELETE
+//     answers 204.
+//   - POST creates a project and answers 201. PUT updates a project or its key, or
+//     creates a project. DELETE answers 204, or 403 if the project has repositories.
+//   - The header Location after a creation with 201, and after a rename.
 //   - The self link ends in a slash in the reply to the POST of a project's key.
 //   - The deployments of a repository, and the names of their fields.
+//   - The environments of a repository: GET, POST with 201 or 409, DELETE with 204,
+//     and POST of changes with 202.
 //   - The scopes that each operation requires. Access tokens cannot change the
 //     deploy keys of repositories.
 //   - The accepted key types. An RSA key needs at least 2048 bits.
@@ -52,6 +63,17 @@
 //     environment and state.name, it accepts two values of sort and rejects all
 //     other values, and a repository without deployments gets a 404. A status can
 //     be null.
+//   - The errors for a new repository: its slug is not in lower case or has other
+//     characters, another repository has the slug, or its project is restricted.
+//   - The errors for a new project: its key has other characters, or another project
+//     has the key. A lower-case key is accepted.
+//   - A name becomes a slug in lower case, with a dash for each other text.
+//   - A moved repository is redirected ([RenameRedirect]), as one client reports.
+//   - The fields of an environment, and the body of its changes. A change of another
+//     field than name and restrictions is rejected. The list of environments ends in
+//     a slash. A new repository without pipelines has no environments. Bitbucket adds
+//     Test, Staging and Production when somebody enables pipelines, which the
+//     emulator does not imitate.
 //
 // Assumed, because no source describes it:
 //   - The replies to an unknown ID, a wrong method, a body that is not JSON and a
@@ -63,8 +85,22 @@
 //     error for a duplicate key says "project". Both kinds of keys share one
 //     counter of IDs, and trailing slashes work the same way.
 //   - The error "Project not found", also for requests without credentials. The
-//     key of a project is case-sensitive.
-//   - A body is read as JSON, whatever its Content-Type is.
+//     key of a project is case-sensitive in a path, and in upper case after a POST.
+//   - Requests without credentials get a 404, also if a 401 is documented.
+//   - A body is read as JSON, whatever its Content-Type is. An empty body creates a
+//     repository.
+//   - A slug has at most 62 characters, and the key of a project has at most 128
+//     characters. New repositories and projects are private.
+//   - The first repository of a workspace without projects gets the project PROJ.
+//   - The errors for an unknown project in a body, for a missing field of a project
+//     and for a project with repositories. scm is ignored.
+//   - [PermissionRead] does not allow changes of a repository, a project or an
+//     environment, and no new repositories in a project.
+//   - The names of environments differ in more than their case. An environment needs
+//     a type, and its rank is the rank of its type. Its lock is open. Changes take
+//     effect at once. [SlashRule] also applies to environments, and a repository
+//     without environments gets a 404 if [DeploymentBehavior] selects it. The texts of
+//     the errors.
 //   - The 400 for an invalid key has the form of the 400 for a duplicate key. The
 //     400 for a changed key has the standard envelope.
 //   - A PUT of the key without a comment removes the comment.
@@ -78,13 +114,15 @@
 //     the same way.
 //   - Repositories and projects are listed in the order of their creation. The
 //     link to the next page keeps q and fields.
-//   - Other filters get a 400. Bitbucket ignores sort, role, fields with + or -,
-//     and q for projects.
+//   - Other filters get a 400, also if Bitbucket supports them. Bitbucket ignores
+//     sort, role, fields with + or -, and q for projects.
 //   - The error "Forbidden" for the deploy keys of a repository or a project that
 //     the account can only read ([PermissionRead]).
 //   - The reply to wrong credentials of an OAuth consumer. The token of an OAuth
 //     consumer can change deploy keys.
-//   - A request for a renamed repository or project is not redirected.
+//   - A request for a renamed repository gets a 404 ([RenameNotFound]). A redirect has
+//     the status 301, and only a GET gets it. A request for a renamed project is never
+//     redirected.
 //   - A sort puts the deployments that have not started at the end. Without a sort,
 //     deployments are listed in the order of their creation. The body of the 404
 //     for an unknown deployment.
@@ -98,6 +136,7 @@
 package emulator
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/url"
@@ -121,6 +160,7 @@ type Emulator struct {
 	putBehavior        PUTBehavior
 	duplicateBehavior  DuplicateBehavior
 	deploymentBehavior DeploymentBehavior
+	renameBehavior     RenameBehavior
 	nextLinks          NextLinks
 	statePath          string
 	saveErr            error
@@ -202,6 +242,12 @@ type call struct {
 	path      string // path is the path exactly as sent, with its escapes.
 	body      []byte
 	nextLinks NextLinks
+}
+
+// decode decodes the body into input, and reports whether the body is valid. An empty body
+// is the same as {}.
+func (c call) decode(input any) bool {
+	return len(c.body) == 0 || json.Unmarshal(c.body, input) == nil
 }
 
 // isProjectRequest reports whether c is for projects or for their deploy keys.
@@ -336,6 +382,8 @@ func (e *Emulator) routeRepositories(c call, segments []string) reply {
 		return e.routeDeployKeys(c, parentPath{workspace: segments[0], repository: segments[1]}, segments[3:])
 	case "deployments":
 		return e.routeDeployments(c, segments[0], segments[1], segments[3:])
+	case "environments":
+		return e.routeEnvironments(c, segments[0], segments[1], segments[3:])
 	}
 	return routeNotFound()
 }
@@ -348,7 +396,13 @@ func (e *Emulator) routeProjects(c call, segments []string) reply {
 	if len(segments) == 2 || len(segments) == 3 && segments[2] == "" {
 		return e.projects(c, segments[0])
 	}
-	if len(segments) < 4 || segments[2] == "" || segments[3] != "deploy-keys" {
+	if segments[2] == "" {
+		return routeNotFound()
+	}
+	if len(segments) == 3 {
+		return e.project(c, segments[0], segments[2])
+	}
+	if segments[3] != "deploy-keys" {
 		return routeNotFound()
 	}
 	return e.routeDeployKeys(c, parentPath{workspace: segments[0], project: segments[2]}, segments[4:])

@@ -313,7 +313,12 @@ func TestRoutes_projects(t *testing.T) {
 		"no workspace":            {"GET", "/2.0/workspaces//projects/WEB/deploy-keys", 404, noRoute},
 		"no project":              {"GET", projects + "//deploy-keys", 404, noRoute},
 		"key with trailing slash": {"GET", projectKeys + "/1/", 404, noRoute},
-		"project":                 {"GET", projects + "/WEB", 404, noRoute},
+		"project":                 {"GET", projects + "/WEB?fields=key", 200, `{"key":"WEB"}`},
+		"project, trailing slash": {"GET", projects + "/WEB/", 404, noRoute},
+		"project, any case":       {"GET", projects + "/web", 404, projectGone},
+		"project, no such":        {"DELETE", projects + "/NONE", 404, projectGone},
+		"project, no workspace":   {"PUT", "/2.0/workspaces/nobody/projects/WEB", 404, unknownWorkspace("nobody")},
+		"project, post":           {"POST", projects + "/WEB", 405, wrongMethod},
 		"workspace":               {"GET", "/2.0/workspaces/acme", 404, noRoute},
 		"workspaces":              {"GET", "/2.0/workspaces", 404, noRoute},
 		"unknown list":            {"GET", "/2.0/workspaces/acme/members", 404, noRoute},
@@ -326,7 +331,7 @@ func TestRoutes_projects(t *testing.T) {
 		"list, workspace by uuid": {"GET", byUUID + "?fields=size", 200, `{"size":2}`},
 		"list, unknown workspace": {"GET", "/2.0/workspaces/nobody/projects", 404, unknownWorkspace("nobody")},
 		"list, unescaped braces":  {"GET", "/2.0/workspaces/" + workspaceUUID + "/projects", 404, noRoute},
-		"list, post":              {"POST", projects, 405, wrongMethod},
+		"list, put":               {"PUT", projects, 405, wrongMethod},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

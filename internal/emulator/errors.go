@@ -80,13 +80,37 @@ func keyNotFound() reply {
 	return errorMessage(http.StatusNotFound, "Deploy key not found")
 }
 
-// deploymentNotFound is the reply for an unknown deployment. It has the form of the
-// errors of Bitbucket's deployment service.
+// deploymentNotFound is the reply for an unknown deployment.
 func deploymentNotFound() reply {
-	return errorReply(http.StatusNotFound, errorDetail{
-		Message: "Not found",
-		Detail:  "No account, repository or deployment with the UUID provided exists.",
-		Data:    map[string]any{"key": "deploy-service.deployment.not-found", "arguments": map[string]string{}},
+	return deployServiceError(http.StatusNotFound, "Not found",
+		"No account, repository or deployment with the UUID provided exists.", "deploy-service.deployment.not-found")
+}
+
+// environmentNotFound is the reply for an unknown environment.
+func environmentNotFound() reply {
+	return deployServiceError(http.StatusNotFound, "Not found",
+		"No account, repository or environment with the UUID provided exists.", "deploy-service.environment.not-found")
+}
+
+// environmentTaken is the reply for a name that another environment has.
+func environmentTaken() reply {
+	return deployServiceError(http.StatusConflict, "Conflict",
+		"An environment host with the provided name already exists.", "deploy-service.environment.name-exists")
+}
+
+// environmentInvalid is the reply for an invalid field in the body of a request for an
+// environment.
+func environmentInvalid(key, field string) reply {
+	return deployServiceError(http.StatusBadRequest, "Bad request", "Invalid field: "+field, key)
+}
+
+// deployServiceError returns an error in the form of Bitbucket's deployment service. The
+// key names the kind of the error.
+func deployServiceError(status int, message, detail, key string) reply {
+	return errorReply(status, errorDetail{
+		Message: message,
+		Detail:  detail,
+		Data:    map[string]any{"key": key, "arguments": map[string]string{}},
 	})
 }
 
@@ -135,6 +159,47 @@ func missingScope(required, granted []string) reply {
 // badRequest is the reply for a body with invalid JSON or with a wrong type.
 func badRequest() reply {
 	return errorMessage(http.StatusBadRequest, "Bad request")
+}
+
+// invalidField is the reply for an invalid field in the body of a project. The message of
+// the envelope does not repeat the message of the field.
+func invalidField(field, message string) reply {
+	return errorReply(http.StatusBadRequest, errorDetail{Message: "Bad request", Fields: map[string][]string{field: {message}}})
+}
+
+// slugInvalid is the reply for a slug that a new repository cannot have.
+func slugInvalid() reply {
+	return errorMessage(http.StatusBadRequest,
+		"Invalid slug. Slugs must be lowercase, alphanumerical, and may also contain underscores, dashes, or dots.")
+}
+
+// slugTaken is the reply for a slug that another repository of the workspace has.
+func slugTaken() reply {
+	return errorReply(http.StatusBadRequest, errorDetail{
+		Message: "Repository with this Slug and Owner already exists.",
+		Fields:  map[string][]string{"name": {"You already have a repository with this name."}},
+	})
+}
+
+// projectNotOpen is the reply for a new repository in a project that the account can
+// only read.
+func projectNotOpen() reply {
+	return errorMessage(http.StatusBadRequest, "You can't create repositories under this project")
+}
+
+// projectKeyInvalid is the reply for a text that is not a key of a project.
+func projectKeyInvalid() reply {
+	return invalidField("key", "Project keys must start with a letter and may only consist of ASCII letters, numbers and underscores (A-Z, a-z, 0-9, _)")
+}
+
+// projectKeyTaken is the reply for a key that another project of the workspace has.
+func projectKeyTaken() reply {
+	return invalidField("__all__", "Project with this Owner and Key already exists.")
+}
+
+// projectInUse is the reply for a DELETE of a project that has repositories.
+func projectInUse() reply {
+	return errorMessage(http.StatusForbidden, "You cannot delete a project that still contains repositories.")
 }
 
 // keyImmutable is the reply for a PUT that tries to change the key.

@@ -107,18 +107,17 @@ func (e *Emulator) RemoveRepository(workspace, repository string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	owner, found := e.mustRepository(workspace, repository)
-	uuid := found.UUID // DeleteFunc overwrites the memory of found.
-	owner.Repositories = slices.DeleteFunc(owner.Repositories, func(r Repository) bool { return r.UUID == uuid })
+	owner.removeRepository(found)
 	e.save()
 }
 
 // RenameRepository changes the name and the slug of a repository, but not its UUID.
-// Requests with the old slug get a 404, not a redirect.
+// [RenameBehavior] selects the reply to a request with the old slug.
 func (e *Emulator) RenameRepository(workspace, repository, slug string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	_, found := e.mustRepository(workspace, repository)
-	found.Name, found.Slug = slug, strings.ToLower(slug)
+	owner, found := e.mustRepository(workspace, repository)
+	found.rename(owner, slug, strings.ToLower(slug))
 	e.save()
 }
 
@@ -139,22 +138,16 @@ func (e *Emulator) MoveRepository(workspace, repository, to string) {
 	defer e.mu.Unlock()
 	owner, found := e.mustRepository(workspace, repository)
 	moved, target := *found, e.mustWorkspace(to)
-	owner.Repositories = slices.DeleteFunc(owner.Repositories, func(r Repository) bool { return r.UUID == moved.UUID })
-	target.Repositories = append(target.Repositories, moved)
-	e.nextID = e.state.complete(e.nextID, e.now())
-	e.save()
+	moved.FormerNames = append(moved.FormerNames, owner.Slug+"/"+moved.Slug)
+	owner.removeRepository(found)
+	e.addRepository(target, moved)
 }
 
 // AddRepository adds a repository to a workspace.
 func (e *Emulator) AddRepository(workspace string, repository Repository) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	owner := e.mustWorkspace(workspace)
-	repository.DeployKeys = cloneKeys(repository.DeployKeys)
-	repository.Deployments = slices.Clone(repository.Deployments)
-	owner.Repositories = append(owner.Repositories, repository)
-	e.nextID = e.state.complete(e.nextID, e.now())
-	e.save()
+	e.addRepository(e.mustWorkspace(workspace), repository.clone())
 }
 
 // SetProjectPermission sets the permission of the account on a project.
@@ -172,10 +165,10 @@ func (e *Emulator) RemoveProject(workspace, project string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	owner, _ := e.mustProject(workspace, project)
-	if slices.ContainsFunc(owner.Repositories, func(r Repository) bool { return r.Project == project }) {
+	if owner.hasRepositoriesIn(project) {
 		panic(fmt.Sprintf("emulator: project %s/%s has repositories", workspace, project))
 	}
-	owner.Projects = slices.DeleteFunc(owner.Projects, func(p Project) bool { return p.Key == project })
+	owner.removeProject(project)
 	e.save()
 }
 
@@ -186,12 +179,7 @@ func (e *Emulator) RenameProject(workspace, project, key string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	owner, found := e.mustProject(workspace, project)
-	found.Key = key
-	for i := range owner.Repositories {
-		if repository := &owner.Repositories[i]; repository.Project == project {
-			repository.Project = key
-		}
-	}
+	owner.renameProject(found, key)
 	e.save()
 }
 
@@ -199,11 +187,8 @@ func (e *Emulator) RenameProject(workspace, project, key string) {
 func (e *Emulator) AddProject(workspace string, project Project) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	owner := e.mustWorkspace(workspace)
 	project.DeployKeys = cloneKeys(project.DeployKeys)
-	owner.Projects = append(owner.Projects, project)
-	e.nextID = e.state.complete(e.nextID, e.now())
-	e.save()
+	e.addProject(e.mustWorkspace(workspace), project)
 }
 
 // mustWorkspace returns a workspace. It panics if the workspace does not exist.

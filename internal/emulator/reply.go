@@ -64,6 +64,11 @@ func (a *reply) add(header http.Header) {
 	}
 }
 
+// locate sets the header Location to the address of a created or renamed object.
+func (a *reply) locate(object links) {
+	a.add(http.Header{"Location": {object["self"].Href}})
+}
+
 // date sets the header Date, unless a fault has set it.
 func (a *reply) date(now time.Time) {
 	if _, dated := a.header["Date"]; !dated {

@@ -30,20 +30,28 @@ type Workspace struct {
 // Repository is a repository with its deploy keys, sorted by ID.
 type Repository struct {
 	Slug       string      `json:"slug"`
-	Name       string      `json:"name"`       // Name is the slug by default.
-	UUID       string      `json:"uuid"`       // UUID has braces. If it is empty, it gets a random UUID.
-	Project    string      `json:"project"`    // Project is the key of its project, by default PROJ.
+	Name       string      `json:"name"`    // Name is the slug by default.
+	UUID       string      `json:"uuid"`    // UUID has braces. If it is empty, it gets a random UUID.
+	Project    string      `json:"project"` // Project is the key of its project, by default PROJ.
+	Public     bool        `json:"public"`
+	CreatedOn  string      `json:"created_on"` // CreatedOn is the current time by default.
 	Permission Permission  `json:"permission"` // Permission is PermissionAdmin by default.
 	DeployKeys []DeployKey `json:"deploy_keys"`
 	// Deployments have the order in which the API lists them without a sort.
 	Deployments []Deployment `json:"deployments"`
+	// Environments have the order in which the API lists them.
+	Environments []Environment `json:"environments"`
+	// FormerNames are the full names before a rename or a move, for RenameRedirect.
+	FormerNames []string `json:"former_names"`
 }
 
 // Project is a project with its deploy keys, sorted by ID.
 type Project struct {
-	Key        string      `json:"key"`        // Key is case-sensitive.
-	Name       string      `json:"name"`       // Name is the key by default.
-	UUID       string      `json:"uuid"`       // UUID has braces. If it is empty, it gets a random UUID.
+	Key        string      `json:"key"`  // Key is case-sensitive.
+	Name       string      `json:"name"` // Name is the key by default.
+	UUID       string      `json:"uuid"` // UUID has braces. If it is empty, it gets a random UUID.
+	Public     bool        `json:"public"`
+	CreatedOn  string      `json:"created_on"` // CreatedOn is the current time by default.
 	Permission Permission  `json:"permission"` // Permission is PermissionAdmin by default.
 	DeployKeys []DeployKey `json:"deploy_keys"`
 }
@@ -141,8 +149,7 @@ func (s Seed) clone() Seed {
 	for i := range workspaces {
 		repositories := slices.Clone(workspaces[i].Repositories)
 		for j := range repositories {
-			repositories[j].DeployKeys = cloneKeys(repositories[j].DeployKeys)
-			repositories[j].Deployments = slices.Clone(repositories[j].Deployments)
+			repositories[j] = repositories[j].clone()
 		}
 		workspaces[i].Repositories = repositories
 		projects := slices.Clone(workspaces[i].Projects)
@@ -152,6 +159,15 @@ func (s Seed) clone() Seed {
 		workspaces[i].Projects = projects
 	}
 	return Seed{Workspaces: workspaces}
+}
+
+// clone returns a deep copy of r.
+func (r Repository) clone() Repository {
+	r.DeployKeys = cloneKeys(r.DeployKeys)
+	r.Deployments = slices.Clone(r.Deployments)
+	r.Environments = slices.Clone(r.Environments)
+	r.FormerNames = slices.Clone(r.FormerNames)
+	return r
 }
 
 // cloneKeys returns a deep copy of keys.
@@ -178,10 +194,11 @@ func (s Seed) complete(nextID int64, now string) int64 {
 	var keyLists [][]DeployKey
 	for i := range s.Workspaces {
 		workspace := &s.Workspaces[i]
-		workspace.complete()
+		workspace.complete(now)
 		for _, repository := range workspace.Repositories {
 			keyLists = append(keyLists, repository.DeployKeys)
 			completeDeployments(repository.Deployments, now)
+			completeEnvironments(repository.Environments)
 		}
 		for _, project := range workspace.Projects {
 			keyLists = append(keyLists, project.DeployKeys)
@@ -207,8 +224,9 @@ func (s Seed) complete(nextID int64, now string) int64 {
 	return nextID
 }
 
-// complete sets the defaults in w, except for deploy keys and deployments.
-func (w *Workspace) complete() {
+// complete sets the defaults in w, except for the defaults of deploy keys, deployments
+// and environments.
+func (w *Workspace) complete(now string) {
 	w.Slug = strings.ToLower(w.Slug)
 	w.UUID = cmp.Or(w.UUID, newUUID())
 	for i := range w.Repositories {
@@ -217,6 +235,7 @@ func (w *Workspace) complete() {
 		repository.Slug = strings.ToLower(repository.Slug)
 		repository.UUID = cmp.Or(repository.UUID, newUUID())
 		repository.Project = cmp.Or(repository.Project, "PROJ")
+		repository.CreatedOn = cmp.Or(repository.CreatedOn, now)
 		repository.Permission = cmp.Or(repository.Permission, PermissionAdmin)
 		if w.project(repository.Project) == nil {
 			w.Projects = append(w.Projects, Project{Key: repository.Project})
@@ -226,6 +245,7 @@ func (w *Workspace) complete() {
 		project := &w.Projects[i]
 		project.Name = cmp.Or(project.Name, project.Key)
 		project.UUID = cmp.Or(project.UUID, newUUID())
+		project.CreatedOn = cmp.Or(project.CreatedOn, now)
 		project.Permission = cmp.Or(project.Permission, PermissionAdmin)
 	}
 }
@@ -277,6 +297,15 @@ func (s Seed) findProject(workspace, key string) (*Workspace, *Project) {
 		return nil, nil
 	}
 	return owner, owner.project(key)
+}
+
+// repository returns the repository with this slug, or nil.
+func (w *Workspace) repository(slug string) *Repository {
+	i := slices.IndexFunc(w.Repositories, func(repository Repository) bool { return repository.Slug == slug })
+	if i < 0 {
+		return nil
+	}
+	return &w.Repositories[i]
 }
 
 // project returns the project with this key, or nil.
