@@ -12,7 +12,7 @@
 // Documented by Atlassian:
 //   - The endpoints and the fields of a deploy key. Bitbucket splits the comment
 //     off the key. Deploy keys of projects have no PUT.
-//   - POST and PUT answer 200, and DELETE answers 204.
+//   - POST and PUT of a deploy key answer 200, and DELETE answers 204.
 //   - Several repositories or projects may have the same key. PUT requires the
 //     same key, and changes its label and its comment ([PUTDocumented]).
 //   - A path names a workspace or a repository by slug or by {UUID}. The workspace
@@ -67,13 +67,13 @@
 //     characters, another repository has the slug, or its project is restricted.
 //   - The errors for a new project: its key has other characters, or another project
 //     has the key. A lower-case key is accepted.
-//   - A name becomes a slug in lower case, with a dash for each other text.
+//   - A name becomes a slug in lower case, with one dash for other characters in a row.
 //   - A moved repository is redirected ([RenameRedirect]), as one client reports.
 //   - The fields of an environment, and the body of its changes. A change of another
 //     field than name and restrictions is rejected. The list of environments ends in
-//     a slash. A new repository without pipelines has no environments. Bitbucket adds
-//     Test, Staging and Production when somebody enables pipelines, which the
-//     emulator does not imitate.
+//     a slash. A new repository has no environments, as the tests of another client
+//     expect. Bitbucket adds Test, Staging and Production when somebody enables
+//     pipelines, which the emulator does not imitate.
 //
 // Assumed, because no source describes it:
 //   - The replies to an unknown ID, a wrong method, a body that is not JSON and a

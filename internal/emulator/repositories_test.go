@@ -3,6 +3,7 @@ package emulator_test
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -202,6 +203,10 @@ func TestRepository_update(t *testing.T) {
 	s.send(t, "GET", repositories+"/sandbox", "").want(t, 404, repositoryGone)
 	if stored := s.DeployKeys("acme", "my-repo-v1"); len(stored) != 1 || stored[0].ID != 7 {
 		t.Errorf("stored %+v", stored)
+	}
+
+	if former := s.Seed().Workspaces[0].Repositories[0].FormerNames; !slices.Equal(former, []string{"acme/sandbox"}) {
+		t.Errorf("got the former names %q", former)
 	}
 
 	before := s.send(t, "GET", repositories+"/my-repo-v1", "").body
