@@ -71,7 +71,9 @@ func (s *Server) createRepository(ctx context.Context, project string) (Reposito
 	repository := Repository{Slug: "tf-acc-" + randomName()}
 	path := s.Path(repository.Slug)
 	err := s.create(ctx, path, http.MethodPost, path, body, &repository)
-	s.remember(s.Path(repository.Slug)) // The server may have chosen another slug.
+	if err == nil {
+		s.remember(s.Path(repository.Slug)) // The server may have chosen another slug.
+	}
 	return repository, err
 }
 
@@ -92,7 +94,9 @@ func (s *Server) setProject(key string) {
 func (s *Server) RenameRepository(ctx context.Context, slug string) (Repository, error) {
 	renamed := Repository{Slug: "tf-acc-" + randomName()}
 	err := s.create(ctx, s.Path(renamed.Slug), http.MethodPut, s.Path(slug), map[string]any{"name": renamed.Slug}, &renamed)
-	s.remember(s.Path(renamed.Slug))
+	if err == nil {
+		s.remember(s.Path(renamed.Slug))
+	}
 	return renamed, err
 }
 
@@ -114,7 +118,11 @@ func (s *Server) create(ctx context.Context, created, method, path string, body,
 	if !s.remember(created) {
 		return errClosed
 	}
-	return s.Expect(ctx, method, path, body, out)
+	err := s.Expect(ctx, method, path, body, out)
+	if status := Status(err); status >= 400 && status < 500 {
+		s.forget(created) // Surely nothing was created.
+	}
+	return err
 }
 
 // remember records a path for Close. It returns false after Close.
@@ -127,6 +135,12 @@ func (s *Server) remember(path string) bool {
 	return !s.closed
 }
 
+func (s *Server) forget(path string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.created = slices.DeleteFunc(s.created, func(created string) bool { return created == path })
+}
+
 // Delete deletes a repository or a project. It is not an error if there is none.
 func (s *Server) Delete(ctx context.Context, path string) error {
 	err := s.Expect(ctx, http.MethodDelete, path, nil, nil)
@@ -134,9 +148,7 @@ func (s *Server) Delete(ctx context.Context, path string) error {
 		err = nil
 	}
 	if err == nil {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.created = slices.DeleteFunc(s.created, func(created string) bool { return created == path })
+		s.forget(path)
 	}
 	return err
 }

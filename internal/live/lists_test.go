@@ -16,7 +16,7 @@ func TestAccDeployKeys_dataSources(t *testing.T) {
 		ci := p.add(t, acctest.NewKey(t)+" ci@host", "CI")
 		p.add(t, acctest.NewKey(t), "laptop")
 		s.configure(t, p.block("data", p.typeName, "one", `label = "CI"`)+p.block("data", p.typeName+"s", "all")+
-			fmt.Sprintf("\noutput \"one\" {\n  value = data.%[1]s.one.id\n}\n\noutput \"all\" {\n  value = length(data.%[1]ss.all.deploy_keys)\n}\n", p.typeName))
+			fmt.Sprintf("\noutput \"one\" {\n  value = data.%[1]s.one.id\n}\n\noutput \"all\" {\n  value = length(data.%[1]ss.all.keys)\n}\n", p.typeName))
 		acctest.Contains(t, s.MustRun(t, "apply", "-auto-approve"), "all = 2", fmt.Sprintf("one = %q", p.importID(ci.ID)))
 	})
 }
@@ -37,7 +37,7 @@ data "bitbucket_deploy_keys" "all" {
 }
 
 output "labels" {
-  value = join(",", sort(data.bitbucket_deploy_keys.all.deploy_keys[*].label))
+  value = join(",", sort(data.bitbucket_deploy_keys.all.keys[*].label))
 }
 `, s.Workspace, project.name))
 	acctest.Contains(t, s.MustRun(t, "apply", "-auto-approve"), `labels = "first,second"`)

@@ -76,7 +76,8 @@ func probe(ctx context.Context, s *live.Server) (missing map[need]string, err er
 		}
 		refused(projects, s.Delete(ctx, s.ProjectPath(project)))
 	}
-	return missing, errors.Join(err, s.Delete(ctx, path))
+	refused(deployKeys, s.Delete(ctx, path))
+	return missing, err
 }
 
 // probeAdd adds a key to a repository or a project, and returns its ID.

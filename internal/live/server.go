@@ -181,12 +181,19 @@ func (r *Reply) Decode(out any) error {
 	return nil
 }
 
-// Message returns the words of an error, without its fields.
+// Message returns the words of an error and the scopes that it requires, without its fields.
 func (r *Reply) Message() string {
 	var envelope struct {
-		Error struct{ Message string }
+		Error struct {
+			Message string
+			Detail  json.RawMessage
+		}
 	}
+	var scopes struct{ Required []string }
 	if json.Unmarshal(r.Body, &envelope) == nil && envelope.Error.Message != "" {
+		if json.Unmarshal(envelope.Error.Detail, &scopes) == nil && len(scopes.Required) > 0 {
+			return envelope.Error.Message + " Required: " + strings.Join(scopes.Required, ", ")
+		}
 		return envelope.Error.Message
 	}
 	return strings.Join(strings.Fields(string(r.Body)), " ")
