@@ -91,6 +91,16 @@ func (c *CLI) MustRun(t *testing.T, args ...string) string {
 	return out
 }
 
+// Generate writes a configuration with import blocks, and generates the resources into
+// generated.tf. Terraform 1.16 finds the provider of an import block without a resource only
+// by its argument, which is an error as soon as the resource exists.
+func (c *CLI) Generate(t *testing.T, config string) {
+	t.Helper()
+	c.Write(t, strings.ReplaceAll(config, "import {\n", "import {\n  provider = bitbucket\n"))
+	c.MustRun(t, "plan", "-generate-config-out=generated.tf")
+	c.Write(t, config)
+}
+
 // Output returns an output of the state, as JSON.
 func (c *CLI) Output(t *testing.T, name string) string {
 	t.Helper()

@@ -1,5 +1,7 @@
 // Package emulator imitates the deploy-key API of Bitbucket Cloud in memory, as an
-// [http.Handler]. The tests run the provider against it, and need no account.
+// [http.Handler]. It also imitates what a test of this API needs: repositories,
+// projects, deployments and environments. The tests run the provider against it, and
+// need no account.
 //
 // The package shares no type with the provider's client. A wrong JSON name in
 // either of them therefore fails a test.
@@ -10,7 +12,7 @@
 // Documented by Atlassian:
 //   - The endpoints and the fields of a deploy key. Bitbucket splits the comment
 //     off the key. Deploy keys of projects have no PUT.
-//   - POST and PUT answer 200, and DELETE answers 204.
+//   - POST and PUT of a deploy key answer 200, and DELETE answers 204.
 //   - Several repositories or projects may have the same key. PUT requires the
 //     same key, and changes its label and its comment ([PUTDocumented]).
 //   - A path names a workspace or a repository by slug or by {UUID}. The workspace
@@ -18,11 +20,20 @@
 //     names a project by its key.
 //   - The page envelope. pagelen is 10 by default and at most 100.
 //   - The list of the repositories that the account can read in a workspace. q
-//     accepts project.key = "…". fields selects the fields of the reply.
-//   - The list of the projects of a workspace. Bitbucket does not delete a project
-//     that has repositories.
+//     accepts filters with = and ~, such as project.key = "…" and name ~ "…". fields
+//     selects the fields of the reply.
+//   - POST creates a repository with the slug in the path, and answers 200. It names
+//     the project by its key or its UUID. The default is the oldest project.
+//   - PUT updates a repository and answers 200, or creates it and answers 201. A
+//     changed name also changes the slug, unless another repository has it. DELETE
+//     answers 204.
+//   - POST creates a project and answers 201. PUT updates a project or its key, or
+//     creates a project. DELETE answers 204, or 403 if the project has repositories.
+//   - The header Location after a creation with 201, and after a rename.
 //   - The self link ends in a slash in the reply to the POST of a project's key.
 //   - The deployments of a repository, and the names of their fields.
+//   - The environments of a repository: GET, POST with 201 or 409, DELETE with 204,
+//     and POST of changes with 202.
 //   - The scopes that each operation requires. Access tokens cannot change the
 //     deploy keys of repositories.
 //   - The accepted key types. An RSA key needs at least 2048 bits.
@@ -52,6 +63,17 @@
 //     environment and state.name, it accepts two values of sort and rejects all
 //     other values, and a repository without deployments gets a 404. A status can
 //     be null.
+//   - The errors for a new repository: its slug is not in lower case or has other
+//     characters, another repository has the slug, or its project is restricted.
+//   - The errors for a new project: its key has other characters, or another project
+//     has the key. A lower-case key is accepted.
+//   - A name becomes a slug in lower case, with one dash for other characters in a row.
+//   - A moved repository is redirected ([RenameRedirect]), as one client reports.
+//   - The fields of an environment, and the body of its changes. A change of another
+//     field than name and restrictions is rejected. The list of environments ends in
+//     a slash. A new repository has no environments, as the tests of another client
+//     expect. Bitbucket adds Test, Staging and Production when somebody enables
+//     pipelines, which the emulator does not imitate.
 //
 // Assumed, because no source describes it:
 //   - The replies to an unknown ID, a wrong method, a body that is not JSON and a
@@ -63,8 +85,22 @@
 //     error for a duplicate key says "project". Both kinds of keys share one
 //     counter of IDs, and trailing slashes work the same way.
 //   - The error "Project not found", also for requests without credentials. The
-//     key of a project is case-sensitive.
-//   - A body is read as JSON, whatever its Content-Type is.
+//     key of a project is case-sensitive in a path, and in upper case after a POST.
+//   - Requests without credentials get a 404, also if a 401 is documented.
+//   - A body is read as JSON, whatever its Content-Type is. An empty body creates a
+//     repository.
+//   - A slug has at most 62 characters, and the key of a project has at most 128
+//     characters. New repositories and projects are private.
+//   - The first repository of a workspace without projects gets the project PROJ.
+//   - The errors for an unknown project in a body, for a missing field of a project
+//     and for a project with repositories. scm is ignored.
+//   - [PermissionRead] does not allow changes of a repository, a project or an
+//     environment, and no new repositories in a project.
+//   - The names of environments differ in more than their case. An environment needs
+//     a type, and its rank is the rank of its type. Its lock is open. Changes take
+//     effect at once. [SlashRule] also applies to environments, and a repository
+//     without environments gets a 404 if [DeploymentBehavior] selects it. The texts of
+//     the errors.
 //   - The 400 for an invalid key has the form of the 400 for a duplicate key. The
 //     400 for a changed key has the standard envelope.
 //   - A PUT of the key without a comment removes the comment.
@@ -78,13 +114,15 @@
 //     the same way.
 //   - Repositories and projects are listed in the order of their creation. The
 //     link to the next page keeps q and fields.
-//   - Other filters get a 400. Bitbucket ignores sort, role, fields with + or -,
-//     and q for projects.
+//   - Other filters get a 400, also if Bitbucket supports them. Bitbucket ignores
+//     sort, role, fields with + or -, and q for projects.
 //   - The error "Forbidden" for the deploy keys of a repository or a project that
 //     the account can only read ([PermissionRead]).
 //   - The reply to wrong credentials of an OAuth consumer. The token of an OAuth
 //     consumer can change deploy keys.
-//   - A request for a renamed repository or project is not redirected.
+//   - A request for a renamed repository gets a 404 ([RenameNotFound]). A redirect has
+//     the status 301, and only a GET gets it. A request for a renamed project is never
+//     redirected.
 //   - A sort puts the deployments that have not started at the end. Without a sort,
 //     deployments are listed in the order of their creation. The body of the 404
 //     for an unknown deployment.

@@ -118,6 +118,8 @@ func TestEnvironments_change(t *testing.T) {
 	t.Parallel()
 	s := newEnvironmentServer(t)
 	s.AddDeployment("acme", "sandbox", emulator.Deployment{EnvironmentUUID: production, EnvironmentName: "old"})
+	s.send(t, "POST", productionPath+"/changes/", `{"change": {"restrictions": {}}}`)
+	s.send(t, "GET", productionPath, "").want(t, 200, productionEnvironment)
 	for _, path := range []string{productionPath + "/changes/", productionPath + "/changes"} {
 		if got := s.send(t, "POST", path, `{"change": {"name": "Live", "restrictions": {"admin_only": false}}}`); got.status != 202 || got.body != "" {
 			t.Errorf("got %d %s", got.status, got.body)

@@ -14,8 +14,9 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 )
 
-// The emulator must send a complete reply to every request, and it must never store
-// two keys with the same ID or the same material.
+// The emulator must send a complete reply to every request. It must never store two keys
+// with the same ID or the same material, two repositories with the same slug, two projects
+// with the same key, or a repository without its project.
 func FuzzServeHTTP(f *testing.F) {
 	const token = "/site/oauth2/access_token"
 	add := func(method, path, query, body string) { f.Add(method, path, query, "Bearer token", body) }
@@ -49,6 +50,25 @@ func FuzzServeHTTP(f *testing.F) {
 		add("POST", path, "", `{"key": "`+publicKey(9)+` me@host", "label": " ci "}`)
 		add("DELETE", path, "", "")
 	}
+	for _, body := range []string{
+		"", "{}", `{"name": "Other", "is_private": false}`, `{"name": "New - Name", "project": {"key": "WEB"}}`, `{"name": " "}`, `{"project": {}}`, `{"project": {"uuid": "{}"}}`, `{"name": null}`, "[]",
+		`{"key": "web", "name": "x"}`, `{"key": "NEW", "name": "x"}`, `{"key": "PROJ"}`, `{"key": ""}`,
+		`{"name": "x", "environment_type": {"name": "Staging"}, "restrictions": {"admin_only": true}}`, `{"change": {"name": "x", "restrictions": {}}}`, `{"change": {"rank": 1}}`, `{"change": {"name": null}}`,
+	} {
+		for _, path := range []string{repositories + "/sandbox", repositories + "/new", projects + "/WEB", projects + "/NEW"} {
+			add("PUT", path, "", body)
+		}
+		for _, path := range []string{repositories + "/new", repositories + "/New", projects, environments + "/", environments + "/%7Be1%7D/changes/"} {
+			add("POST", path, "", body)
+		}
+	}
+	for _, path := range []string{repositories + "/sandbox", projects + "/WEB", projects + "/EMPTY", environments + "/%7Be1%7D", environments + "/%7Be2%7D"} {
+		add("GET", path, "", "")
+		add("DELETE", path, "", "")
+	}
+	add("GET", repositories, "q=name~%22SAND%22&pagelen=1", "")
+	add("GET", "/2.0/repositories/acme/former/deploy-keys", "pagelen=1&x=%zz", "")
+	add("GET", environments, "pagelen=1", "")
 	add("GET", projects, "fields=values.key,next&pagelen=1", "")
 	add("PUT", projectKeys+"/2", "", `{"label": "ci"}`)
 	f.Add("GET", projects, "", "", "")
@@ -62,10 +82,15 @@ func FuzzServeHTTP(f *testing.F) {
 	f.Fuzz(func(t *testing.T, method, path, query, authorization, body string) {
 		bitbucket := emulator.New(emulator.Seed{Workspaces: []emulator.Workspace{{
 			Slug: "acme", UUID: workspaceUUID, Repositories: []emulator.Repository{
-				{Slug: "sandbox", UUID: repositoryUUID, DeployKeys: []emulator.DeployKey{{ID: 1, Key: publicKey(1)}, {ID: 3, Key: publicKey(3)}}, Deployments: []emulator.Deployment{{UUID: "{d1}"}, {StartedOn: "2026-09-01T10:00:00Z"}}},
+				{
+					Slug: "sandbox", UUID: repositoryUUID, DeployKeys: []emulator.DeployKey{{ID: 1, Key: publicKey(1)}, {ID: 3, Key: publicKey(3)}}, Deployments: []emulator.Deployment{{UUID: "{d1}"}, {StartedOn: "2026-09-01T10:00:00Z"}},
+					Environments: []emulator.Environment{{UUID: "{e1}", Name: "qa"}, {Name: "live", Type: "Production"}}, FormerNames: []string{"acme/former"},
+				},
+				{Slug: "other"},
 			},
-			Projects: []emulator.Project{{Key: "WEB", DeployKeys: []emulator.DeployKey{{ID: 2, Key: publicKey(1)}, {ID: 4, Key: publicKey(2)}}}},
+			Projects: []emulator.Project{{Key: "WEB", DeployKeys: []emulator.DeployKey{{ID: 2, Key: publicKey(1)}, {ID: 4, Key: publicKey(2)}}}, {Key: "EMPTY"}},
 		}}})
+		bitbucket.SetRename(emulator.RenameRedirect)
 		bitbucket.SetClock(func() time.Time { return time.Date(2026, 9, 30, 13, 7, 33, 924449123, time.UTC) })
 		answer := sendRaw(t, bitbucket, method, &url.URL{Path: path, RawPath: path, RawQuery: query}, authorization, body)
 
@@ -89,16 +114,29 @@ func FuzzServeHTTP(f *testing.F) {
 			}
 		}
 
-		for _, path := range []string{keys, projectKeys} {
-			if answer := sendRaw(t, bitbucket, http.MethodPost, &url.URL{Path: path}, "Bearer token", `{"key": "`+publicKey(5)+`"}`); answer.Code != http.StatusOK {
-				t.Errorf("POST of a new key: got %d %s, want 200", answer.Code, answer.Body)
-			}
+		stored := map[string]func() []emulator.DeployKey{}
+		workspace := bitbucket.Seed().Workspaces[0]
+		for _, project := range workspace.Projects {
+			stored[projects+"/"+project.Key] = func() []emulator.DeployKey { return bitbucket.ProjectDeployKeys("acme", project.Key) }
 		}
-		for _, stored := range [][]emulator.DeployKey{bitbucket.DeployKeys("acme", "sandbox"), bitbucket.ProjectDeployKeys("acme", "WEB")} {
+		for _, repository := range workspace.Repositories {
+			if stored[projects+"/"+repository.Project] == nil {
+				t.Errorf("repository %s has the unknown project %q", repository.Slug, repository.Project)
+			}
+			stored[repositories+"/"+repository.Slug] = func() []emulator.DeployKey { return bitbucket.DeployKeys("acme", repository.Slug) }
+		}
+		if len(stored) != len(workspace.Projects)+len(workspace.Repositories) {
+			t.Errorf("two repositories or projects have the same name: %+v", workspace)
+		}
+		for path, deployKeys := range stored {
+			if answer := sendRaw(t, bitbucket, http.MethodPost, &url.URL{Path: path + "/deploy-keys"}, "Bearer token", `{"key": "`+publicKey(5)+`"}`); answer.Code != http.StatusOK {
+				t.Errorf("%s: POST of a new key: got %d %s, want 200", path, answer.Code, answer.Body)
+			}
+			stored := deployKeys()
 			for i, key := range stored {
 				duplicate := func(other emulator.DeployKey) bool { return other.ID >= key.ID || other.Key == key.Key }
 				if key.ID <= 0 || key.Key == "" || slices.ContainsFunc(stored[:i], duplicate) {
-					t.Errorf("stored %+v", stored)
+					t.Errorf("%s: stored %+v", path, stored)
 				}
 			}
 		}

@@ -107,7 +107,7 @@ func TestProject_update(t *testing.T) {
 	t.Parallel()
 	s := newProjectServer(t, emulator.DeployKey{ID: 7, Key: publicKey(1)})
 	s.AddRepository("acme", emulator.Repository{Slug: "shop", Project: "WEB"})
-	got := s.send(t, "PUT", projects+"/WEB", `{"name": "Shop", "is_private": false}`)
+	got := s.send(t, "PUT", projects+"/WEB", `{"key": "web", "name": "Shop", "is_private": false}`)
 	if changed := decode[map[string]any](t, got.body); got.status != 200 || got.header.Get("Location") != "" ||
 		changed["key"] != "WEB" || changed["name"] != "Shop" || changed["is_private"] != false || changed["uuid"] != projectUUID {
 		t.Errorf("got %d %s, Location %q", got.status, got.body, got.header.Get("Location"))
@@ -129,7 +129,7 @@ func TestProject_update(t *testing.T) {
 	s.send(t, "PUT", projects+"/SITE", "[]").want(t, 400, badRequest)
 	s.send(t, "GET", projects+"/SITE?fields=name", "").want(t, 200, `{"name":"Shop"}`)
 
-	got = s.send(t, "PUT", projects+"/NEW", `{"name": "New"}`)
+	got = s.send(t, "PUT", projects+"/NEW", `{"key": "IGNORED", "name": "New"}`)
 	if created := decode[map[string]any](t, got.body); got.status != 201 || got.header.Get("Location") != s.url+projects+"/NEW" || created["key"] != "NEW" {
 		t.Errorf("got %d %s, Location %q", got.status, got.body, got.header.Get("Location"))
 	}

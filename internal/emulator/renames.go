@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// RenameBehavior selects the reply to a GET that uses the former slug of a renamed or
-// moved repository. Clients of the live API report both replies.
+// RenameBehavior selects the reply to a GET that uses the former name of a renamed or
+// moved repository. It is not known which reply the live API sends.
 type RenameBehavior int
 
 const (

@@ -3,6 +3,7 @@ package emulator_test
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -204,6 +205,10 @@ func TestRepository_update(t *testing.T) {
 		t.Errorf("stored %+v", stored)
 	}
 
+	if former := s.Seed().Workspaces[0].Repositories[0].FormerNames; !slices.Equal(former, []string{"acme/sandbox"}) {
+		t.Errorf("got the former names %q", former)
+	}
+
 	before := s.send(t, "GET", repositories+"/my-repo-v1", "").body
 	for body, want := range map[string]string{
 		`{"name": "Other", "is_private": false}`:      slugTaken,
@@ -263,8 +268,12 @@ func TestRepository_access(t *testing.T) {
 		token, method, path string
 		status              int
 	}{
-		{"admin", "POST", "/a", 200}, {"admin", "PUT", "/a", 200}, {"delete", "DELETE", "/a", 204},
-		{"oauth", "POST", "/b", 200}, {"access", "PUT", "/b", 200}, {"access", "DELETE", "/b", 204},
+		{"admin", "POST", "/a", 200},
+		{"admin", "PUT", "/a", 200},
+		{"delete", "DELETE", "/a", 204},
+		{"oauth", "POST", "/b", 200},
+		{"access", "PUT", "/b", 200},
+		{"access", "DELETE", "/b", 204},
 	} {
 		got := s.sendAs(t, "Bearer "+step.token, step.method, repositories+step.path, "")
 		if got.status != step.status {

@@ -1,6 +1,7 @@
 package emulator_test
 
 import (
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -83,6 +84,27 @@ func TestSeed_deepCopies(t *testing.T) {
 	}
 }
 
+// The emulator sets the defaults of repositories, projects and environments in its own copy
+// of a seed.
+func TestSeed_ownCopy(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	given := emulator.Repository{Slug: "seeded", Environments: []emulator.Environment{{Name: "qa"}}, FormerNames: []string{"acme/former"}}
+	s.AddRepository("acme", given)
+	if given.Environments[0] != (emulator.Environment{Name: "qa"}) {
+		t.Errorf("the caller's environments were changed: %+v", given.Environments)
+	}
+	workspace := s.Seed().Workspaces[0]
+	stored, now := workspace.Repositories[2], "2026-09-30T13:07:33.924449+00:00"
+	if qa := stored.Environments[0]; qa.Type != "Test" || !strings.HasPrefix(qa.UUID, "{") || workspace.Projects[0].CreatedOn == "" || stored.CreatedOn != now {
+		t.Errorf("got %+v of %+v", stored, workspace.Projects)
+	}
+	stored.Environments[0].Name, stored.FormerNames[0] = "changed", "changed"
+	if again := s.Seed().Workspaces[0].Repositories[2]; again.Environments[0].Name != "qa" || again.FormerNames[0] != "acme/former" {
+		t.Errorf("got %+v", again)
+	}
+}
+
 func TestStateFile(t *testing.T) {
 	t.Parallel()
 	directory := t.TempDir()
@@ -118,6 +140,19 @@ func TestStateFile(t *testing.T) {
 	check("AddDeployment")
 	s.RenameRepository("acme", "other", "another")
 	check("RenameRepository")
+	s.send(t, "PUT", repositories+"/another", `{"is_private": false}`)
+	check("PUT of a repository")
+	s.send(t, "POST", "/2.0/repositories/acme/another/environments", `{"name": "qa", "environment_type": {"name": "Test"}}`)
+	check("POST of an environment")
+	qa := "/2.0/repositories/acme/another/environments/" + url.PathEscape(s.Seed().Workspaces[0].Repositories[1].Environments[0].UUID)
+	s.send(t, "POST", qa+"/changes/", `{"change": {"name": "test"}}`)
+	check("POST of a change")
+	s.send(t, "DELETE", qa, "")
+	check("DELETE of an environment")
+	s.send(t, "POST", repositories+"/new", "")
+	check("POST of a repository")
+	s.send(t, "DELETE", repositories+"/new", "")
+	check("DELETE of a repository")
 	s.RemoveDeployKey("acme", "another", 10958985)
 	check("RemoveDeployKey")
 	s.RemoveRepository("acme", "sandbox")
@@ -132,6 +167,12 @@ func TestStateFile(t *testing.T) {
 	check("RenameProject")
 	s.RemoveProject("acme", "WEB")
 	check("RemoveProject")
+	s.send(t, "POST", projects, `{"key": "NEW", "name": "New"}`)
+	check("POST of a project")
+	s.send(t, "PUT", projects+"/NEW", `{"key": "NEWER"}`)
+	check("PUT of a project")
+	s.send(t, "DELETE", projects+"/NEWER", "")
+	check("DELETE of a project")
 	if err := s.Err(); err != nil {
 		t.Error(err)
 	}

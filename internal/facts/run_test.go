@@ -27,11 +27,17 @@ func changed(e *emulator.Emulator, change func(r *http.Request, reply *httptest.
 	})
 }
 
+// unchanged changes no reply.
+func unchanged(*http.Request, *httptest.ResponseRecorder) {}
+
 // report asks a changed emulator and returns the report, the IDs of all questions whose answers
 // differ, and the error.
-func report(t *testing.T, change func(r *http.Request, reply *httptest.ResponseRecorder)) (text string, differing []string, err error) {
+func report(t *testing.T, change func(r *http.Request, reply *httptest.ResponseRecorder), faults ...emulator.Fault) (text string, differing []string, err error) {
 	t.Helper()
 	e, _ := newEmulator(t)
+	for _, fault := range faults {
+		e.Inject(fault)
+	}
 	answers, err := Ask(t.Context(), newServer(t, changed(e, change)))
 	var out bytes.Buffer
 	if failed := Report(&out, answers); failed != nil {
@@ -95,11 +101,6 @@ func TestAsk_differences(t *testing.T) {
 				refuse(reply, http.StatusForbidden, missingScope)
 			}
 		}, []string{"put-key-and-label", "put-label-alone", "put-unknown"}, "403 \"Your credentials lack one or more required privilege scopes.\", error.detail.granted[] \"read\""},
-		"rename refused": {func(r *http.Request, reply *httptest.ResponseRecorder) {
-			if r.Method == http.MethodPut && !strings.Contains(r.URL.Path, "/deploy-keys/") {
-				refuse(reply, http.StatusForbidden, missingScope)
-			}
-		}, []string{"rename"}, "* The repository could not be renamed: PUT /repositories/{workspace}/{old name}: 403"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -125,28 +126,30 @@ func TestAsk_differences(t *testing.T) {
 // Without a right or a scope, all other questions are asked.
 func TestAsk_refused(t *testing.T) {
 	t.Parallel()
-	refuseCreation := func(of string, status int) func(r *http.Request, reply *httptest.ResponseRecorder) {
-		return func(r *http.Request, reply *httptest.ResponseRecorder) {
-			if r.Method == http.MethodPost && strings.Contains(r.URL.Path, of) && !strings.Contains(r.URL.Path, "deploy-keys") && !strings.Contains(r.URL.Path, "environments") {
-				refuse(reply, status, missingScope)
-			}
-		}
+	refusal := func(method, path string, status int) emulator.Fault {
+		return emulator.Fault{Method: method, Path: path, Status: status, Body: missingScope}
 	}
-	text, differing, err := report(t, refuseCreation("/projects", http.StatusForbidden))
+	text, differing, err := report(t, unchanged, refusal(http.MethodPost, "/2.0/workspaces/acme/projects", http.StatusForbidden))
 	if err != nil || len(differing) != 0 {
 		t.Errorf("error %v, different %v", err, differing)
 	}
 	if !strings.Contains(text, "\nNot asked: 12\n\n* No project could be created: POST /workspaces/{workspace}/projects: 403 \"Your credentials lack") {
 		t.Error(text[strings.Index(text, "Differs"):])
 	}
-	text, _, err = report(t, refuseCreation("/repositories/", http.StatusForbidden))
+	text, _, err = report(t, unchanged, refusal(http.MethodPost, "/2.0/repositories/acme/tf-acc-", http.StatusForbidden))
 	if err != nil || !strings.Contains(text, "* No repository could be created: POST /repositories/{workspace}/{name}: 403") {
 		t.Errorf("error %v, text\n%s", err, text[strings.Index(text, "Differs"):])
 	}
 	// A wrong name of the workspace is not a finding.
-	text, _, err = report(t, refuseCreation("/repositories/", http.StatusNotFound))
+	text, _, err = report(t, unchanged, refusal(http.MethodPost, "/2.0/repositories/acme/tf-acc-", http.StatusNotFound))
 	if err == nil || !strings.Contains(err.Error(), "questions could not be asked") {
 		t.Errorf("error %v, text\n%s", err, text[strings.Index(text, "Differs"):])
+	}
+	rename := refusal(http.MethodPut, "/2.0/repositories/acme/tf-acc-", http.StatusForbidden)
+	rename.Skip = 6 // The questions about PUT of a key.
+	text, differing, err = report(t, unchanged, rename)
+	if err != nil || !slices.Equal(differing, []string{"rename"}) || !strings.Contains(text, "* The repository could not be renamed: PUT /repositories/{workspace}/{old name}: 403") {
+		t.Errorf("error %v, different %v, text\n%s", err, differing, text[strings.Index(text, "Differs"):])
 	}
 }
 

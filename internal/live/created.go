@@ -1,6 +1,7 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -31,50 +32,82 @@ type Repository struct {
 
 // Path returns the path of the repository below the root of the API.
 func (s *Server) Path(repository string) string {
-	return "/repositories/" + url.PathEscape(s.Workspace) + "/" + url.PathEscape(repository)
+	return s.RepositoriesPath() + "/" + url.PathEscape(repository)
+}
+
+// RepositoriesPath returns the path of all repositories of the workspace.
+func (s *Server) RepositoriesPath() string { return "/repositories/" + url.PathEscape(s.Workspace) }
+
+// ProjectsPath returns the path of all projects of the workspace.
+func (s *Server) ProjectsPath() string {
+	return "/workspaces/" + url.PathEscape(s.Workspace) + "/projects"
 }
 
 // ProjectPath returns the path of a project below the root of the API.
 func (s *Server) ProjectPath(key string) string {
-	return "/workspaces/" + url.PathEscape(s.Workspace) + "/projects/" + url.PathEscape(key)
+	return s.ProjectsPath() + "/" + url.PathEscape(key)
 }
 
-// CreateRepository creates a private repository with a new name in a project, or in the
-// default project of the workspace if project is empty.
+// CreateRepository creates a private repository with a new name in a project. If project is
+// empty, the repository is in the default project of the workspace. A workspace without any
+// project gets one first, because Bitbucket requires a project.
 func (s *Server) CreateRepository(ctx context.Context, project string) (Repository, error) {
+	project = cmp.Or(project, s.project())
+	repository, err := s.createRepository(ctx, project)
+	if project == "" && Status(err) == http.StatusBadRequest {
+		if project, projectErr := s.CreateProject(ctx); projectErr == nil {
+			s.setProject(project)
+			return s.createRepository(ctx, project)
+		}
+	}
+	return repository, err
+}
+
+func (s *Server) createRepository(ctx context.Context, project string) (Repository, error) {
 	body := map[string]any{"scm": "git", "is_private": true}
 	if project != "" {
 		body["project"] = map[string]string{"key": project}
 	}
-	slug := "tf-acc-" + randomName()
-	var repository Repository
-	err := s.create(ctx, s.Path(slug), http.MethodPost, s.Path(slug), body, &repository)
-	if repository.Slug == "" {
-		repository.Slug = slug
+	repository := Repository{Slug: "tf-acc-" + randomName()}
+	path := s.Path(repository.Slug)
+	err := s.create(ctx, path, http.MethodPost, path, body, &repository)
+	if err == nil {
+		s.remember(s.Path(repository.Slug)) // The server may have chosen another slug.
 	}
 	return repository, err
 }
 
+// project returns the project that was created because the workspace had none.
+func (s *Server) project() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.defaultProject
+}
+
+func (s *Server) setProject(key string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.defaultProject = key
+}
+
 // RenameRepository gives a repository a new name.
 func (s *Server) RenameRepository(ctx context.Context, slug string) (Repository, error) {
-	name := "tf-acc-" + randomName()
-	var repository Repository
-	err := s.create(ctx, s.Path(name), http.MethodPut, s.Path(slug), map[string]any{"name": name}, &repository)
-	if repository.Slug == "" {
-		repository.Slug = name
+	renamed := Repository{Slug: "tf-acc-" + randomName()}
+	err := s.create(ctx, s.Path(renamed.Slug), http.MethodPut, s.Path(slug), map[string]any{"name": renamed.Slug}, &renamed)
+	if err == nil {
+		s.remember(s.Path(renamed.Slug))
+		if renamed.Slug != slug {
+			s.forget(s.Path(slug)) // A request under the old name may get a redirect.
+		}
 	}
-	if err == nil && repository.Slug == name {
-		s.forget(s.Path(slug)) // A request under the old name may get a redirect.
-	}
-	return repository, err
+	return renamed, err
 }
 
 // CreateProject creates a private project with a new key, and returns the key.
 func (s *Server) CreateProject(ctx context.Context) (string, error) {
 	name := randomName()
 	key := "TFACC" + strings.ToUpper(name)
-	collection := "/workspaces/" + url.PathEscape(s.Workspace) + "/projects"
-	return key, s.create(ctx, s.ProjectPath(key), http.MethodPost, collection, map[string]any{"key": key, "name": "tf-acc-" + name, "is_private": true}, nil)
+	return key, s.create(ctx, s.ProjectPath(key), http.MethodPost, s.ProjectsPath(), map[string]any{"key": key, "name": "tf-acc-" + name, "is_private": true}, nil)
 }
 
 // errClosed is the error of requests that would create something after Close.
@@ -88,7 +121,11 @@ func (s *Server) create(ctx context.Context, created, method, path string, body,
 	if !s.remember(created) {
 		return errClosed
 	}
-	return s.Expect(ctx, method, path, body, out)
+	err := s.Expect(ctx, method, path, body, out)
+	if status := Status(err); status >= 400 && status < 500 {
+		s.forget(created) // Surely nothing was created.
+	}
+	return err
 }
 
 // remember records a path for Close. It returns false after Close.
@@ -101,23 +138,23 @@ func (s *Server) remember(path string) bool {
 	return !s.closed
 }
 
+// forget removes a path from what Close deletes.
+func (s *Server) forget(path string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.created = slices.DeleteFunc(s.created, func(created string) bool { return created == path })
+}
+
 // Delete deletes a repository or a project. It is not an error if there is none.
 func (s *Server) Delete(ctx context.Context, path string) error {
 	err := s.Expect(ctx, http.MethodDelete, path, nil, nil)
-	if refused, ok := errors.AsType[*Error](err); ok && refused.Reply.Status == http.StatusNotFound {
+	if Status(err) == http.StatusNotFound {
 		err = nil
 	}
 	if err == nil {
 		s.forget(path)
 	}
 	return err
-}
-
-// forget removes a path from what Close deletes.
-func (s *Server) forget(path string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.created = slices.DeleteFunc(s.created, func(created string) bool { return created == path })
 }
 
 // Close deletes all repositories and projects that were created and not deleted yet. It waits
@@ -132,6 +169,7 @@ func (s *Server) Close() error {
 	// Delete /repositories before /workspaces: Bitbucket does not delete a project that has
 	// repositories.
 	slices.Sort(left)
+	left = slices.Compact(left)
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	s.Counter.Limit = 0 // What was created must go, whatever it costs.
@@ -147,13 +185,12 @@ func (s *Server) Close() error {
 // Sweep deletes the repositories and projects that earlier runs have left in the workspace,
 // and returns their paths.
 func (s *Server) Sweep(ctx context.Context) ([]string, error) {
-	collection := "/repositories/" + url.PathEscape(s.Workspace)
-	slugs, err := s.names(ctx, collection, "slug", repositoryPattern)
+	slugs, err := s.names(ctx, s.RepositoriesPath(), "slug", repositoryPattern)
 	if err != nil {
 		return nil, err
 	}
-	keys, err := s.names(ctx, "/workspaces/"+url.PathEscape(s.Workspace)+"/projects", "key", projectPattern)
-	if err != nil && !IsForbidden(err) { // Without the right to projects, no run has created any.
+	keys, err := s.names(ctx, s.ProjectsPath(), "key", projectPattern)
+	if err != nil && Status(err) != http.StatusForbidden { // Without the right to projects, no run has created any.
 		return nil, err
 	}
 	var paths []string

@@ -30,6 +30,8 @@ func (s *Server) NewProxy() *Proxy {
 			}
 			r.SetURL(upstream)
 		},
+		// Without a reply, the provider must not get one either.
+		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 		// The provider follows redirects within one origin only.
 		ModifyResponse: func(response *http.Response) error {
 			if target, ok := strings.CutPrefix(response.Header.Get("Location"), s.Base.Scheme+"://"+s.Base.Host); ok {

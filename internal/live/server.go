@@ -48,6 +48,8 @@ type Server struct {
 	sent     []string // sent has the credentials of requests, as their headers have them.
 	copies   []string // copies are the forms of the credentials in a text, nil until they are needed.
 	closed   bool
+	// defaultProject is the project that was created because the workspace had none.
+	defaultProject string
 }
 
 // Counter counts requests and refuses those above a limit. Its zero value has no limit.
@@ -177,12 +179,19 @@ func (r *Reply) Decode(out any) error {
 	return nil
 }
 
-// Message returns the words of an error, without its fields.
+// Message returns the words of an error and the scopes that it requires, without its fields.
 func (r *Reply) Message() string {
 	var envelope struct {
-		Error struct{ Message string }
+		Error struct {
+			Message string
+			Detail  json.RawMessage
+		}
 	}
+	var scopes struct{ Required []string }
 	if json.Unmarshal(r.Body, &envelope) == nil && envelope.Error.Message != "" {
+		if json.Unmarshal(envelope.Error.Detail, &scopes) == nil && len(scopes.Required) > 0 {
+			return envelope.Error.Message + " Required: " + strings.Join(scopes.Required, ", ")
+		}
 		return envelope.Error.Message
 	}
 	return strings.Join(strings.Fields(string(r.Body)), " ")
@@ -199,11 +208,12 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s %s: %d %s", e.Method, e.Path, e.Reply.Status, e.Reply.Message())
 }
 
-// IsForbidden reports whether err is a 403: the credentials do not have the right or the
-// scope.
-func IsForbidden(err error) bool {
-	refused, ok := errors.AsType[*Error](err)
-	return ok && refused.Reply.Status == http.StatusForbidden
+// Status returns the status of the reply in err, or 0 if err has no reply.
+func Status(err error) int {
+	if refused, ok := errors.AsType[*Error](err); ok {
+		return refused.Reply.Status
+	}
+	return 0
 }
 
 // Do sends a request. The path is below the root of the API and may have a query. The body is

@@ -564,8 +564,7 @@ func TestAccDeployKeysExclusive_generated(t *testing.T) {
 				for i := range keys {
 					e.addByHand(t, fmt.Sprint(i))
 				}
-				e.Write(t, e.Config(fmt.Sprintf("\nimport {\n  to = %ss_exclusive.this\n  id = %q\n}\n", e.parent.TypeName, e.parent.Page+"/access-keys/")))
-				e.MustRun(t, "plan", "-generate-config-out=generated.tf")
+				e.Generate(t, e.Config(fmt.Sprintf("\nimport {\n  to = %ss_exclusive.this\n  id = %q\n}\n", e.parent.TypeName, e.parent.Page+"/access-keys/")))
 				acctest.Contains(t, e.MustRun(t, "apply", "-auto-approve"), "1 imported, 0 added, 0 changed, 0 destroyed")
 				e.expectEmptyPlan(t)
 			})

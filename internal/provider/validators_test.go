@@ -355,8 +355,7 @@ func TestAccDeployKey_importsExistingTexts(t *testing.T) {
 		for i, key := range keys {
 			blocks += fmt.Sprintf("\nimport {\n  to = %s.key_%d\n  id = %q\n}\n", parent.TypeName, i, parent.ImportID(key.ID))
 		}
-		terraform.Write(t, f.Config(blocks))
-		terraform.MustRun(t, "plan", "-generate-config-out=generated.tf")
+		terraform.Generate(t, f.Config(blocks))
 		terraform.MustRun(t, "validate")
 		acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve"), fmt.Sprintf("%d imported, 0 added, 0 changed, 0 destroyed", len(keys)))
 		terraform.MustRun(t, "plan", "-detailed-exitcode")
@@ -394,7 +393,7 @@ func TestAccDeployKey_importsExistingTexts(t *testing.T) {
 	})
 }
 
-// The same for the list resource, over the protocol: no CLI before Terraform 1.14 has it.
+// The same over the protocol, since no CLI before Terraform 1.14 has queries.
 func TestDeployKeyList_existingTexts(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
@@ -470,5 +469,22 @@ func TestAccValidation_fractions(t *testing.T) {
 		terraform.MustRun(t, "destroy", "-auto-approve")
 		terraform.Write(t, f.Config(exclusive("[10958984]")))
 		terraform.MustRun(t, "import", "bitbucket_deploy_keys_exclusive.test", "acme/website")
+	})
+}
+
+// A query writes configuration for each key that Bitbucket has. It can be applied, and then
+// the plan is empty.
+func TestAccDeployKeyList_existingTexts(t *testing.T) {
+	t.Parallel()
+	acctest.Needs(t, terraformcli.Query)
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
+		keys := addExisting(t, f, parent)
+		terraform.Write(t, f.Config(""))
+		terraform.WriteFile(t, "all.tfquery.hcl", query(parent, "limit = 1000"))
+		terraform.MustRun(t, "query", "-generate-config-out=generated.tf")
+		terraform.MustRun(t, "validate")
+		acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve"), fmt.Sprintf("%d imported, 0 added, 0 changed, 0 destroyed", len(keys)))
+		terraform.MustRun(t, "plan", "-detailed-exitcode")
 	})
 }

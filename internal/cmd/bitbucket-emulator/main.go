@@ -9,11 +9,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -39,7 +41,9 @@ type options struct {
 	state       string
 	username    string
 	token       string
+	scopes      []string
 	put         emulator.PUTBehavior
+	deployments emulator.DeploymentBehavior
 	latency     time.Duration
 }
 
@@ -81,11 +85,20 @@ func parse(args []string, output io.Writer) (options, error) {
 	flags.SetOutput(output)
 	flags.StringVar(&o.addr, "addr", "127.0.0.1:8080", "`address` to listen on; port 0 selects a free port")
 	flags.BoolVar(&o.allowRemote, "allow-remote", false, "allow an address that other machines can reach")
-	flags.StringVar(&o.seed, "seed", "", "JSON `file` with the initial workspaces, repositories, projects and deploy keys")
+	flags.StringVar(&o.seed, "seed", "", "JSON `file` with the initial workspaces, which the API cannot create, and their repositories, projects and deploy keys")
 	flags.StringVar(&o.state, "state", "", "JSON `file` to save all changes to; if it exists, it replaces the seed")
 	flags.StringVar(&o.username, "username", "", "`name` to require with the token, as Basic authentication")
 	flags.StringVar(&o.token, "token", "", "`token` to require, as a Bearer token unless -username is set; without it, any credentials are accepted")
-	flags.Func("put", "`behavior` of a PUT: documented, label-only or refused (default documented)", o.setPUT)
+	flags.Func("scopes", "comma-separated `scopes` of the token, like read:repository:bitbucket; without it, the token allows everything", o.setScopes)
+	flags.Func("put", "`behavior` of a PUT of a deploy key: documented, label-only or refused (default documented)", oneOf(&o.put, map[string]emulator.PUTBehavior{
+		"documented": emulator.PUTDocumented,
+		"label-only": emulator.PUTLabelOnly,
+		"refused":    emulator.PUTRefused,
+	}))
+	flags.Func("deployments", "`behavior` of deployments: documented, or observed, with other field names and a path that needs a trailing slash (default documented)", oneOf(&o.deployments, map[string]emulator.DeploymentBehavior{
+		"documented": {},
+		"observed":   {Observed: true, Slash: emulator.SlashRequired},
+	}))
 	flags.DurationVar(&o.latency, "latency", 0, "`time` that every response takes, like 80ms")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -95,6 +108,8 @@ func parse(args []string, output io.Writer) (options, error) {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	case o.username != "" && o.token == "":
 		return o, errors.New("-username needs -token")
+	case o.scopes != nil && o.token == "":
+		return o, errors.New("-scopes needs -token")
 	case o.latency < 0:
 		return o, errors.New("-latency cannot be negative")
 	case !o.allowRemote && !isLoopback(o.addr):
@@ -103,19 +118,28 @@ func parse(args []string, output io.Writer) (options, error) {
 	return o, nil
 }
 
-// setPUT reads the -put flag.
-func (o *options) setPUT(name string) error {
-	behaviors := map[string]emulator.PUTBehavior{
-		"documented": emulator.PUTDocumented,
-		"label-only": emulator.PUTLabelOnly,
-		"refused":    emulator.PUTRefused,
+// setScopes reads the -scopes flag.
+func (o *options) setScopes(list string) error {
+	for scope := range strings.SplitSeq(list, ",") {
+		scope = strings.TrimSpace(scope)
+		if scope == "" {
+			return errors.New("a scope is empty")
+		}
+		o.scopes = append(o.scopes, scope)
 	}
-	behavior, ok := behaviors[name]
-	if !ok {
-		return errors.New("want documented, label-only or refused")
-	}
-	o.put = behavior
 	return nil
+}
+
+// oneOf returns a function that reads a flag with these values into target.
+func oneOf[T any](target *T, values map[string]T) func(string) error {
+	return func(name string) error {
+		value, ok := values[name]
+		if !ok {
+			return errors.New("want " + strings.Join(slices.Sorted(maps.Keys(values)), " or "))
+		}
+		*target = value
+		return nil
+	}
 }
 
 // isLoopback reports whether only this machine can reach addr. An empty host
@@ -140,12 +164,13 @@ func (o options) emulator() (*emulator.Emulator, error) {
 	}
 	bitbucket := emulator.New(seed)
 	bitbucket.SetPUT(o.put)
+	bitbucket.SetDeployments(o.deployments)
 	bitbucket.SetLatency(o.latency)
 	switch {
 	case o.username != "":
-		bitbucket.AllowBasic(o.username, o.token)
+		bitbucket.AllowBasic(o.username, o.token, o.scopes...)
 	case o.token != "":
-		bitbucket.AllowBearer(o.token)
+		bitbucket.AllowBearer(o.token, o.scopes...)
 	}
 	if o.state != "" {
 		bitbucket.SaveTo(o.state)

@@ -124,6 +124,9 @@ func TestRunCredentials(t *testing.T) {
 		"any":          {nil, "Bearer whatever", http.StatusOK},
 		"bearer":       {[]string{"-token", "secret"}, "Bearer secret", http.StatusOK},
 		"wrong bearer": {[]string{"-token", "secret"}, "Bearer other", http.StatusUnauthorized},
+		"scopes":       {[]string{"-token", "secret", "-scopes", "read:project:bitbucket, admin:repository:bitbucket"}, "Bearer secret", http.StatusOK},
+		"other scopes": {[]string{"-token", "secret", "-scopes", "read:project:bitbucket"}, "Bearer secret", http.StatusForbidden},
+		"basic scopes": {[]string{"-username", "x", "-token", "y", "-scopes", "read:project:bitbucket"}, "Basic eDp5", http.StatusForbidden},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -134,6 +137,45 @@ func TestRunCredentials(t *testing.T) {
 			}
 			if err := stop(); err != nil {
 				t.Errorf("stopping: %v", err)
+			}
+		})
+	}
+}
+
+func TestDeployments(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		args          []string
+		plain, slash  int
+		shown, hidden string
+	}{
+		"default":    {nil, http.StatusOK, http.StatusOK, "start_date", "started_on"},
+		"documented": {[]string{"-deployments", "documented"}, http.StatusOK, http.StatusOK, "start_date", "started_on"},
+		"observed":   {[]string{"-deployments", "observed"}, http.StatusNotFound, http.StatusOK, "started_on", "start_date"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o, err := parse(append(test.args, "-seed", writeSeed(t)), io.Discard)
+			if err != nil {
+				t.Fatal(err)
+			}
+			bitbucket, err := o.emulator()
+			if err != nil {
+				t.Fatal(err)
+			}
+			bitbucket.AddDeployment("acme", "sandbox", emulator.Deployment{StartedOn: "2026-09-01T10:00:00Z"})
+			for path, want := range map[string]int{"deployments": test.plain, "deployments/": test.slash} {
+				recorder := httptest.NewRecorder()
+				request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/2.0/repositories/acme/sandbox/"+path, nil)
+				request.SetBasicAuth("x", "y")
+				bitbucket.ServeHTTP(recorder, request)
+				if recorder.Code != want {
+					t.Errorf("%s: got %d, want %d", path, recorder.Code, want)
+				}
+				body := recorder.Body.String()
+				if want == http.StatusOK && (!strings.Contains(body, test.shown) || strings.Contains(body, test.hidden)) {
+					t.Errorf("%s: got %s", path, body)
+				}
 			}
 		})
 	}
@@ -170,6 +212,9 @@ func TestRunRefuses(t *testing.T) {
 		"a host name":         {[]string{"-addr", "example.com:80"}, "-allow-remote"},
 		"no port":             {[]string{"-addr", "127.0.0.1"}, "-allow-remote"},
 		"no token":            {[]string{"-username", "x"}, "-username needs -token"},
+		"scopes of no token":  {[]string{"-scopes", "x"}, "-scopes needs -token"},
+		"an empty scope":      {[]string{"-token", "x", "-scopes", "x,"}, "a scope is empty"},
+		"unknown deployments": {[]string{"-deployments", "x"}, "want documented or observed"},
 		"a negative latency":  {[]string{"-latency", "-1s"}, "cannot be negative"},
 		"an argument":         {[]string{"x"}, "unexpected argument"},
 		"an unknown put":      {[]string{"-put", "x"}, "want documented"},
