@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/live"
@@ -92,7 +93,7 @@ func fields(value any) string {
 	for _, leaf := range leaves("", value) {
 		of := kind(leaf.value)
 		if text, ok := leaf.value.(string); ok && (leaf.path == "type" || strings.HasSuffix(leaf.path, ".type")) {
-			of = quote(text) // The types of Bitbucket's objects are the same on each server.
+			of = strconv.Quote(text) // The types of Bitbucket's objects are the same on each server.
 		}
 		field := strings.TrimSpace(leaf.path + " " + of)
 		if !slices.Contains(all, field) {
@@ -195,16 +196,7 @@ func (r *run) quoted(text string) string {
 	if length := utf8.RuneCountInString(text); length > maxText {
 		return fmt.Sprintf("%s (%d characters)", strconv.Quote(string([]rune(text)[:20])+"…"), length)
 	}
-	return quote(text)
-}
-
-// quote is strconv.Quote, but keeps emoji.
-func quote(text string) string {
-	quoted := strconv.Quote(text)
-	if unescaped := strings.ReplaceAll(strings.ReplaceAll(text, `\`, `\\`), `"`, `\"`); !strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c == 0x7f || c >= 0x80 && c < 0xa0 }) {
-		return `"` + unescaped + `"`
-	}
-	return quoted
+	return strconv.Quote(text)
 }
 
 // refusal answers with an error in any form: Bitbucket's envelope, other JSON, text, a page or
@@ -248,6 +240,17 @@ func (r *run) refusal(reply *live.Reply) string {
 		return status + ", " + strings.Join(rest, ", ")
 	}
 	return status + " " + strings.Join(rest, ", ")
+}
+
+// printable returns a text in one line, without credentials and without characters that would
+// change how a terminal shows it. A server can put anything into a reply.
+func printable(server *live.Server, text string) string {
+	return strings.Map(func(c rune) rune {
+		if !unicode.IsPrint(c) {
+			return utf8.RuneError
+		}
+		return c
+	}, server.Redact(text))
 }
 
 // masked replaces credentials by a note, and everything that differs from server to server by
@@ -307,7 +310,7 @@ func (r *run) headerValue(value string) string {
 	case strings.Contains(value, ":") && scopesPattern.MatchString(value), strings.Contains(value, ", ") && scopesPattern.MatchString(value):
 		return "{list of scopes}"
 	case kindPattern.MatchString(value):
-		return quote(r.masked(value))
+		return strconv.Quote(r.masked(value))
 	}
 	return r.quoted(value)
 }

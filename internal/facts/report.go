@@ -2,7 +2,6 @@ package facts
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -14,9 +13,9 @@ var (
 	widths  = []int{25, 27, 29, 30}
 )
 
-// Report writes a table of all answers, the differences from the emulator, and the questions
+// Report returns a table of all answers, the differences from the emulator, and the questions
 // that could not be asked.
-func Report(w io.Writer, answers []Answer) error {
+func Report(answers []Answer) string {
 	var out strings.Builder
 	row(&out, columns)
 	line(&out)
@@ -52,8 +51,7 @@ func Report(w io.Writer, answers []Answer) error {
 		}
 		paragraph(&out, "    ", answer.Question+" ("+answer.ID+")")
 	}
-	_, err := io.WriteString(w, out.String())
-	return err
+	return out.String()
 }
 
 // difference describes how an answer differs from the emulator's.

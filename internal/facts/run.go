@@ -100,10 +100,10 @@ func Ask(ctx context.Context, server *live.Server) ([]Answer, error) {
 		var answer Answer
 		if !stops(err) {
 			answer.Server, err = r.ask(ctx, q)
-			answer.Server = server.Redact(answer.Server) // The name of a field can have them too.
+			answer.Server = printable(server, answer.Server)
 		}
 		if err != nil {
-			answer.NotAsked = server.Redact(err.Error())
+			answer.NotAsked = printable(server, err.Error())
 			if reason, ok := errors.AsType[*unanswered](err); !ok || !reason.refused {
 				failed++
 			}
@@ -117,21 +117,21 @@ func Ask(ctx context.Context, server *live.Server) ([]Answer, error) {
 	}
 	switch {
 	case stops(err):
-		return answers, redactedError{err, server}
+		return answers, printableError{err, server}
 	case failed > 0:
 		return answers, fmt.Errorf("%d of %d questions could not be asked", failed, len(questions))
 	}
 	return answers, nil
 }
 
-// redactedError hides credentials that a server has repeated in an error.
-type redactedError struct {
+// printableError hides credentials that a server has repeated in an error.
+type printableError struct {
 	error
 	server *live.Server
 }
 
-func (e redactedError) Error() string { return e.server.Redact(e.error.Error()) }
-func (e redactedError) Unwrap() error { return e.error }
+func (e printableError) Error() string { return printable(e.server, e.error.Error()) }
+func (e printableError) Unwrap() error { return e.error }
 
 // ask asks one question, unless what it needs is missing.
 func (r *run) ask(ctx context.Context, q question) (string, error) {

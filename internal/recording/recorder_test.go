@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -98,11 +99,11 @@ func pollute(body []byte) []byte {
 	object["workspace"] = map[string]any{"type": "workspace", "slug": slug, "name": "Initech Internal Systems"}
 	object[token] = username
 	if failure, ok := object["error"].(map[string]any); ok {
-		failure["message"] = failure["message"].(string) + " " + all
+		failure["message"] = fmt.Sprint(failure["message"], " ", all)
 		failure["detail"] = repeated()
 	}
-	if key, ok := object["key"].([]any); ok {
-		key[0].(map[string]any)["message"] = key[0].(map[string]any)["message"].(string) + " " + repeated()[3]
+	if _, ok := object["key"].([]any); ok {
+		object["key"] = []any{map[string]any{"message": "Someone has already added that access key. " + repeated()[3]}}
 	}
 	body, _ = json.Marshal(object)
 	// Some encoders escape what need not be escaped.
@@ -142,11 +143,7 @@ func record(t *testing.T, server *live.Server) string {
 	if err := server.Close(); err != nil {
 		t.Error(err)
 	}
-	var report bytes.Buffer
-	if err := facts.Report(&report, answers); err != nil {
-		t.Error(err)
-	}
-	joined := strings.Join(strings.Fields(report.String()), "")
+	joined := strings.Join(strings.Fields(strings.ReplaceAll(facts.Report(answers), "|", "")), "")
 	for _, secret := range []string{token, username, base64.StdEncoding.EncodeToString([]byte(username + ":" + token)), url.QueryEscape(token)} {
 		if strings.Contains(strings.ToLower(joined), strings.ToLower(secret)) {
 			t.Errorf("the report has %s", secret)

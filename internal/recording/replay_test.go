@@ -194,7 +194,9 @@ func clientCall(client *bitbucket.Client, exchange *cassette.Interaction, u *url
 	case len(rest) == 1 && rest[0] == "deploy-keys" && method == http.MethodPost:
 		var input bitbucket.DeployKeyInput
 		_ = json.Unmarshal([]byte(exchange.Request.Body), &input) // A label can be null.
-		return one(func(ctx context.Context) (*bitbucket.DeployKey, error) { return client.CreateDeployKey(ctx, parent, input) })
+		return one(func(ctx context.Context) (*bitbucket.DeployKey, error) {
+			return client.CreateDeployKey(ctx, parent, input)
+		})
 	case len(rest) == 2 && rest[0] == "deploy-keys":
 		id, err := strconv.ParseInt(rest[1], 10, 64)
 		if err != nil {
@@ -707,4 +709,3 @@ func expect(t *testing.T, what string, problems []string, want string) {
 		t.Errorf("%s: got\n\t%s\nwant %q", what, strings.Join(problems, "\n\t"), want)
 	}
 }
-

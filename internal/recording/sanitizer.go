@@ -35,8 +35,13 @@ type sanitizer struct {
 	forms []replacement
 }
 
-// replacement replaces a form of a name, in any case, where it is not a part of a word.
-type replacement struct{ form, with string }
+// replacement replaces a form of a name, in any case.
+type replacement struct {
+	form, with string
+	// wholeWords reports that the form is so short or so ordinary that it may be a part of
+	// another word.
+	wholeWords bool
+}
 
 const (
 	somebody  = "someone"
@@ -97,6 +102,13 @@ func (s *sanitizer) learn(value any, field string) {
 	}
 }
 
+// ordinary are words that are no names by themselves. Bitbucket's own texts have them too.
+var ordinary = []string{
+	"access", "account", "admin", "automation", "bitbucket", "bot", "build", "deploy", "deployment", "deployments", "dev",
+	"environment", "environments", "key", "project", "projects", "repositories", "repository", "robot", "service", "team",
+	"terraform", "test", "token", "user", "workspace", "workspaces",
+}
+
 // learnName adds one name. It also adds the words of the name of a person.
 func (s *sanitizer) learnName(name string, isWorkspace, isAccount bool) {
 	name = strings.TrimSpace(name)
@@ -109,7 +121,7 @@ func (s *sanitizer) learnName(name string, isWorkspace, isAccount bool) {
 	}
 	if words := strings.Fields(name); isAccount && len(words) > 1 {
 		for _, word := range words {
-			if utf8.RuneCountInString(word) > 2 {
+			if utf8.RuneCountInString(word) > 2 && !slices.Contains(ordinary, strings.ToLower(word)) {
 				s.names[word] = somebody
 			}
 		}
@@ -140,7 +152,7 @@ func (s *sanitizer) learnAll(exchanges []*cassette.Interaction) {
 		}
 	}
 	for _, secret := range s.server.Secrets() {
-		if name, _, isAddress := strings.Cut(secret, "@"); isAddress && len(name) > 3 {
+		if name, _, isAddress := strings.Cut(secret, "@"); isAddress && len(name) > 3 && !slices.Contains(ordinary, strings.ToLower(name)) {
 			s.names[name] = somebody // The name in an e-mail address.
 		}
 	}
@@ -152,7 +164,8 @@ func (s *sanitizer) learnAll(exchanges []*cassette.Interaction) {
 			continue
 		}
 		for _, form := range live.Forms(name) {
-			s.forms = append(s.forms, replacement{lower(form), with})
+			form = lower(form)
+			s.forms = append(s.forms, replacement{form, with, len(form) < 6 || slices.Contains(ordinary, form)})
 		}
 	}
 }
@@ -367,7 +380,7 @@ func (r replacement) matches(lowered string) iter.Seq2[int, int] {
 			}
 			at += from
 			from = at + len(r.form)
-			if isWhole(lowered, at, from) && !yield(at, from) {
+			if (!r.wholeWords || isWhole(lowered, at, from)) && !yield(at, from) {
 				return
 			}
 		}

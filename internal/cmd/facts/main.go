@@ -72,11 +72,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	if ctx.Err() != nil {
 		return err
 	}
-	if reported := facts.Report(stdout, answers); reported != nil {
-		return errors.Join(reported, err)
-	}
-	fmt.Fprintf(stdout, "\n%d requests to %s\n", server.Counter.Sent(), server.Base)
-	if recorder == nil || err != nil {
+	_, printed := fmt.Fprintf(stdout, "%s\n%d requests to %s\n", facts.Report(answers), server.Counter.Sent(), server.Base)
+	if err = errors.Join(err, printed); recorder == nil || err != nil {
 		return err // An incomplete recording would make the tests fail for no reason.
 	}
 	if err := recorder.Save(*output); err != nil {
