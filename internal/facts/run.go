@@ -5,9 +5,11 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -216,10 +218,13 @@ func (r *run) miss(err error, what string, findings ...int) error {
 	if !ok {
 		return stopError{err}
 	}
+	words := r.refusal(refused.Reply)
 	if stop := r.check(refused.Reply); stops(stop) {
 		return stop
+	} else if stop != nil {
+		words = stop.Error()
 	}
-	reason := &unanswered{reason: fmt.Sprintf("%s: %s %s: %s", what, refused.Method, r.masked(refused.Path), r.refusal(refused.Reply))}
+	reason := &unanswered{reason: fmt.Sprintf("%s: %s %s: %s", what, refused.Method, r.masked(refused.Path), words)}
 	for _, status := range findings {
 		reason.refused = reason.refused || refused.Reply.Status == status
 	}
@@ -248,6 +253,30 @@ func (r *run) check(reply *live.Reply) error {
 		return stopError{errors.New("Bitbucket does not accept the credentials: " + r.refusal(reply))}
 	case reply.Status >= http.StatusInternalServerError:
 		return &unanswered{reason: "the server failed: " + r.refusal(reply)}
+	case reply.Status == http.StatusForbidden:
+		return r.checkScopes(reply)
+	}
+	return nil
+}
+
+// checkScopes returns an error if a 403 says that these credentials cannot be used for the
+// request. Any other 403 is an answer.
+func (r *run) checkScopes(reply *live.Reply) error {
+	var refusal struct {
+		Error struct {
+			Message string
+			Detail  struct{ Required []string }
+		}
+	}
+	_ = json.Unmarshal(reply.Body, &refusal) // The detail can be a text.
+	message, required := refusal.Error.Message, refusal.Error.Detail.Required
+	reason := "the credentials do not allow it: 403 " + r.quoted(message)
+	switch {
+	case len(required) > 0:
+		slices.Sort(required)
+		return &unanswered{reason + ", required: " + r.masked(strings.Join(required, ", ")), true}
+	case strings.Contains(message, "privilege scopes"), strings.Contains(message, "authentication mechanism"), strings.Contains(message, "authentication types"):
+		return &unanswered{reason, true}
 	}
 	return nil
 }

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -11,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/facts"
@@ -69,8 +71,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	case ctx.Err() != nil:
 		err = errors.New("interrupted: what was created is removed again")
 	}
-	if ctx.Err() != nil {
-		return err
+	if ctx.Err() != nil || !slices.ContainsFunc(answers, func(a facts.Answer) bool { return a.NotAsked == "" }) {
+		return cmp.Or(err, errors.New("no question could be asked"))
 	}
 	_, printed := fmt.Fprintf(stdout, "%s\n%d requests to %s\n", facts.Report(answers), server.Counter.Sent(), server.Base)
 	if err = errors.Join(err, printed); recorder == nil || err != nil {
