@@ -285,7 +285,7 @@ var keptTexts = []string{
 
 // words are the values of Bitbucket's enumerations, for example of environments.
 var words = []string{
-	"git", "", somebody, workspace, "Test", "Staging", "Production", "OPEN", "LOCKED", "UNDEPLOYED", "IN_PROGRESS", "COMPLETED",
+	"git", "", "Test", "Staging", "Production", "OPEN", "LOCKED", "UNDEPLOYED", "IN_PROGRESS", "COMPLETED",
 	"SUCCESSFUL", "FAILED", "STOPPED", "no_public_forks", "no_forks", "allow_forks", "test", "staging", "production",
 }
 
@@ -293,7 +293,7 @@ var words = []string{
 // random name, a UUID, a time or an address of the API.
 func (s *sanitizer) isOwn(text string) bool {
 	name := strings.TrimPrefix(text, workspace+"/")
-	return slices.Contains(words, text) || createdPattern.FindString(name) == name ||
+	return slices.Contains(words, text) || lower(text) == somebody || lower(text) == workspace || createdPattern.FindString(name) == name ||
 		uuidPattern.FindString(text) == strings.Trim(text, "{}") && text != "" ||
 		strings.HasPrefix(text, "https://api.bitbucket.org/") || strings.HasPrefix(text, "https://bitbucket.org/")
 }
