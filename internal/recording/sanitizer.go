@@ -44,7 +44,7 @@ type replacement struct {
 }
 
 const (
-	somebody  = "someone"
+	somebody  = "anonymized" // It is no word of Bitbucket's own texts.
 	workspace = "acme"
 	apiRoot   = "https://api.bitbucket.org/2.0"
 	removed   = "removed"
