@@ -55,7 +55,7 @@ var (
 	hexPattern  = regexp.MustCompile(`\b[0-9a-f]{32}\b`)
 	namePattern = regexp.MustCompile(`(?i)tf-acc-[a-z0-9]{12}\b`)
 	keyPattern  = regexp.MustCompile(`TFACC[A-Z0-9]{12}\b`)
-	typePattern = regexp.MustCompile(`(ssh-[a-z0-9]+|ecdsa-sha2-[a-z0-9]+) AAAA[A-Za-z0-9+/=]+`)
+	typePattern = regexp.MustCompile(`(ssh-[a-z0-9]+|ecdsa-sha2-[a-z0-9]+|sk-[a-z0-9@.-]+) AAAA[A-Za-z0-9+/=]+`)
 )
 
 // kind returns the type of a JSON value. Some texts have a type of their own.

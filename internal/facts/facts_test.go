@@ -178,6 +178,6 @@ func TestFacts_readme(t *testing.T) { //nolint:paralleltest // It may write the 
 			t.Fatal(err)
 		}
 	} else if !found || want != string(content) {
-		t.Errorf("the list of open questions is out of date: run \"go test ./internal/facts -update\"")
+		t.Errorf("the list of open questions is out of date: run \"go test ./internal/facts -run TestFacts -update\"")
 	}
 }

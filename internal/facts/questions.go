@@ -61,6 +61,8 @@ var questions = []question{
 	posted("key-invalid", func() input { return input{"key": "ssh-ed25519 not-a-key", "label": "invalid"} }, "key"),
 	posted("key-no-format", func() input { return input{"key": "not a key", "label": "invalid"} }, "key"),
 	posted("key-weak-rsa", func() input { return input{"key": weakRSA(), "label": "weak"} }, "key"),
+	posted("key-security-key", func() input { return input{"key": securityKey(), "label": "security key"} }, "key"),
+	posted("key-dsa", func() input { return input{"key": dsaKey(), "label": "DSA"} }, "key"),
 	posted("key-empty-body", func() input { return input{} }, "key"),
 	{"duplicate-repository", []string{aKey}, func(ctx context.Context, r *run) (string, error) {
 		return r.post(ctx, r.keys(), input{"key": r.first.line, "label": "first"}, "key")

@@ -2,12 +2,15 @@ package facts
 
 import (
 	"context"
+	"crypto/dsa" //nolint:staticcheck // Whether Bitbucket accepts such keys is a question.
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/big"
 	"net/http"
 	"slices"
 	"strings"
@@ -328,10 +331,31 @@ func weakRSA() string {
 	return authorizedKey(&private.PublicKey)
 }
 
+// securityKey returns a key of a hardware token.
+func securityKey() string {
+	const name = "sk-ssh-ed25519@openssh.com"
+	public, _, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		panic(err) // It never returns an error with this reader.
+	}
+	blob := ssh.Marshal(struct {
+		Name, Key, Application string
+	}{name, string(public), "ssh:"})
+	return name + " " + base64.StdEncoding.EncodeToString(blob)
+}
+
+// dsaKey returns a DSA key of 1024 bits. Its numbers only have the right lengths.
+func dsaKey() string {
+	return authorizedKey(&dsa.PublicKey{
+		Parameters: dsa.Parameters{P: new(big.Int).SetBit(big.NewInt(1), 1023, 1), Q: new(big.Int).SetBit(big.NewInt(1), 159, 1), G: big.NewInt(2)},
+		Y:          big.NewInt(4),
+	})
+}
+
 func authorizedKey(public any) string {
 	line, err := ssh.NewPublicKey(public)
 	if err != nil {
-		panic(err) // Both types of keys are known.
+		panic(err) // All types of keys are known.
 	}
 	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(line)))
 }

@@ -70,6 +70,7 @@ var (
 	uuidPattern    = regexp.MustCompile(`(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 	createdPattern = regexp.MustCompile(`(?i)(tf-acc-|TFACC)([a-z0-9]{12})\b`)
 	urlPattern     = regexp.MustCompile(`https?://[^\s"'<>]+`)
+	keyTypePattern = regexp.MustCompile(`^(ssh-|sk-|ecdsa-)`)
 	emailPattern   = regexp.MustCompile(`(?i)[\w.+-]+(@|%40)[\w-]+(\.[\w-]+)+`)
 	tokenPattern   = regexp.MustCompile(`AT[A-Z]TT[\w=.~+/-]{8,}|ATBB[\w=.-]{8,}|eyJ[\w-]{6,}\.[\w-]+\.?[\w-]*|(?i)\b(bearer|basic)\s+[\w+/=.~-]{8,}`)
 	base64Pattern  = regexp.MustCompile(`[A-Za-z0-9+/_-]{12,}`)
@@ -132,7 +133,7 @@ func (s *sanitizer) learnName(name string, isWorkspace, isAccount bool) {
 // stores it.
 func (s *sanitizer) noteSent(text string) {
 	s.sent[text], s.sent[strings.TrimSpace(text)] = true, true
-	if parts := strings.SplitN(strings.TrimSpace(text), " ", 3); len(parts) > 1 && strings.HasPrefix(text, "ssh-") {
+	if parts := strings.SplitN(strings.TrimSpace(text), " ", 3); len(parts) > 1 && keyTypePattern.MatchString(text) {
 		s.sent[parts[0]+" "+parts[1]] = true
 	}
 }
@@ -300,14 +301,19 @@ func (s *sanitizer) isOwn(text string) bool {
 
 // text cleans a text. If anything is left that must not survive, nothing of the text is kept.
 func (s *sanitizer) text(text string) string {
-	if strings.HasPrefix(text, "ssh-") && !s.leaks(text) {
+	if keyTypePattern.MatchString(text) && !s.leaks(text) {
 		return text // The base64 of a public key is not an address or a name.
 	}
 	text = strings.ReplaceAll(s.server.Redact(text), live.Redacted, removed)
 	text = urlPattern.ReplaceAllStringFunc(text, s.url)
 	text = strings.ReplaceAll(text, s.server.Base.Host, "api.bitbucket.org")
 	text = tokenPattern.ReplaceAllString(text, removed)
-	text = emailPattern.ReplaceAllString(text, removed)
+	text = emailPattern.ReplaceAllStringFunc(text, func(address string) string {
+		if isKeyType(address) {
+			return address
+		}
+		return removed
+	})
 	for _, replacement := range s.forms {
 		text = replacement.apply(text)
 	}
@@ -322,6 +328,11 @@ func (s *sanitizer) text(text string) string {
 		return removed
 	}
 	return text
+}
+
+// isKeyType reports whether what looks like an e-mail address is a type of an SSH key.
+func isKeyType(address string) bool {
+	return strings.HasPrefix(address, "sk-") && strings.HasSuffix(address, "@openssh.com")
 }
 
 // number returns the number of a text, in the order of first use. It ignores case.
@@ -411,7 +422,7 @@ func isWordByte(b byte) bool {
 // leaks reports whether a text has anything that must not survive, in any form.
 func (s *sanitizer) leaks(text string) bool {
 	return slices.ContainsFunc(readings(text), func(reading string) bool {
-		if s.server.Redact(reading) != reading || tokenPattern.MatchString(reading) || emailPattern.MatchString(reading) {
+		if s.server.Redact(reading) != reading || tokenPattern.MatchString(reading) || slices.ContainsFunc(emailPattern.FindAllString(reading, -1), func(address string) bool { return !isKeyType(address) }) {
 			return true
 		}
 		lowered := lower(reading)
