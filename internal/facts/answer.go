@@ -263,7 +263,12 @@ func (r *run) masked(text string) string {
 	text = uuidPattern.ReplaceAllString(text, "{uuid}")
 	text = idPattern.ReplaceAllString(text, "${1}{id}")
 	text = hexPattern.ReplaceAllString(text, "{hexadecimal number}")
-	text = typePattern.ReplaceAllString(text, "{key}")
+	text = typePattern.ReplaceAllStringFunc(text, func(key string) string {
+		if r.sent[key] {
+			return "{key}"
+		}
+		return "{another key}"
+	})
 	text = namePattern.ReplaceAllStringFunc(text, func(name string) string {
 		placeholder, known := r.names[strings.ToLower(name)]
 		switch {

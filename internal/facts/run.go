@@ -62,6 +62,8 @@ type run struct {
 	projectKey createdKey
 	// names are placeholders for the slugs of repositories.
 	names map[string]string
+	// sent are the public keys in requests, without comments.
+	sent map[string]bool
 	// missing are the reasons why one of the above is missing, by its name.
 	missing map[string]*unanswered
 }
@@ -97,7 +99,7 @@ func Ask(ctx context.Context, server *live.Server) ([]Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{server: server, names: map[string]string{}, missing: map[string]*unanswered{}}
+	r := &run{server: server, names: map[string]string{}, sent: map[string]bool{}, missing: map[string]*unanswered{}}
 	err = r.prepare(ctx)
 	found := map[string]Answer{}
 	failed := 0
@@ -236,6 +238,11 @@ func (r *run) miss(err error, what string, findings ...int) error {
 
 // send sends a request. A reply that answers no question is an error.
 func (r *run) send(ctx context.Context, method, path string, body any) (*live.Reply, error) {
+	if sent, ok := body.(input); ok {
+		if line, ok := sent["key"].(string); ok {
+			r.sent[withoutComment(line)] = true
+		}
+	}
 	reply, err := r.server.Do(ctx, method, path, body)
 	if err != nil {
 		return nil, stopError{err}
@@ -291,7 +298,7 @@ func (r *run) get(ctx context.Context, path string) (*live.Reply, error) {
 
 // add adds a deploy key that a question needs.
 func (r *run) add(ctx context.Context, collection, line, label string) (createdKey, error) {
-	reply, err := r.send(ctx, http.MethodPost, collection, map[string]string{"key": line, "label": label})
+	reply, err := r.send(ctx, http.MethodPost, collection, input{"key": line, "label": label})
 	if err != nil {
 		return createdKey{}, err
 	}

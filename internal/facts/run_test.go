@@ -93,6 +93,13 @@ func TestAsk_differences(t *testing.T) {
 			[]string{"key-post-fields"},
 			"Only this server:  last_used string",
 		},
+		"other key": {
+			func(_ *http.Request, reply *httptest.ResponseRecorder) {
+				replaceInBody(reply, `"key":"ssh-ed25519 AAAA`, `"key":"ssh-ed25519 AAAAAA`)
+			},
+			[]string{"key-comment", "key-create-again"},
+			`key "{another key}"`,
+		},
 		"other status": {func(r *http.Request, reply *httptest.ResponseRecorder) {
 			if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/deploy-keys") && reply.Code == http.StatusOK {
 				reply.Code = http.StatusCreated
