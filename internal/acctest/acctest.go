@@ -26,7 +26,7 @@ var newServer func(version string) func() tfprotov6.ProviderServer
 // Main runs the tests of a package. It finds the CLI. It also removes the environment
 // variables of a developer that would change how the tests run. The provider is an
 // argument, because the tests of internal/provider import this package.
-func Main(m *testing.M, server func(version string) func() tfprotov6.ProviderServer) {
+func Main(m interface{ Run() int }, server func(version string) func() tfprotov6.ProviderServer) {
 	newServer = server
 	var err error
 	if Engine, err = terraformcli.Find(context.Background()); err != nil {
