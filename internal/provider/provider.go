@@ -277,6 +277,7 @@ func (p *bitbucketProvider) DataSources(context.Context) []func() datasource.Dat
 		newProjectDeployKeyDataSource,
 		newProjectDeployKeysDataSource,
 		newDeploymentsDataSource,
+		newEnvironmentsDataSource,
 	}
 }
 
