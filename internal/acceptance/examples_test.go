@@ -111,7 +111,10 @@ func applyExamples(t *testing.T, files ...string) {
 		case strings.Contains(file, "/provider/"):
 			f.AddDeployKey("acme", "website", acctest.NewKey(t), "CI")
 			config += acctest.DataDeployKey(`label = "CI"`)
+		case strings.Contains(config, "data \"bitbucket_environments\""):
+			f.SetEnvironments("acme", "website", exampleEnvironments...)
 		case strings.Contains(file, "/bitbucket_deployments/"):
+			f.SetEnvironments("acme", "website", exampleEnvironments...)
 			for _, status := range []string{"SUCCESSFUL", "FAILED"} {
 				f.AddDeployment("acme", "website", emulator.Deployment{EnvironmentUUID: acctest.ProductionUUID, Status: status, Commit: "commit that " + status})
 			}
@@ -157,6 +160,11 @@ func applyExamples(t *testing.T, files ...string) {
 	}
 }
 
+// exampleEnvironments are the environments of the repository in the examples.
+var exampleEnvironments = []emulator.Environment{
+	{UUID: acctest.StagingUUID, Name: "Staging", Type: "Staging"}, {UUID: acctest.ProductionUUID, Name: "Production", Type: "Production"},
+}
+
 // expectOnlyShownRemoved checks that the first apply of an exclusive set has removed nothing,
 // and that the next apply removes what its plan shows.
 func expectOnlyShownRemoved(t *testing.T, f *acctest.Fake, terraform *acctest.CLI) {
@@ -199,6 +207,11 @@ var exampleOutputs = map[string][]string{
 	"unused_for_180_days":     {`["acme/api/10958985 CI, last used: 20`, `","acme/worker/10958986 CI, last used: never"]`},
 	"on_several_repositories": {`{"SHA256:L7RaJ9z1fhgcsFNlyZKT0BcV1Pl9SBfp3vUurVqhRWU":["api","website"]}`},
 	"in_production":           {"commit that SUCCESSFUL"},
+	"environment_uuids":       {`{"Production":"` + acctest.ProductionUUID + `","Staging":"` + acctest.StagingUUID + `"}`},
+	"production_environments": {`["Production"]`},
+	"names":                   {`["Staging","Production"]`},
+	"uuids":                   {`["` + acctest.StagingUUID + `","` + acctest.ProductionUUID + `"]`},
+	"production":              {`"type":"Production","uuid":"` + acctest.ProductionUUID + `"`},
 	"found_on":                {`["acme/api/10958985","acme/website/10958984"]`},
 }
 

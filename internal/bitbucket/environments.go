@@ -13,12 +13,11 @@ import (
 // empty or nil.
 type Environment struct {
 	UUID, Name, Slug string
-	// Type is Test, Staging or Production, and Category is the same in one reply and the
-	// same in capitals in another.
+	// Type is Test, Staging or Production. Category has the same name, sometimes in capitals.
 	Type, Category string
 	// Rank is 0 for Test, 1 for Staging and 2 for Production.
 	Rank *int64
-	// Locked reports whether Bitbucket holds up deployments to the environment.
+	// Locked reports whether Bitbucket has locked the environment.
 	Locked *bool
 }
 

@@ -60,7 +60,7 @@ func (d *deploymentsDataSource) Metadata(_ context.Context, req datasource.Metad
 
 func (d *deploymentsDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "Reads the deployments of a repository, which are the runs of its pipelines that deploy to an environment. The environments themselves are in `bitbucket_environments`. " +
+		MarkdownDescription: "Reads the deployments of a repository, which are the runs of its pipelines that deploy to an environment. `bitbucket_environments` reads the environments themselves. " +
 			"A repository that has never deployed has none. What Bitbucket does not say is null.\n\n" +
 			"**API token scopes**: `read:pipeline:bitbucket`; for a repository that has never deployed also `read:repository:bitbucket` (OAuth: `pipeline`, `repository`). " +
 			"Bitbucket may answer 404 for such a repository, as for one that does not exist, so the repository itself is asked for too.",

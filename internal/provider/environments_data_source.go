@@ -72,16 +72,16 @@ func environmentAttributes() map[string]schema.Attribute {
 			Computed:            true,
 		},
 		"locked": schema.BoolAttribute{
-			MarkdownDescription: "Whether the environment is locked, so that Bitbucket holds up deployments to it: `true` if the name of its lock is anything but `OPEN`.",
+			MarkdownDescription: "Whether Bitbucket has locked the environment: `false` if the name of its lock is `OPEN`, `true` if it has another name.",
 			Computed:            true,
 		},
 	}
 	for name, description := range map[string]string{
 		"uuid":     "UUID of the environment, in braces.",
-		"name":     "Name of the environment, as `deployment` in `bitbucket-pipelines.yml` has it.",
+		"name":     "Name of the environment.",
 		"slug":     "Name in lower case, with dashes.",
 		"type":     "`Test`, `Staging` or `Production`.",
-		"category": "Name of the category, which is that of the type.",
+		"category": "Category of the environment. Bitbucket gives it the name of the type, sometimes in capitals.",
 	} {
 		attributes[name] = schema.StringAttribute{MarkdownDescription: description, Computed: true}
 	}
