@@ -275,6 +275,13 @@ func causes(t *testing.T) map[string]cause {
 				return s.plan(t, s.Config(acctest.DataHostKeys))
 			},
 		},
+		"Unable to list environments": {
+			advice: []string{"list the environments of", "read:pipeline:bitbucket and, for a repository without environments, read:repository:bitbucket"},
+			run: func(t *testing.T, s stage) string {
+				s.Inject(emulator.Fault{Status: http.StatusForbidden})
+				return s.plan(t, s.Config(acctest.DataEnvironments()))
+			},
+		},
 
 		"401 Unauthorized": {
 			advice: []string{"wrong or expired", "the e-mail address of the account", "an access token goes without username"},
@@ -378,6 +385,15 @@ func causes(t *testing.T) map[string]cause {
 		}},
 		"No repository found in the project": {advice: []string{"the project does not exist, or it has no repository that the account can see", "Check project and workspace"}, run: func(t *testing.T, s stage) string {
 			return s.plan(t, s.Config(strings.Replace(workspaceKeys("bitbucket_deploy_keys"), "}", "  project = \"NONE\"\n}", 1)))
+		}},
+		"No single environment found": {advice: []string{"environment_uuid"}, run: func(t *testing.T, s stage) string {
+			s.SetEnvironments("acme", "website", emulator.Environment{Name: "qa"}, emulator.Environment{Name: "qa"})
+			return s.plan(t, s.Config(acctest.DataDeployments(`environment = "qa"`)))
+		}},
+		"Environment names of acme/website are missing": {advice: []string{"UUID of their environment only", "read:pipeline:bitbucket"}, run: func(t *testing.T, s stage) string {
+			s.AddDeployment("acme", "website", emulator.Deployment{EnvironmentUUID: acctest.ProductionUUID})
+			s.Inject(emulator.Fault{Path: "/environments/", Status: http.StatusForbidden})
+			return s.plan(t, s.Config(acctest.DataDeployments()))
 		}},
 		"Not all deploy keys are listed": {
 			advice: []string{"limit in the list block to a higher number; the default is 100", "it would remove the deploy keys that are not listed"},

@@ -112,7 +112,10 @@ func applyExamples(t *testing.T, files ...string) {
 		case strings.Contains(file, "/provider/"):
 			f.AddDeployKey("acme", "website", acctest.NewKey(t), "CI")
 			config += acctest.DataDeployKey(`label = "CI"`)
+		case strings.Contains(config, "data \"bitbucket_environments\""):
+			f.SetEnvironments("acme", "website", exampleEnvironments...)
 		case strings.Contains(file, "/bitbucket_deployments/"):
+			f.SetEnvironments("acme", "website", exampleEnvironments...)
 			for _, status := range []string{"SUCCESSFUL", "FAILED"} {
 				f.AddDeployment("acme", "website", emulator.Deployment{EnvironmentUUID: acctest.ProductionUUID, Status: status, Commit: "commit that " + status})
 			}
@@ -169,6 +172,11 @@ func expectOutputs(t *testing.T, terraform *acctest.CLI, config string) {
 	}
 }
 
+// exampleEnvironments are the environments of the repository in the examples.
+var exampleEnvironments = []emulator.Environment{
+	{UUID: acctest.StagingUUID, Name: "Staging", Type: "Staging"}, {UUID: acctest.ProductionUUID, Name: "Production", Type: "Production"},
+}
+
 // expectOnlyShownRemoved checks that the first apply of an exclusive set has removed nothing,
 // and that the next apply removes what its plan shows.
 func expectOnlyShownRemoved(t *testing.T, f *acctest.Fake, terraform *acctest.CLI) {
@@ -214,6 +222,11 @@ var exampleOutputs = map[string][]string{
 	"unused_for_180_days":     {`["acme/api/10958985 CI, last used: 20`, `","acme/worker/10958986 CI, last used: never"]`},
 	"on_several_repositories": {`{"SHA256:L7RaJ9z1fhgcsFNlyZKT0BcV1Pl9SBfp3vUurVqhRWU":["api","website"]}`},
 	"in_production":           {"commit that SUCCESSFUL"},
+	"environment_uuids":       {`{"Production":"` + acctest.ProductionUUID + `","Staging":"` + acctest.StagingUUID + `"}`},
+	"production_environments": {`["Production"]`},
+	"names":                   {`["Staging","Production"]`},
+	"uuids":                   {`["` + acctest.StagingUUID + `","` + acctest.ProductionUUID + `"]`},
+	"production":              {`"type":"Production","uuid":"` + acctest.ProductionUUID + `"`},
 	"found_on":                {`["acme/api/10958985","acme/website/10958984"]`},
 	"bitbucket_fingerprints":  {`["ecdsa-sha2-nistp256 SHA256:FC73VB6C4OQLSCrjEayhMp9UMxS97caD/Yyi2bhW/J0","ssh-ed25519 SHA256:ybgmFkzwOSotHTHLJgHO0QN8L0xErw6vd0VhFA9m3SM","ssh-rsa SHA256:46OSHA1Rmj8E8ERTC6xkNcmGOw9oFxYr0WF6zWW8l1E"]`},
 	"user_data":               {`"#cloud-config\n\"write_files\":\n- \"content\": |\n` + inJSON("    ", sshHostKeys) + `  \"path\": \"/etc/ssh/ssh_known_hosts\"\n`},

@@ -93,8 +93,8 @@ type faultyRequest struct {
 	args []string
 	// second means that this cannot be the first request.
 	second bool
-	// reads means that the run has no resource, but reads deployments.
-	reads bool
+	// reads is the data source of a run that has no resource. It reads one deployment.
+	reads string
 }
 
 // is reports whether r describes a request that was sent.
@@ -117,7 +117,8 @@ var faultyRequests = []faultyRequest{
 	{name: "GET one, to compare", method: "GET", parent: acctest.Website, path: "/deploy-keys/", before: labeled, after: append([]string{`workspace = "` + acctest.WorkspaceUUID + `"`}, labeled...), args: noRefresh},
 	{name: "PUT", method: "PUT", parent: acctest.Website, before: []string{`label = "old"`}, after: labeled, args: noRefresh},
 	{name: "DELETE", method: "DELETE", parent: acctest.Website, before: labeled, args: noRefresh},
-	{name: "GET deployments", method: "GET", parent: acctest.Website, path: "/deployments/", reads: true},
+	{name: "GET deployments", method: "GET", parent: acctest.Website, path: "/deployments/", reads: acctest.DataDeployments()},
+	{name: "GET environments", method: "GET", parent: acctest.Website, path: "/environments/", reads: acctest.DataDeployments(`environment = "Production"`)},
 	// Bitbucket has no PUT for keys of projects, and does not find projects by UUID.
 	{name: "project: POST", method: "POST", parent: acctest.WEB, after: labeled},
 	{name: "project: GET list", method: "GET", parent: acctest.WEB, before: labeled, after: labeled},
@@ -218,11 +219,11 @@ func (c faultCell) possible() bool {
 }
 
 // quick reports whether every run of the tests plays the cell. Faults do the most damage
-// when a key is added or deleted. Projects use the same code for this. Deployments use
-// separate code.
+// when a key is added or deleted. Projects use the same code for this. Deployments and
+// environments use separate code.
 func (c faultCell) quick() bool {
 	sample := c.request.parent == acctest.Website || c.fault.fault.CarryOut
-	return c.spread == once && sample && (c.request.method == "POST" || c.request.method == "DELETE" || c.request.reads)
+	return c.spread == once && sample && (c.request.method == "POST" || c.request.method == "DELETE" || c.request.reads != "")
 }
 
 // The outcomes of a cell, from the best to the worst.
@@ -340,8 +341,9 @@ func newFaultScene(t *testing.T, c faultCell) *faultScene {
 	for range max(1, c.request.others) {
 		s.others = append(s.others, s.Add(c.request.parent, acctest.NewKey(t), "ci"))
 	}
-	if c.request.reads {
-		s.AddDeployment("acme", "website", emulator.Deployment{UUID: "{d1}"})
+	if c.request.reads != "" {
+		s.SetEnvironments("acme", "website", emulator.Environment{UUID: acctest.ProductionUUID, Name: "Production"})
+		s.AddDeployment("acme", "website", emulator.Deployment{UUID: "{d1}", EnvironmentUUID: acctest.ProductionUUID})
 	}
 	return s
 }
@@ -349,11 +351,9 @@ func newFaultScene(t *testing.T, c faultCell) *faultScene {
 // configure writes the configuration. It has the resource unless lines is nil.
 func (s *faultScene) configure(t *testing.T, target *acctest.Fake, lines []string) {
 	t.Helper()
-	body := ""
+	body := s.request.reads
 	if lines != nil {
 		body = s.request.parent.DeployKey(append([]string{acctest.KeyLine(s.key)}, lines...)...)
-	} else if s.request.reads {
-		body = acctest.DataDeployments()
 	}
 	s.terraform.Write(t, target.Config(body, s.lines...))
 }
@@ -429,7 +429,7 @@ func (s *faultScene) converged(t *testing.T) {
 	if state := s.state(t); !maps.Equal(labels, want) || !maps.Equal(state, want) {
 		t.Fatalf("Bitbucket has %v, the state %v, want %v", labels, state, want)
 	}
-	if s.request.reads {
+	if s.request.reads != "" {
 		s.terraform.FoundDeployments(t, "{d1}")
 	}
 	s.terraform.MustRun(t, "plan", "-detailed-exitcode")

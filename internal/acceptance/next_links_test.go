@@ -38,7 +38,8 @@ func TestAccProvider_nextLinks(t *testing.T) {
 	}
 }
 
-// readPages reads all deploy keys, and all deployments of a repository, with data sources.
+// readPages reads all deploy keys, and all deployments and environments of a repository, with
+// data sources.
 func (m *many) readPages(t *testing.T) {
 	t.Helper()
 	var owner string
@@ -56,6 +57,10 @@ func (m *many) readPages(t *testing.T) {
 		for i := range 205 {
 			m.AddDeployment("acme", owner, emulator.Deployment{StartedOn: start.Add(time.Duration(i) * time.Hour).Format(time.RFC3339)})
 		}
+		data += fmt.Sprintf("\ndata \"bitbucket_environments\" \"all\" {\n  workspace = \"acme\"\n  repository = %q\n}\n\noutput \"environments\" {\n  value = length(data.bitbucket_environments.all.environments)\n}\n", owner)
+		want["environments"] = "201"
+		m.SetEnvironments("acme", owner, make([]emulator.Environment, 201)...)
+		paths = append(paths, "environments/?pagelen=100", "environments/?pagelen=100&page=2", "environments/?pagelen=100&page=3")
 		const list, sort = "deployments/?pagelen=100", "&sort=-state.started_on"
 		paths = append(paths, list+sort, list+sort, list+sort+"&page=2", list+sort+"&page=3") // The first page is read for both.
 	}
@@ -65,7 +70,7 @@ func (m *many) readPages(t *testing.T) {
 	m.terraform.MustRun(t, "apply", "-auto-approve")
 	var sent []string
 	for _, request := range m.Requests() {
-		sent = append(sent, request.Path[strings.Index(request.Path, "deploy"):]+"?"+request.Query)
+		sent = append(sent, strings.TrimPrefix(request.Path, m.parent.Named(owner).Path+"/")+"?"+request.Query)
 	}
 	slices.Sort(sent)
 	slices.Sort(paths)

@@ -73,7 +73,7 @@ func TestAccProvider_secretsStaySecret(t *testing.T) {
 			run(true, created, "apply", "saved.tfplan")
 			run(false, changed+everyTrouble(acctest.Website, `resource "bitbucket_deploy_key"`, key)+everyTrouble(acctest.WEB, `resource "bitbucket_project_deploy_key"`, key), "apply", "-auto-approve")
 			run(false, changed+everyTrouble(acctest.Website, `data "bitbucket_deploy_keys"`)+everyTrouble(acctest.WEB, `data "bitbucket_project_deploy_keys"`), "plan")
-			run(false, changed+everyTrouble(acctest.Website, `data "bitbucket_deployments"`), "plan")
+			run(false, changed+everyTrouble(acctest.Website, `data "bitbucket_deployments"`)+everyTrouble(acctest.Website, `data "bitbucket_environments"`), "plan")
 			f.Inject(emulator.Fault{Method: "DELETE", Status: 403, Times: 1})
 			run(false, changed, "destroy", "-auto-approve")
 			f.tokens.Store(true)

@@ -43,6 +43,16 @@ output "known_hosts" {
 }
 `
 
+// DataEnvironments returns a data source for the environments of acme/website, unless a line
+// names another repository.
+func DataEnvironments(lines ...string) string {
+	if !slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, "repository") }) {
+		lines = append(lines, `repository = "website"`)
+	}
+	return "\ndata \"bitbucket_environments\" \"test\" {\n  workspace = \"acme\"\n  " + strings.Join(lines, "\n  ") +
+		"\n}\n\noutput \"environments\" {\n  value = data.bitbucket_environments.test.environments\n}\n"
+}
+
 // KeyLine returns the line of a configuration that sets the key.
 func KeyLine(key string) string { return fmt.Sprintf("key = %q", key) }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -71,9 +72,9 @@ func (c *Client) ListDeployments(repository Parent, query DeploymentsQuery) *Pag
 // deploymentBody has the documented names of a deployment's fields and also the names that
 // other clients of the live API use.
 type deploymentBody struct {
-	UUID   string      `json:"uuid"`
-	Number json.Number `json:"number"`
-	Key    any         `json:"key"`
+	UUID   string          `json:"uuid"`
+	Number json.RawMessage `json:"number"`
+	Key    any             `json:"key"`
 	State  struct {
 		Name   string `json:"name"`
 		Status struct {
@@ -117,9 +118,9 @@ func decodeDeployment(u *url.URL, value json.RawMessage) (Deployment, error) {
 	if _, otherType := errors.AsType[*json.UnmarshalTypeError](err); err != nil && !otherType || body.UUID == "" {
 		return Deployment{}, unusable(http.MethodGet, u, "one of its values is no deployment with a uuid")
 	}
-	number, err := body.Number.Int64()
+	number, err := strconv.ParseInt(strings.Trim(string(body.Number), `"`), 10, 64)
 	if err != nil {
-		number = 0 // On overflow, Int64 returns the largest number.
+		number = 0 // On overflow, ParseInt returns the largest number.
 	}
 	key, _ := body.Key.(string)
 	if numbered, ok := body.Key.(float64); ok {

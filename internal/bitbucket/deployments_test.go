@@ -177,6 +177,8 @@ func TestListDeployments_otherTypes(t *testing.T) {
 	for members, want := range map[string]Deployment{
 		`"number": "7"`:                              {Number: 7},
 		`"number": 7.5`:                              {},
+		`"number": "seven"`:                          {},
+		`"number": ""`:                               {},
 		`"number": 9223372036854775808`:              {},
 		`"key": 7`:                                   {Key: "7"},
 		`"state": "COMPLETED"`:                       {},

@@ -181,6 +181,35 @@ func FuzzDeployment(f *testing.F) {
 	})
 }
 
+// An environment must have a UUID. A rank and a lock must be in the reply: they are never a
+// default. A reply without a UUID is an error.
+func FuzzEnvironment(f *testing.F) {
+	addRecorded(f, func(body string) { f.Add(body) })
+	f.Add(`{"uuid": "{1}", "name": "qa", "rank": 0, "environment_type": {"name": "Test"}, "category": {"name": "Test"}, "lock": {"type": "deployment_environment_lock_open", "name": "OPEN"}}`)
+	f.Add(`{"uuid": "{1}", "rank": 1e3, "lock": {"type": "deployment_environment_lock_open"}}`)
+	f.Add(`{"uuid": "{1}", "rank": -9223372036854775809, "lock": {"name": "LOCKED"}}`)
+	f.Add(`{"uuid": "{1}", "UUID": "", "rank": "x", "lock": "open"}`)
+	f.Add(`{"uuid": "\u0000\ud800", "name": "\u001b[2J", "lock": {"name": [], "type": "x"}}`)
+	f.Add(`null`)
+	f.Add(`[]`)
+	u := &url.URL{Path: "/2.0/x"}
+	f.Fuzz(func(t *testing.T, value string) {
+		got, err := decodeEnvironment(u, []byte(value))
+		if err != nil {
+			expectUnusable(t, err)
+		}
+		if (err == nil) != (got.UUID != "") {
+			t.Errorf("got %+v, %v", got, err)
+		}
+		mentions := func(name string) bool {
+			return strings.Contains(strings.ToLower(value), name) || strings.Contains(value, `\u`) // An escape can hide a name.
+		}
+		if got.Rank != nil && !mentions("rank") || got.Locked != nil && !mentions("lock") {
+			t.Errorf("got %+v from %s", got, value)
+		}
+	})
+}
+
 // Whatever Bitbucket returns as a project key, the resulting address must be the address of
 // the deploy keys of one project.
 func FuzzProject(f *testing.F) {

@@ -1,5 +1,6 @@
-// Package deployments finds the deployments of a repository, although Bitbucket's endpoint
-// for deployments differs from its documentation. It does not depend on Terraform.
+// Package deployments finds the deployments and the environments of a repository, although
+// Bitbucket's endpoints for them differ from their documentation. It does not depend on
+// Terraform.
 package deployments
 
 import (
@@ -26,8 +27,8 @@ type Filter struct {
 // Find returns the deployments of a repository, the newest first. For a repository that has
 // never deployed, it returns none, whether Bitbucket answers 200 or 404.
 func Find(ctx context.Context, client *bitbucket.Client, repository bitbucket.Parent, filter Filter) ([]bitbucket.Deployment, error) {
-	pager, page, err := firstPage(ctx, client, repository, filter)
-	if _, noEndpoint := errors.AsType[*bitbucket.NoEndpointError](err); bitbucket.IsNotFound(err) && !noEndpoint {
+	pager, page, err := firstDeployments(ctx, client, repository, filter)
+	if isMissing(err) {
 		return nil, client.CheckRepository(ctx, repository)
 	}
 	found := newCollection(filter)
@@ -42,23 +43,38 @@ func Find(ctx context.Context, client *bitbucket.Client, repository bitbucket.Pa
 	return nil, err
 }
 
-// firstPage requests the first page. If Bitbucket has no endpoint with a slash at the end,
-// it tries without the slash. If Bitbucket refuses to sort and filter, it requests all
-// deployments.
-func firstPage(ctx context.Context, client *bitbucket.Client, repository bitbucket.Parent, filter Filter) (*bitbucket.Pager[bitbucket.Deployment], bitbucket.Page[bitbucket.Deployment], error) {
+// firstDeployments requests the first page. If Bitbucket refuses to sort and filter, it
+// requests all deployments.
+func firstDeployments(ctx context.Context, client *bitbucket.Client, repository bitbucket.Parent, filter Filter) (*bitbucket.Pager[bitbucket.Deployment], bitbucket.Page[bitbucket.Deployment], error) {
 	query := bitbucket.DeploymentsQuery{EnvironmentUUID: filter.EnvironmentUUID, State: filter.State, NewestFirst: true}
-	pager := client.ListDeployments(repository, query)
-	page, err := pager.NextPage(ctx)
-	if _, noEndpoint := errors.AsType[*bitbucket.NoEndpointError](err); noEndpoint {
-		query.WithoutSlash = true
-		pager = client.ListDeployments(repository, query)
-		page, err = pager.NextPage(ctx)
-	}
+	pager, page, err := firstPage(ctx, func(withoutSlash bool) *bitbucket.Pager[bitbucket.Deployment] {
+		query.WithoutSlash = withoutSlash
+		return client.ListDeployments(repository, query)
+	})
 	if bitbucket.HasStatus(err, http.StatusBadRequest) {
 		pager = client.ListDeployments(repository, bitbucket.DeploymentsQuery{WithoutSlash: query.WithoutSlash})
 		page, err = pager.NextPage(ctx)
 	}
 	return pager, page, err
+}
+
+// firstPage requests the first page of a list. If Bitbucket has no endpoint with a slash at
+// the end, it tries without the slash.
+func firstPage[T any](ctx context.Context, list func(withoutSlash bool) *bitbucket.Pager[T]) (*bitbucket.Pager[T], bitbucket.Page[T], error) {
+	pager := list(false)
+	page, err := pager.NextPage(ctx)
+	if _, noEndpoint := errors.AsType[*bitbucket.NoEndpointError](err); noEndpoint {
+		pager = list(true)
+		page, err = pager.NextPage(ctx)
+	}
+	return pager, page, err
+}
+
+// isMissing reports whether Bitbucket answered 404 for a list. Either the list is empty, or
+// the repository does not exist or is hidden.
+func isMissing(err error) bool {
+	_, noEndpoint := errors.AsType[*bitbucket.NoEndpointError](err)
+	return bitbucket.IsNotFound(err) && !noEndpoint
 }
 
 // collection holds the deployments of the pages so far.

@@ -3,6 +3,7 @@ package deployments
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
@@ -45,6 +46,50 @@ func FuzzFind(f *testing.F) {
 				t.Errorf("%+v must not be at this position", d)
 			}
 			seen[d.UUID] = true
+		}
+	})
+}
+
+// Whatever the server replies, each environment must be listed once, and a deployment must
+// have the name that it had, or that of its environment.
+func FuzzListEnvironments(f *testing.F) {
+	for _, values := range []string{
+		`{"uuid": "{1}", "name": "a"}, {"uuid": "{1}", "name": "b"}, {"uuid": "{E}", "name": "qa"}, {"uuid": "{e}"}`,
+		`{"uuid": "{1}", "UUID": ""}`, `{"uuid": "\u0000\ud800", "name": "\u001b[2J"}`, `{"uuid": "{\u212a}"}, {"uuid": "{k}", "name": "Kelvin"}`, `null`, `[]`, `"{1}"`,
+	} {
+		f.Add(200, `{"values": [`+values+`], "next": "?page=2"}`, "{E}", "")
+	}
+	f.Add(404, `{"error": {"detail": "There is no API hosted at this URL."}}`, "{1}", "a")
+	f.Add(404, "", "", "")
+	f.Fuzz(func(t *testing.T, status int, body, uuid, name string) {
+		if status < 200 || status > 599 || status >= 300 && status < 400 {
+			return // net/http accepts no other status, or follows a redirect.
+		}
+		requests := 0
+		handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			reply := httpfake.Reply(status, body)
+			if requests++; requests > 3 { // End the list, so that the test ends.
+				reply = httpfake.Reply(200, `{"values": [], "uuid": "{1}"}`)
+			}
+			reply(w, r)
+		})
+		environments, err := ListEnvironments(t.Context(), newClient(t, handler), repository)
+		if _, ok := errors.AsType[*bitbucket.Error](err); err != nil && (!ok || environments != nil) {
+			t.Errorf("got %+v with error %v", environments, err)
+		}
+		found := []bitbucket.Deployment{{UUID: "{d}", EnvironmentUUID: uuid, EnvironmentName: name}}
+		allowed, seen := map[string]bool{name: true}, map[string]bool{}
+		for _, e := range environments {
+			if e.UUID == "" || seen[e.UUID] {
+				t.Errorf("%+v must not be at this position", e)
+			}
+			seen[e.UUID] = true
+			if name == "" && strings.EqualFold(e.UUID, uuid) {
+				allowed[e.Name] = true
+			}
+		}
+		if SetNames(found, environments); !allowed[found[0].EnvironmentName] {
+			t.Errorf("the name of %q is %q, from %+v", uuid, found[0].EnvironmentName, environments)
 		}
 	})
 }

@@ -102,8 +102,8 @@
 //   - [PermissionRead] does not allow changes of a repository, a project or an
 //     environment, and no new repositories in a project.
 //   - The names of environments differ in more than their case. An environment needs
-//     a type, and its rank is the rank of its type. Its lock is open. Changes take
-//     effect at once. [SlashRule] also applies to environments, and a repository
+//     a type, and its rank is the rank of its type. The type and the name of a closed
+//     lock end in "locked" and "LOCKED". Changes take effect at once. [SlashRule] also applies to environments, and a repository
 //     without environments gets a 404 if [DeploymentBehavior] selects it. The texts of
 //     the errors.
 //   - The 400 for an invalid key has the form of the 400 for a duplicate key. The

@@ -16,10 +16,22 @@ type Environment struct {
 	Name      string `json:"name"`
 	Type      string `json:"type"` // Type is Test, Staging or Production. It is Test by default.
 	AdminOnly bool   `json:"admin_only"`
+	Locked    bool   `json:"locked"`
 }
 
 // environmentTypes are the types of environments in the order of their ranks.
 var environmentTypes = []string{"Test", "Staging", "Production"}
+
+// SetEnvironments replaces the environments of a repository, as other people would with
+// several changes. It does not check them: two of them may have the same name.
+func (e *Emulator) SetEnvironments(workspace, repository string, environments ...Environment) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	_, found := e.mustRepository(workspace, repository)
+	found.Environments = slices.Clone(environments)
+	completeEnvironments(found.Environments)
+	e.save()
+}
 
 // completeEnvironments sets the defaults of environments.
 func completeEnvironments(environments []Environment) {
@@ -220,9 +232,13 @@ type restrictionsBody struct {
 	AdminOnly bool   `json:"admin_only"`
 }
 
-// newEnvironmentBody returns the JSON of an environment. Its lock is always open.
+// newEnvironmentBody returns the JSON of an environment.
 func newEnvironmentBody(environment Environment) environmentBody {
 	rank := slices.Index(environmentTypes, environment.Type)
+	lock := lockBody{"deployment_environment_lock_open", "OPEN"}
+	if environment.Locked {
+		lock = lockBody{"deployment_environment_lock_locked", "LOCKED"}
+	}
 	return environmentBody{
 		Type:         "deployment_environment",
 		UUID:         environment.UUID,
@@ -232,7 +248,7 @@ func newEnvironmentBody(environment Environment) environmentBody {
 		Category:     categoryBody{environment.Type},
 		Environment:  typeBody{"deployment_environment_type", environment.Type, rank},
 		LockEnabled:  true,
-		Lock:         lockBody{"deployment_environment_lock_open", "OPEN"},
+		Lock:         lock,
 		Restrictions: restrictionsBody{"deployment_restrictions_configuration", environment.AdminOnly},
 	}
 }

@@ -148,6 +148,17 @@ func TestEnvironments_change(t *testing.T) {
 	}
 }
 
+func TestSetEnvironments(t *testing.T) {
+	t.Parallel()
+	s := newEnvironmentServer(t)
+	s.SetEnvironments("acme", "sandbox", emulator.Environment{UUID: stagingUUID, Name: "qa", Locked: true}, emulator.Environment{Name: "qa", Type: "Staging"})
+	s.send(t, "GET", environments+"?fields=values.name,values.lock.name,values.lock.type,values.rank", "").want(t, 200, `{"values":[
+		{"name":"qa","rank":0,"lock":{"type":"deployment_environment_lock_locked","name":"LOCKED"}},
+		{"name":"qa","rank":1,"lock":{"type":"deployment_environment_lock_open","name":"OPEN"}}]}`)
+	s.SetEnvironments("acme", "sandbox")
+	s.send(t, "GET", environments, "").want(t, 200, `{"values":[],"pagelen":10,"size":0,"page":1}`)
+}
+
 func TestEnvironments_delete(t *testing.T) {
 	t.Parallel()
 	s := newEnvironmentServer(t)

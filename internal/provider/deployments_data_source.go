@@ -2,15 +2,22 @@ package provider
 
 import (
 	"context"
+	"fmt"
+	"net/http"
+	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/deploykeys"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/deployments"
 )
 
@@ -23,6 +30,7 @@ func newDeploymentsDataSource() datasource.DataSource { return &deploymentsDataS
 type deploymentsDataSourceModel struct {
 	Workspace       types.String      `tfsdk:"workspace"`
 	Repository      types.String      `tfsdk:"repository"`
+	Environment     types.String      `tfsdk:"environment"`
 	EnvironmentUUID types.String      `tfsdk:"environment_uuid"`
 	State           types.String      `tfsdk:"state"`
 	Limit           types.Int64       `tfsdk:"limit"`
@@ -52,7 +60,7 @@ func (d *deploymentsDataSource) Metadata(_ context.Context, req datasource.Metad
 
 func (d *deploymentsDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "Reads the deployments of a repository, which are the runs of its pipelines that deploy to an environment. " +
+		MarkdownDescription: "Reads the deployments of a repository, which are the runs of its pipelines that deploy to an environment. `bitbucket_environments` reads the environments themselves. " +
 			"A repository that has never deployed has none. What Bitbucket does not say is null.\n\n" +
 			"**API token scopes**: `read:pipeline:bitbucket`; for a repository that has never deployed also `read:repository:bitbucket` (OAuth: `pipeline`, `repository`). " +
 			"Bitbucket may answer 404 for such a repository, as for one that does not exist, so the repository itself is asked for too.",
@@ -66,6 +74,12 @@ func (d *deploymentsDataSource) Schema(_ context.Context, _ datasource.SchemaReq
 				MarkdownDescription: "Slug of the repository, or its UUID in braces.",
 				Required:            true,
 				Validators:          []validator.String{slugValidator},
+			},
+			"environment": schema.StringAttribute{
+				MarkdownDescription: "Exact name of an environment, for example `Production`: only the deployments to it. This costs one request for the list of environments. " +
+					"A name that no environment has, or that several have, is an error. Conflicts with `environment_uuid`.",
+				Optional:   true,
+				Validators: []validator.String{stringvalidator.ConflictsWith(path.MatchRoot("environment_uuid"))},
 			},
 			"environment_uuid": schema.StringAttribute{
 				MarkdownDescription: "UUID of an environment, in braces: only the deployments to it.",
@@ -107,7 +121,7 @@ func deploymentAttributes() map[string]schema.Attribute {
 		"state":            "`UNDEPLOYED`, `IN_PROGRESS` or `COMPLETED`.",
 		"status":           "`SUCCESSFUL`, `FAILED` or `STOPPED`; null until the deployment is completed.",
 		"environment_uuid": "UUID of the environment, in braces.",
-		"environment_name": "Name of the environment.",
+		"environment_name": "Name of the environment. If Bitbucket sends its UUID only, the name comes from the list of environments, for one request. It is null if the environment was deleted.",
 		"release_name":     "Name of what was deployed, for example `#7` for a pipeline.",
 		"release_url":      "Address of the pipeline that made the release.",
 		"commit":           "Hash of the commit that was deployed.",
@@ -133,13 +147,25 @@ func (d *deploymentsDataSource) Read(ctx context.Context, req datasource.ReadReq
 	}
 	defer d.data.warnNearLimit(&resp.Diagnostics)
 	repository := bitbucket.Parent{Workspace: model.Workspace.ValueString(), Repository: model.Repository.ValueString()}
-	found, err := deployments.Find(ctx, d.data.client, repository, deployments.Filter{
+	filter := deployments.Filter{
 		EnvironmentUUID: model.EnvironmentUUID.ValueString(),
 		State:           model.State.ValueString(),
 		Limit:           int(model.Limit.ValueInt64()),
-	})
+	}
+	var environments []bitbucket.Environment
+	if !model.Environment.IsNull() {
+		environments, filter.EnvironmentUUID = d.findEnvironment(ctx, repository, model.Environment.ValueString(), &resp.Diagnostics)
+		if resp.Diagnostics.HasError() {
+			return
+		}
+	}
+	found, err := deployments.Find(ctx, d.data.client, repository, filter)
 	if err != nil {
 		listDeployments.addError(&resp.Diagnostics, repository, 0, err)
+		return
+	}
+	d.setEnvironmentNames(ctx, repository, found, environments, &resp.Diagnostics)
+	if resp.Diagnostics.HasError() {
 		return
 	}
 	model.Deployments = make([]deploymentModel, len(found)) // An empty list, not null.
@@ -147,6 +173,84 @@ func (d *deploymentsDataSource) Read(ctx context.Context, req datasource.ReadReq
 		model.Deployments[i].flatten(&found[i])
 	}
 	resp.Diagnostics.Append(resp.State.Set(ctx, &model)...)
+}
+
+// findEnvironment returns the environments of a repository, and the UUID of the environment
+// with this name. Two reads do not share the list, because another provider can add an
+// environment between them.
+func (d *deploymentsDataSource) findEnvironment(ctx context.Context, repository bitbucket.Parent, name string, diags *diag.Diagnostics) (all []bitbucket.Environment, uuid string) {
+	all, err := deployments.ListEnvironments(ctx, d.data.client, repository)
+	if err != nil {
+		listEnvironments.addError(diags, repository, 0, err)
+		return nil, ""
+	}
+	var matches []bitbucket.Environment
+	for _, environment := range all {
+		// Terraform normalizes the texts in configurations, and Bitbucket does not.
+		if norm.NFC.String(environment.Name) == norm.NFC.String(name) {
+			matches = append(matches, environment)
+		}
+	}
+	if len(matches) != 1 {
+		diags.AddAttributeError(path.Root("environment"), "No single environment found", environmentCandidates(repository, name, matches, all))
+		return nil, ""
+	}
+	return all, matches[0].UUID
+}
+
+// environmentCandidates lists the environments to choose from.
+func environmentCandidates(repository bitbucket.Parent, name string, matches, all []bitbucket.Environment) string {
+	detail, shown := fmt.Sprintf("%d environments of %s have the name %q. Set environment_uuid to the UUID of one of them:", len(matches), repository, name), matches
+	if len(matches) == 0 {
+		detail, shown = fmt.Sprintf("No environment of %s has the name %q. Write one of these names, in the same case:", repository, name), all
+		if len(all) == 0 {
+			return fmt.Sprintf("No environment of %s has the name %q: the repository has no environments.", repository, name)
+		}
+	}
+	const most = 25
+	lines := []string{detail, ""}
+	for i, environment := range shown {
+		if i == most {
+			lines = append(lines, fmt.Sprintf("  … and %d more", len(shown)-most))
+			break
+		}
+		lines = append(lines, fmt.Sprintf("  %q  %q", environment.Name, environment.UUID))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// setEnvironmentNames sets the names of environments that deployments lack. It lists the
+// environments if a name is missing and environments is nil.
+//
+// If Bitbucket refuses to list the environments, the names stay empty, because the
+// deployments are of use without them. Any other failure is an error: a name that is null
+// for one run only would show up as a change.
+func (d *deploymentsDataSource) setEnvironmentNames(ctx context.Context, repository bitbucket.Parent, found []bitbucket.Deployment, environments []bitbucket.Environment, diags *diag.Diagnostics) {
+	if !deployments.LackNames(found) {
+		return
+	}
+	if environments == nil {
+		var err error
+		environments, err = deployments.ListEnvironments(ctx, d.data.client, repository)
+		switch {
+		case bitbucket.HasStatus(err, http.StatusForbidden), bitbucket.IsNotFound(err):
+			warnEnvironmentNames(repository, err, diags)
+			return
+		case err != nil:
+			listEnvironments.addError(diags, repository, 0, err)
+			return
+		}
+	}
+	deployments.SetNames(found, environments)
+}
+
+// warnEnvironmentNames warns that deployments lack the names of their environments.
+func warnEnvironmentNames(repository bitbucket.Parent, err error, diags *diag.Diagnostics) {
+	refusal := deploykeys.Result{Outcome: deploykeys.Refused, Err: err}
+	diags.AddWarning("Environment names of "+repository.String()+" are missing", strings.Join([]string{
+		"Bitbucket sent deployments with the UUID of their environment only, and refused to list the environments. The environment_name of these deployments is null.",
+		describe(refusal), listEnvironments.advice(repositoryKind, refusal),
+	}, "\n\n"))
 }
 
 // flatten sets the attributes from Bitbucket's reply. Fields that Bitbucket omits are null.

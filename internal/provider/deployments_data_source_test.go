@@ -18,15 +18,16 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 )
 
-// newDeployed starts a Bitbucket with four deployments of acme/website. The last one has
-// not started.
+// newDeployed starts a Bitbucket with two environments and four deployments of acme/website.
+// The last one has not started.
 func newDeployed(t *testing.T) *acctest.Fake {
 	t.Helper()
 	f := acctest.NewFake(t)
+	f.SetEnvironments("acme", "website", emulator.Environment{UUID: acctest.StagingUUID, Name: "Staging", Type: "Staging"}, emulator.Environment{UUID: acctest.ProductionUUID, Name: "Production", Type: "Production"})
 	for _, d := range []emulator.Deployment{
 		{UUID: "{d2}", EnvironmentUUID: acctest.StagingUUID, Status: "FAILED", StartedOn: "2026-09-02T10:00:00Z"},
 		{
-			UUID: "{d1}", Key: "production-1", EnvironmentUUID: acctest.ProductionUUID, EnvironmentName: "Production",
+			UUID: "{d1}", Key: "production-1", EnvironmentUUID: acctest.ProductionUUID,
 			ReleaseName: "#1", ReleaseURL: "https://bitbucket.org/acme/website/pipelines/results/1", Commit: "deadbeefcafebabe",
 			Deployer: "Ada Lovelace", DeployerUUID: "{a1}",
 			CreatedOn: "2026-09-01T09:59:59Z", StartedOn: "2026-09-01T10:00:00.052Z", CompletedOn: "2026-09-01T10:01:00.000001+00:00",
@@ -74,17 +75,17 @@ func TestAccDeployments_basic(t *testing.T) {
 			return knownvalue.Null()
 		}
 		return statecheck.ExpectKnownValue("data.bitbucket_deployments.test", tfjsonpath.New("deployments"), knownvalue.ListExact([]knownvalue.Check{
-			deployment(map[string]knownvalue.Check{"uuid": text("{d4}"), "number": only(true, knownvalue.Int64Exact(4)), "state": text("UNDEPLOYED"), "environment_uuid": text(acctest.StagingUUID)}),
+			deployment(map[string]knownvalue.Check{"uuid": text("{d4}"), "number": only(true, knownvalue.Int64Exact(4)), "state": text("UNDEPLOYED"), "environment_uuid": text(acctest.StagingUUID), "environment_name": text("Staging")}),
 			deployment(map[string]knownvalue.Check{
-				"uuid": text("{d3}"), "number": only(true, knownvalue.Int64Exact(3)), "state": text("IN_PROGRESS"), "environment_uuid": text(acctest.ProductionUUID), "started_on": text("2026-09-03T10:00:00Z"),
+				"uuid": text("{d3}"), "number": only(true, knownvalue.Int64Exact(3)), "state": text("IN_PROGRESS"), "environment_uuid": text(acctest.ProductionUUID), "environment_name": text("Production"), "started_on": text("2026-09-03T10:00:00Z"),
 			}),
 			deployment(map[string]knownvalue.Check{
 				"uuid": text("{d2}"), "number": only(true, knownvalue.Int64Exact(1)), "state": text("COMPLETED"), "status": text("FAILED"),
-				"environment_uuid": text(acctest.StagingUUID), "started_on": text("2026-09-02T10:00:00Z"),
+				"environment_uuid": text(acctest.StagingUUID), "environment_name": text("Staging"), "started_on": text("2026-09-02T10:00:00Z"),
 			}),
 			deployment(map[string]knownvalue.Check{
 				"uuid": text("{d1}"), "number": only(true, knownvalue.Int64Exact(2)), "key": only(true, text("production-1")), "state": text("COMPLETED"), "status": text("SUCCESSFUL"),
-				"environment_uuid": text(acctest.ProductionUUID), "environment_name": only(false, text("Production")),
+				"environment_uuid": text(acctest.ProductionUUID), "environment_name": text("Production"),
 				"release_name": text("#1"), "release_url": only(false, text("https://bitbucket.org/acme/website/pipelines/results/1")), "commit": text("deadbeefcafebabe"),
 				"deployer": text("Ada Lovelace"), "deployer_uuid": text("{a1}"),
 				"started_on": text("2026-09-01T10:00:00.052Z"), "completed_on": text("2026-09-01T10:01:00.000001+00:00"),
@@ -114,7 +115,9 @@ func TestAccDeployments_requests(t *testing.T) {
 	const (
 		query = "?pagelen=100&sort=-state.started_on"
 		list  = "website/deployments/" + query + " 200"
-		all   = "{d4} {d3} {d2} {d1}"
+		// environments is the request for names.
+		environments = "website/environments/?pagelen=100 200"
+		all          = "{d4} {d3} {d2} {d1}"
 	)
 	production := "environment=%7B8a1ea3a4-6a09-4ae3-ba0c-9ab2d8a2b0cc%7D&"
 	for name, tc := range map[string]struct {
@@ -137,8 +140,24 @@ func TestAccDeployments_requests(t *testing.T) {
 		"filters ignored": {
 			emulator.DeploymentBehavior{IgnoreFilters: true, Observed: true},
 			[]string{`state = "COMPLETED"`, `environment_uuid = "` + acctest.ProductionUUID + `"`, "limit = 1"},
-			[]string{"website/deployments/?" + production + query[1:] + "&state.name=COMPLETED 200"},
+			[]string{"website/deployments/?" + production + query[1:] + "&state.name=COMPLETED 200", environments},
 			"{d1}",
+		},
+		"observed":        {emulator.DeploymentBehavior{Observed: true}, nil, []string{list, environments}, all},
+		"observed, limit": {emulator.DeploymentBehavior{Observed: true}, []string{"limit = 1"}, []string{list, environments}, "{d4}"},
+		"observed, none":  {emulator.DeploymentBehavior{Observed: true}, []string{`repository = "api"`}, []string{"api/deployments/" + query + " 200"}, ""},
+		"name":            {emulator.DeploymentBehavior{}, []string{`environment = "Production"`}, []string{environments, "website/deployments/?" + production + query[1:] + " 200"}, "{d3} {d1}"},
+		"name, observed": { // The names come from the same list.
+			emulator.DeploymentBehavior{IgnoreFilters: true, Observed: true},
+			[]string{`environment = "Production"`, `state = "COMPLETED"`},
+			[]string{environments, "website/deployments/?" + production + query[1:] + "&state.name=COMPLETED 200"},
+			"{d1}",
+		},
+		"name, slash refused": {
+			emulator.DeploymentBehavior{Slash: emulator.SlashRefused},
+			[]string{`environment = "Production"`},
+			[]string{"website/environments/?pagelen=100 404", "website/environments?pagelen=100 200", "website/deployments/?" + production + query[1:] + " 404", "website/deployments?" + production + query[1:] + " 200"},
+			"{d3} {d1}",
 		},
 		"none match":     {emulator.DeploymentBehavior{}, []string{`state = "UNDEPLOYED"`, `environment_uuid = "` + acctest.ProductionUUID + `"`}, []string{"website/deployments/?" + production + query[1:] + "&state.name=UNDEPLOYED 200"}, ""},
 		"sort ignored":   {emulator.DeploymentBehavior{Sort: emulator.SortIgnored}, []string{"limit = 3"}, []string{list}, "{d4} {d3} {d2}"},
@@ -302,14 +321,15 @@ func TestAccDeployments_validation(t *testing.T) {
 	t.Parallel()
 	f, terraform := newDeployed(t), acctest.NewCLI(t, acctest.Attached(t))
 	for line, want := range map[string]string{
-		`environment_uuid = "production"`:                                         "environment_uuid must be a UUID in braces",
-		`environment_uuid = "` + strings.Trim(acctest.ProductionUUID, "{}") + `"`: "environment_uuid must be a UUID in braces",
-		`environment_uuid = ""`:                                                   "environment_uuid must be a UUID in braces",
-		`state = "DONE"`:                                                          `state value must be one of: ["UNDEPLOYED" "IN_PROGRESS" "COMPLETED"]`,
-		`state = "completed"`:                                                     "state value must be one of",
-		"limit = 0":                                                               "limit value must be at least 1",
-		`repository = "a/b"`:                                                      "Invalid repository",
-		"deployments = []":                                                        "deployments",
+		`environment_uuid = "production"`:                                                       "environment_uuid must be a UUID in braces",
+		`environment_uuid = "` + strings.Trim(acctest.ProductionUUID, "{}") + `"`:               "environment_uuid must be a UUID in braces",
+		`environment_uuid = ""`:                                                                 "environment_uuid must be a UUID in braces",
+		"environment = \"Production\"\n  environment_uuid = \"" + acctest.ProductionUUID + "\"": `"environment_uuid" cannot be specified when "environment" is specified`,
+		`state = "DONE"`:      `state value must be one of: ["UNDEPLOYED" "IN_PROGRESS" "COMPLETED"]`,
+		`state = "completed"`: "state value must be one of",
+		"limit = 0":           "limit value must be at least 1",
+		`repository = "a/b"`:  "Invalid repository",
+		"deployments = []":    "deployments",
 	} {
 		terraform.Write(t, f.Config(acctest.DataDeployments(line)))
 		for _, command := range []string{"validate", "plan"} {
@@ -372,5 +392,151 @@ func TestAccDeployments_hostileReplies(t *testing.T) {
 	out := terraform.Fails(t, []string{"plan"}, "Unable to list deployments", "Bitbucket says: [2J ]0;title")
 	if strings.ContainsAny(out, "\x1b\a\u202e") {
 		t.Errorf("control characters were printed: %q", out)
+	}
+}
+
+// A name that not exactly one environment has is an error that lists the environments to
+// choose from. No deployments are requested then.
+func TestAccDeployments_environmentNames(t *testing.T) {
+	t.Parallel()
+	f, terraform := newDeployed(t), acctest.NewCLI(t, acctest.Attached(t))
+	f.SetDeployments(emulator.DeploymentBehavior{Observed: true})
+	const list = "website/environments/?pagelen=100 200"
+	refused := func(name string, want ...string) {
+		t.Helper()
+		terraform.Write(t, f.Config(acctest.DataDeployments("environment = "+acctest.HCL(t, name))))
+		out := terraform.Fails(t, []string{"plan"}, append([]string{"Error: No single environment found", "environment = "}, want...)...)
+		if strings.ContainsAny(out, "\x1b\a\u202e") {
+			t.Errorf("control characters were printed: %q", out)
+		}
+		if sent := sentQueries(f); !slices.Equal(sent, []string{list}) {
+			t.Errorf("%q sent %q", name, sent)
+		}
+	}
+	all := []string{`"Staging" "` + acctest.StagingUUID + `"`, `"Production" "` + acctest.ProductionUUID + `"`}
+	for _, name := range []string{"production", " Production", "", acctest.ProductionUUID} {
+		refused(name, append([]string{fmt.Sprintf("No environment of acme/website has the name %q. Write one of these names, in the same case:", name)}, all...)...)
+	}
+
+	f.SetEnvironments("acme", "website", emulator.Environment{UUID: "{e1}", Name: "qa"}, emulator.Environment{UUID: "{e2}", Name: "qa"}, emulator.Environment{UUID: "{e3}", Name: "QA"})
+	refused("qa", `2 environments of acme/website have the name "qa". Set environment_uuid to the UUID of one of them:`, `"qa" "{e1}"`, `"qa" "{e2}"`)
+
+	f.SetEnvironments("acme", "website", emulator.Environment{UUID: "{\x1b[2J}", Name: "\x1b]0;title\a\u202e"})
+	refused("qa", `"\x1b]0;title\a\u202e" "{\x1b[2J}"`)
+
+	var many []emulator.Environment
+	for i := range 30 {
+		many = append(many, emulator.Environment{Name: fmt.Sprintf("environment %d", i)})
+	}
+	f.SetEnvironments("acme", "website", many...)
+	refused("qa", `"environment 24"`, "and 5 more")
+
+	f.SetEnvironments("acme", "website")
+	refused("qa", `No environment of acme/website has the name "qa": the repository has no environments.`)
+
+	// Terraform sends a name in another Unicode form than a Mac.
+	f.SetEnvironments("acme", "website", emulator.Environment{UUID: acctest.ProductionUUID, Name: "cafe\u0301"})
+	terraform.Write(t, f.Config(acctest.DataDeployments(`environment = "café"`)))
+	terraform.MustRun(t, "apply", "-auto-approve")
+	terraform.FoundDeployments(t, "{d3} {d1}")
+}
+
+// environmentNames are the names of the environments of the deployments that were found.
+const environmentNames = "\noutput \"names\" {\n  value = data.bitbucket_deployments.test.deployments[*].environment_name\n}\n"
+
+// If a deployment lacks the name of its environment, the list of environments has it. The
+// name of an environment that was deleted is null.
+func TestAccDeployments_missingNames(t *testing.T) {
+	t.Parallel()
+	f, terraform := newDeployed(t), acctest.NewCLI(t, acctest.Attached(t))
+	terraform.Write(t, f.Config(acctest.DataDeployments()+environmentNames))
+	expect := func(want string, requests int) {
+		t.Helper()
+		terraform.MustRun(t, "apply", "-auto-approve")
+		if got := strings.TrimSpace(terraform.Output(t, "names")); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+		if sent := sentQueries(f); len(sent) != requests {
+			t.Errorf("sent %q, want %d requests", sent, requests)
+		}
+	}
+	expect(`["Staging","Production","Staging","Production"]`, 1)
+	f.SetDeployments(emulator.DeploymentBehavior{Observed: true})
+	expect(`["Staging","Production","Staging","Production"]`, 2)
+	f.SetEnvironments("acme", "website", emulator.Environment{UUID: strings.ToUpper(acctest.ProductionUUID), Name: "Live"})
+	expect(`[null,"Live",null,"Live"]`, 2)
+	f.SetDeployments(emulator.DeploymentBehavior{Observed: true, NeverDeployed404: true})
+	f.SetEnvironments("acme", "website")
+	expect("[null,null,null,null]", 3)
+	// Deployments without an environment need no names.
+	f.Inject(emulator.Fault{Path: "/deployments/", Status: 200, Body: `{"values": [{"uuid": "{1}"}, {"uuid": "{2}", "environment": {"name": "as deployed"}}]}`})
+	expect(`[null,"as deployed"]`, 1)
+}
+
+// If Bitbucket refuses to list the environments, the deployments are read, with a warning.
+// Any other failure is an error. With environment set, each failure is an error.
+func TestAccDeployments_environmentErrors(t *testing.T) {
+	t.Parallel()
+	failing := func(t *testing.T, tc listFailure, lines ...string) *acctest.CLI {
+		t.Helper()
+		f, terraform := newDeployed(t), acctest.NewCLI(t, acctest.Attached(t))
+		f.SetDeployments(emulator.DeploymentBehavior{Observed: true})
+		terraform.Write(t, f.Config(acctest.DataDeployments(lines...)+environmentNames, "max_retries = 0", `max_rate_limit_wait = "0s"`))
+		tc.setUp(f)
+		return terraform
+	}
+	const summary, request = "Error: Unable to list environments", "Bitbucket was asked to list the environments of acme/website."
+	for name, tc := range environmentErrors() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			terraform := failing(t, tc)
+			terraform.Fails(t, []string{"plan"}, append([]string{summary, request}, tc.want...)...)
+		})
+	}
+	for name, tc := range refusedEnvironments() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if name == "404" { // The repository is hidden after the deployments were read.
+				tc.setUp = func(f *acctest.Fake) { f.Inject(emulator.Fault{Path: "acme/website", Skip: 1, Status: 404}) }
+			}
+			terraform := failing(t, tc)
+			out := terraform.MustRun(t, "apply", "-auto-approve")
+			acctest.Contains(t, out, append([]string{"Warning: Environment names of acme/website are missing", "The environment_name of these deployments is null."}, tc.want...)...)
+			if got := strings.TrimSpace(terraform.Output(t, "names")); got != "[null,null,null,null]" {
+				t.Errorf("got %s", got)
+			}
+		})
+		t.Run(name+", needed", func(t *testing.T) {
+			t.Parallel()
+			terraform := failing(t, tc, `environment = "Production"`)
+			terraform.Fails(t, []string{"plan"}, append([]string{summary, request}, tc.want...)...)
+		})
+	}
+}
+
+// An unknown environment delays the read until apply. It may turn out to be null.
+func TestAccDeployments_unknownEnvironment(t *testing.T) {
+	t.Parallel()
+	f, terraform := newDeployed(t), acctest.NewCLI(t, acctest.Attached(t))
+	later := fmt.Sprintf("\nresource \"terraform_data\" \"later\" {\n  input = { name = \"Production\", uuid = %q, none = null }\n}\n", acctest.ProductionUUID)
+	for lines, want := range map[string]string{
+		"environment = terraform_data.later.output.name":                                                        "{d3} {d1}",
+		"environment = terraform_data.later.output.none":                                                        "{d4} {d3} {d2} {d1}",
+		"environment = terraform_data.later.output.none\n  environment_uuid = terraform_data.later.output.uuid": "{d3} {d1}",
+	} {
+		terraform.Write(t, f.Config(later+acctest.DataDeployments(lines)))
+		acctest.Contains(t, terraform.MustRun(t, "plan"), "will be read during apply")
+		if requests := sentQueries(f); len(requests) > 0 {
+			t.Errorf("sent %v", requests)
+		}
+		terraform.MustRun(t, "apply", "-auto-approve")
+		terraform.FoundDeployments(t, want)
+		terraform.MustRun(t, "destroy", "-auto-approve")
+		f.ForgetRequests()
+	}
+	terraform.Write(t, f.Config(later+acctest.DataDeployments("environment = terraform_data.later.output.name", "environment_uuid = terraform_data.later.output.uuid")))
+	terraform.Fails(t, []string{"apply", "-auto-approve"}, "Invalid Attribute Combination", "environment_uuid")
+	if requests := sentQueries(f); len(requests) > 0 {
+		t.Errorf("sent %v", requests)
 	}
 }

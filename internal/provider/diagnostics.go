@@ -107,6 +107,14 @@ var (
 		account: "that can read the repository",
 		object:  "repository",
 	}
+	listEnvironments = operation{
+		summary: "Unable to list environments",
+		request: "list the environments of %s",
+		scopes:  "read:pipeline:bitbucket and, for a repository without environments, read:repository:bitbucket",
+		oauth:   "pipeline and repository",
+		account: "that can read the repository",
+		object:  "repository",
+	}
 )
 
 // requiredCredentials describes the credentials that the operation needs.

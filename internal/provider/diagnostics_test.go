@@ -10,7 +10,7 @@ func TestOperations_complete(t *testing.T) {
 	t.Parallel()
 	summaries := map[string]bool{}
 	for _, o := range []operation{
-		createDeployKey, readDeployKey, listDeployKeys, updateDeployKey, deleteDeployKey, listRepositories, listProjects, listDeployments,
+		createDeployKey, readDeployKey, listDeployKeys, updateDeployKey, deleteDeployKey, listRepositories, listProjects, listDeployments, listEnvironments,
 	} {
 		if o.summary == "" || summaries[o.summary] || !strings.Contains(o.request, "%s") {
 			t.Errorf("%+v has no summary of its own, or its request does not name the parent", o)

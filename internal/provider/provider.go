@@ -278,6 +278,7 @@ func (p *bitbucketProvider) DataSources(context.Context) []func() datasource.Dat
 		newProjectDeployKeysDataSource,
 		newDeploymentsDataSource,
 		newSSHHostKeysDataSource,
+		newEnvironmentsDataSource,
 	}
 }
 
