@@ -68,11 +68,11 @@ func markDue(ctx context.Context, private privateState, diags *diag.Diagnostics)
 	diags.Append(private.SetKey(ctx, lastRead, nil)...)
 }
 
-// due reports whether a key that was read at this time must be read again. A time in the
-// future shows that a clock was wrong.
+// due reports whether a key that was read at this time must be read again. The zero time is
+// older than any age, and a time in the future shows that a clock was wrong.
 func (a *refreshAfter) due(parent bitbucket.Parent, read, now time.Time) bool {
 	age := now.Sub(read)
-	return read.IsZero() || age < 0 || age >= a.ageOf(parent)
+	return age < 0 || age >= a.ageOf(parent)
 }
 
 // ageOf returns the age from which the keys of a parent are read again. It is between half

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -162,7 +163,7 @@ func newRefreshTest(t *testing.T, parent acctest.Parent, resources ...string) re
 
 func (r refreshTest) write(t *testing.T, resources ...string) {
 	t.Helper()
-	r.Write(t, r.Config(strings.Join(resources, ""), day, `update_strategy = "in_place"`))
+	r.Write(t, r.Config(strings.Join(resources, ""), day, `update_strategy = "in_place"`, "max_retries = 0"))
 }
 
 // run runs a command that must succeed with these requests.
@@ -332,20 +333,25 @@ func TestAccRefreshAfter_updateFindsNoKey(t *testing.T) {
 // After a write that failed, or stored something else, the next plan reads the key.
 func TestAccRefreshAfter_writeFails(t *testing.T) {
 	t.Parallel()
+	refused := func(method string) []emulator.Fault {
+		return []emulator.Fault{{Method: method, Status: http.StatusForbidden}}
+	}
+	relabelled := func(method string) []emulator.Fault { return []emulator.Fault{{Method: method, Rewrite: anotherLabel}} }
 	for name, tc := range map[string]struct {
 		parent   acctest.Parent
-		fault    emulator.Fault
+		faults   []emulator.Fault
 		replaced bool
 		fails    bool
 	}{
-		"update refused":          {acctest.Website, emulator.Fault{Method: http.MethodPut, Status: http.StatusForbidden}, false, true},
-		"update cannot be used":   {acctest.Website, emulator.Fault{Method: http.MethodPut, CarryOut: true, Status: http.StatusOK, Body: "<html>"}, false, false},
-		"update of another key":   {acctest.Website, emulator.Fault{Rewrite: anotherID}, false, true},
-		"update stores something": {acctest.Website, emulator.Fault{Method: http.MethodPut, Rewrite: anotherLabel}, false, false},
-		"create stores something": {acctest.Website, emulator.Fault{Method: http.MethodPost, Rewrite: anotherLabel}, true, false},
-		"delete refused":          {acctest.Website, emulator.Fault{Method: http.MethodDelete, Status: http.StatusForbidden}, true, true},
-		"project, delete refused": {acctest.WEB, emulator.Fault{Method: http.MethodDelete, Status: http.StatusForbidden}, true, true},
-		"project, create":         {acctest.WEB, emulator.Fault{Method: http.MethodPost, Rewrite: anotherLabel}, true, false},
+		"update refused":          {acctest.Website, refused(http.MethodPut), false, true},
+		"update cannot be used":   {acctest.Website, []emulator.Fault{{Method: http.MethodPut, CarryOut: true, Status: http.StatusOK, Body: "<html>"}}, false, false},
+		"update of another key":   {acctest.Website, []emulator.Fault{{Rewrite: anotherID}}, false, true},
+		"update stores something": {acctest.Website, relabelled(http.MethodPut), false, false},
+		"create stores something": {acctest.Website, relabelled(http.MethodPost), true, false},
+		"create unknown":          {acctest.Website, []emulator.Fault{{Method: http.MethodPost, Rewrite: onlyID}, {Method: http.MethodGet}}, true, true},
+		"delete refused":          {acctest.Website, refused(http.MethodDelete), true, true},
+		"project, delete refused": {acctest.WEB, refused(http.MethodDelete), true, true},
+		"project, create":         {acctest.WEB, relabelled(http.MethodPost), true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -356,7 +362,7 @@ func TestAccRefreshAfter_writeFails(t *testing.T) {
 			if tc.replaced {
 				args = append(args, "-replace="+tc.parent.TypeName+".one")
 			}
-			r.Inject(tc.fault)
+			r.Inject(tc.faults...)
 			if out, ok := r.Run(t, args...); ok == tc.fails {
 				t.Fatalf("the apply succeeds: %v: %s", ok, out)
 			}
@@ -373,6 +379,8 @@ func TestAccRefreshAfter_writeFails(t *testing.T) {
 		})
 	}
 }
+
+func onlyID(http.Header, string) string { return fmt.Sprintf(`{"id": %d}`, acctest.FirstID+1) }
 
 func anotherID(_ http.Header, body string) string {
 	return strings.Replace(body, fmt.Sprintf(`"id":%d`, acctest.FirstID), `"id":1`, 1)
@@ -395,6 +403,13 @@ func TestAccRefreshAfter_hostileState(t *testing.T) {
 			r.run(t, "apply", r.list()...)
 		}
 		r.run(t, "plan -detailed-exitcode")
+		// The state of another provider has no key: the key must be read in any case.
+		state := acctest.ReadFile(t, r.Dir+"/terraform.tfstate")
+		r.WriteFile(t, "terraform.tfstate", regexp.MustCompile(`"key": "[^"]*"`).ReplaceAllString(state, `"key": null`))
+		r.MustRun(t, "plan")
+		if got := r.Sent(); !slices.Equal(got, r.list()) {
+			t.Errorf("the plan of a state without a key made the requests %v", got)
+		}
 	})
 }
 
