@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
@@ -194,6 +195,31 @@ func FuzzIsSlugOrUUID(f *testing.F) {
 		}
 		if isUUID(text) != strings.HasSuffix(text, "}") {
 			t.Errorf("%q has one brace", text)
+		}
+	})
+}
+
+// A value in the state keeps a key from being read only if it is the time of the last day.
+func FuzzLastRead(f *testing.F) {
+	now := time.Date(2026, 11, 22, 16, 0, 0, 0, time.UTC)
+	for _, value := range append(hostileTimes, `"2026-11-22T16:00:00Z"`, `"2026-11-22T09:00:00+01:00"`, "\n\"2026-11-22T15:59:59.9Z\"") {
+		f.Add([]byte(value))
+	}
+	f.Fuzz(func(t *testing.T, value []byte) {
+		var diags diag.Diagnostics
+		read := lastReadOf(t.Context(), privateValues{lastRead: value}, &diags)
+		if len(diags) > 0 {
+			t.Error(diags)
+		}
+		if (&refreshAfter{age: 24 * time.Hour}).due(website(), read, now) {
+			return
+		}
+		var text string
+		if err := json.Unmarshal(value, &text); err != nil {
+			t.Fatalf("%q is the time %v: %v", value, read, err)
+		}
+		if parsed, err := time.Parse(time.RFC3339, text); err != nil || parsed.After(now) || parsed.Before(now.AddDate(0, 0, -1)) {
+			t.Errorf("%q is not due: %v, %v", value, parsed, err)
 		}
 	})
 }
