@@ -209,7 +209,7 @@ func (r *deployKeyResource) Create(ctx context.Context, req resource.CreateReque
 	state := plan
 	state.flatten(parent, result.Key)
 	if state.reconcileWithPlan(&plan, &resp.Diagnostics) && result.Outcome == deploykeys.Done {
-		r.data.refreshAfter.store(ctx, resp.Private, sent, &resp.Diagnostics)
+		r.data.refreshAfter.store(ctx, resp.Private, parent, sent, &resp.Diagnostics)
 	}
 	resp.Diagnostics.Append(r.kind.set(ctx, &resp.State, &state)...)
 	resp.Diagnostics.Append(r.kind.set(ctx, resp.Identity, state.identity())...)
@@ -242,7 +242,7 @@ func (r *deployKeyResource) Read(ctx context.Context, req resource.ReadRequest, 
 	r.data.warnings.refreshes(parent, &state)
 	r.data.managed.add(parent, state.KeyID.ValueInt64()) // Before the request: an exclusive set may wait for the same listing.
 	imported := state.Key.IsNull()                       // Or the state comes from another provider.
-	if read := lastReadOf(ctx, req.Private, &resp.Diagnostics); !imported && r.data.refreshAfter.skips(ctx, parent, state.ID.ValueString(), read) {
+	if read := lastReadOf(ctx, req.Private, &resp.Diagnostics); !imported && r.data.refreshAfter.skips(ctx, state.ID.ValueString(), read) {
 		return
 	}
 	sent := time.Now()
@@ -257,7 +257,7 @@ func (r *deployKeyResource) Read(ctx context.Context, req resource.ReadRequest, 
 		return
 	}
 	r.data.warnRenamed(parent, key, &resp.Diagnostics)
-	r.data.refreshAfter.store(ctx, resp.Private, sent, &resp.Diagnostics)
+	r.data.refreshAfter.store(ctx, resp.Private, parent, sent, &resp.Diagnostics)
 	refreshed := state
 	refreshed.flatten(parent, key)
 	refreshed.reconcileWithState(&state)
@@ -308,7 +308,7 @@ func (r *deployKeyResource) Update(ctx context.Context, req resource.UpdateReque
 	updated := plan
 	updated.flatten(parent, key)
 	if updated.reconcileWithPlan(&plan, &resp.Diagnostics) {
-		r.data.refreshAfter.store(ctx, resp.Private, sent, &resp.Diagnostics)
+		r.data.refreshAfter.store(ctx, resp.Private, parent, sent, &resp.Diagnostics)
 	}
 	resp.Diagnostics.Append(r.kind.set(ctx, &resp.State, &updated)...)
 	resp.Diagnostics.Append(r.kind.set(ctx, resp.Identity, updated.identity())...)
@@ -317,7 +317,7 @@ func (r *deployKeyResource) Update(ctx context.Context, req resource.UpdateReque
 // updateKey sends the documented update, which contains the key. If Bitbucket refuses it,
 // an update without the key may still change the label. updateKey returns nil after an
 // error. read is when the key was last read, for the error.
-func (r *deployKeyResource) updateKey(ctx context.Context, plan, state *deployKeyModel, read time.Time, diags *diag.Diagnostics) *bitbucket.DeployKey {
+func (r *deployKeyResource) updateKey(ctx context.Context, plan, state *deployKeyModel, read lastRead, diags *diag.Diagnostics) *bitbucket.DeployKey {
 	parent, id, input := plan.parent(r.kind), state.KeyID.ValueInt64(), plan.expand()
 	result := r.data.keys.Update(ctx, parent, id, input)
 	if result.Outcome == deploykeys.Done {

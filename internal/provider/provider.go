@@ -5,6 +5,7 @@ package provider
 
 import (
 	"context"
+	"hash/maphash"
 	"net/url"
 	"os"
 	"strings"
@@ -169,7 +170,7 @@ func (p *bitbucketProvider) Schema(_ context.Context, _ provider.SchemaRequest, 
 			},
 			"refresh_after": schema.StringAttribute{
 				MarkdownDescription: "Age from which a refresh reads a deploy key again, as a duration like `24h`. A key that this provider has read, added or updated more recently costs no request, but a change in Bitbucket is seen up to that much later. " +
-					"The age differs between repositories, from half of this to the whole. Only `apply` stores when a key was read. `0s` reads every key in every refresh. Default: `0s`. Can also be set with the `BITBUCKET_REFRESH_AFTER` environment variable.",
+					"The age is random, from half of this to the whole, so that not all keys are read again at once. Only `apply` stores when a key was read. `0s` reads every key in every refresh. Default: `0s`. Can also be set with the `BITBUCKET_REFRESH_AFTER` environment variable.",
 				Optional:   true,
 				Validators: []validator.String{durationValidator},
 			},
@@ -193,7 +194,7 @@ func (p *bitbucketProvider) Configure(ctx context.Context, req provider.Configur
 	credentials := config.credentials(os.Getenv, &resp.Diagnostics)
 	_, data.oauthConsumer = credentials.(transport.OAuthConsumer)
 	baseURL := config.baseURL(os.Getenv, &resp.Diagnostics)
-	data.refreshAfter.age = config.refreshAfter(os.Getenv, &resp.Diagnostics)
+	data.refreshAfter.age, data.refreshAfter.seed = config.refreshAfter(os.Getenv, &resp.Diagnostics), maphash.MakeSeed()
 	if resp.Diagnostics.HasError() {
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"hash/maphash"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -27,48 +28,86 @@ func TestRefreshAfter_due(t *testing.T) {
 	now := time.Date(2026, 11, 22, 16, 0, 0, 0, time.UTC)
 	for name, tc := range map[string]struct {
 		age  time.Duration
-		read time.Time
+		read lastRead
 		want bool
 	}{
-		"just read":      {day, now, false},
-		"half":           {day, now.Add(-day/2 + 1), false},
-		"whole":          {day, now.Add(-day), true},
-		"no time":        {day, time.Time{}, true},
-		"no time, ever":  {1<<63 - 1, time.Time{}, true},
-		"future":         {day, now.Add(time.Second), true},
-		"far future":     {day, now.AddDate(5000, 0, 0), true},
-		"far past":       {1<<63 - 1, now.AddDate(-1000, 0, 0), true},
-		"old, never due": {1<<63 - 1, now.AddDate(-100, 0, 0), false},
-		"always":         {0, now, true},
+		"just read":      {day, lastRead{now, 0}, false},
+		"before half":    {day, lastRead{now.Add(-day/2 + 1), 0}, false},
+		"half":           {day, lastRead{now.Add(-day / 2), 0}, true},
+		"before whole":   {day, lastRead{now.Add(-day + 1), 1}, false},
+		"whole":          {day, lastRead{now.Add(-day), 1}, true},
+		"share too low":  {day, lastRead{now.Add(-day/2 + 1), -1e300}, false},
+		"share too high": {day, lastRead{now.Add(-day), 1e300}, true},
+		"no time":        {1<<63 - 1, lastRead{}, true},
+		"future":         {day, lastRead{now.Add(time.Second), 0}, true},
+		"far future":     {day, lastRead{now.AddDate(5000, 0, 0), 0}, true},
+		"far past":       {1<<63 - 1, lastRead{now.AddDate(-1000, 0, 0), 1}, true},
+		"old, never due": {1<<63 - 1, lastRead{now.AddDate(-100, 0, 0), 0}, false},
+		"always":         {0, lastRead{now, 1}, true},
+		"lowered":        {time.Hour, lastRead{now.Add(-time.Hour), 0.5}, true},
 	} {
-		if got := (&refreshAfter{age: tc.age}).due(website(), tc.read, now); got != tc.want {
+		if got := (&refreshAfter{age: tc.age}).due(tc.read, now); got != tc.want {
 			t.Errorf("%s: due is %v, want %v", name, got, tc.want)
 		}
 	}
 }
 
-// Keys that were read at once are not due at once, except those that one listing reads.
+// 5,000 repositories that were read at once fit into the limit for a month, with an apply each
+// hour. After each apply, no key is older than a day.
 func TestRefreshAfter_spread(t *testing.T) {
 	t.Parallel()
-	const day = 24 * time.Hour
-	a := refreshAfter{age: day}
-	var inTwelfth [12]int
-	for i := range 1200 {
-		age := a.ageOf(bitbucket.Parent{Workspace: "acme", Repository: fmt.Sprintf("repository-%d", i)})
-		if age < day/2 || age >= day {
-			t.Fatalf("read again after %v", age)
+	const repositories, hours = 5000, 30 * 24
+	a := refreshAfter{age: 24 * time.Hour, seed: maphash.MakeSeed()}
+	start := time.Date(2026, 11, 22, 16, 0, 0, 0, time.UTC)
+	reads := make([]lastRead, repositories)
+	parent := func(i int) bitbucket.Parent {
+		return bitbucket.Parent{Workspace: "acme", Repository: fmt.Sprintf("repository-%d", i)}
+	}
+	for i := range reads {
+		reads[i] = a.newLastRead(parent(i), start)
+	}
+	total := 0
+	for hour := 1; hour <= hours; hour++ {
+		now, due := start.Add(time.Duration(hour)*time.Hour), 0
+		for i := range reads {
+			if a.due(reads[i], now) {
+				reads[i], due = a.newLastRead(parent(i), now), due+1
+			} else if now.Sub(reads[i].At) >= a.age {
+				t.Fatalf("hour %d: a key is %v old", hour, now.Sub(reads[i].At))
+			}
 		}
-		inTwelfth[(age-day/2)/time.Hour]++
+		if total += due; due > 550 || hour < 12 && due > 0 {
+			t.Errorf("hour %d: %d keys are due", hour, due)
+		}
+		a.seed = maphash.MakeSeed() // The next run.
 	}
-	if slices.Min(inTwelfth[:]) < 60 || slices.Max(inTwelfth[:]) > 140 {
-		t.Errorf("keys due in each hour: %v", inTwelfth)
+	if mean := total / hours; mean < 250 || mean > 290 {
+		t.Errorf("%d keys are due in an hour, on average", mean)
 	}
-	renamed := bitbucket.Parent{Workspace: "acme", Repository: "renamed", UUID: acctest.WebsiteUUID}
-	if named := (bitbucket.Parent{Workspace: "acme", Repository: "website", UUID: acctest.WebsiteUUID}); a.ageOf(named) != a.ageOf(renamed) {
-		t.Error("the age depends on the name of a repository whose UUID is known")
+}
+
+// One listing reads the keys of a repository, so they are due together. In the next run, they
+// are due with other keys.
+func TestRefreshAfter_newLastRead(t *testing.T) {
+	t.Parallel()
+	run, next := refreshAfter{seed: maphash.MakeSeed()}, refreshAfter{seed: maphash.MakeSeed()}
+	same, perRun, perParent := 0, 0, 0
+	for i := range 100 {
+		at := time.Date(2026, 11, 22, 16, 0, i, 0, time.UTC)
+		parent := bitbucket.Parent{Workspace: "acme", Repository: fmt.Sprintf("Repository-%d", i)}
+		share := run.newLastRead(parent, at).Share
+		if share == run.newLastRead(bitbucket.Parent{Workspace: "ACME", Repository: fmt.Sprintf("repository-%d", i), UUID: acctest.WebsiteUUID}, at.Add(time.Hour)).Share {
+			same++
+		}
+		if share == next.newLastRead(parent, at).Share {
+			perRun++
+		}
+		if share == run.newLastRead(website(), at).Share {
+			perParent++
+		}
 	}
-	if upper := (bitbucket.Parent{Workspace: "ACME", Repository: "Website"}); a.ageOf(upper) != a.ageOf(website()) {
-		t.Error("the age depends on the spelling of a name")
+	if same != 100 || perRun > 10 || perParent > 10 {
+		t.Errorf("of 100 repositories, %d have one share in a run, %d have the same in the next run, and %d have that of another", same, perRun, perParent)
 	}
 }
 
@@ -91,31 +130,33 @@ func (p privateValues) SetKey(_ context.Context, name string, value []byte) diag
 
 func TestLastReadOf(t *testing.T) {
 	t.Parallel()
-	a, private := refreshAfter{age: time.Hour}, privateValues{}
+	a, private := refreshAfter{age: time.Hour, seed: maphash.MakeSeed()}, privateValues{}
 	var diags diag.Diagnostics
 	moment := time.Date(2026, 11, 22, 17, 0, 0, 999, time.FixedZone("", 3600))
-	a.store(t.Context(), private, moment, &diags)
-	if got := string(private[lastRead]); got != `"2026-11-22T16:00:00Z"` {
+	a.store(t.Context(), private, website(), moment, &diags)
+	if got := string(private[lastReadName]); !strings.HasPrefix(got, `{"at":"2026-11-22T16:00:00Z","share":0.`) {
 		t.Errorf("stored %s", got)
 	}
-	if got := lastReadOf(t.Context(), private, &diags); !got.Equal(moment.Truncate(time.Second)) {
+	if got := lastReadOf(t.Context(), private, &diags); got != a.newLastRead(website(), moment) {
 		t.Errorf("got %v", got)
 	}
-	for _, value := range hostileTimes {
-		if got := lastReadOf(t.Context(), privateValues{lastRead: []byte(value)}, &diags); !a.due(website(), got, moment) {
-			t.Errorf("%s is the time %v, which is not due", value, got)
+	for _, value := range hostileReads {
+		if got := lastReadOf(t.Context(), privateValues{lastReadName: []byte(value)}, &diags); !a.due(got, moment) {
+			t.Errorf("%s is the read %v, which is not due", value, got)
 		}
 	}
-	(&refreshAfter{}).store(t.Context(), private, moment, &diags)
+	(&refreshAfter{}).store(t.Context(), private, website(), moment, &diags)
 	if len(private) > 0 || len(diags) > 0 {
 		t.Errorf("0s stores %v, %v", private, diags)
 	}
 }
 
-// hostileTimes are values that are not the time of an earlier request.
-var hostileTimes = []string{
-	``, `null`, `0`, `-1`, `1e999`, `true`, `""`, `"yesterday"`, `"2026-11-22"`, `"2026-13-40T16:00:00Z"`, `"9999-12-31T23:59:59Z"`, `"0000-00-00T00:00:00Z"`,
-	`"0001-01-01T00:00:00Z"`, `[]`, `["2026-11-22T16:00:00Z"]`, `{"last_read": "2026-11-22T16:00:00Z"}`, `"` + strings.Repeat("9", 1000) + `"`,
+// hostileReads are values that are not the time of an earlier request.
+var hostileReads = []string{
+	``, `null`, `0`, `-1`, `true`, `""`, `"2026-11-22T16:00:00Z"`, `[]`, `[{"at": "2026-11-22T16:00:00Z"}]`, `{}`, `{"at": null}`, `{"at": 0}`, `{"at": ""}`,
+	`{"at": "yesterday"}`, `{"at": "2026-11-22"}`, `{"at": "2026-13-40T16:00:00Z"}`, `{"at": "9999-12-31T23:59:59Z"}`, `{"at": "0000-00-00T00:00:00Z"}`,
+	`{"at": "0001-01-01T00:00:00Z", "share": 1}`, `{"at": "2026-11-22T16:00:00Z", "share": "1"}`, `{"at": "2026-11-22T16:00:00Z", "share": 1e999}`,
+	`{"at": {"at": "2026-11-22T16:00:00Z"}}`, `{"at": "` + strings.Repeat("9", 1000) + `"}`,
 }
 
 func TestProviderModel_refreshAfter(t *testing.T) {
@@ -229,9 +270,10 @@ func encode(t *testing.T, value any) []byte {
 func (r refreshTest) ages(t *testing.T, by time.Duration) {
 	t.Helper()
 	editPrivate(t, r.Dir, func(values map[string][]byte) {
-		var read time.Time
-		decode(t, values[lastRead], &read) // Fails if no time is stored.
-		values[lastRead] = encode(t, read.Add(-by))
+		var read lastRead
+		decode(t, values[lastReadName], &read) // Fails if no time is stored.
+		read.At = read.At.Add(-by)
+		values[lastReadName] = encode(t, read)
 	})
 }
 
@@ -395,11 +437,11 @@ func TestAccRefreshAfter_hostileState(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
 		r := newRefreshTest(t, parent, (&planTest{parent: parent}).key("one", acctest.NewKey(t)))
-		for _, value := range hostileTimes {
+		for _, value := range hostileReads {
 			if !json.Valid([]byte(value)) {
 				continue // Terraform's framework refuses it.
 			}
-			editPrivate(t, r.Dir, func(values map[string][]byte) { values[lastRead] = []byte(value) })
+			editPrivate(t, r.Dir, func(values map[string][]byte) { values[lastReadName] = []byte(value) })
 			r.run(t, "apply", r.list()...)
 		}
 		r.run(t, "plan -detailed-exitcode")
