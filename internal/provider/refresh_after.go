@@ -73,15 +73,12 @@ func (a *refreshAfter) newLastRead(parent bitbucket.Parent, at time.Time) lastRe
 }
 
 // store stores when a request for the key was sent. If every refresh reads every key, nobody
-// needs the time, so store removes it.
+// needs the time, so store removes it. It also removes a time that JSON cannot hold, because
+// the clock must be wrong.
 func (a *refreshAfter) store(ctx context.Context, private privateState, parent bitbucket.Parent, at time.Time, diags *diag.Diagnostics) {
-	if a.age == 0 {
-		markDue(ctx, private, diags)
-		return
-	}
 	value, err := json.Marshal(a.newLastRead(parent, at))
-	if err != nil {
-		diags.AddError("Unexpected time", "This is a bug in the provider. Please report it: "+err.Error())
+	if a.age == 0 || err != nil {
+		markDue(ctx, private, diags)
 		return
 	}
 	diags.Append(private.SetKey(ctx, lastReadName, value)...)

@@ -145,7 +145,12 @@ func TestLastReadOf(t *testing.T) {
 			t.Errorf("%s is the read %v, which is not due", value, got)
 		}
 	}
-	(&refreshAfter{}).store(t.Context(), private, website(), moment, &diags)
+	a.store(t.Context(), private, website(), moment.AddDate(9999, 0, 0), &diags)
+	if len(private) > 0 {
+		t.Errorf("a wrong clock stores %v", private)
+	}
+	a.store(t.Context(), private, website(), moment, &diags)
+	(&refreshAfter{seed: a.seed}).store(t.Context(), private, website(), moment, &diags)
 	if len(private) > 0 || len(diags) > 0 {
 		t.Errorf("0s stores %v, %v", private, diags)
 	}
