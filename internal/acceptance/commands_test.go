@@ -90,6 +90,17 @@ func scenarios() []scenario {
 			{command: "terraform plan", prints: "acme/worker/10958986 CI, last used: never"},
 		}},
 
+		{name: "read all keys", start: func(t *testing.T) stage {
+			f := exampleFake(t)
+			s := staged(t, f, f.Config(acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t)), `label = "ours"`)), "BITBUCKET_REFRESH_AFTER=24h")
+			s.MustRun(t, "apply", "-auto-approve")
+			s.EditDeployKey("acme", "website", acctest.FirstID, func(key *emulator.DeployKey) { key.Label = "theirs" })
+			s.MustRun(t, "plan", "-detailed-exitcode") // The key is not read.
+			return s
+		}, steps: []step{
+			{command: "BITBUCKET_REFRESH_AFTER=1ms terraform apply", prints: `"theirs" -> "ours" … 1 changed`},
+		}},
+
 		{name: "from drfaust92 and back", start: switchingFrom("drfaust92-created-with-comment", "drfaust92"), steps: []step{
 			{command: "terraform state pull > before.tfstate"},
 			{command: "terraform state replace-provider drfaust92/bitbucket bitbucket-deploy-keys/bitbucket", prints: "Successfully replaced provider for 1 resources.", before: func(t *testing.T, s stage) {

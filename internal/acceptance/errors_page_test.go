@@ -509,6 +509,11 @@ func causes(t *testing.T) map[string]cause {
 			advice: []string{`update_strategy = "replace" in the provider block`, `update_strategy = "in_place"`, "try", "without this warning"},
 			run:    changed(managed, acctest.DeployKey(acctest.KeyLine(key), `label = "x"`)),
 		},
+		"because of refresh_after, not every plan reads it": {advice: []string{"The next plan reads this key again. Plan and apply again."}, run: func(t *testing.T, s stage) string {
+			s.apply(t, s.Config(managed, `refresh_after = "24h"`))
+			s.RemoveDeployKey("acme", "website", acctest.FirstID)
+			return s.apply(t, s.Config(acctest.DeployKey(acctest.KeyLine(key), `label = "x"`), `refresh_after = "24h"`))
+		}},
 		"Update strategy is not known yet": {advice: []string{"Set it to a value that is known."}, run: func(t *testing.T, s stage) string {
 			s.apply(t, s.Config(managed))
 			return s.plan(t, "\nresource \"terraform_data\" \"strategy\" {\n  input = \"replace\"\n}\n"+

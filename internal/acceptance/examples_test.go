@@ -91,7 +91,7 @@ func exampleCLI(t *testing.T, f *acctest.Fake, file string) *acctest.CLI {
 	t.Helper()
 	credentials := []string{"BITBUCKET_USERNAME=ci@example.com", "BITBUCKET_TOKEN=api-token"}
 	switch filepath.Base(file) {
-	case "provider.tf":
+	case "provider.tf", "provider_refresh_after.tf":
 		credentials = credentials[1:]
 	case "provider_access_token.tf":
 		credentials = []string{"BITBUCKET_TOKEN=access-token"}

@@ -138,6 +138,25 @@ func TestAccDeployKey_planCost(t *testing.T) {
 	}
 }
 
+// With refresh_after, the next runs need no request, even if Bitbucket allows none.
+func TestAccDeployKey_refreshAfterCost(t *testing.T) {
+	t.Parallel()
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		m := newMany(t, parent, 40, 3, `refresh_after = "24h"`, `max_rate_limit_wait = "0s"`)
+		m.exist(t)
+		m.terraform.MustRun(t, "apply", "-auto-approve")
+		if got := m.count(); !maps.Equal(got, map[string]int{"GET": 40}) {
+			t.Errorf("the first apply made %v requests, want one for each of 40 listings", got)
+		}
+		m.SetRateLimit(emulator.RateLimit{})
+		m.terraform.MustRun(t, "plan", "-detailed-exitcode")
+		m.terraform.MustRun(t, "apply", "-auto-approve")
+		if got := m.count(); len(got) > 0 {
+			t.Errorf("the next runs made %v requests", got)
+		}
+	})
+}
+
 func TestAccDeployKey_applyCost(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {

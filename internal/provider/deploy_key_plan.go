@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/deploykeys"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/sshkey"
 )
 
@@ -68,6 +69,9 @@ func (r *deployKeyResource) ModifyPlan(ctx context.Context, req resource.ModifyP
 		r.noteUpdate(ctx, &plan, &state, resp)
 		return
 	}
+	if r.data.refreshAfter.skipped(state.ID.ValueString()) && !r.readBeforeReplacement(ctx, &state, &resp.Diagnostics) {
+		return
+	}
 	if newName, renamed := r.data.newName(plan.parent(r.kind)); renamed {
 		resp.Diagnostics.AddError("Repository has another name now", fmt.Sprintf("The key is to be replaced, and the repository %s is called %q now. Under its old name "+
 			"no key can be added. Change workspace and repository in the configuration to the new name first.", plan.parent(r.kind), newName))
@@ -77,6 +81,23 @@ func (r *deployKeyResource) ModifyPlan(ctx context.Context, req resource.ModifyP
 	plan.planCreate(&config, &resp.Diagnostics)
 	resp.Diagnostics.Append(r.kind.set(ctx, &resp.Plan, &plan)...)
 	r.noteReplacement(ctx, &plan, &state, resp)
+}
+
+// readBeforeReplacement reads a key that the refresh has not read, and reports whether it can
+// be replaced. If its repository has a new name, the old key would be removed, but the new
+// key could not be added under the old name.
+func (r *deployKeyResource) readBeforeReplacement(ctx context.Context, state *deployKeyModel, diags *diag.Diagnostics) bool {
+	parent, id := state.parent(r.kind), state.KeyID.ValueInt64()
+	key, err := r.data.keys.Get(ctx, parent, id)
+	if errors.Is(err, deploykeys.ErrGone) {
+		return true // The apply only adds the new key.
+	}
+	if err != nil {
+		readDeployKey.addError(diags, parent, id, err, state.stateKept(parent, err))
+		return false
+	}
+	r.data.warnRenamed(parent, key, diags)
+	return true
 }
 
 // replacedKey is the name of a private value that Terraform passes from the first plan of a
@@ -359,8 +380,9 @@ func (r *deployKeyResource) sameParent(ctx context.Context, plan, state *deployK
 
 // reconcileWithPlan restores the planned values after a write. Terraform accepts only the
 // planned values, and a key that exists must not fail because of its label. The warning
-// names the attributes that differ, and the next refresh shows the difference.
-func (m *deployKeyModel) reconcileWithPlan(plan *deployKeyModel, diags *diag.Diagnostics) {
+// names the attributes that differ, and the next refresh shows the difference. asPlanned
+// reports that none differs.
+func (m *deployKeyModel) reconcileWithPlan(plan *deployKeyModel, diags *diag.Diagnostics) (asPlanned bool) {
 	m.Key = plan.Key // The client has checked that it is the same key.
 	m.ignoreCommentSpacing(plan.Comment)
 	m.retainOmitted(plan)
@@ -393,6 +415,7 @@ func (m *deployKeyModel) reconcileWithPlan(plan *deployKeyModel, diags *diag.Dia
 		diags.AddWarning("Bitbucket stored something else", "Bitbucket accepted deploy key "+m.ID.ValueString()+", but answered with other values than it was sent:\n\n"+
 			strings.Join(differ, "\n")+"\n\nThe next plan shows the difference."+wayOut)
 	}
+	return len(differ) == 0
 }
 
 // reconcileWithState keeps the spelling in state after a refresh if it means the same.

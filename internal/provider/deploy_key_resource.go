@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
@@ -192,7 +193,7 @@ func (r *deployKeyResource) Create(ctx context.Context, req resource.CreateReque
 	}
 	defer r.data.warnNearLimit(&resp.Diagnostics)
 	r.data.warnings.begins()
-	parent := plan.parent(r.kind)
+	parent, sent := plan.parent(r.kind), time.Now()
 	result := r.data.keys.Create(ctx, parent, plan.expand())
 	if result.Outcome != deploykeys.Done {
 		var more string
@@ -207,7 +208,9 @@ func (r *deployKeyResource) Create(ctx context.Context, req resource.CreateReque
 	r.data.managed.add(parent, result.Key.ID)
 	state := plan
 	state.flatten(parent, result.Key)
-	state.reconcileWithPlan(&plan, &resp.Diagnostics)
+	if state.reconcileWithPlan(&plan, &resp.Diagnostics) && result.Outcome == deploykeys.Done {
+		r.data.refreshAfter.store(ctx, resp.Private, parent, sent, &resp.Diagnostics)
+	}
 	resp.Diagnostics.Append(r.kind.set(ctx, &resp.State, &state)...)
 	resp.Diagnostics.Append(r.kind.set(ctx, resp.Identity, state.identity())...)
 	if r.data.oauthConsumer {
@@ -216,8 +219,9 @@ func (r *deployKeyResource) Create(ctx context.Context, req resource.CreateReque
 	}
 }
 
-// Read refreshes the state from Bitbucket. It removes a key from the state only if the key
-// is gone and its repository or project still exists.
+// Read refreshes the state from Bitbucket, unless refresh_after says that the state is recent
+// enough. It removes a key from the state only if the key is gone and its repository or
+// project still exists.
 func (r *deployKeyResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
 	var state deployKeyModel
 	resp.Diagnostics.Append(r.kind.get(ctx, req.State, &state)...)
@@ -237,6 +241,11 @@ func (r *deployKeyResource) Read(ctx context.Context, req resource.ReadRequest, 
 	parent := state.parent(r.kind)
 	r.data.warnings.refreshes(parent, &state)
 	r.data.managed.add(parent, state.KeyID.ValueInt64()) // Before the request: an exclusive set may wait for the same listing.
+	imported := state.Key.IsNull()                       // Or the state comes from another provider.
+	if read := lastReadOf(ctx, req.Private, &resp.Diagnostics); !imported && r.data.refreshAfter.skips(ctx, state.ID.ValueString(), read) {
+		return
+	}
+	sent := time.Now()
 	key, err := r.data.keys.Get(ctx, parent, state.KeyID.ValueInt64())
 	if errors.Is(err, deploykeys.ErrGone) {
 		tflog.Info(ctx, "deploy key is gone from Bitbucket", map[string]any{"id": state.ID.ValueString()})
@@ -248,6 +257,7 @@ func (r *deployKeyResource) Read(ctx context.Context, req resource.ReadRequest, 
 		return
 	}
 	r.data.warnRenamed(parent, key, &resp.Diagnostics)
+	r.data.refreshAfter.store(ctx, resp.Private, parent, sent, &resp.Diagnostics)
 	refreshed := state
 	refreshed.flatten(parent, key)
 	refreshed.reconcileWithState(&state)
@@ -287,30 +297,34 @@ func (r *deployKeyResource) Update(ctx context.Context, req resource.UpdateReque
 	}
 	defer r.data.warnNearLimit(&resp.Diagnostics)
 	r.data.warnings.begins()
-	key := r.updateKey(ctx, &plan, &state, &resp.Diagnostics)
+	parent, sent := plan.parent(r.kind), time.Now()
+	read := lastReadOf(ctx, req.Private, &resp.Diagnostics)
+	markDue(ctx, resp.Private, &resp.Diagnostics) // Until the update is known to have succeeded.
+	key := r.updateKey(ctx, &plan, &state, read, &resp.Diagnostics)
 	if key == nil {
 		return
 	}
-	parent := plan.parent(r.kind)
 	r.data.warnRenamed(parent, key, &resp.Diagnostics)
 	updated := plan
 	updated.flatten(parent, key)
-	updated.reconcileWithPlan(&plan, &resp.Diagnostics)
+	if updated.reconcileWithPlan(&plan, &resp.Diagnostics) {
+		r.data.refreshAfter.store(ctx, resp.Private, parent, sent, &resp.Diagnostics)
+	}
 	resp.Diagnostics.Append(r.kind.set(ctx, &resp.State, &updated)...)
 	resp.Diagnostics.Append(r.kind.set(ctx, resp.Identity, updated.identity())...)
 }
 
 // updateKey sends the documented update, which contains the key. If Bitbucket refuses it,
 // an update without the key may still change the label. updateKey returns nil after an
-// error.
-func (r *deployKeyResource) updateKey(ctx context.Context, plan, state *deployKeyModel, diags *diag.Diagnostics) *bitbucket.DeployKey {
+// error. read is when the key was last read, for the error.
+func (r *deployKeyResource) updateKey(ctx context.Context, plan, state *deployKeyModel, read lastRead, diags *diag.Diagnostics) *bitbucket.DeployKey {
 	parent, id, input := plan.parent(r.kind), state.KeyID.ValueInt64(), plan.expand()
 	result := r.data.keys.Update(ctx, parent, id, input)
 	if result.Outcome == deploykeys.Done {
 		return result.Key
 	}
 	if _, immutable := errors.AsType[*bitbucket.ImmutableKeyError](result.Err); !immutable {
-		updateDeployKey.addWriteError(diags, parent, id, result)
+		updateDeployKey.addWriteError(diags, parent, id, result, r.data.refreshAfter.planAgain(read, result.Err))
 		return nil
 	}
 	if plan.Comment.Equal(state.Comment) {
@@ -319,7 +333,7 @@ func (r *deployKeyResource) updateKey(ctx context.Context, plan, state *deployKe
 			return labelOnly.Key
 		}
 		if !bitbucket.HasStatus(labelOnly.Err, http.StatusBadRequest) && !bitbucket.HasStatus(labelOnly.Err, http.StatusMethodNotAllowed) {
-			updateDeployKey.addWriteError(diags, parent, id, labelOnly)
+			updateDeployKey.addWriteError(diags, parent, id, labelOnly, r.data.refreshAfter.planAgain(read, labelOnly.Err))
 			return nil
 		}
 	}
@@ -340,6 +354,7 @@ func (r *deployKeyResource) Delete(ctx context.Context, req resource.DeleteReque
 	defer r.data.warnNearLimit(&resp.Diagnostics)
 	r.data.warnings.begins()
 	parent, id := state.parent(r.kind), state.KeyID.ValueInt64()
+	markDue(ctx, resp.Private, &resp.Diagnostics) // If the delete fails, the key stays in the state.
 	result := r.data.keys.Delete(ctx, parent, id, state.Key.ValueString())
 	if _, withheld := errors.AsType[*deploykeys.WithheldError](result.Err); withheld {
 		addWithheld(&resp.Diagnostics, parent, id)

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
@@ -194,6 +195,24 @@ func FuzzIsSlugOrUUID(f *testing.F) {
 		}
 		if isUUID(text) != strings.HasSuffix(text, "}") {
 			t.Errorf("%q has one brace", text)
+		}
+	})
+}
+
+// A value in the state keeps a key from being read only if it has a time of the last day.
+func FuzzLastRead(f *testing.F) {
+	now := time.Date(2026, 11, 22, 16, 0, 0, 0, time.UTC)
+	for _, value := range append(hostileReads, `{"at": "2026-11-22T16:00:00Z", "share": 0.5}`, `{"at": "2026-11-22T09:00:00+01:00"}`, "\n{\"share\": -1, \"at\":\"2026-11-22T15:59:59.9Z\"}") {
+		f.Add([]byte(value))
+	}
+	f.Fuzz(func(t *testing.T, value []byte) {
+		var diags diag.Diagnostics
+		read := lastReadOf(t.Context(), privateValues{lastReadName: value}, &diags)
+		if len(diags) > 0 {
+			t.Error(diags)
+		}
+		if due := (&refreshAfter{age: 24 * time.Hour}).due(read, now); !due && (!json.Valid(value) || read.At.After(now) || read.At.Before(now.AddDate(0, 0, -1))) {
+			t.Errorf("%q is the read %v, which is not due", value, read)
 		}
 	})
 }

@@ -5,6 +5,7 @@ package provider
 
 import (
 	"context"
+	"hash/maphash"
 	"net/url"
 	"os"
 	"strings"
@@ -56,6 +57,7 @@ type providerModel struct {
 	MaxConcurrent     types.Int64  `tfsdk:"max_concurrent_requests"`
 	RequestTimeout    types.String `tfsdk:"request_timeout"`
 	UpdateStrategy    types.String `tfsdk:"update_strategy"`
+	RefreshAfter      types.String `tfsdk:"refresh_after"`
 }
 
 // providerData holds the data that Configure passes to resources and data sources.
@@ -74,6 +76,8 @@ type providerData struct {
 	warnings planWarnings
 	// managed has the deploy keys and the exclusive sets of this run.
 	managed managedKeys
+	// refreshAfter decides which deploy keys a refresh reads.
+	refreshAfter refreshAfter
 	// refreshedSets has the parents of the exclusive sets that this run has refreshed.
 	refreshedSets sync.Map
 
@@ -164,6 +168,12 @@ func (p *bitbucketProvider) Schema(_ context.Context, _ provider.SchemaRequest, 
 				Optional:            true,
 				Validators:          []validator.String{stringvalidator.OneOf(updateInPlace, updateReplaces)},
 			},
+			"refresh_after": schema.StringAttribute{
+				MarkdownDescription: "Age from which a refresh reads a deploy key again, as a duration like `24h`. A key that this provider has read, added or updated more recently costs no request, but a change in Bitbucket is seen up to that much later. " +
+					"The age is random, from half of this to the whole, so that not all keys are read again at once. Only `apply` stores when a key was read. `0s` reads every key in every refresh. Default: `0s`. Can also be set with the `BITBUCKET_REFRESH_AFTER` environment variable.",
+				Optional:   true,
+				Validators: []validator.String{durationValidator},
+			},
 		},
 	}
 }
@@ -184,6 +194,7 @@ func (p *bitbucketProvider) Configure(ctx context.Context, req provider.Configur
 	credentials := config.credentials(os.Getenv, &resp.Diagnostics)
 	_, data.oauthConsumer = credentials.(transport.OAuthConsumer)
 	baseURL := config.baseURL(os.Getenv, &resp.Diagnostics)
+	data.refreshAfter.age, data.refreshAfter.seed = config.refreshAfter(os.Getenv, &resp.Diagnostics), maphash.MakeSeed()
 	if resp.Diagnostics.HasError() {
 		return
 	}
@@ -209,7 +220,7 @@ func (p *bitbucketProvider) Configure(ctx context.Context, req provider.Configur
 // environment does not replace such a value, because it may belong to a different account.
 func (m *providerModel) anyUnknown() bool {
 	for _, value := range []interface{ IsUnknown() bool }{
-		m.Username, m.Token, m.Password, m.OAuthClientID, m.OAuthClientSecret, m.BaseURL, m.MaxRetries, m.MaxRateLimitWait, m.MaxConcurrent, m.RequestTimeout,
+		m.Username, m.Token, m.Password, m.OAuthClientID, m.OAuthClientSecret, m.BaseURL, m.MaxRetries, m.MaxRateLimitWait, m.MaxConcurrent, m.RequestTimeout, m.RefreshAfter,
 	} {
 		if value.IsUnknown() {
 			return true
@@ -238,6 +249,20 @@ func (m *providerModel) baseURL(getenv func(string) string, diags *diag.Diagnost
 		}
 	}
 	return raw
+}
+
+// refreshAfter returns the age from which a refresh reads a key again.
+func (m *providerModel) refreshAfter(getenv func(string) string, diags *diag.Diagnostics) time.Duration {
+	const variable = "BITBUCKET_REFRESH_AFTER"
+	text := getenv(variable)
+	if !m.RefreshAfter.IsNull() || text == "" {
+		return durationOrDefault(m.RefreshAfter, 0)
+	}
+	age, err := time.ParseDuration(text)
+	if err != nil || age < 0 {
+		diags.AddError("Invalid duration", "The value of "+variable+" cannot be used. "+expectedDuration)
+	}
+	return age
 }
 
 // holdsUserInfo reports whether a URL may hold a user name or a password.

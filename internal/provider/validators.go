@@ -136,10 +136,13 @@ var (
 	durationValidator         = newDurationValidator(0)
 )
 
+// expectedDuration describes a duration.
+const expectedDuration = "Expected a positive duration with its unit, for example \"30s\" or \"1m30s\"."
+
 func newDurationValidator(least time.Duration) stringCheck {
 	return stringCheck{"must be a duration like 30s", func(at path.Path, value string, diags *diag.Diagnostics) {
 		if duration, err := time.ParseDuration(value); err != nil || duration < least {
-			diags.AddAttributeError(at, "Invalid duration", "Expected a positive duration with its unit, for example \"30s\" or \"1m30s\".")
+			diags.AddAttributeError(at, "Invalid duration", expectedDuration)
 		}
 	}}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"html"
 	"strings"
 )
 
@@ -15,6 +16,11 @@ const (
 	top        = 118
 	rowHeight  = 56
 	barHeight  = 17
+
+	// Below the rows, the hourly applies have a bar for each hour. limitHeight is the length
+	// of a bar of hourlyLimit requests.
+	hourlyHeight = 186
+	limitHeight  = 100
 )
 
 // colors have enough contrast in light and dark mode. The chart draws its own
@@ -55,12 +61,20 @@ func (r results) chart() string {
 			mostSeconds = max(mostSeconds, row.Floor.Seconds)
 		}
 	}
+	below := top + rowHeight*len(rows)
+	hourlyTop := below
+	if r.Hourly != nil {
+		below += hourlyHeight
+	}
 	c := chart{requests: panel{x: labelWidth, most: mostRequests}, seconds: panel{x: labelWidth + panelWidth + panelGap, most: mostSeconds}}
-	c.head(r, top+rowHeight*len(rows)+34)
+	c.head(r, below+34)
 	for i, row := range rows {
 		c.row(top+rowHeight*i, row)
 	}
-	c.text(16, top+rowHeight*len(rows)+18, "small", fmt.Sprintf("%s, %s, %d cores, %s. Measured by “%s”, redrawn by “go run ./internal/cmd/bench -draw”.",
+	if r.Hourly != nil {
+		c.hourly(hourlyTop, r.Hourly)
+	}
+	c.text(16, below+18, "small", fmt.Sprintf("%s, %s, %d cores, %s. Measured by “%s”, redrawn by “go run ./internal/cmd/bench -draw”.",
 		r.CLI, r.OS, r.Cores, r.Date.Format("2 January 2006"), benchCommand))
 	c.svg.WriteString("</svg>\n")
 	return c.svg.String()
@@ -88,7 +102,7 @@ func (c *chart) head(r results, height int) {
 	const title = "What a plan costs when nothing has changed"
 	fmt.Fprintf(&c.svg, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" role="img" aria-labelledby="title desc">
 <title id="title">%s</title>
-<desc id="desc">Requests and wall time of terraform plan for several numbers of repositories and keys. The requests are compared with one GET for each key, which is calculated. The time is compared with a plan of as many terraform_data resources. The numbers are in internal/cmd/bench/results/table.md. Measured by %s, redrawn by: go run ./internal/cmd/bench -draw</desc>
+<desc id="desc">Requests and wall time of terraform plan for several numbers of repositories and keys. The requests are compared with one GET for each key, which is calculated. The time is compared with a plan of as many terraform_data resources. Below them, the requests of an apply each hour with refresh_after. The numbers are in internal/cmd/bench/results/table.md. Measured by %s, redrawn by: go run ./internal/cmd/bench -draw</desc>
 `, chartWidth, height, chartWidth, height, title, benchCommand)
 	c.svg.WriteString(colors)
 	fmt.Fprintf(&c.svg, "<rect class=%q width=%q height=%q rx=\"6\"/>\n", "paper", "100%", "100%")
@@ -125,6 +139,29 @@ func (c *chart) bar(p panel, class string, y int, number float64, text string) {
 	length := p.length(number)
 	c.rect(class, p.x, y, max(length, 1))
 	c.text(p.x+int(length)+6, y+13, "", text)
+}
+
+// hourly draws the applies of each hour with their top at y, and the limit as a line.
+func (c *chart) hourly(y int, h *hourly) {
+	c.text(16, y+26, "", fmt.Sprintf("Requests of an apply each hour: %s", html.EscapeString(h.String())))
+	full := fmt.Sprintf("limit: %s requests an hour (a full refresh needs %s)", thousands(hourlyLimit), thousands(h.Repositories))
+	c.text(labelWidth, y+50, "small", full)
+	limit, floor := y+56, y+56+limitHeight
+	c.box("floor", labelWidth, float64(limit), chartWidth-labelWidth-16, 1)
+	width := (chartWidth - labelWidth - 16) / float64(len(h.Applies))
+	for hour, used := range h.Applies {
+		height := max(limitHeight*float64(used.Requests)/hourlyLimit, 1)
+		c.box("provider", labelWidth+width*float64(hour), float64(floor)-height, max(width-3, 1), height)
+		if (hour+1)%6 == 0 {
+			c.text(labelWidth+int(width*float64(hour)), floor+16, "small", fmt.Sprintf("%d h", hour+1))
+		}
+	}
+	c.text(16, floor-20, "small", fmt.Sprintf("at most %s", thousands(h.most())))
+	c.text(16, floor-4, "small", fmt.Sprintf("oldest key: %.1f h", h.OldestHours))
+}
+
+func (c *chart) box(class string, x, y, width, height float64) {
+	fmt.Fprintf(&c.svg, "<rect class=%q x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>\n", class, x, y, width, height)
 }
 
 func (c *chart) rect(class string, x, y int, length float64) {

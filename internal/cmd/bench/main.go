@@ -4,7 +4,8 @@
 // runs the real Terraform or OpenTofu command. For each number of repositories
 // and keys, it creates, plans, updates and destroys the keys. It also plans the
 // same number of terraform_data resources, to show how much of the time is
-// Terraform's own. Before that, it measures the start of the provider and the
+// Terraform's own. At the end, it applies a large state with refresh_after each
+// hour, on a scaled clock. Before that, it measures the start of the provider and the
 // size of its binary.
 //
 // It writes results.json, table.md and plan.svg. It removes all other files
@@ -21,6 +22,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
 func main() {
@@ -40,8 +43,9 @@ type options struct {
 	large   []shape // large shapes are only planned.
 	repeat  int
 	out     string
-	startup bool
-	draw    bool
+	// repositories and hours are of the hourly applies.
+	repositories, hours   int
+	startup, hourly, draw bool
 }
 
 func parse(args []string) (options, error) {
@@ -53,6 +57,9 @@ func parse(args []string) (options, error) {
 	flags.IntVar(&o.repeat, "repeat", 1, "`number` of runs of each plan; the fastest run counts")
 	flags.StringVar(&o.out, "out", filepath.Join("internal", "cmd", "bench", "results"), "`folder` for the results")
 	flags.BoolVar(&o.startup, "startup", false, "measure only the start of the provider and keep the other stored results")
+	flags.IntVar(&o.repositories, "repositories", 5000, "`number` of repositories of the hourly applies, with one key each")
+	flags.IntVar(&o.hours, "hours", 36, "`number` of hourly applies")
+	flags.BoolVar(&o.hourly, "hourly", false, "measure only the hourly applies and keep the other stored results")
 	flags.BoolVar(&o.draw, "draw", false, "measure nothing; write the table and the chart from the stored results")
 	err := flags.Parse(args)
 	if err != nil {
@@ -61,11 +68,11 @@ func parse(args []string) (options, error) {
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	if o.latency < 0 || o.repeat < 1 {
-		return o, errors.New("-latency must be at least 0 and -repeat at least 1")
+	if o.latency < 0 || o.repeat < 1 || o.repositories < 1 || o.hours < 1 {
+		return o, errors.New("-latency must be at least 0, and -repeat, -repositories and -hours at least 1")
 	}
-	if o.startup && o.draw {
-		return o, errors.New("-startup and -draw exclude each other")
+	if o.startup && o.draw || o.startup && o.hourly || o.hourly && o.draw {
+		return o, errors.New("-startup, -hourly and -draw exclude each other")
 	}
 	if o.shapes, err = parseShapes(*shapes); err != nil {
 		return o, err
@@ -82,12 +89,22 @@ func run(ctx context.Context, args []string) error {
 	stored := filepath.Join(o.out, "results.json")
 	if !o.draw {
 		var measured results
-		if o.startup {
-			if measured, err = readResults(stored); err == nil {
-				measured.Startup, err = measureStartup(ctx)
+		if o.startup || o.hourly {
+			if measured, err = readResults(stored); err != nil {
+				return err
 			}
+		}
+		if o.startup {
+			measured.Startup, err = measureStartup(ctx)
 		} else {
-			measured, err = measure(ctx, o)
+			err = withBench(ctx, o, func(b *bench, cli terraformcli.CLI) (err error) {
+				if o.hourly {
+					measured.Hourly, err = b.measureHourly(ctx, o.repositories, o.hours, o.latency)
+				} else {
+					measured, err = b.measure(ctx, cli, o)
+				}
+				return err
+			})
 		}
 		if err != nil {
 			return err

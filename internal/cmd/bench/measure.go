@@ -31,35 +31,41 @@ const (
 	dataState = "/data"
 )
 
-// measure runs the whole benchmark and removes the files that it creates.
-func measure(ctx context.Context, o options) (results, error) {
+// withBench prepares what all measurements share, and calls a function. It removes the files
+// that it creates.
+func withBench(ctx context.Context, o options, measure func(*bench, terraformcli.CLI) error) error {
 	cli, err := terraformcli.Find(ctx)
 	if err != nil {
-		return results{}, err
+		return err
 	}
 	dir, err := os.MkdirTemp("", "bitbucket-bench-")
 	if err != nil {
-		return results{}, err
+		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	if dir, err = filepath.EvalSymlinks(dir); err != nil { // watchMemory compares real paths.
-		return results{}, err
+		return err
 	}
 
-	repositories := 0
+	repositories := o.repositories
 	for _, s := range append(o.shapes, o.large...) {
 		repositories = max(repositories, s.repositories)
 	}
-	b := bench{bitbucket: newBitbucket(repositories), states: &stateStore{}, floors: map[int]*usage{}, repeat: o.repeat}
+	b := &bench{bitbucket: newBitbucket(repositories), states: &stateStore{}, floors: map[int]*usage{}, repeat: o.repeat}
 	server := httptest.NewServer(b.bitbucket)
 	defer server.Close()
 	b.baseURL = server.URL + "/2.0"
 	states := httptest.NewServer(b.states)
 	defer states.Close()
 	if err := b.prepare(ctx, cli, dir, states.URL); err != nil {
-		return results{}, err
+		return err
 	}
+	return measure(b, cli)
+}
 
+// measure runs the whole benchmark.
+func (b *bench) measure(ctx context.Context, cli terraformcli.CLI, o options) (results, error) {
+	var err error
 	r := results{
 		Date:  time.Now().UTC().Truncate(time.Second),
 		CLI:   cli.String(),
@@ -85,7 +91,8 @@ func measure(ctx context.Context, o options) (results, error) {
 		}
 		r.Rows = append(r.Rows, row)
 	}
-	return r, nil
+	r.Hourly, err = b.measureHourly(ctx, o.repositories, o.hours, o.latency)
+	return r, err
 }
 
 // prepare builds the provider and initializes both working folders.

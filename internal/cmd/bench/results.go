@@ -18,6 +18,8 @@ type results struct {
 	// Startup is nil if it was not measured.
 	Startup *startup `json:"startup,omitempty"`
 	Rows    []row    `json:"rows"`
+	// Hourly is nil if it was not measured.
+	Hourly *hourly `json:"hourly,omitempty"`
 }
 
 // row is the usage of one shape at one latency. A field is nil if it was not

@@ -12,6 +12,7 @@ func measured() results {
 	return results{
 		Date: time.Date(2026, 11, 22, 16, 0, 0, 0, time.UTC), CLI: "Terraform 1.14.0", Go: "go1.26.0", OS: "linux/amd64", Cores: 2,
 		Startup: &startup{Seconds: 0.0412, CPUSeconds: 0.03, SchemaBytes: 21079, BinaryBytes: 19_317_001, Modules: 28},
+		Hourly:  &hourly{Repositories: 5000, Applies: []usage{{Requests: 0}, {Requests: 417}, {Requests: 1000}, {}, {}, {}, {Requests: 7}}, OldestHours: 23.96},
 		Rows: []row{
 			{
 				Repositories: 10, KeysInEach: 100, LatencyMS: 80,

@@ -26,6 +26,10 @@ the label of one key. One GET for each key would take as many requests as there 
 many ` + "`terraform_data`" + ` resources, which shows the time that Terraform itself takes. "Memory" is the peak of the
 provider's process: first in the plan, then in the other commands.
 `)
+	if r.Hourly != nil {
+		b.WriteString("\n## An apply each hour with refresh_after\n\n")
+		b.WriteString(r.Hourly.table())
+	}
 	if r.Startup != nil {
 		b.WriteString("\n## Start\n\n")
 		b.WriteString(markdown([][]string{{"Start", "Schema", "Binary", "Modules"}, {
@@ -39,6 +43,23 @@ is the number of third-party Go modules in it.
 `)
 	}
 	return b.String()
+}
+
+// table returns the requests of the hourly applies, in lines of six hours.
+func (h *hourly) table() string {
+	lines := [][]string{{"Hours", "Requests of each apply"}}
+	for from := 0; from < len(h.Applies); from += 6 {
+		var requests []string
+		for _, used := range h.Applies[from:min(from+6, len(h.Applies))] {
+			requests = append(requests, thousands(used.Requests))
+		}
+		lines = append(lines, []string{fmt.Sprintf("%d to %d", from+1, from+len(requests)), strings.Join(requests, ", ")})
+	}
+	return markdown(lines) + fmt.Sprintf(`
+%s: all keys were read at once before the first hour, and nothing changes. The clock is scaled: all
+times in the state become an hour older before each apply. Bitbucket allows %s requests in each hour and refused none. After
+each apply, the oldest key was read at most %.1f hours ago. A full refresh would take %s requests.
+`, h, thousands(hourlyLimit), h.OldestHours, thousands(h.Repositories))
 }
 
 // latencies returns each latency once, in order of appearance.
