@@ -42,7 +42,7 @@ func (l *deployKeyListResource) ListResourceConfigSchema(_ context.Context, _ li
 	resp.Schema = schema.Schema{
 		MarkdownDescription: l.kind.docs.searched + " for `terraform query` (Terraform 1.14). " +
 			"It costs as many requests as the data source `" + l.kind.typeName + "s`, and stops at `limit`, which is 100 by default: a warning says if there are more keys. " +
-			"With `-generate-config-out`, the query writes configuration and `import` blocks: see [Take over existing deploy keys](../guides/take-over-existing-deploy-keys.md). " + searchDescription(l.kind),
+			"With `-generate-config-out`, the query writes configuration and `import` blocks: see [Take over existing deploy keys](https://registry.terraform.io/providers/bitbucket-deploy-keys/bitbucket/latest/docs/guides/take-over-existing-deploy-keys). " + searchDescription(l.kind),
 		Attributes: attributes,
 	}
 }
