@@ -150,8 +150,10 @@ func TestWorkflowVersions(t *testing.T) {
 		newest := !slices.ContainsFunc(results, func(other result) bool {
 			return other.OpenTofu == r.OpenTofu && version.Must(version.NewVersion(other.Version)).GreaterThan(version.Must(version.NewVersion(r.Version)))
 		})
-		latest := fmt.Sprintf("{ command: %s, version: latest }", r.cli().Name())
-		if !strings.Contains(workflow, row) && !(newest && strings.Contains(workflow, latest)) {
+		if newest && strings.Contains(workflow, fmt.Sprintf("{ command: %s, version: latest }", r.cli().Name())) {
+			continue
+		}
+		if !strings.Contains(workflow, row) {
 			t.Errorf("engines.yml does not have %s, which %s has", row, resultsFile)
 		}
 	}
