@@ -97,6 +97,8 @@ func scenarios() []scenario {
 			if label := s.OnlyKey(t).Label; label != "CI" {
 				t.Errorf("the key in Bitbucket has the label %q", label)
 			}
+			s.MustRun(t, "plan", "-detailed-exitcode") // Fails unless the plan is empty.
+			s.MustRun(t, "destroy", "-auto-approve")
 		}},
 
 		{name: "unused keys", start: func(t *testing.T) stage {
@@ -425,7 +427,7 @@ func (s stage) runInFolder(t *testing.T, folder, line string) string {
 }
 
 // firstKey returns a stage for the first key of README: a user without an installed
-// provider, with a home folder of its own. ssh connects to a server that has the repository
+// provider, with a home folder of its own and a token with the scopes of README. ssh connects to a server that has the repository
 // and accepts the deploy keys in the emulator.
 func firstKey(t *testing.T) stage {
 	t.Helper()
@@ -435,6 +437,8 @@ func firstKey(t *testing.T) stage {
 		}
 	}
 	f := exampleFake(t)
+	scopes := regexp.MustCompile(`[a-z]+:[a-z-]+:bitbucket`).FindAllString(acctest.ReadFile(t, root+"/README.md"), -1)
+	f.AllowBasic("ci@example.com", "api-token", scopes...)
 	home, noSettings := t.TempDir(), filepath.Join(t.TempDir(), "none.tfrc")
 	if err := os.WriteFile(noSettings, nil, 0o600); err != nil {
 		t.Fatal(err)
