@@ -43,7 +43,7 @@ func (l *deployKeyListResource) ListResourceConfigSchema(_ context.Context, _ li
 		MarkdownDescription: l.kind.docs.searched + " with `terraform query` (Terraform 1.14 or later).\n\n" +
 			"Write the `list` block into a file whose name ends with `.tfquery.hcl`, for example `deploy_keys.tfquery.hcl`, and run `terraform query` in the same folder. Terraform does not accept the block in a `.tf` file. " +
 			"With `-generate-config-out`, the query writes configuration and `import` blocks: see [Take over existing deploy keys](https://registry.terraform.io/providers/bitbucket-deploy-keys/bitbucket/latest/docs/guides/take-over-existing-deploy-keys).\n\n" +
-			"A query costs as many requests as the data source `" + l.kind.typeName + "s`. It ends at `limit`, which is 100 by default, and a warning says if there are, or may be, more keys. " + searchDescription(l.kind),
+			"A query costs as many requests as the data source `" + l.kind.typeName + "s`. It ends after `limit` keys, 100 by default. If there are, or may be, more keys, a warning says so. " + searchDescription(l.kind),
 		Attributes: attributes,
 	}
 }

@@ -78,8 +78,8 @@ func (r *deployKeysExclusiveResource) Schema(_ context.Context, _ resource.Schem
 			"1. Creating the set, or pointing it at another %[1]s, removes nothing. Apply stores the keys that are not in `key_ids` in `other_keys`. An import stores all existing keys in `key_ids`.\n"+
 			"2. The next plan shows each key in `other_keys` as removed, with ID, label, fingerprint and last use. In `terraform show -json` of a saved plan, `before.other_keys` has the keys, and `after.other_keys` is empty. A key whose ID is added to `key_ids` in the same plan stays.\n"+
 			"3. Apply removes exactly these keys. A key that somebody has added since then stays until the next plan has shown it.\n\n"+
-			"If you remove an ID from `key_ids`, its key is first stored in `other_keys` and shown in the next plan, too. A rotation therefore needs no `depends_on`: with `create_before_destroy`, the old key stays until everything that depends on the new key has changed.\n\n"+
-			"If a resource of the same configuration manages a key and its ID is not in `key_ids`, the set does not remove the key, and the plan warns about it. "+
+			"If you remove an ID from `key_ids`, the same steps apply to its key: apply stores it in `other_keys`, and the next plan shows it. A rotation therefore needs no `depends_on`: with `create_before_destroy`, the old key stays until everything that depends on the new key has changed.\n\n"+
+			"If a resource of the same configuration manages a key whose ID is not in `key_ids`, the set does not remove the key, and the plan warns about it. "+
 			"If Terraform plans the set before that resource, the plan may already show the key as removed. Then the plan fails. With `-target`, the provider does not know the other resources.\n\n"+
 			"**API token scopes**: `admin:%[1]s:bitbucket`, `write:ssh-key:bitbucket` and `delete:ssh-key:bitbucket`.", r.kind.attribute),
 		Attributes: map[string]schema.Attribute{
@@ -106,7 +106,7 @@ func (r *deployKeysExclusiveResource) Schema(_ context.Context, _ resource.Schem
 				Default:             booldefault.StaticBool(false),
 			},
 			"other_keys": schema.MapNestedAttribute{
-				MarkdownDescription: fmt.Sprintf("Deploy keys of the %s that are not in `key_ids`, by ID. It omits keys that this configuration manages. The next plan shows them as removed, and its apply removes them.", r.kind.attribute),
+				MarkdownDescription: fmt.Sprintf("Deploy keys of the %s that are not in `key_ids`, by ID, except keys that this configuration manages. The next plan shows the keys in `other_keys` as removed, and its apply removes these keys.", r.kind.attribute),
 				Computed:            true,
 				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
 					"label": schema.StringAttribute{

@@ -70,7 +70,7 @@ type parentDocs struct {
 }
 
 // diesWithAccount is a part of the resources' descriptions.
-const diesWithAccount = "!> A deploy key stops working when the account that added it loses access. Use the API token of a dedicated account, not of a person: see [Authentication](https://registry.terraform.io/providers/bitbucket-deploy-keys/bitbucket/latest/docs/guides/authentication#use-a-dedicated-account).\n\n"
+const diesWithAccount = "!> A deploy key can stop working when the account that added it loses access. Use the API token of a dedicated account, not of a person: see [Authentication](https://registry.terraform.io/providers/bitbucket-deploy-keys/bitbucket/latest/docs/guides/authentication#use-a-dedicated-account).\n\n"
 
 var repositoryKind = &parentKind{
 	attribute: "repository",
@@ -107,6 +107,7 @@ var repositoryKind = &parentKind{
 		changeInPlace:     " Changing it updates the key in place, or forces replacement if `update_strategy` of the provider is `replace`.",
 		resource: "Manages a deploy key of a repository: an SSH public key that lets a machine clone the repository. Bitbucket's pages call it an access key. " +
 			"The same key can be on any number of repositories and projects, but only once on each.\n\n" +
+			"Bitbucket may refuse to change the label or the comment of a key: see [Updates and replacement](https://registry.terraform.io/providers/bitbucket-deploy-keys/bitbucket/latest/docs/guides/updates-and-replacement#when-bitbucket-refuses-to-update-a-key).\n\n" +
 			diesWithAccount +
 			"**API token scopes**: `admin:repository:bitbucket` and `write:ssh-key:bitbucket`; to delete a key also `delete:ssh-key:bitbucket`.\n\n" +
 			"**Upstream API**: [Deployments: deploy keys](https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/)",
@@ -145,7 +146,7 @@ var projectKind = &parentKind{
 		name:              "Key of the project, for example `WEB`",
 		expectedName:      "project, the key of a project in capitals",
 		identityName:      "Key of the project.",
-		forcesReplacement: ". Changing the project forces replacement. Entering the new key of a project whose key has changed in Bitbucket does not.",
+		forcesReplacement: ". Changing the project forces replacement. If the same project has a new key in Bitbucket, changing `project` to the new key does not.",
 		changeInPlace:     " Changing it forces replacement, because Bitbucket cannot update the deploy key of a project.",
 		resource: "Manages a deploy key of a project: an SSH public key that lets a machine clone all repositories of the project. Bitbucket's pages call it an access key. " +
 			"The same key can be on any number of projects and repositories, but only once on each.\n\n" +

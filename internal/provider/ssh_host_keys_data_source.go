@@ -41,7 +41,7 @@ func (d *sshHostKeysDataSource) Schema(_ context.Context, _ datasource.SchemaReq
 			"The plan shows a changed key. Compare its fingerprint with the [fingerprints that Atlassian publishes](https://support.atlassian.com/bitbucket-cloud/docs/configure-ssh-and-two-step-verification/).\n\n" +
 			"The provider reads `https://bitbucket.org/site/ssh`, with one request for each data block. If `base_url` is on another host, it reads `/site/ssh` of that host. " +
 			"It sends no credentials there, and does not follow a redirect to another host. The provider requires credentials, although this data source does not use them.\n\n" +
-			"Anything except `known_hosts` lines of `bitbucket.org` and `ssh.bitbucket.org` with well-formed keys is an error. Examples are a log-in page, an empty reply, half a line, " +
+			"Anything except `known_hosts` lines of `bitbucket.org` and `ssh.bitbucket.org` with well-formed keys is an error. Examples are a log-in page, an empty reply, a truncated line, " +
 			"a line with another host, and a line with a marker such as `@cert-authority`. Comments and empty lines are ignored.\n\n" +
 			"~> Bitbucket announced that Git over SSH moves [from `bitbucket.org` to `ssh.bitbucket.org`](https://community.atlassian.com/forums/Bitbucket-articles/Upcoming-change-to-Bitbucket-Cloud-SSH-access-move-from/ba-p/3234032) by November 12, 2026. " +
 			"SSH looks up the name to which it connects, so a clone from `ssh.bitbucket.org` needs lines with this name. This data source returns only the names that Bitbucket publishes. " +
