@@ -2,7 +2,7 @@ terraform {
   required_providers {
     bitbucket = {
       source  = "bitbucket-deploy-keys/bitbucket"
-      version = "~> 0.1"
+      version = "~> 0.1.0"
     }
   }
 }

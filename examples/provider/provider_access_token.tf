@@ -1,3 +1,3 @@
 # The access token comes from the BITBUCKET_TOKEN environment variable.
-# BITBUCKET_USERNAME must not be set: beside it, the token counts as an API token.
+# BITBUCKET_USERNAME must not be set. With a username, the provider sends the token as an API token.
 provider "bitbucket" {}

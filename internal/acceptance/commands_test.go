@@ -30,11 +30,9 @@ import (
 
 // notRun maps the commands of README and guides that no test runs to the reason.
 var notRun = map[string]string{
-	"make test":     "it runs this test",
-	"make check":    "it runs this test, and make docs-check",
-	"make generate": "it writes into the repository; make docs-check writes into a copy and compares",
-	"make demo":     "it takes as long as many tests; it checks its own output",
-	"make bench":    "it takes minutes",
+	"make test":  "it runs this test",
+	"make demo":  "it takes as long as many tests; it checks its own output",
+	"make bench": "it takes minutes",
 
 	"ssh-keygen -t ed25519 -f ci-2026-07 -C ci@example.com": "it prompts for a passphrase",
 	"ssh-keygen -l":                  "the same as ssh-keygen -lf key.pub",
@@ -49,10 +47,11 @@ var notRun = map[string]string{
 var ranElsewhere = map[string]string{
 	"terraform apply -replace=aws_secretsmanager_secret_version.ci": "TestAccGuide_noPrivateKeyInState",
 
+	"git pull": "TestAccCommands",
+
 	// The transcript of README.
 	"terraform apply -auto-approve":                                       "demo",
 	"terraform plan -detailed-exitcode":                                   "demo",
-	"terraform destroy -auto-approve":                                     "demo",
 	"terraform import bitbucket_deploy_key.by_hand acme/website/10958987": "demo",
 }
 
@@ -73,15 +72,35 @@ type step struct {
 	prints string
 	// before prepares the command as the guide describes.
 	before func(*testing.T, stage)
+	// inRepository reports whether the page says to run the command in a clone of this
+	// repository.
+	inRepository bool
 }
 
 // placeholders replaces the placeholders of the guides with values.
-var placeholders = strings.NewReplacer("ADDRESS", acctest.Address, "WORKSPACE/REPOSITORY/KEY_ID", "acme/website/10958985", " ID", " acme/website/10958985")
+var placeholders = strings.NewReplacer("EMAIL_ADDRESS", "ci@example.com", "API_TOKEN", "api-token", "ADDRESS", acctest.Address, "WORKSPACE/REPOSITORY/KEY_ID", "acme/website/10958985", " ID", " acme/website/10958985")
 
 // scenarios returns the commands that TestAccCommands runs as they are written.
 func scenarios() []scenario {
 	const switching = "switch-from-another-provider"
 	return []scenario{
+		{name: "first key", start: firstKey, steps: []step{
+			{command: "make install", prints: "/.terraform.d/plugins/registry.terraform.io/bitbucket-deploy-keys/bitbucket/", inRepository: true},
+			{command: "export BITBUCKET_USERNAME=EMAIL_ADDRESS"},
+			{command: "export BITBUCKET_TOKEN=API_TOKEN"},
+			{command: "ssh-keygen -t ed25519 -N '' -f ci"},
+			{command: "terraform init", prints: "successfully initialized", before: func(t *testing.T, s stage) { s.Write(t, block(t, root+"/README.md", "terraform")) }},
+			{command: "terraform apply", prints: "1 added"},
+			{command: `git clone -c core.sshCommand="ssh -i '$PWD/ci' -o IdentitiesOnly=yes" git@ssh.bitbucket.org:acme/website.git`, prints: "Cloning into 'website'"},
+		}, end: func(t *testing.T, s stage) {
+			s.runInShell(t, "cd website && git pull")
+			if label := s.OnlyKey(t).Label; label != "CI" {
+				t.Errorf("the key in Bitbucket has the label %q", label)
+			}
+			s.MustRun(t, "plan", "-detailed-exitcode") // Fails unless the plan is empty.
+			s.MustRun(t, "destroy", "-auto-approve")
+		}},
+
 		{name: "unused keys", start: func(t *testing.T) stage {
 			f := exampleFake(t)
 			addAudited(t, f)
@@ -219,7 +238,11 @@ func TestAccCommands(t *testing.T) {
 				if step.before != nil {
 					step.before(t, s)
 				}
-				acctest.Contains(t, s.runInShell(t, placeholders.Replace(step.command)), strings.Split(step.prints, " … ")...)
+				run := s.runInShell
+				if step.inRepository {
+					run = s.runInRepository
+				}
+				acctest.Contains(t, run(t, placeholders.Replace(step.command)), strings.Split(step.prints, " … ")...)
 			}
 			if scenario.end != nil {
 				scenario.end(t, s)
@@ -247,7 +270,7 @@ func TestCommands_accounted(t *testing.T) {
 	for _, page := range pagesWithCommands(t) {
 		blocks, single := commandsIn(acctest.ReadFile(t, page))
 		for _, block := range blocks {
-			if _, not := notRun[block]; !not && !ran(block+"\n") {
+			if !ran(block+"\n") && !allNotRun(block) {
 				t.Errorf("%s has this block, which no scenario has: add its commands to scenarios in commands_test.go, or the block to notRun with the reason\n%s", page, block)
 			}
 		}
@@ -284,6 +307,19 @@ func TestCommands_accounted(t *testing.T) {
 	}
 }
 
+// allNotRun reports whether notRun has each command of a block, or the whole block.
+func allNotRun(block string) bool {
+	if _, not := notRun[block]; not {
+		return true
+	}
+	for command := range strings.SplitSeq(block, "\n") {
+		if _, not := notRun[command]; !not {
+			return false
+		}
+	}
+	return true
+}
+
 // testsHere returns the text of the tests in this folder.
 func testsHere(t *testing.T) string {
 	t.Helper()
@@ -308,7 +344,8 @@ func pagesWithCommands(t *testing.T) []string {
 }
 
 var (
-	fencedBlock = regexp.MustCompile("(?ms)^```(\\w*)\n(.*?)^```\n")
+	fencedBlock = regexp.MustCompile("(?ms)^ *```(\\w*)\n(.*?)^ *```\n")
+	indentation = regexp.MustCompile(`(?m)^ +`)
 	commandLine = regexp.MustCompile(`(?m)^\s*\$ (.*)$`)
 	commandSpan = regexp.MustCompile("`((?:terraform|tofu|make|ssh-keygen|go|git) [^`]+)`")
 	lineComment = regexp.MustCompile(`(?m)\s+#.*$`)
@@ -319,7 +356,7 @@ var (
 func commandsIn(page string) (blocks, single []string) {
 	for _, fenced := range fencedBlock.FindAllStringSubmatch(page, -1) {
 		if fenced[1] == "shell" || fenced[1] == "console" {
-			blocks = append(blocks, strings.TrimSpace(lineComment.ReplaceAllString(fenced[2], "")))
+			blocks = append(blocks, strings.TrimSpace(lineComment.ReplaceAllString(indentation.ReplaceAllString(fenced[2], ""), "")))
 		}
 		for _, line := range commandLine.FindAllStringSubmatch(fenced[2], -1) {
 			single = append(single, line[1])
@@ -356,21 +393,67 @@ func staged(t *testing.T, f *acctest.Fake, config string, env ...string) stage {
 	return s
 }
 
-// runInShell runs a command in a shell and answers its questions with yes.
+// runInShell runs a command in a shell and answers its questions with yes. Later commands
+// have the variables that it exports.
 func (s stage) runInShell(t *testing.T, line string) string {
+	t.Helper()
+	if variable, ok := strings.CutPrefix(line, "export "); ok {
+		s.Env = append(s.Env, variable)
+		return ""
+	}
+	return s.runInFolder(t, s.Dir, line)
+}
+
+// runInRepository is runInShell in the root of this repository.
+func (s stage) runInRepository(t *testing.T, line string) string {
+	t.Helper()
+	return s.runInFolder(t, root, line)
+}
+
+func (s stage) runInFolder(t *testing.T, folder, line string) string {
 	t.Helper()
 	bin := t.TempDir()
 	if err := os.Symlink(acctest.Engine.Path, filepath.Join(bin, "terraform")); err != nil {
 		t.Fatal(err)
 	}
 	shell := exec.CommandContext(t.Context(), "sh", "-c", line)
-	shell.Dir, shell.Env, shell.Stdin = s.Dir, append(s.Env, "PATH="+bin+":"+os.Getenv("PATH")), strings.NewReader("yes\n")
+	shell.Dir, shell.Env, shell.Stdin = folder, append(s.Env, "PATH="+bin+":"+filepath.Join(s.Dir, "bin")+":"+os.Getenv("PATH")), strings.NewReader("yes\n")
 	out, err := shell.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", line, err, out)
 	}
 	text := regexp.MustCompile("\x1b\\[[0-9;]*m").ReplaceAllString(string(out), "")
 	return strings.Join(strings.Fields(text), " ")
+}
+
+// firstKey returns a stage for the first key of README: a user without an installed
+// provider, with a home folder of its own and a token with the scopes of README. ssh connects to a server that has the repository
+// and accepts the deploy keys in the emulator.
+func firstKey(t *testing.T) stage {
+	t.Helper()
+	for _, command := range []string{"make", "git", "ssh", "ssh-keygen"} {
+		if _, err := exec.LookPath(command); err != nil {
+			t.Skipf("needs %s", command)
+		}
+	}
+	f := exampleFake(t)
+	scopes := regexp.MustCompile(`[a-z]+:[a-z-]+:bitbucket`).FindAllString(acctest.ReadFile(t, root+"/README.md"), -1)
+	f.AllowBasic("ci@example.com", "api-token", scopes...)
+	home, noSettings := t.TempDir(), filepath.Join(t.TempDir(), "none.tfrc")
+	if err := os.WriteFile(noSettings, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := stage{f, acctest.NewCLI(t, "HOME="+home, "TF_CLI_CONFIG_FILE="+noSettings, "BITBUCKET_BASE_URL="+f.URL+"/2.0")}
+	// Do not build everything anew because of the other home folder.
+	for _, name := range []string{"GOCACHE", "GOPATH", "GOMODCACHE"} {
+		value, err := exec.CommandContext(t.Context(), "go", "env", name).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Env = append(s.Env, name+"="+strings.TrimSpace(string(value)))
+	}
+	serveGit(t, s)
+	return s
 }
 
 // oldExample is the configuration of the key in the states of internal/acctest.

@@ -140,7 +140,6 @@ func newWalk(t *testing.T) *walk {
 	}
 	bitbucket := emulator.New(emulator.Seed{Workspaces: []emulator.Workspace{{Slug: "acme", Repositories: repositories}}})
 	bitbucket.AllowBasic("ci@example.com", "api-token")
-	bitbucket.AllowBearer("api-token")
 	for _, repository := range repositories[1:] {
 		bitbucket.AddDeployKey("acme", repository.Slug, acctest.NewKey(t)+" admin@example.com", "by hand")
 	}
@@ -151,7 +150,7 @@ func newWalk(t *testing.T) *walk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &walk{t: t, cli: cli, bitbucket: bitbucket, dir: dir, environment: append(environment, "BITBUCKET_TOKEN=api-token", "BITBUCKET_BASE_URL="+server.URL+"/2.0")}
+	w := &walk{t: t, cli: cli, bitbucket: bitbucket, dir: dir, environment: append(environment, "BITBUCKET_USERNAME=ci@example.com", "BITBUCKET_TOKEN=api-token", "BITBUCKET_BASE_URL="+server.URL+"/2.0")}
 	w.release(terraformcli.Version)
 	w.restart()
 	return w

@@ -54,7 +54,7 @@ func (d *deployKeyDataSource) Schema(_ context.Context, _ datasource.SchemaReque
 	if d.kind.acceptsID {
 		selectors = append(selectors, path.MatchRoot("id"))
 		attributes["id"] = schema.StringAttribute{
-			MarkdownDescription: "`workspace/" + d.kind.attribute + "/key_id`. It may be set in place of `key_id`, also to the number alone, as another provider has it; that is deprecated.",
+			MarkdownDescription: "`workspace/" + d.kind.attribute + "/key_id`. Setting `id` is deprecated: set `key_id`. For configurations of other providers, `id` can be set to this or to the ID of the key alone, instead of `key_id`.",
 			Optional:            true,
 			Computed:            true,
 			Validators:          []validator.String{keyIDValidator},
@@ -62,13 +62,13 @@ func (d *deployKeyDataSource) Schema(_ context.Context, _ datasource.SchemaReque
 	}
 	attributes["key_id"] = schema.Int64Attribute{
 		CustomType:          wholeNumberType{},
-		MarkdownDescription: "Number of the key at Bitbucket. Exactly one of `key_id`, `label` and `fingerprint_sha256` must be set.",
+		MarkdownDescription: "ID of the deploy key. Set exactly one of `key_id`, `label` and `fingerprint_sha256`.",
 		Optional:            true,
 		Computed:            true,
 		Validators:          []validator.Int64{int64validator.AtLeast(1), int64validator.ExactlyOneOf(selectors...)},
 	}
 	attributes["label"] = schema.StringAttribute{
-		MarkdownDescription: fmt.Sprintf("Name shown for the key in the %s's settings. A label that several keys of the %[1]s have is an error.", d.kind.attribute),
+		MarkdownDescription: fmt.Sprintf("Name of the key in the settings of the %s. It is an error if several keys of the %[1]s have this label.", d.kind.attribute),
 		Optional:            true,
 		Computed:            true,
 	}

@@ -44,7 +44,7 @@ func (r *deployKeyResource) IdentitySchema(_ context.Context, _ resource.Identit
 				RequiredForImport: true,
 			},
 			"key_id": identityschema.Int64Attribute{
-				Description:       "Number of the key at Bitbucket.",
+				Description:       "ID of the deploy key.",
 				RequiredForImport: true,
 			},
 		},

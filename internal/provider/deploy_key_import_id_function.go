@@ -19,14 +19,14 @@ func (deployKeyImportIDFunction) Metadata(_ context.Context, _ function.Metadata
 
 func (deployKeyImportIDFunction) Definition(_ context.Context, _ function.DefinitionRequest, resp *function.DefinitionResponse) {
 	resp.Definition = function.Definition{
-		Summary: "Makes the import ID of a deploy key.",
-		MarkdownDescription: "Makes the import ID of a `bitbucket_deploy_key`, `workspace/repository/key_id`, and checks its parts. Asks nothing of Bitbucket. " +
-			"Needs Terraform 1.8 or OpenTofu 1.7.",
+		Summary: "Returns the import ID of a deploy key.",
+		MarkdownDescription: "Returns the import ID of a `bitbucket_deploy_key`, `workspace/repository/key_id`, and checks its parts. Sends no request. " +
+			"Requires Terraform 1.8 or OpenTofu 1.7.",
 		Parameters: []function.Parameter{
 			function.StringParameter{Name: "workspace", MarkdownDescription: "Slug of the workspace, or its UUID in braces."},
 			function.StringParameter{Name: "repository", MarkdownDescription: "Slug of the repository, or its UUID in braces."},
 			// An Int64Parameter would make the framework report 1.5 as a bug in the provider.
-			function.NumberParameter{Name: "key_id", MarkdownDescription: "Number of the key at Bitbucket."},
+			function.NumberParameter{Name: "key_id", MarkdownDescription: "ID of the deploy key."},
 		},
 		Return: function.StringReturn{},
 	}

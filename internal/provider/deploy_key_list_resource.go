@@ -40,9 +40,10 @@ func (l *deployKeyListResource) ListResourceConfigSchema(_ context.Context, _ li
 		attributes[name] = schema.StringAttribute{MarkdownDescription: a.description, Required: a.required, Optional: !a.required, Validators: a.validators}
 	}
 	resp.Schema = schema.Schema{
-		MarkdownDescription: l.kind.docs.searched + " for `terraform query` (Terraform 1.14). " +
-			"It costs as many requests as the data source `" + l.kind.typeName + "s`, and stops at `limit`, which is 100 by default: a warning says if there are more keys. " +
-			"With `-generate-config-out`, the query writes configuration and `import` blocks: see [Take over existing deploy keys](https://registry.terraform.io/providers/bitbucket-deploy-keys/bitbucket/latest/docs/guides/take-over-existing-deploy-keys). " + searchDescription(l.kind),
+		MarkdownDescription: l.kind.docs.searched + " with `terraform query` (Terraform 1.14 or later).\n\n" +
+			"Write the `list` block into a file whose name ends with `.tfquery.hcl`, for example `deploy_keys.tfquery.hcl`, and run `terraform query` in the same folder. Terraform does not accept the block in a `.tf` file. " +
+			"With `-generate-config-out`, the query writes configuration and `import` blocks: see [Take over existing deploy keys](https://registry.terraform.io/providers/bitbucket-deploy-keys/bitbucket/latest/docs/guides/take-over-existing-deploy-keys).\n\n" +
+			"A query costs as many requests as the data source `" + l.kind.typeName + "s`. It ends after `limit` keys, 100 by default. If there are, or may be, more keys, a warning says so. " + searchDescription(l.kind),
 		Attributes: attributes,
 	}
 }

@@ -50,7 +50,7 @@ func (r *deployKeyResource) Metadata(_ context.Context, _ resource.MetadataReque
 }
 
 // plainText ends the descriptions of label and comment.
-const plainText = " A new value must have no white space at its ends and no control characters; a value that Bitbucket has already is accepted."
+const plainText = " A new value must not begin or end with white space and must not contain control characters. A value that Bitbucket already has is accepted."
 
 func (r *deployKeyResource) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
 	resp.Schema = schema.Schema{
@@ -60,7 +60,7 @@ func (r *deployKeyResource) Schema(_ context.Context, _ resource.SchemaRequest, 
 		MarkdownDescription: r.kind.docs.resource,
 		Attributes: map[string]schema.Attribute{
 			"workspace": schema.StringAttribute{
-				MarkdownDescription: "Slug of the workspace, or its UUID in braces. Another workspace replaces the key; another spelling of the same one does not.",
+				MarkdownDescription: "Slug of the workspace, or its UUID in braces. Changing the workspace forces replacement. Changing only its spelling, for example from slug to UUID, does not.",
 				Required:            true,
 				Validators:          []validator.String{slugValidator},
 			},
@@ -70,31 +70,31 @@ func (r *deployKeyResource) Schema(_ context.Context, _ resource.SchemaRequest, 
 				Validators:          []validator.String{r.kind.validator},
 			},
 			"key": schema.StringAttribute{
-				MarkdownDescription: "Public key in OpenSSH format, for example `ssh-ed25519 AAAA… comment`: Ed25519, ECDSA, or RSA of 2048 bits and more. " +
-					"Another key replaces it. White space around it and a byte order mark mean nothing, so `file()` and `tls_private_key` need no `trimspace()`. A comment in it is the default of `comment`.",
+				MarkdownDescription: "Public key in OpenSSH format, for example `ssh-ed25519 AAAA… comment`. It must be Ed25519, ECDSA, or RSA with 2048 bits or more. " +
+					"Changing the key itself forces replacement. White space around the key and a byte order mark are ignored, so `file()` and `tls_private_key` need no `trimspace()`. The comment after the key is the default of `comment`.",
 				Required:   true,
 				CustomType: publicKeyType{},
 				Validators: []validator.String{publicKeyValidator},
 			},
 			"label": schema.StringAttribute{
-				MarkdownDescription: "Name shown for the key in the " + r.kind.attribute + "'s settings. Default: `\"\"`." + r.kind.docs.changeInPlace + plainText,
+				MarkdownDescription: "Name of the key in the settings of the " + r.kind.attribute + ". Recommended, because the settings show each key by its label. Default: `\"\"`." + r.kind.docs.changeInPlace + plainText,
 				Optional:            true,
 				Computed:            true,
 				Default:             stringdefault.StaticString(""),
 				Validators:          []validator.String{textValidator},
 			},
 			"comment": schema.StringAttribute{
-				MarkdownDescription: "Comment of the key, which may be several words. Default: the comment inside `key`." + r.kind.docs.changeInPlace + plainText,
+				MarkdownDescription: "Comment of the key, in one or several words. Default: the comment inside `key`." + r.kind.docs.changeInPlace + plainText,
 				Optional:            true,
 				Computed:            true,
 				Validators:          []validator.String{textValidator},
 			},
 			"id": schema.StringAttribute{
-				MarkdownDescription: "`workspace/" + r.kind.attribute + "/key_id`, as `terraform import` takes it.",
+				MarkdownDescription: "`workspace/" + r.kind.attribute + "/key_id`, as `terraform import` accepts it.",
 				Computed:            true,
 			},
 			"key_id": schema.Int64Attribute{
-				MarkdownDescription: "Number of the key at Bitbucket.",
+				MarkdownDescription: "ID of the deploy key.",
 				Computed:            true,
 			},
 			"fingerprint_sha256": schema.StringAttribute{
@@ -102,7 +102,7 @@ func (r *deployKeyResource) Schema(_ context.Context, _ resource.SchemaRequest, 
 				Computed:            true,
 			},
 			"fingerprint_md5": schema.StringAttribute{
-				MarkdownDescription: "MD5 fingerprint as pairs of digits: `aa:bb:…`.",
+				MarkdownDescription: "MD5 fingerprint as pairs of hexadecimal digits: `aa:bb:…`.",
 				Computed:            true,
 			},
 			"key_type": schema.StringAttribute{
@@ -110,7 +110,7 @@ func (r *deployKeyResource) Schema(_ context.Context, _ resource.SchemaRequest, 
 				Computed:            true,
 			},
 			"created_on": schema.StringAttribute{
-				MarkdownDescription: "When the key was added, in ISO 8601.",
+				MarkdownDescription: "Time when the key was added, in ISO 8601 format.",
 				Computed:            true,
 			},
 			r.kind.uuidAttribute(): schema.StringAttribute{

@@ -60,7 +60,7 @@ func searchAttributes(kind *parentKind) map[string]searchAttribute {
 			validators:  []validator.String{slugValidator},
 		},
 		kind.attribute: {
-			description: kind.docs.searchName + fmt.Sprintf(" Default: all %s of the workspace that the account can see.", kind.plural),
+			description: kind.docs.searchName + fmt.Sprintf(" Default: all %s of the workspace that the account can read.", kind.plural),
 			validators:  []validator.String{kind.validator},
 		},
 		"label_pattern": {
@@ -74,7 +74,7 @@ func searchAttributes(kind *parentKind) map[string]searchAttribute {
 	}
 	if kind.filtersByProject {
 		attributes[projectKind.attribute] = searchAttribute{
-			description: "Key of a project, for example `WEB`: only its repositories. Conflicts with `repository`.",
+			description: "Key of a project, for example `WEB`. Selects the repositories of this project. Conflicts with `repository`.",
 			validators:  []validator.String{projectKeyValidator, stringvalidator.ConflictsWith(path.MatchRoot(kind.attribute))},
 		}
 	}
@@ -83,8 +83,8 @@ func searchAttributes(kind *parentKind) map[string]searchAttribute {
 
 // searchDescription returns the end of the description of a search.
 func searchDescription(kind *parentKind) string {
-	return fmt.Sprintf("A warning names those whose keys the account may not see, and keys that cannot be read.\n\n"+
-		"**API token scopes**: `admin:%[1]s:bitbucket`; without `%[1]s` also `read:%[1]s:bitbucket`.", kind.attribute)
+	return fmt.Sprintf("A warning names the %[2]s whose keys the account cannot read, and the keys that the provider cannot parse.\n\n"+
+		"**API token scopes**: `admin:%[1]s:bitbucket`; without `%[1]s` also `read:%[1]s:bitbucket`.", kind.attribute, kind.plural)
 }
 
 // keys yields the selected keys, parent by parent. It requests no more keys when the caller

@@ -35,7 +35,7 @@ func (d *deployKeysDataSource) Metadata(_ context.Context, _ datasource.Metadata
 func (d *deployKeysDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
 	key := deployKeyDataSourceAttributes(d.kind)
 	key["workspace"] = schema.StringAttribute{
-		MarkdownDescription: "The workspace, as it is spelled above.",
+		MarkdownDescription: "Workspace, spelled as above.",
 		Computed:            true,
 	}
 	key[d.kind.attribute] = schema.StringAttribute{
@@ -59,11 +59,11 @@ func (d *deployKeysDataSource) Schema(_ context.Context, _ datasource.SchemaRequ
 func deployKeyDataSourceAttributes(kind *parentKind) map[string]schema.Attribute {
 	return map[string]schema.Attribute{
 		"id": schema.StringAttribute{
-			MarkdownDescription: "`workspace/" + kind.attribute + "/key_id`, as `terraform import` takes it.",
+			MarkdownDescription: "`workspace/" + kind.attribute + "/key_id`, as `terraform import` accepts it.",
 			Computed:            true,
 		},
 		"key_id": schema.Int64Attribute{
-			MarkdownDescription: "Number of the key at Bitbucket.",
+			MarkdownDescription: "ID of the deploy key.",
 			Computed:            true,
 		},
 		"key": schema.StringAttribute{
@@ -72,11 +72,11 @@ func deployKeyDataSourceAttributes(kind *parentKind) map[string]schema.Attribute
 			CustomType:          publicKeyType{},
 		},
 		"label": schema.StringAttribute{
-			MarkdownDescription: "Name shown for the key in the " + kind.attribute + "'s settings.",
+			MarkdownDescription: "Name of the key in the settings of the " + kind.attribute + ".",
 			Computed:            true,
 		},
 		"comment": schema.StringAttribute{
-			MarkdownDescription: "Comment of the key, `\"\"` if it has none.",
+			MarkdownDescription: "Comment of the key, or `\"\"` if it has none.",
 			Computed:            true,
 		},
 		"fingerprint_sha256": schema.StringAttribute{
@@ -84,7 +84,7 @@ func deployKeyDataSourceAttributes(kind *parentKind) map[string]schema.Attribute
 			Computed:            true,
 		},
 		"fingerprint_md5": schema.StringAttribute{
-			MarkdownDescription: "MD5 fingerprint as pairs of digits: `aa:bb:…`.",
+			MarkdownDescription: "MD5 fingerprint as pairs of hexadecimal digits: `aa:bb:…`.",
 			Computed:            true,
 		},
 		"key_type": schema.StringAttribute{
@@ -92,11 +92,11 @@ func deployKeyDataSourceAttributes(kind *parentKind) map[string]schema.Attribute
 			Computed:            true,
 		},
 		"created_on": schema.StringAttribute{
-			MarkdownDescription: "When the key was added, in ISO 8601.",
+			MarkdownDescription: "Time when the key was added, in ISO 8601 format.",
 			Computed:            true,
 		},
 		"last_used": schema.StringAttribute{
-			MarkdownDescription: "When the key was last used, in ISO 8601; null if never.",
+			MarkdownDescription: "Time of the last use, in ISO 8601 format. Null if the key was never used.",
 			Computed:            true,
 		},
 		kind.uuidAttribute(): schema.StringAttribute{

@@ -70,16 +70,16 @@ func (r *deployKeysExclusiveResource) Metadata(_ context.Context, _ resource.Met
 
 func (r *deployKeysExclusiveResource) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
 	resp.Schema = schema.Schema{
-		MarkdownDescription: fmt.Sprintf("Removes every deploy key of a %[1]s that is not in `key_ids`: keys that somebody has added by hand, or that Terraform has lost. "+
-			"Keys in `key_ids` are never touched, and removing this resource removes no key.\n\n"+
-			"Use it once for a %[1]s, and list all keys that Terraform manages there.\n\n"+
+		MarkdownDescription: fmt.Sprintf("Removes every deploy key of a %[1]s that is not in `key_ids`: keys that somebody has added by hand, or keys that are no longer in the state. "+
+			"It never changes the keys in `key_ids`. Destroying this resource removes no key.\n\n"+
+			"Use one such resource for each %[1]s, and list all keys that Terraform manages there.\n\n"+
 			"!> Bitbucket cannot restore a removed key, and whoever has its private half loses access at once. Read `other_keys` in the plan before you apply.\n\n"+
 			"A set removes only keys that a plan has shown:\n\n"+
-			"1. Creating the set, or pointing it at another %[1]s, removes nothing. Apply stores the keys that are not in `key_ids` in `other_keys`. An import allows all existing keys.\n"+
-			"2. The next plan shows each key in `other_keys` as removed, with ID, label, fingerprint and last use. In `terraform show -json` of a saved plan, `before.other_keys` has the keys, and `after.other_keys` is empty. A key that comes into `key_ids` in the same plan stays.\n"+
+			"1. Creating the set, or pointing it at another %[1]s, removes nothing. Apply stores the keys that are not in `key_ids` in `other_keys`. An import stores all existing keys in `key_ids`.\n"+
+			"2. The next plan shows each key in `other_keys` as removed, with ID, label, fingerprint and last use. In `terraform show -json` of a saved plan, `before.other_keys` has the keys, and `after.other_keys` is empty. A key whose ID is added to `key_ids` in the same plan stays.\n"+
 			"3. Apply removes exactly these keys. A key that somebody has added since then stays until the next plan has shown it.\n\n"+
-			"A key whose ID leaves `key_ids` is stored and shown in the same way, so that a rotation needs no `depends_on`: with `create_before_destroy`, the old key stays until everything that depends on the new key has changed.\n\n"+
-			"If a resource of the same configuration manages a key and its ID is not in `key_ids`, the set does not remove the key, and a warning at plan names it. "+
+			"If you remove an ID from `key_ids`, the same steps apply to its key: apply stores it in `other_keys`, and the next plan shows it. A rotation therefore needs no `depends_on`: with `create_before_destroy`, the old key stays until everything that depends on the new key has changed.\n\n"+
+			"If a resource of the same configuration manages a key whose ID is not in `key_ids`, the set does not remove the key, and the plan warns about it. "+
 			"If Terraform plans the set before that resource, the plan may already show the key as removed. Then the plan fails. With `-target`, the provider does not know the other resources.\n\n"+
 			"**API token scopes**: `admin:%[1]s:bitbucket`, `write:ssh-key:bitbucket` and `delete:ssh-key:bitbucket`.", r.kind.attribute),
 		Attributes: map[string]schema.Attribute{
@@ -94,7 +94,7 @@ func (r *deployKeysExclusiveResource) Schema(_ context.Context, _ resource.Schem
 				Validators:          []validator.String{r.kind.validator},
 			},
 			"key_ids": schema.SetAttribute{
-				MarkdownDescription: fmt.Sprintf("IDs of the deploy keys that the %s may have, for example `[for key in %s.this : key.key_id]`. To remove a key, at least one of them must exist, unless `allow_empty` is `true`.", r.kind.attribute, r.kind.typeName),
+				MarkdownDescription: fmt.Sprintf("IDs of the deploy keys that the %s may have, for example `[for key in %s.this : key.key_id]`. Unless `allow_empty` is `true`, keys are removed only if at least one key in `key_ids` exists.", r.kind.attribute, r.kind.typeName),
 				ElementType:         wholeNumberType{},
 				Required:            true,
 				Validators:          []validator.Set{setvalidator.NoNullValues(), setvalidator.ValueInt64sAre(int64validator.AtLeast(1))},
@@ -106,7 +106,7 @@ func (r *deployKeysExclusiveResource) Schema(_ context.Context, _ resource.Schem
 				Default:             booldefault.StaticBool(false),
 			},
 			"other_keys": schema.MapNestedAttribute{
-				MarkdownDescription: fmt.Sprintf("Deploy keys of the %s that are not in `key_ids`, by ID, without keys that this configuration manages. The next plan shows them as removed, and its apply removes them.", r.kind.attribute),
+				MarkdownDescription: fmt.Sprintf("Deploy keys of the %s that are not in `key_ids`, by ID, except keys that this configuration manages. The next plan shows the keys in `other_keys` as removed, and its apply removes these keys.", r.kind.attribute),
 				Computed:            true,
 				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
 					"label": schema.StringAttribute{
@@ -118,13 +118,13 @@ func (r *deployKeysExclusiveResource) Schema(_ context.Context, _ resource.Schem
 						Computed:            true,
 					},
 					"last_used": schema.StringAttribute{
-						MarkdownDescription: "When the key was last used, in ISO 8601; null if never.",
+						MarkdownDescription: "Time of the last use, in ISO 8601 format. Null if the key was never used.",
 						Computed:            true,
 					},
 				}},
 			},
 			r.kind.uuidAttribute(): schema.StringAttribute{
-				MarkdownDescription: fmt.Sprintf("UUID of the %s, in braces; null as long as it had no key.", r.kind.attribute),
+				MarkdownDescription: fmt.Sprintf("UUID of the %s, in braces. Null until the provider has seen a deploy key of it.", r.kind.attribute),
 				Computed:            true,
 			},
 		},

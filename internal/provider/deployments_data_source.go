@@ -60,10 +60,10 @@ func (d *deploymentsDataSource) Metadata(_ context.Context, req datasource.Metad
 
 func (d *deploymentsDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "Reads the deployments of a repository, which are the runs of its pipelines that deploy to an environment. `bitbucket_environments` reads the environments themselves. " +
-			"A repository that has never deployed has none. What Bitbucket does not say is null.\n\n" +
+		MarkdownDescription: "Reads the deployments of a repository. A deployment is a run of a pipeline that deploys to an environment.\n\n" +
+			"To read the environments themselves, use `bitbucket_environments`. If a repository has never deployed, the list is empty. Fields that Bitbucket omits are null.\n\n" +
 			"**API token scopes**: `read:pipeline:bitbucket`; for a repository that has never deployed also `read:repository:bitbucket` (OAuth: `pipeline`, `repository`). " +
-			"Bitbucket may answer 404 for such a repository, as for one that does not exist, so the repository itself is asked for too.",
+			"Bitbucket may answer 404 for a repository that has never deployed and for a repository that does not exist. To distinguish them, the provider requests the repository itself.",
 		Attributes: map[string]schema.Attribute{
 			"workspace": schema.StringAttribute{
 				MarkdownDescription: "Slug of the workspace, or its UUID in braces.",
@@ -76,30 +76,30 @@ func (d *deploymentsDataSource) Schema(_ context.Context, _ datasource.SchemaReq
 				Validators:          []validator.String{slugValidator},
 			},
 			"environment": schema.StringAttribute{
-				MarkdownDescription: "Exact name of an environment, for example `Production`: only the deployments to it. This costs one request for the list of environments. " +
-					"A name that no environment has, or that several have, is an error. Conflicts with `environment_uuid`.",
+				MarkdownDescription: "Exact name of an environment, for example `Production`. Selects the deployments to this environment, with one more request for the list of environments. " +
+					"It is an error if no environment or several environments have this name. Conflicts with `environment_uuid`.",
 				Optional:   true,
 				Validators: []validator.String{stringvalidator.ConflictsWith(path.MatchRoot("environment_uuid"))},
 			},
 			"environment_uuid": schema.StringAttribute{
-				MarkdownDescription: "UUID of an environment, in braces: only the deployments to it.",
+				MarkdownDescription: "UUID of an environment, in braces. Selects the deployments to this environment.",
 				Optional:            true,
 				Validators:          []validator.String{uuidValidator()},
 			},
 			"state": schema.StringAttribute{
-				MarkdownDescription: "`UNDEPLOYED`, `IN_PROGRESS` or `COMPLETED`: only the deployments in this state.",
+				MarkdownDescription: "`UNDEPLOYED`, `IN_PROGRESS` or `COMPLETED`. Selects the deployments in this state.",
 				Optional:            true,
 				Validators:          []validator.String{stringvalidator.OneOf("UNDEPLOYED", "IN_PROGRESS", "COMPLETED")},
 			},
 			"limit": schema.Int64Attribute{
 				CustomType: wholeNumberType{},
-				MarkdownDescription: "Number of deployments to read, the newest of those that match. Default: all of them, which costs one request for each 100. " +
-					"With a limit, no more pages are read than needed where Bitbucket sorts by start, as it is asked to. Deployments that have not started may then be missing.",
+				MarkdownDescription: "Largest number of deployments to return: the newest that match. Default: all, which costs one request for each 100 deployments. " +
+					"With a limit, the provider asks Bitbucket to sort by start time, and reads only as many pages as it needs. Deployments that have not started may then be missing.",
 				Optional:   true,
 				Validators: []validator.Int64{int64validator.AtLeast(1)},
 			},
 			"deployments": schema.ListNestedAttribute{
-				MarkdownDescription: "Deployments that were found, the newest first: by `started_on`, or by when they were made for those that have not started.",
+				MarkdownDescription: "Deployments that were found, the newest first. They are sorted by `started_on`, or by the time of creation if they have not started.",
 				Computed:            true,
 				NestedObject:        schema.NestedAttributeObject{Attributes: deploymentAttributes()},
 			},
@@ -121,14 +121,14 @@ func deploymentAttributes() map[string]schema.Attribute {
 		"state":            "`UNDEPLOYED`, `IN_PROGRESS` or `COMPLETED`.",
 		"status":           "`SUCCESSFUL`, `FAILED` or `STOPPED`; null until the deployment is completed.",
 		"environment_uuid": "UUID of the environment, in braces.",
-		"environment_name": "Name of the environment. If Bitbucket sends its UUID only, the name comes from the list of environments, for one request. It is null if the environment was deleted.",
-		"release_name":     "Name of what was deployed, for example `#7` for a pipeline.",
+		"environment_name": "Name of the environment. If Bitbucket sends only the UUID, the provider reads the name from the list of environments, with one more request. Null if the environment was deleted.",
+		"release_name":     "Name of the release that was deployed, for example `#7` for a pipeline.",
 		"release_url":      "Address of the pipeline that made the release.",
 		"commit":           "Hash of the commit that was deployed.",
-		"deployer":         "Name of who deployed it.",
+		"deployer":         "Name of the person who deployed it.",
 		"deployer_uuid":    "UUID of the deployer's account, in braces.",
-		"started_on":       "When the deployment was started, in ISO 8601.",
-		"completed_on":     "When the deployment was completed, in ISO 8601.",
+		"started_on":       "Time when the deployment was started, in ISO 8601 format.",
+		"completed_on":     "Time when the deployment was completed, in ISO 8601 format.",
 	} {
 		attributes[name] = schema.StringAttribute{MarkdownDescription: description, Computed: true}
 	}

@@ -40,10 +40,10 @@ func (d *environmentsDataSource) Metadata(_ context.Context, req datasource.Meta
 
 func (d *environmentsDataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "Reads the deployment environments of a repository, following every page: their names, and their UUIDs, which no page of Bitbucket shows. " +
-			"A repository without environments has none. Fields that Bitbucket omits are null.\n\n" +
+		MarkdownDescription: "Reads all deployment environments of a repository, with their names and UUIDs. Bitbucket's pages do not show the UUIDs.\n\n" +
+			"If a repository has no environments, the list is empty. Fields that Bitbucket omits are null.\n\n" +
 			"**API token scopes**: `read:pipeline:bitbucket`; for a repository without environments also `read:repository:bitbucket` (OAuth: `pipeline`, `repository`). " +
-			"Bitbucket may answer 404 for such a repository, as for one that does not exist, so the repository itself is requested too.",
+			"Bitbucket may answer 404 for a repository without environments and for a repository that does not exist. To distinguish them, the provider requests the repository itself.",
 		Attributes: map[string]schema.Attribute{
 			"workspace": schema.StringAttribute{
 				MarkdownDescription: "Slug of the workspace, or its UUID in braces.",
@@ -81,7 +81,7 @@ func environmentAttributes() map[string]schema.Attribute {
 		"name":     "Name of the environment.",
 		"slug":     "Name in lower case, with dashes.",
 		"type":     "`Test`, `Staging` or `Production`.",
-		"category": "Category of the environment. Bitbucket gives it the name of the type, sometimes in capitals.",
+		"category": "Category of the environment: the name of the type, sometimes in capitals.",
 	} {
 		attributes[name] = schema.StringAttribute{MarkdownDescription: description, Computed: true}
 	}

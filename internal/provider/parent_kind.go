@@ -69,6 +69,9 @@ type parentDocs struct {
 	listedName, searchName string
 }
 
+// diesWithAccount is a part of the resources' descriptions.
+const diesWithAccount = "!> A deploy key can stop working when the account that added it loses access. Use the API token of a dedicated account, not of a person: see [Authentication](https://registry.terraform.io/providers/bitbucket-deploy-keys/bitbucket/latest/docs/guides/authentication#use-a-dedicated-account).\n\n"
+
 var repositoryKind = &parentKind{
 	attribute: "repository",
 	plural:    "repositories",
@@ -100,17 +103,19 @@ var repositoryKind = &parentKind{
 		name:              "Slug of the repository, or its UUID in braces",
 		expectedName:      "repository, a slug or a UUID in braces",
 		identityName:      "Slug of the repository, or its UUID in braces.",
-		forcesReplacement: ", which survives a rename. Another repository replaces the key; another spelling of the same one does not.",
-		changeInPlace:     " A change updates the key in place, unless the provider's `update_strategy` is `replace`.",
-		resource: "Manages a deploy key (Bitbucket's pages call it an access key): an SSH public key that lets a machine read a repository. " +
-			"The same key may be on any number of repositories, once on each.\n\n" +
+		forcesReplacement: ". The UUID stays the same when the repository is renamed. Changing the repository forces replacement. Changing only its spelling, for example from slug to UUID, does not.",
+		changeInPlace:     " Changing it updates the key in place, or forces replacement if `update_strategy` of the provider is `replace`.",
+		resource: "Manages a deploy key of a repository: an SSH public key that lets a machine clone the repository. Bitbucket's pages call it an access key. " +
+			"The same key can be on any number of repositories and projects, but only once on each.\n\n" +
+			"Bitbucket may refuse to change the label or the comment of a key: see [Updates and replacement](https://registry.terraform.io/providers/bitbucket-deploy-keys/bitbucket/latest/docs/guides/updates-and-replacement#when-bitbucket-refuses-to-update-a-key).\n\n" +
+			diesWithAccount +
 			"**API token scopes**: `admin:repository:bitbucket` and `write:ssh-key:bitbucket`; to delete a key also `delete:ssh-key:bitbucket`.\n\n" +
 			"**Upstream API**: [Deployments: deploy keys](https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/)",
-		dataSource: "Reads one deploy key of a repository: by number, by label or by fingerprint.\n\n**API token scopes**: `admin:repository:bitbucket`.",
-		listed: "Reads all deploy keys of a repository, or of all repositories of a workspace or project, following every page. " +
-			"That costs one request for each repository with up to 100 keys, and to find the repositories one for each 100 of them.",
+		dataSource: "Reads one deploy key of a repository, by ID, label or fingerprint.\n\n**API token scopes**: `admin:repository:bitbucket`.",
+		listed: "Reads all deploy keys of a repository, or of all repositories of a workspace or project.\n\n" +
+			"It sends one request for each repository that has up to 100 keys. To find the repositories, it sends one more request for each 100 of them.",
 		searched:   "Finds the deploy keys of a repository, or of all repositories of a workspace or project,",
-		listedName: "Slug of the repository that the key is on; a `repository` above, as it is spelled there.",
+		listedName: "Slug of the repository that has the key. If `repository` is set above, it is spelled as there.",
 		searchName: "Slug of the repository, or its UUID in braces.",
 	},
 }
@@ -141,18 +146,19 @@ var projectKind = &parentKind{
 		name:              "Key of the project, for example `WEB`",
 		expectedName:      "project, the key of a project in capitals",
 		identityName:      "Key of the project.",
-		forcesReplacement: ". Another project replaces the key; a new key of the same project does not.",
-		changeInPlace:     " A change replaces the key, since Bitbucket updates no key of a project.",
-		resource: "Manages a deploy key (Bitbucket's pages call it an access key) of a project: an SSH public key that lets a machine read all repositories of the project. " +
-			"The same key may be on any number of projects and repositories, once on each. Bitbucket cannot update such a key: a change of `label` or `comment` removes it and adds it again, " +
-			"and until then it does not work.\n\n" +
+		forcesReplacement: ". Changing the project forces replacement. If the same project has a new key in Bitbucket, changing `project` to the new key does not.",
+		changeInPlace:     " Changing it forces replacement, because Bitbucket cannot update the deploy key of a project.",
+		resource: "Manages a deploy key of a project: an SSH public key that lets a machine clone all repositories of the project. Bitbucket's pages call it an access key. " +
+			"The same key can be on any number of projects and repositories, but only once on each.\n\n" +
+			"Bitbucket cannot update the deploy key of a project. Changing `label` or `comment` removes the key and adds it again. In between, the key does not work.\n\n" +
+			diesWithAccount +
 			"**API token scopes**: `admin:project:bitbucket` and `write:ssh-key:bitbucket`; to delete a key also `delete:ssh-key:bitbucket`.\n\n" +
 			"**Upstream API**: [Deployments: deploy keys of projects](https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-workspaces-workspace-projects-project-key-deploy-keys-get)",
-		dataSource: "Reads one deploy key of a project: by number, by label or by fingerprint.\n\n**API token scopes**: `admin:project:bitbucket`.",
-		listed: "Reads all deploy keys of a project, or of all projects of a workspace, following every page. " +
-			"That costs one request for each project with up to 100 keys, and to find the projects one for each 100 of them. The keys of its repositories are not among them.",
+		dataSource: "Reads one deploy key of a project, by ID, label or fingerprint.\n\n**API token scopes**: `admin:project:bitbucket`.",
+		listed: "Reads all deploy keys of a project, or of all projects of a workspace. It does not read the deploy keys of the repositories in a project: use `bitbucket_deploy_keys`.\n\n" +
+			"It sends one request for each project that has up to 100 keys. To find the projects, it sends one more request for each 100 of them.",
 		searched:   "Finds the deploy keys of a project, or of all projects of a workspace,",
-		listedName: "Key of the project that the key is on.",
+		listedName: "Key of the project that has the deploy key.",
 		searchName: "Key of a project, for example `WEB`.",
 	},
 }

@@ -31,21 +31,21 @@ func (parseSSHPublicKeyFunction) Metadata(_ context.Context, _ function.Metadata
 
 func (parseSSHPublicKeyFunction) Definition(_ context.Context, _ function.DefinitionRequest, resp *function.DefinitionResponse) {
 	resp.Definition = function.Definition{
-		Summary: "Takes an OpenSSH public key apart.",
-		MarkdownDescription: "Takes an OpenSSH public key apart, to check it in a `precondition` or to show its fingerprint. Asks nothing of Bitbucket. " +
-			"Needs Terraform 1.8 or OpenTofu 1.7.\n\n" +
+		Summary: "Parses an OpenSSH public key.",
+		MarkdownDescription: "Parses an OpenSSH public key, to check it in a `precondition` or to show its fingerprint. Sends no request. " +
+			"Requires Terraform 1.8 or OpenTofu 1.7.\n\n" +
 			"Returns an object:\n\n" +
 			"- `type` (String) Algorithm of the key, for example `ssh-ed25519`.\n" +
-			"- `bits` (Number) Length of the key as `ssh-keygen -l` prints it: 256 for `ssh-ed25519`, the length of the modulus for `ssh-rsa`. `null` for a type that the provider does not know.\n" +
-			"- `comment` (String) What follows the key on its line. `\"\"` if there is nothing.\n" +
+			"- `bits` (Number) Length of the key as `ssh-keygen -l` prints it: 256 for `ssh-ed25519`, the length of the modulus for `ssh-rsa`. Null if the provider does not know the type.\n" +
+			"- `comment` (String) Text after the key, or `\"\"` if there is none.\n" +
 			"- `fingerprint_sha256` (String) SHA-256 fingerprint as `ssh-keygen -l` prints it: `SHA256:…`.\n" +
-			"- `fingerprint_md5` (String) MD5 fingerprint as pairs of digits: `aa:bb:…`.\n" +
-			"- `openssh` (String) Type and base64 of the key, without the comment and white space around it.\n\n" +
-			"A key that Bitbucket refuses, such as RSA of 1024 bits, is taken apart like any other. What is not one public key, such as a private key, is an error.\n\n" +
-			"~> When a function fails, Terraform prints the call and the variables in it. A private key given by mistake is shown too, " +
+			"- `fingerprint_md5` (String) MD5 fingerprint as pairs of hexadecimal digits: `aa:bb:…`.\n" +
+			"- `openssh` (String) Type and base64 of the key, without comment and white space.\n\n" +
+			"The function also parses keys that Bitbucket refuses, for example RSA with 1024 bits. Anything except one public key is an error, for example a private key.\n\n" +
+			"~> When a function fails, Terraform prints the call and the variables in it. If the argument is a private key by mistake, Terraform prints the private key, " +
 			"unless the variable is `sensitive` or the call is `parse_ssh_public_key(file(…))`.",
 		Parameters: []function.Parameter{
-			function.StringParameter{Name: "public_key", MarkdownDescription: "Public key in OpenSSH format, for example `ssh-ed25519 AAAA… comment`. White space around it means nothing."},
+			function.StringParameter{Name: "public_key", MarkdownDescription: "Public key in OpenSSH format, for example `ssh-ed25519 AAAA… comment`. White space around it is ignored."},
 		},
 		Return: function.ObjectReturn{AttributeTypes: map[string]attr.Type{
 			"type":               types.StringType,

@@ -109,21 +109,21 @@ func (p *bitbucketProvider) Schema(_ context.Context, _ provider.SchemaRequest, 
 		MarkdownDescription: "Manages the deploy keys (access keys) of Bitbucket Cloud repositories and projects.",
 		Attributes: map[string]schema.Attribute{
 			"username": schema.StringAttribute{
-				MarkdownDescription: "E-mail address of the Atlassian account that the API token belongs to. Can also be set with the `BITBUCKET_USERNAME` environment variable.",
+				MarkdownDescription: "E-mail address of the Atlassian account that owns the API token. Can also be set with the `BITBUCKET_USERNAME` environment variable.",
 				Optional:            true,
 			},
 			"token": schema.StringAttribute{
-				MarkdownDescription: "With `username`: an Atlassian API token with scopes. Alone: an access token or an OAuth access token, sent as Bearer. Can also be set with the `BITBUCKET_TOKEN` environment variable; an OAuth access token with `BITBUCKET_OAUTH_TOKEN`.",
+				MarkdownDescription: "API token with scopes, or an access token. With `username`, it is an API token and is sent as Basic authentication. Without `username`, it is sent as Bearer. Can also be set with the `BITBUCKET_TOKEN` environment variable. `BITBUCKET_OAUTH_TOKEN` is always sent as Bearer.",
 				Optional:            true,
 				Sensitive:           true,
 			},
 			"password": schema.StringAttribute{
-				MarkdownDescription: "Same as `token` beside `username`, under the name that other Bitbucket providers use. Conflicts with `token`. Can also be set with the `BITBUCKET_PASSWORD` environment variable.",
+				MarkdownDescription: "The name of `token` in other Bitbucket providers. Requires `username` and conflicts with `token`. Can also be set with the `BITBUCKET_PASSWORD` environment variable.",
 				Optional:            true,
 				Sensitive:           true,
 			},
 			"oauth_token": schema.StringAttribute{
-				MarkdownDescription: "Refused, with the advice to write `token`, which is what other Bitbucket providers call `oauth_token`.",
+				MarkdownDescription: "Not supported; use `token`.",
 				Optional:            true,
 				Sensitive:           true,
 				Validators:          []validator.String{oauthTokenValidator{}},
@@ -138,39 +138,39 @@ func (p *bitbucketProvider) Schema(_ context.Context, _ provider.SchemaRequest, 
 				Sensitive:           true,
 			},
 			"base_url": schema.StringAttribute{
-				MarkdownDescription: "Root of the API. Must be `https`, or `http` on a loopback host. Default: `" + bitbucket.DefaultBaseURL + "`. Can also be set with the `BITBUCKET_BASE_URL` environment variable.",
+				MarkdownDescription: "Address of the API. It must begin with `https`, or with `http` if the host is a loopback address. Default: `" + bitbucket.DefaultBaseURL + "`. Can also be set with the `BITBUCKET_BASE_URL` environment variable.",
 				Optional:            true,
 			},
 			"max_retries": schema.Int64Attribute{
 				CustomType:          wholeNumberType{},
-				MarkdownDescription: "Number of times a request is sent again after a server error or a broken connection, if that is safe. A rate limit (429) does not count: see `max_rate_limit_wait`. `0` to `20`. Default: `4`.",
+				MarkdownDescription: "How often a request is sent again after a server error or a broken connection, if repeating it is safe. A rate limit (429) does not count: see `max_rate_limit_wait`. From `0` to `20`. Default: `4`.",
 				Optional:            true,
 				Validators:          []validator.Int64{int64validator.Between(0, 20)},
 			},
 			"max_rate_limit_wait": schema.StringAttribute{
-				MarkdownDescription: "Longest time to wait for Bitbucket's rate limit (429) before a request fails, as a duration like `90s` or `1h`. The number of attempts does not matter. If Bitbucket names a later time, the request fails at once. `0s` does not wait. Default: `10m`.",
+				MarkdownDescription: "Longest time to wait at Bitbucket's rate limit (429) before a request fails, for example `90s` or `1h`. The number of attempts is not limited. If Bitbucket names a later time, the request fails at once. With `0s`, the provider does not wait. Default: `10m`.",
 				Optional:            true,
 				Validators:          []validator.String{durationValidator},
 			},
 			"max_concurrent_requests": schema.Int64Attribute{
 				CustomType:          wholeNumberType{},
-				MarkdownDescription: "Number of requests that may be under way at once. `1` to `100`. Default: `10`, which is Terraform's own `-parallelism`.",
+				MarkdownDescription: "Largest number of requests at the same time. From `1` to `100`. Default: `10`, the default of Terraform's `-parallelism`.",
 				Optional:            true,
 				Validators:          []validator.Int64{int64validator.Between(1, 100)},
 			},
 			"request_timeout": schema.StringAttribute{
-				MarkdownDescription: "Longest time that one try of a request may take, as a duration like `10s` or `1m30s`. Default: `30s`.",
+				MarkdownDescription: "Longest time that one attempt of a request may take, for example `10s` or `1m30s`. Default: `30s`.",
 				Optional:            true,
 				Validators:          []validator.String{positiveDurationValidator},
 			},
 			"update_strategy": schema.StringAttribute{
-				MarkdownDescription: "How a changed `label` or `comment` reaches Bitbucket. `in_place` updates the key, as the API documents it. `replace` plans a replacement, for a Bitbucket that refuses to update a key. Default: `in_place`.",
+				MarkdownDescription: "What happens when `label` or `comment` of a repository's deploy key changes. `in_place` updates the key, as the API documents it. `replace` forces replacement; use it if [Bitbucket refuses to update a key](https://registry.terraform.io/providers/bitbucket-deploy-keys/bitbucket/latest/docs/guides/updates-and-replacement#when-bitbucket-refuses-to-update-a-key). Default: `in_place`.",
 				Optional:            true,
 				Validators:          []validator.String{stringvalidator.OneOf(updateInPlace, updateReplaces)},
 			},
 			"refresh_after": schema.StringAttribute{
-				MarkdownDescription: "Age from which a refresh reads a deploy key again, as a duration like `24h`. A key that this provider has read, added or updated more recently costs no request, but a change in Bitbucket is seen up to that much later. " +
-					"The age is random, from half of this to the whole, so that not all keys are read again at once. Only `apply` stores when a key was read. `0s` reads every key in every refresh. Default: `0s`. Can also be set with the `BITBUCKET_REFRESH_AFTER` environment variable.",
+				MarkdownDescription: "Age at which a refresh reads a deploy key again, for example `24h`. A key that this provider has read, added or updated more recently costs no request, but a change in Bitbucket is seen up to this much later. " +
+					"The exact age is random, between half of `refresh_after` and all of it, so that not all keys are read at once. Only `apply` stores when a key was read. With `0s`, every refresh reads every key. See [Rate limits and scale](https://registry.terraform.io/providers/bitbucket-deploy-keys/bitbucket/latest/docs/guides/rate-limits-and-scale#plans-that-fit-into-the-limit-at-any-size). Default: `0s`. Can also be set with the `BITBUCKET_REFRESH_AFTER` environment variable.",
 				Optional:   true,
 				Validators: []validator.String{durationValidator},
 			},

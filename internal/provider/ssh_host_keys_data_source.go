@@ -38,17 +38,17 @@ func (d *sshHostKeysDataSource) Schema(_ context.Context, _ datasource.SchemaReq
 		MarkdownDescription: "Reads the host keys of Bitbucket's SSH server. A machine that clones with a deploy key needs them in `known_hosts` to recognize Bitbucket.\n\n" +
 			"The keys change: in 2023, Bitbucket added two keys on May 15 and [replaced its RSA key on June 20](https://bitbucket.org/blog/ssh-host-key-changes). " +
 			"Machines with the old key in a file could no longer clone. With this data source, the next apply after such a rotation delivers the new keys. " +
-			"A changed key shows in the plan: compare its fingerprint with the [fingerprints that Atlassian publishes](https://support.atlassian.com/bitbucket-cloud/docs/configure-ssh-and-two-step-verification/).\n\n" +
-			"The provider reads `https://bitbucket.org/site/ssh` with one request for each data block. If `base_url` is on another host, it reads `/site/ssh` of that host. " +
-			"It sends no credentials there, and does not follow a redirect to another host. The provider block still needs credentials, although this data source does not use them.\n\n" +
-			"Anything except `known_hosts` lines of `bitbucket.org` and `ssh.bitbucket.org` with well-formed keys is an error, for example a log-in page, an empty reply, half a line, " +
-			"a line with another host or with a marker such as `@cert-authority`. Comments and empty lines are left out.\n\n" +
+			"The plan shows a changed key. Compare its fingerprint with the [fingerprints that Atlassian publishes](https://support.atlassian.com/bitbucket-cloud/docs/configure-ssh-and-two-step-verification/).\n\n" +
+			"The provider reads `https://bitbucket.org/site/ssh`, with one request for each data block. If `base_url` is on another host, it reads `/site/ssh` of that host. " +
+			"It sends no credentials there, and does not follow a redirect to another host. The provider requires credentials, although this data source does not use them.\n\n" +
+			"Anything except `known_hosts` lines of `bitbucket.org` and `ssh.bitbucket.org` with well-formed keys is an error. Examples are a log-in page, an empty reply, a truncated line, " +
+			"a line with another host, and a line with a marker such as `@cert-authority`. Comments and empty lines are ignored.\n\n" +
 			"~> Bitbucket announced that Git over SSH moves [from `bitbucket.org` to `ssh.bitbucket.org`](https://community.atlassian.com/forums/Bitbucket-articles/Upcoming-change-to-Bitbucket-Cloud-SSH-access-move-from/ba-p/3234032) by November 12, 2026. " +
-			"SSH looks up the name to which it connects, so a clone from `ssh.bitbucket.org` needs lines with that name. This data source has only the names that Bitbucket publishes. " +
-			"The examples below make the lines from `keys`, so they have that name in any case. If the server has a key that Bitbucket does not publish, SSH refuses to connect.",
+			"SSH looks up the name to which it connects, so a clone from `ssh.bitbucket.org` needs lines with this name. This data source returns only the names that Bitbucket publishes. " +
+			"The examples below build the lines from `keys`, so the lines always have this name. If the server has a key that Bitbucket does not publish, SSH refuses to connect.",
 		Attributes: map[string]schema.Attribute{
 			"known_hosts": schema.StringAttribute{
-				MarkdownDescription: "Content of a `known_hosts` file: one line for each host and key, sorted, each ending in a newline.",
+				MarkdownDescription: "Content of a `known_hosts` file, with one line for each host and key. The lines are sorted, and each ends with a newline.",
 				Computed:            true,
 			},
 			"keys": schema.ListNestedAttribute{
@@ -56,7 +56,7 @@ func (d *sshHostKeysDataSource) Schema(_ context.Context, _ datasource.SchemaReq
 				Computed:            true,
 				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
 					"host": schema.StringAttribute{
-						MarkdownDescription: "Host that the key belongs to, as Bitbucket publishes it: `bitbucket.org` or `ssh.bitbucket.org`, whatever `base_url` is.",
+						MarkdownDescription: "Host of the key, as Bitbucket publishes it: `bitbucket.org` or `ssh.bitbucket.org`. It does not depend on `base_url`.",
 						Computed:            true,
 					},
 					"type": schema.StringAttribute{
@@ -64,7 +64,7 @@ func (d *sshHostKeysDataSource) Schema(_ context.Context, _ datasource.SchemaReq
 						Computed:            true,
 					},
 					"key": schema.StringAttribute{
-						MarkdownDescription: "The key itself, in base64 and without its type: `AAAA…`.",
+						MarkdownDescription: "The key in base64, without its type: `AAAA…`.",
 						Computed:            true,
 					},
 					"fingerprint_sha256": schema.StringAttribute{

@@ -3,7 +3,7 @@ data "bitbucket_deploy_keys" "example" {
   repository = "website"
 }
 
-# Several keys can have the same label, so each label has a list.
+# Several keys can have the same label, so the value is a list for each label.
 output "fingerprints" {
   value = { for key in data.bitbucket_deploy_keys.example.keys : key.label => key.fingerprint_sha256... }
 }

@@ -6,7 +6,7 @@ data "bitbucket_deployments" "example" {
   limit       = 10
 }
 
-# The newest comes first. A repository that has never deployed has none.
+# The newest deployment is the first. If the repository has never deployed, the list is empty.
 output "in_production" {
   value = try([for d in data.bitbucket_deployments.example.deployments : d.commit if d.status == "SUCCESSFUL"][0], null)
 }

@@ -3,7 +3,7 @@ data "bitbucket_environments" "example" {
   repository = "website"
 }
 
-# UUIDs by name, for what needs a UUID: {"Production" = "{8a1ea3a4-…}", …}
+# The UUID of each environment by its name: {"Production" = "{8a1ea3a4-…}", …}
 output "environment_uuids" {
   value = { for e in data.bitbucket_environments.example.environments : e.name => e.uuid }
 }

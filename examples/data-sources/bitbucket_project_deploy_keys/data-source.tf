@@ -1,10 +1,10 @@
-# The keys of one project.
+# The keys of one project
 data "bitbucket_project_deploy_keys" "web" {
   workspace = "acme"
   project   = "WEB"
 }
 
-# Those of all projects of the workspace that the account can see.
+# The keys of all projects that the account can read
 data "bitbucket_project_deploy_keys" "all" {
   workspace = "acme"
 }

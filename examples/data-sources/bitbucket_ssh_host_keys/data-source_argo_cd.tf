@@ -1,6 +1,6 @@
-# Argo CD has the host keys of all Git servers in one ConfigMap, and a Secret for each
-# repository. "kubectl apply --server-side -f -" leaves the private key in the Secret,
-# sshPrivateKey, as it is: put it there without Terraform, which would store it in the state.
+# Argo CD reads the host keys of all Git servers from one ConfigMap, and each repository from
+# a Secret. Write the private key into sshPrivateKey of the Secret without Terraform, because
+# Terraform would store it in the state. "kubectl apply --server-side -f -" does not change it.
 data "bitbucket_ssh_host_keys" "bitbucket" {}
 
 locals {

@@ -1,4 +1,4 @@
-# The user_data of a machine that clones with a deploy key.
+# user_data of a machine that clones with a deploy key
 data "bitbucket_ssh_host_keys" "bitbucket" {}
 
 locals {

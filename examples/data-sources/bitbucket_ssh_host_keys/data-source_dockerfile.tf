@@ -1,4 +1,4 @@
-# An image that clones with the deploy key of the machine that builds it:
+# A Dockerfile that clones with the deploy key of the machine that builds the image. Build it with
 # "terraform output -raw dockerfile | docker build --ssh default -".
 data "bitbucket_ssh_host_keys" "bitbucket" {}
 

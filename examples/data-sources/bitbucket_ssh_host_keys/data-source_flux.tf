@@ -1,6 +1,6 @@
-# The Secret of a GitRepository of Flux. "kubectl apply --server-side -f -" leaves the
-# private key in it, identity, as it is: put it there without Terraform, which would store
-# it in the state.
+# The Secret of a GitRepository of Flux. Write the private key into identity of the Secret
+# without Terraform, because Terraform would store it in the state.
+# "kubectl apply --server-side -f -" does not change it.
 data "bitbucket_ssh_host_keys" "bitbucket" {}
 
 locals {

@@ -1,4 +1,4 @@
-# Lines for both names of Bitbucket's SSH server, whichever of them Bitbucket publishes.
+# Lines for both names of Bitbucket's SSH server, even if Bitbucket publishes only one
 data "bitbucket_ssh_host_keys" "bitbucket" {}
 
 output "known_hosts" {

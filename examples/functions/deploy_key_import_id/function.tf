@@ -1,5 +1,5 @@
 locals {
-  # The number of the key in each repository.
+  # The ID of the key in each repository
   key_ids = {
     website = 10958984
     api     = 10958985

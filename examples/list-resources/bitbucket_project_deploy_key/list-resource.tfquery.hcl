@@ -1,14 +1,14 @@
-# All deploy keys of the projects that the account can see.
+# The deploy keys of all projects that the account can read
 list "bitbucket_project_deploy_key" "all" {
   provider = bitbucket
-  limit    = 1000 # Terraform stops at 100 otherwise.
+  limit    = 1000 # The default is 100.
 
   config {
     workspace = "acme"
   }
 }
 
-# Those of one project whose label begins with "ci".
+# The deploy keys in one project whose label begins with "ci"
 list "bitbucket_project_deploy_key" "ci" {
   provider = bitbucket
 

@@ -1,4 +1,4 @@
-# With the UUID of the repository, a rename in Bitbucket changes nothing here.
+# If you write the UUID of the repository, you need no change when it is renamed.
 resource "bitbucket_deploy_key" "example" {
   workspace  = "acme"
   repository = "{85d08b4e-571d-44e9-a507-fa476535aa98}"

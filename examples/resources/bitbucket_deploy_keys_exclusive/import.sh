@@ -1,4 +1,4 @@
-# An import allows all existing keys: key_ids in the state has their IDs.
+# An import stores the IDs of all existing keys in key_ids. In the configuration, list the keys to keep.
 terraform import bitbucket_deploy_keys_exclusive.website acme/website
-# The address of the page that lists the keys
+# Or by the address of the page that lists the keys:
 terraform import bitbucket_deploy_keys_exclusive.website https://bitbucket.org/acme/website/admin/access-keys/

@@ -1,4 +1,4 @@
-# By its number, fingerprint or label, or by an address copied from Bitbucket.
+# By ID, fingerprint or label, or by the address of the key in Bitbucket:
 terraform import bitbucket_project_deploy_key.example acme/WEB/10958984
 terraform import bitbucket_project_deploy_key.example acme/WEB/SHA256:ipnn0P300uPRisyuLgmWzcplDidyXAlZrdbVHDj/dJg
 terraform import bitbucket_project_deploy_key.example acme/WEB/label:CI

@@ -1,4 +1,4 @@
-# An import allows all existing keys: key_ids in the state has their IDs.
+# An import stores the IDs of all existing keys in key_ids. In the configuration, list the keys to keep.
 terraform import bitbucket_project_deploy_keys_exclusive.web acme/WEB
-# The address of the page that lists the keys
+# Or by the address of the page that lists the keys:
 terraform import bitbucket_project_deploy_keys_exclusive.web https://bitbucket.org/acme/workspace/projects/WEB/settings/access-keys/

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/go-version"
+
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
@@ -72,17 +74,16 @@ func TestStoreResult(t *testing.T) {
 	}
 }
 
-// TestDocumentedVersions checks that the README and the index page state the
-// versions in results.json and the features in terraformcli.
+// TestDocumentedVersions checks that the README and the index page state the versions in
+// results.json and the features in terraformcli.
 func TestDocumentedVersions(t *testing.T) {
 	t.Parallel()
 	results, err := readResults(root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var tested, minors []string
+	var minors []string
 	for _, r := range results {
-		tested = append(tested, r.cli().String())
 		minors = append(minors, r.cli().Name()+" "+minor(r.Version))
 	}
 	oldestTerraform, oldestOpenTofu := minor(terraformcli.Protocol.Terraform), minor(terraformcli.Protocol.OpenTofu)
@@ -95,21 +96,74 @@ func TestDocumentedVersions(t *testing.T) {
 	required := "Terraform " + oldestTerraform + " or later, or OpenTofu " + oldestOpenTofu + " or later"
 	statements := map[string][]string{
 		"README.md":               {required},
-		"templates/index.md.tmpl": {required, "Tested with " + strings.Join(tested, ", ") + "."},
-	}
-	for _, f := range terraformcli.Features {
-		row := fmt.Sprintf("| %s | %s | %s |\n", f.Name, minor(f.Terraform), cmp.Or(minor(f.OpenTofu), "—"))
-		statements["templates/index.md.tmpl"] = append(statements["templates/index.md.tmpl"], row)
+		"templates/index.md.tmpl": {required, "|\n" + testedVersions(results) + "\n", "|\n" + featureVersions() + "\n"},
 	}
 	for page, wants := range statements {
-		content, err := os.ReadFile(filepath.Join(root, page))
-		if err != nil {
-			t.Fatal(err)
-		}
+		content := readFile(t, page)
 		for _, want := range wants {
-			if !strings.Contains(string(content), want) {
-				t.Errorf("%s does not state %q: edit the page and run \"make generate\"", page, want)
+			if !strings.Contains(content, want) {
+				t.Errorf("%s does not have this text: edit the page and run \"make generate\"\n%s", page, want)
 			}
 		}
 	}
+}
+
+// testedVersions returns the rows of the table of tested versions. Each row has the features
+// that the previous tested version of the same command lacks.
+func testedVersions(results []result) string {
+	rows := ""
+	for i, r := range results {
+		var features []string
+		first := i == 0 || results[i-1].OpenTofu != r.OpenTofu
+		if first {
+			features = append(features, "Resources and data sources")
+		}
+		for _, f := range terraformcli.Features {
+			if f != terraformcli.Protocol && r.cli().Has(f) && (first || !results[i-1].cli().Has(f)) {
+				features = append(features, f.Name)
+			}
+		}
+		rows += fmt.Sprintf("| %s | %s |\n", r.cli(), cmp.Or(strings.Join(features, ", "), "—"))
+	}
+	return rows
+}
+
+// featureVersions returns the rows of the table of features.
+func featureVersions() string {
+	rows := ""
+	for _, f := range terraformcli.Features {
+		rows += fmt.Sprintf("| %s | %s | %s |\n", f.Name, minor(f.Terraform), cmp.Or(minor(f.OpenTofu), "—"))
+	}
+	return rows
+}
+
+// The workflow must test each version that the index page names, again and again.
+func TestWorkflowVersions(t *testing.T) {
+	t.Parallel()
+	results, err := readResults(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	workflow := readFile(t, ".github/workflows/engines.yml")
+	for _, r := range results {
+		row := fmt.Sprintf("{ command: %s, version: %q }", r.cli().Name(), minor(r.Version)+".*")
+		newest := !slices.ContainsFunc(results, func(other result) bool {
+			return other.OpenTofu == r.OpenTofu && version.Must(version.NewVersion(other.Version)).GreaterThan(version.Must(version.NewVersion(r.Version)))
+		})
+		if newest && strings.Contains(workflow, fmt.Sprintf("{ command: %s, version: latest }", r.cli().Name())) {
+			continue
+		}
+		if !strings.Contains(workflow, row) {
+			t.Errorf("engines.yml does not have %s, which %s has", row, resultsFile)
+		}
+	}
+}
+
+func readFile(t *testing.T, name string) string {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(root, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
 }
