@@ -39,8 +39,8 @@ func TestAccExamples(t *testing.T) {
 				t.Run(name, func(t *testing.T) { t.Parallel(); runQuery(t, filepath.Join(directory, "deploy_keys.tfquery.hcl")) })
 				continue
 			}
-			if name == "guides/no-private-key-in-state" {
-				continue // It also needs other providers: see TestAccGuide_noPrivateKeyInState.
+			if name == "guides/no-private-key-in-state" || name == "guides/module" || name == "guides/ci-and-automation" {
+				continue // See TestAccGuide_noPrivateKeyInState, TestAccGuide_module and TestAccCommands_ci.
 			}
 			t.Run(name, func(t *testing.T) { t.Parallel(); applyExamples(t, tfFiles(t, directory)...) })
 		case "list-resources":
@@ -150,7 +150,7 @@ func applyExamples(t *testing.T, files ...string) {
 		imports := strings.Contains(config, "import {")
 		if writes := f.Writes(); imports && len(writes) > 0 {
 			t.Errorf("the import of %s wrote: %v", file, writes)
-		} else if strings.Contains(config, "resource \"bitbucket_") && !imports && len(writes) == 0 {
+		} else if strings.Contains(config, "resource \"bitbucket_") && !imports && !strings.Contains(config, "moved {") && len(writes) == 0 {
 			t.Errorf("%s wrote nothing", file)
 		}
 		expectOutputs(t, terraform, config)
@@ -213,6 +213,46 @@ func addAudited(t *testing.T, f *acctest.Fake) {
 	}
 }
 
+// The steps of a rotation do what the guide promises, also if Bitbucket refuses to update
+// deploy keys.
+func TestAccExamples_rotation(t *testing.T) {
+	t.Parallel()
+	type step struct {
+		file, plan string
+		writes     []string
+	}
+	for name, refuses := range map[string]bool{"updates accepted": false, "updates refused": true} {
+		for directory, steps := range map[string][]step{
+			"rotate-with-overlap": {
+				{"1-one-key.tf", "Plan: 1 to add, 0 to change, 0 to destroy.", []string{"POST acme/website/deploy-keys 200"}},
+				{"2-map.tf", `bitbucket_deploy_key.ci has moved to bitbucket_deploy_key.ci["2026-04"]`, nil},
+				{"3-both-keys.tf", "Plan: 1 to add, 0 to change, 0 to destroy.", []string{"POST acme/website/deploy-keys 200"}},
+				{"4-new-key.tf", "Plan: 0 to add, 0 to change, 1 to destroy.", []string{"DELETE acme/website/deploy-keys/10958984 204"}},
+			},
+			"rotate-in-one-apply": {
+				{"1-old-key.tf", "Plan: 1 to add, 0 to change, 0 to destroy.", []string{"POST acme/api/deploy-keys 200"}},
+				{"2-new-key.tf", "Plan: 1 to add, 0 to change, 1 to destroy.", []string{"POST acme/api/deploy-keys 200", "DELETE acme/api/deploy-keys/10958984 204"}},
+			},
+		} {
+			t.Run(directory+", "+name, func(t *testing.T) {
+				t.Parallel()
+				f := exampleFake(t)
+				if refuses {
+					f.SetPUT(emulator.PUTRefused)
+				}
+				terraform := acctest.NewCLI(t, acctest.Attached(t))
+				for _, step := range steps {
+					terraform.Write(t, f.Config(acctest.ReadFile(t, filepath.Join(examples, "guides", directory, step.file))))
+					acctest.Contains(t, terraform.MustRun(t, "plan", "-out=saved.tfplan"), step.plan)
+					terraform.MustRun(t, "apply", "saved.tfplan")
+					f.ExpectWrites(t, step.writes...)()
+					terraform.MustRun(t, "plan", "-detailed-exitcode") // Fails unless the plan is empty.
+				}
+			})
+		}
+	}
+}
+
 // sshHostKeys are the host keys of the emulator under the new name.
 var sshHostKeys = strings.ReplaceAll(emulator.HostKeys, "bitbucket.org", "ssh.bitbucket.org")
 
@@ -220,6 +260,7 @@ var sshHostKeys = strings.ReplaceAll(emulator.HostKeys, "bitbucket.org", "ssh.bi
 var exampleOutputs = map[string][]string{
 	"readers_of_web":          {`["CI"]`},
 	"unused_for_180_days":     {`["acme/api/10958985 CI, last used: 20`, `","acme/worker/10958986 CI, last used: never"]`},
+	"last_used":               {`["CI ci@example.com: 20`},
 	"on_several_repositories": {`{"SHA256:L7RaJ9z1fhgcsFNlyZKT0BcV1Pl9SBfp3vUurVqhRWU":["api","website"]}`},
 	"in_production":           {"commit that SUCCESSFUL"},
 	"environment_uuids":       {`{"Production":"` + acctest.ProductionUUID + `","Staging":"` + acctest.StagingUUID + `"}`},
