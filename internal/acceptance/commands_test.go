@@ -181,7 +181,7 @@ func scenarios() []scenario {
 			}
 			f := exampleFake(t)
 			f.SetPUT(emulator.PUTRefused)
-			s := staged(t, f, f.Config(acctest.ReadFile(t, rotation+"1-one-key.tf")))
+			s := staged(t, f, f.Config(acctest.ReadFile(t, rotationGuide+"1-one-key.tf")))
 			s.MustRun(t, "apply", "-auto-approve")
 			return s
 		}, steps: []step{
@@ -205,6 +205,33 @@ func scenarios() []scenario {
 			return s
 		}, steps: []step{
 			{command: "terraform apply", prints: "1 to add, 0 to change, 1 to destroy"},
+		}},
+		{name: "module", start: func(t *testing.T) stage {
+			f := exampleFake(t)
+			s := staged(t, f, acctest.ReadFile(t, moduleGuide+"1-resource.tf"))
+			s.WriteFile(t, "provider.tf", f.Config(""))
+			if err := os.Mkdir(filepath.Join(s.Dir, "deploy-keys"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			s.WriteFile(t, "deploy-keys/main.tf", acctest.ReadFile(t, moduleGuide+"deploy-keys/main.tf"))
+			s.MustRun(t, "apply", "-auto-approve")
+			s.Write(t, acctest.ReadFile(t, moduleGuide+"2-module.tf"))
+			return s
+		}, steps: []step{
+			{command: "terraform init", prints: "successfully initialized"},
+			{command: "terraform apply", prints: "3 to add, 0 to change, 0 to destroy"},
+			{command: "terraform apply", prints: "0 to add, 2 to change, 0 to destroy", before: func(t *testing.T, s stage) {
+				s.RenameRepository("acme", "website", "site")
+				s.Write(t, acctest.ReadFile(t, moduleGuide+"3-renamed-repository.tf"))
+			}},
+			{command: "terraform init", prints: "successfully initialized", before: func(t *testing.T, s stage) {
+				s.Write(t, acctest.ReadFile(t, moduleGuide+"4-renamed-module.tf"))
+			}},
+			{command: "terraform apply", prints: "0 to add, 0 to change, 0 to destroy"},
+		}, end: func(t *testing.T, s stage) {
+			if writes := s.Writes(); len(writes) != 4 || slices.ContainsFunc(writes, func(write string) bool { return !strings.HasPrefix(write, "POST ") }) {
+				t.Errorf("wrote %q, want the four deploy keys only", writes)
+			}
 		}},
 		{name: "generated key", start: func(t *testing.T) stage {
 			f := acctest.NewFake(t)
@@ -403,14 +430,12 @@ func (s stage) runInShell(t *testing.T, line string) string {
 	return strings.Join(strings.Fields(text), " ")
 }
 
-const rotation = examples + "/guides/rotate-with-overlap/"
-
 // rotating returns a function that writes a step of the rotation, with the public key that
 // was generated in place of the new key of the example.
 func rotating(file string) func(*testing.T, stage) {
 	return func(t *testing.T, s stage) {
 		t.Helper()
-		config := acctest.ReadFile(t, rotation+file)
+		config := acctest.ReadFile(t, rotationGuide+file)
 		if generated, err := os.ReadFile(filepath.Join(s.Dir, "ci-2026-07.pub")); err == nil {
 			config = regexp.MustCompile(`ssh-ed25519 .* ci-2026-07`).ReplaceAllLiteralString(config, strings.TrimSpace(string(generated)))
 		}

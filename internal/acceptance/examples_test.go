@@ -3,6 +3,7 @@ package acceptance
 import (
 	"encoding/base64"
 	"net/http"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -15,7 +16,11 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
-const examples = root + "/examples"
+const (
+	examples      = root + "/examples"
+	rotationGuide = examples + "/guides/rotate-with-overlap/"
+	moduleGuide   = examples + "/guides/module/"
+)
 
 // keyText finds the public keys in an example.
 var keyText = regexp.MustCompile(`ssh-ed25519 AAAA[^"]*`)
@@ -250,6 +255,48 @@ func TestAccExamples_rotation(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// The steps of the guide to a module move the keys, and write only what their plans show.
+func TestAccGuide_module(t *testing.T) {
+	t.Parallel()
+	f := exampleFake(t)
+	f.SetPUT(emulator.PUTRefused)
+	terraform := exampleCLI(t, f, moduleGuide)
+	terraform.WriteFile(t, "provider.tf", f.Config(""))
+	if err := os.Mkdir(filepath.Join(terraform.Dir, "deploy-keys"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	terraform.WriteFile(t, "deploy-keys/main.tf", acctest.ReadFile(t, moduleGuide+"deploy-keys/main.tf"))
+	const add = "POST acme/website/deploy-keys 200"
+	for _, step := range []struct {
+		file   string
+		plan   []string
+		writes []string
+	}{
+		{"1-resource.tf", []string{"Plan: 1 to add, 0 to change, 0 to destroy."}, []string{add}},
+		{
+			"2-module.tf",
+			[]string{`bitbucket_deploy_key.ci has moved to module.deploy_keys.bitbucket_deploy_key.reader["website/ci"]`, "Plan: 3 to add, 0 to change, 0 to destroy."},
+			[]string{"POST acme/api/deploy-keys 200", "POST acme/api/deploy-keys 200", add},
+		},
+		{"3-renamed-repository.tf", []string{`(moved from module.deploy_keys.bitbucket_deploy_key.reader["website/backup"])`, `"website" -> "site"`, "Plan: 0 to add, 2 to change, 0 to destroy."}, nil},
+		{"4-renamed-module.tf", []string{`module.deploy_keys.bitbucket_deploy_key.reader["api/backup"] has moved to module.readers.bitbucket_deploy_key.reader["api/backup"]`, "Plan: 0 to add, 0 to change, 0 to destroy."}, nil},
+	} {
+		if step.file == "3-renamed-repository.tf" {
+			f.RenameRepository("acme", "website", "site")
+		}
+		terraform.Write(t, acctest.ReadFile(t, moduleGuide+step.file))
+		terraform.MustRun(t, "get")
+		acctest.Contains(t, terraform.MustRun(t, "plan", "-out=saved.tfplan"), step.plan...)
+		terraform.MustRun(t, "apply", "saved.tfplan")
+		writes := f.Writes()
+		slices.Sort(writes)
+		if !slices.Equal(writes, step.writes) {
+			t.Errorf("%s wrote %q, want %q", step.file, writes, step.writes)
+		}
+		terraform.MustRun(t, "plan", "-detailed-exitcode") // Fails unless the plan is empty.
 	}
 }
 
