@@ -34,13 +34,12 @@ var notRun = map[string]string{
 	"make demo":  "it takes as long as many tests; it checks its own output",
 	"make bench": "it takes minutes",
 
-	"ssh-keygen -t ed25519 -f ci-2026-07 -C ci@example.com": "it prompts for a passphrase",
 	"ssh-keygen -l":                  "the same as ssh-keygen -lf key.pub",
 	"ssh-keygen -lf key.pub":         "not every machine has it; internal/sshkey compares fingerprints with it if it is installed",
 	"ssh-keygen -i -f FILE":          "not every machine has it",
 	"ssh-keygen -i -m PKCS8 -f FILE": "not every machine has it",
 
-	"aws secretsmanager get-secret-value --secret-id bitbucket/website/ci --query SecretString --output text": "it needs AWS",
+	"aws secretsmanager get-secret-value --secret-id bitbucket/website/ci --query SecretString --output text > ci && chmod 600 ci": "it needs AWS",
 }
 
 // ranElsewhere maps commands to the test or the target of the makefile that runs them.
@@ -195,6 +194,64 @@ func scenarios() []scenario {
 			{command: "terraform plan", prints: "No changes."},
 		}},
 
+		{name: "rotate with overlap", start: func(t *testing.T) stage {
+			if _, err := exec.LookPath("ssh-keygen"); err != nil {
+				t.Skip("needs ssh-keygen")
+			}
+			f := exampleFake(t)
+			f.SetPUT(emulator.PUTRefused)
+			s := staged(t, f, f.Config(acctest.ReadFile(t, rotationGuide+"1-one-key.tf")))
+			s.MustRun(t, "apply", "-auto-approve")
+			return s
+		}, steps: []step{
+			{command: "terraform apply", prints: `bitbucket_deploy_key.ci has moved to bitbucket_deploy_key.ci["2026-04"] … 0 to add, 0 to change, 0 to destroy`, before: rotating("2-map.tf")},
+			{command: `ssh-keygen -t ed25519 -N "" -f ci-2026-07 -C ci-2026-07`},
+			{command: "terraform apply", prints: "1 to add, 0 to change, 0 to destroy", before: rotating("3-both-keys.tf")},
+			{command: "terraform apply", prints: "CI ci-2026-04: never … CI ci-2026-07: never", before: func(t *testing.T, s stage) {
+				s.WriteFile(t, "last-used.tf", acctest.ReadFile(t, examples+"/guides/last-used/last-used.tf"))
+			}},
+			{command: "terraform apply", prints: "0 to add, 0 to change, 1 to destroy", before: rotating("4-new-key.tf")},
+		}, end: func(t *testing.T, s stage) {
+			if got, want := s.OnlyKey(t).Key+" ci-2026-07\n", acctest.ReadFile(t, filepath.Join(s.Dir, "ci-2026-07.pub")); got != want {
+				t.Errorf("Bitbucket has %q, the generated key is %q", got, want)
+			}
+		}},
+		{name: "rotate in one apply", start: func(t *testing.T) stage {
+			f := exampleFake(t)
+			s := staged(t, f, f.Config(acctest.ReadFile(t, examples+"/guides/rotate-in-one-apply/1-old-key.tf")))
+			s.MustRun(t, "apply", "-auto-approve")
+			s.Write(t, f.Config(acctest.ReadFile(t, examples+"/guides/rotate-in-one-apply/2-new-key.tf")))
+			return s
+		}, steps: []step{
+			{command: "terraform apply", prints: "1 to add, 0 to change, 1 to destroy"},
+		}},
+		{name: "module", start: func(t *testing.T) stage {
+			f := exampleFake(t)
+			s := staged(t, f, acctest.ReadFile(t, moduleGuide+"1-resource.tf"))
+			s.WriteFile(t, "provider.tf", f.Config(""))
+			if err := os.Mkdir(filepath.Join(s.Dir, "deploy-keys"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			s.WriteFile(t, "deploy-keys/main.tf", acctest.ReadFile(t, moduleGuide+"deploy-keys/main.tf"))
+			s.MustRun(t, "apply", "-auto-approve")
+			s.Write(t, acctest.ReadFile(t, moduleGuide+"2-module.tf"))
+			return s
+		}, steps: []step{
+			{command: "terraform init", prints: "successfully initialized"},
+			{command: "terraform apply", prints: "3 to add, 0 to change, 0 to destroy"},
+			{command: "terraform apply", prints: "0 to add, 2 to change, 0 to destroy", before: func(t *testing.T, s stage) {
+				s.RenameRepository("acme", "website", "site")
+				s.Write(t, acctest.ReadFile(t, moduleGuide+"3-renamed-repository.tf"))
+			}},
+			{command: "terraform init", prints: "successfully initialized", before: func(t *testing.T, s stage) {
+				s.Write(t, acctest.ReadFile(t, moduleGuide+"4-renamed-module.tf"))
+			}},
+			{command: "terraform apply", prints: "0 to add, 0 to change, 0 to destroy"},
+		}, end: func(t *testing.T, s stage) {
+			if writes := s.Writes(); len(writes) != 4 || slices.ContainsFunc(writes, func(write string) bool { return !strings.HasPrefix(write, "POST ") }) {
+				t.Errorf("wrote %q, want the four deploy keys only", writes)
+			}
+		}},
 		{name: "generated key", start: func(t *testing.T) stage {
 			f := acctest.NewFake(t)
 			s := staged(t, f, f.Config(guideBlock(t, "rotate-a-deploy-key", "With a generated key")), acctest.AttachedAs(t, map[string]func() tfprotov6.ProviderServer{
@@ -427,8 +484,8 @@ func (s stage) runInFolder(t *testing.T, folder, line string) string {
 }
 
 // firstKey returns a stage for the first key of README: a user without an installed
-// provider, with a home folder of its own and a token with the scopes of README. ssh connects to a server that has the repository
-// and accepts the deploy keys in the emulator.
+// provider, with a home folder of its own and a token with the scopes of README. ssh connects
+// to a server that has the repository and accepts the deploy keys in the emulator.
 func firstKey(t *testing.T) stage {
 	t.Helper()
 	for _, command := range []string{"make", "git", "ssh", "ssh-keygen"} {
@@ -454,6 +511,19 @@ func firstKey(t *testing.T) stage {
 	}
 	serveGit(t, s)
 	return s
+}
+
+// rotating returns a function that writes a step of the rotation, with the public key that
+// was generated in place of the new key of the example.
+func rotating(file string) func(*testing.T, stage) {
+	return func(t *testing.T, s stage) {
+		t.Helper()
+		config := acctest.ReadFile(t, rotationGuide+file)
+		if generated, err := os.ReadFile(filepath.Join(s.Dir, "ci-2026-07.pub")); err == nil {
+			config = regexp.MustCompile(`ssh-ed25519 .* ci-2026-07`).ReplaceAllLiteralString(config, strings.TrimSpace(string(generated)))
+		}
+		s.Write(t, s.Config(config))
+	}
 }
 
 // oldExample is the configuration of the key in the states of internal/acctest.

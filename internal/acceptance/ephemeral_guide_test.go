@@ -39,8 +39,38 @@ import (
 // private key to a file.
 func TestAccGuide_noPrivateKeyInState(t *testing.T) {
 	t.Parallel()
-	acctest.Needs(t, terraformcli.WriteOnly)
-	const guide = examples + "/guides/no-private-key-in-state/key-pair.tf"
+	for _, way := range []keyWay{
+		{
+			file: "store.tf", needs: terraformcli.Store, rotates: "2 to add, 1 to change, 2 to destroy",
+			refuses: "ephemeral.aws_secretsmanager_secret_version",
+		},
+		{
+			file: "parameter.tf", needs: terraformcli.WriteOnly, rotates: "3 to add, 0 to change, 3 to destroy",
+			refuses: "aws_ssm_parameter",
+			edit:    strings.NewReplacer(`"String"`, "\"String\"\n  tags = { team = \"web\" }"),
+		},
+	} {
+		t.Run(way.file, func(t *testing.T) {
+			t.Parallel()
+			acctest.Needs(t, way.needs)
+			way.test(t)
+		})
+	}
+}
+
+// keyWay is a way of the guide to keep the private key out of the state.
+type keyWay struct {
+	file    string
+	needs   terraformcli.Feature
+	rotates string // rotates is what the plan of a rotation prints.
+	refuses string // refuses is the block that fails in the test of an interrupted rotation.
+	// edit makes a change that must not change the key.
+	edit *strings.Replacer
+}
+
+func (w keyWay) test(t *testing.T) {
+	t.Helper()
+	guide := examples + "/guides/no-private-key-in-state/" + w.file
 	f, store := exampleFake(t), &keyStore{versions: map[string]string{}, parameters: map[string]string{}}
 	terraform := exampleCLI(t, f, guide)
 	others := providerserver.NewProtocol6(storeProvider{store: store})
@@ -70,20 +100,21 @@ func TestAccGuide_noPrivateKeyInState(t *testing.T) {
 	f.ExpectWrites(t, "POST acme/website/deploy-keys 200")()
 	expectConverged()
 
-	// Other changes of the parameter do not change the key.
-	tagged := strings.Replace(config, `"String"`, "\"String\"\n  tags = { team = \"web\" }", 1)
-	terraform.Write(t, tagged)
-	acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve"), "0 added, 1 changed, 0 destroyed")
-	f.ExpectWrites(t)()
+	if w.edit != nil {
+		config = w.edit.Replace(config)
+		terraform.Write(t, config)
+		acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve"), "0 added, 1 changed, 0 destroyed")
+		f.ExpectWrites(t)()
+	}
 
 	// A new version number rotates the key once. If the run fails after the private
 	// key was stored, the next run continues with that key.
-	terraform.Write(t, strings.Replace(tagged, "secret_string_wo_version = 1", "secret_string_wo_version = 2", 1))
-	acctest.Contains(t, terraform.MustRun(t, "plan", "-out=saved.tfplan"), "bitbucket_deploy_key.ci must be replaced", "3 to add, 0 to change, 3 to destroy")
-	store.refuses.Store(true)
+	terraform.Write(t, strings.Replace(config, "secret_string_wo_version = 1", "secret_string_wo_version = 2", 1))
+	acctest.Contains(t, terraform.MustRun(t, "plan", "-out=saved.tfplan"), "bitbucket_deploy_key.ci must be replaced", w.rotates)
+	store.refuses.Store(&w.refuses)
 	terraform.Fails(t, []string{"apply", "saved.tfplan"}, "no access")
 	f.ExpectWrites(t)()
-	store.refuses.Store(false)
+	store.refuses.Store(nil)
 	terraform.MustRun(t, "apply", "-auto-approve")
 	f.ExpectWrites(t, "POST acme/website/deploy-keys 200", "DELETE "+acctest.FirstKey+" 204")()
 	expectConverged()
@@ -120,7 +151,7 @@ type keyStore struct {
 	versions   map[string]string // versions maps version IDs to the stored private keys.
 	current    string
 	parameters map[string]string
-	refuses    atomic.Bool // refuses makes the store refuse every parameter.
+	refuses    atomic.Pointer[string] // refuses is the block that the store refuses.
 }
 
 // keys returns the stored private key, and all private keys that were generated.
@@ -134,6 +165,9 @@ func (s *keyStore) keys() (stored string, made []string) {
 func (s *keyStore) answer(block string, given map[string]string) (map[string]string, error) {
 	s.Lock()
 	defer s.Unlock()
+	if refused := s.refuses.Load(); refused != nil && *refused == block {
+		return nil, fmt.Errorf("no access to %s", block)
+	}
 	switch block {
 	case "ephemeral.tls_private_key":
 		_, private, err := ed25519.GenerateKey(rand.Reader)
@@ -161,9 +195,6 @@ func (s *keyStore) answer(block string, given map[string]string) (map[string]str
 	case "ephemeral.aws_secretsmanager_secret_version":
 		return map[string]string{"secret_string": s.versions[given["version_id"]]}, nil
 	case "aws_ssm_parameter":
-		if s.refuses.Load() {
-			return nil, fmt.Errorf("no access to %s", given["name"])
-		}
 		s.parameters[given["name"]] = given["value_wo"]
 		return map[string]string{"id": given["name"]}, nil
 	case "data.aws_ssm_parameter":

@@ -3,6 +3,7 @@ package acceptance
 import (
 	"encoding/base64"
 	"net/http"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -15,7 +16,11 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
-const examples = root + "/examples"
+const (
+	examples      = root + "/examples"
+	rotationGuide = examples + "/guides/rotate-with-overlap/"
+	moduleGuide   = examples + "/guides/module/"
+)
 
 // keyText finds the public keys in an example.
 var keyText = regexp.MustCompile(`ssh-ed25519 AAAA[^"]*`)
@@ -39,8 +44,8 @@ func TestAccExamples(t *testing.T) {
 				t.Run(name, func(t *testing.T) { t.Parallel(); runQuery(t, filepath.Join(directory, "deploy_keys.tfquery.hcl")) })
 				continue
 			}
-			if name == "guides/no-private-key-in-state" {
-				continue // It also needs other providers: see TestAccGuide_noPrivateKeyInState.
+			if name == "guides/no-private-key-in-state" || name == "guides/module" || name == "guides/ci-and-automation" {
+				continue // See TestAccGuide_noPrivateKeyInState, TestAccGuide_module and TestAccCommands_ci.
 			}
 			t.Run(name, func(t *testing.T) { t.Parallel(); applyExamples(t, tfFiles(t, directory)...) })
 		case "list-resources":
@@ -150,7 +155,7 @@ func applyExamples(t *testing.T, files ...string) {
 		imports := strings.Contains(config, "import {")
 		if writes := f.Writes(); imports && len(writes) > 0 {
 			t.Errorf("the import of %s wrote: %v", file, writes)
-		} else if strings.Contains(config, "resource \"bitbucket_") && !imports && len(writes) == 0 {
+		} else if strings.Contains(config, "resource \"bitbucket_") && !imports && !strings.Contains(config, "moved {") && len(writes) == 0 {
 			t.Errorf("%s wrote nothing", file)
 		}
 		expectOutputs(t, terraform, config)
@@ -213,6 +218,88 @@ func addAudited(t *testing.T, f *acctest.Fake) {
 	}
 }
 
+// The steps of a rotation do what the guide promises, also if Bitbucket refuses to update
+// deploy keys.
+func TestAccExamples_rotation(t *testing.T) {
+	t.Parallel()
+	type step struct {
+		file, plan string
+		writes     []string
+	}
+	for name, refuses := range map[string]bool{"updates accepted": false, "updates refused": true} {
+		for directory, steps := range map[string][]step{
+			"rotate-with-overlap": {
+				{"1-one-key.tf", "Plan: 1 to add, 0 to change, 0 to destroy.", []string{"POST acme/website/deploy-keys 200"}},
+				{"2-map.tf", `bitbucket_deploy_key.ci has moved to bitbucket_deploy_key.ci["2026-04"]`, nil},
+				{"3-both-keys.tf", "Plan: 1 to add, 0 to change, 0 to destroy.", []string{"POST acme/website/deploy-keys 200"}},
+				{"4-new-key.tf", "Plan: 0 to add, 0 to change, 1 to destroy.", []string{"DELETE acme/website/deploy-keys/10958984 204"}},
+			},
+			"rotate-in-one-apply": {
+				{"1-old-key.tf", "Plan: 1 to add, 0 to change, 0 to destroy.", []string{"POST acme/api/deploy-keys 200"}},
+				{"2-new-key.tf", "Plan: 1 to add, 0 to change, 1 to destroy.", []string{"POST acme/api/deploy-keys 200", "DELETE acme/api/deploy-keys/10958984 204"}},
+			},
+		} {
+			t.Run(directory+", "+name, func(t *testing.T) {
+				t.Parallel()
+				f := exampleFake(t)
+				if refuses {
+					f.SetPUT(emulator.PUTRefused)
+				}
+				terraform := acctest.NewCLI(t, acctest.Attached(t))
+				for _, step := range steps {
+					terraform.Write(t, f.Config(acctest.ReadFile(t, filepath.Join(examples, "guides", directory, step.file))))
+					acctest.Contains(t, terraform.MustRun(t, "plan", "-out=saved.tfplan"), step.plan)
+					terraform.MustRun(t, "apply", "saved.tfplan")
+					f.ExpectWrites(t, step.writes...)()
+					terraform.MustRun(t, "plan", "-detailed-exitcode") // Fails unless the plan is empty.
+				}
+			})
+		}
+	}
+}
+
+// The steps of the guide to a module move the keys, and write only what their plans show.
+func TestAccGuide_module(t *testing.T) {
+	t.Parallel()
+	f := exampleFake(t)
+	f.SetPUT(emulator.PUTRefused)
+	terraform := exampleCLI(t, f, moduleGuide)
+	terraform.WriteFile(t, "provider.tf", f.Config(""))
+	if err := os.Mkdir(filepath.Join(terraform.Dir, "deploy-keys"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	terraform.WriteFile(t, "deploy-keys/main.tf", acctest.ReadFile(t, moduleGuide+"deploy-keys/main.tf"))
+	const add = "POST acme/website/deploy-keys 200"
+	for _, step := range []struct {
+		file   string
+		plan   []string
+		writes []string
+	}{
+		{"1-resource.tf", []string{"Plan: 1 to add, 0 to change, 0 to destroy."}, []string{add}},
+		{
+			"2-module.tf",
+			[]string{`bitbucket_deploy_key.ci has moved to module.deploy_keys.bitbucket_deploy_key.reader["website/ci"]`, "Plan: 3 to add, 0 to change, 0 to destroy."},
+			[]string{"POST acme/api/deploy-keys 200", "POST acme/api/deploy-keys 200", add},
+		},
+		{"3-renamed-repository.tf", []string{`(moved from module.deploy_keys.bitbucket_deploy_key.reader["website/backup"])`, `"website" -> "site"`, "Plan: 0 to add, 2 to change, 0 to destroy."}, nil},
+		{"4-renamed-module.tf", []string{`module.deploy_keys.bitbucket_deploy_key.reader["api/backup"] has moved to module.readers.bitbucket_deploy_key.reader["api/backup"]`, "Plan: 0 to add, 0 to change, 0 to destroy."}, nil},
+	} {
+		if step.file == "3-renamed-repository.tf" {
+			f.RenameRepository("acme", "website", "site")
+		}
+		terraform.Write(t, acctest.ReadFile(t, moduleGuide+step.file))
+		terraform.MustRun(t, "get")
+		acctest.Contains(t, terraform.MustRun(t, "plan", "-out=saved.tfplan"), step.plan...)
+		terraform.MustRun(t, "apply", "saved.tfplan")
+		writes := f.Writes()
+		slices.Sort(writes)
+		if !slices.Equal(writes, step.writes) {
+			t.Errorf("%s wrote %q, want %q", step.file, writes, step.writes)
+		}
+		terraform.MustRun(t, "plan", "-detailed-exitcode") // Fails unless the plan is empty.
+	}
+}
+
 // sshHostKeys are the host keys of the emulator under the new name.
 var sshHostKeys = strings.ReplaceAll(emulator.HostKeys, "bitbucket.org", "ssh.bitbucket.org")
 
@@ -220,6 +307,7 @@ var sshHostKeys = strings.ReplaceAll(emulator.HostKeys, "bitbucket.org", "ssh.bi
 var exampleOutputs = map[string][]string{
 	"readers_of_web":          {`["CI"]`},
 	"unused_for_180_days":     {`["acme/api/10958985 CI, last used: 20`, `","acme/worker/10958986 CI, last used: never"]`},
+	"last_used":               {`["CI ci@example.com: 20`},
 	"on_several_repositories": {`{"SHA256:L7RaJ9z1fhgcsFNlyZKT0BcV1Pl9SBfp3vUurVqhRWU":["api","website"]}`},
 	"in_production":           {"commit that SUCCESSFUL"},
 	"environment_uuids":       {`{"Production":"` + acctest.ProductionUUID + `","Staging":"` + acctest.StagingUUID + `"}`},

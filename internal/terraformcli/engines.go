@@ -38,11 +38,12 @@ var (
 	WriteOnly          = Feature{"Write-only attributes", "1.11.0", "1.11.0"}
 	Identity           = Feature{"`import` blocks with `identity`", "1.12.0", "1.12.0"}
 	Query              = Feature{"`terraform query`", "1.14.0", ""}
+	Store              = Feature{"`terraform_data` with `store`", "1.16.0", ""}
 
 	// Features lists the features that the provider or its documentation uses.
 	Features = []Feature{
 		Protocol, Moved, Checks, ImportBlocks, PlanTimestamp, ImportForEach, Functions, LoneFunctions, MovedTypes,
-		EphemeralVariables, WriteOnly, Identity, Query,
+		EphemeralVariables, WriteOnly, Identity, Query, Store,
 	}
 )
 

@@ -37,15 +37,16 @@ func TestFindAll(t *testing.T) {
 func TestLacks(t *testing.T) {
 	t.Parallel()
 	for cli, want := range map[CLI]int{
-		{Version: "0.15.5"}:                      13,
-		{Version: "1.0.0"}:                       12,
-		{Version: "1.8.0"}:                       4,
-		{Version: "1.12.0-rc1"}:                  1,
-		{Version: "1.14.0"}:                      0,
+		{Version: "0.15.5"}:                      14,
+		{Version: "1.0.0"}:                       13,
+		{Version: "1.8.0"}:                       5,
+		{Version: "1.12.0-rc1"}:                  2,
+		{Version: "1.14.0"}:                      1,
+		{Version: "1.16.0"}:                      0,
 		{Version: "1.17.0-dev"}:                  0,
-		{Version: "1.12.6", OpenTofu: true}:      1,
-		{Version: "1.6.0", OpenTofu: true}:       8,
-		{Version: "unreadable", OpenTofu: false}: 13,
+		{Version: "1.12.6", OpenTofu: true}:      2,
+		{Version: "1.6.0", OpenTofu: true}:       9,
+		{Version: "unreadable", OpenTofu: false}: 14,
 	} {
 		if got := cli.Lacks(); len(got) != want {
 			t.Errorf("%s lacks %v", cli, got)

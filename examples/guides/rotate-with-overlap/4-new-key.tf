@@ -1,6 +1,6 @@
 locals {
   public_keys = {
-    "2026-07" = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFu/n/KOtsEq86Zd7G++K+M6ayve0o8wt7iaE3dY3fsX ci@example.com"
+    "2026-07" = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFu/n/KOtsEq86Zd7G++K+M6ayve0o8wt7iaE3dY3fsX ci-2026-07"
   }
 }
 
@@ -10,5 +10,5 @@ resource "bitbucket_deploy_key" "ci" {
   workspace  = "acme"
   repository = "website"
   key        = each.value
-  label      = "CI ${each.key}"
+  label      = "CI"
 }

@@ -1,9 +1,10 @@
 terraform {
-  required_version = ">= 1.11"
+  required_version = ">= 1.16"
 
   required_providers {
     bitbucket = {
-      source = "bitbucket-deploy-keys/bitbucket"
+      source  = "bitbucket-deploy-keys/bitbucket"
+      version = "~> 0.1.0"
     }
     tls = {
       source  = "hashicorp/tls"
@@ -16,7 +17,7 @@ terraform {
   }
 }
 
-# Another pair in each run, which is thrown away unless the secret is written.
+# Each run generates a new pair. Terraform discards it, unless the run writes the secret.
 ephemeral "tls_private_key" "new" {
   algorithm = "ED25519"
 }
@@ -28,10 +29,10 @@ resource "aws_secretsmanager_secret" "ci" {
 resource "aws_secretsmanager_secret_version" "ci" {
   secret_id                = aws_secretsmanager_secret.ci.id
   secret_string_wo         = ephemeral.tls_private_key.new.private_key_openssh
-  secret_string_wo_version = 1 # Raise it to rotate the key.
+  secret_string_wo_version = 1 # To rotate the key, raise this number.
 }
 
-# The private key that was stored, in whichever run that was.
+# The private key in Secrets Manager, which an earlier run may have stored.
 ephemeral "aws_secretsmanager_secret_version" "ci" {
   secret_id  = aws_secretsmanager_secret_version.ci.secret_id
   version_id = aws_secretsmanager_secret_version.ci.version_id
@@ -41,28 +42,19 @@ ephemeral "tls_public_key" "ci" {
   private_key_openssh = ephemeral.aws_secretsmanager_secret_version.ci.secret_string
 }
 
-# Its name changes with the secret, so that each has a parameter of its own.
-resource "aws_ssm_parameter" "ci" {
-  name             = "/bitbucket/website/ci/${aws_secretsmanager_secret_version.ci.version_id}"
-  type             = "String"
-  value_wo         = ephemeral.tls_public_key.ci.public_key_openssh
-  value_wo_version = 1
-}
-
-locals {
-  # Without it, any change of the parameter, such as a tag, would delay the data
-  # source to the apply, and so plan another deploy key.
-  parameter = aws_ssm_parameter.ci.id
-}
-
-data "aws_ssm_parameter" "ci" {
-  name = local.parameter
+# "store" accepts an ephemeral value and keeps it in the state. It stores a new value only if
+# "version" changes.
+resource "terraform_data" "public_key" {
+  store {
+    input   = ephemeral.tls_public_key.ci.public_key_openssh
+    version = aws_secretsmanager_secret_version.ci.version_id
+  }
 }
 
 resource "bitbucket_deploy_key" "ci" {
   workspace  = "acme"
   repository = "website"
-  key        = data.aws_ssm_parameter.ci.insecure_value
+  key        = terraform_data.public_key.store.output
   label      = "CI"
 
   lifecycle {

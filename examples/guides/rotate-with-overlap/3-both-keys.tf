@@ -1,0 +1,15 @@
+locals {
+  public_keys = {
+    "2026-04" = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIL0xmmM16/rqcPjqJ2Hy96C/HSpWnwFq+08AaVE3+yUu ci-2026-04"
+    "2026-07" = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFu/n/KOtsEq86Zd7G++K+M6ayve0o8wt7iaE3dY3fsX ci-2026-07"
+  }
+}
+
+resource "bitbucket_deploy_key" "ci" {
+  for_each = local.public_keys
+
+  workspace  = "acme"
+  repository = "website"
+  key        = each.value
+  label      = "CI"
+}
