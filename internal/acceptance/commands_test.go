@@ -494,8 +494,7 @@ func firstKey(t *testing.T) stage {
 		}
 	}
 	f := exampleFake(t)
-	scopes := regexp.MustCompile(`[a-z]+:[a-z-]+:bitbucket`).FindAllString(acctest.ReadFile(t, root+"/README.md"), -1)
-	f.AllowBasic("ci@example.com", "api-token", scopes...)
+	f.AllowBasic("ci@example.com", "api-token", scopesIn(t, acctest.ReadFile(t, root+"/README.md"))...)
 	home, noSettings := t.TempDir(), filepath.Join(t.TempDir(), "none.tfrc")
 	if err := os.WriteFile(noSettings, nil, 0o600); err != nil {
 		t.Fatal(err)

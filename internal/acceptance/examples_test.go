@@ -74,13 +74,27 @@ func tfFiles(t *testing.T, directory string) []string {
 	return files
 }
 
-// exampleFake starts a Bitbucket with the repositories that the examples use.
+// exampleFake starts a Bitbucket with the repositories that the examples use. The API token
+// has the scopes that the guide to authentication lists for everything.
 func exampleFake(t *testing.T) *acctest.Fake {
 	t.Helper()
 	f := acctest.NewFakeOfRepositories(t, []emulator.Repository{{Slug: "website", UUID: acctest.WebsiteUUID, Project: "WEB"}, {Slug: "api"}, {Slug: "worker"}})
+	_, everything, _ := strings.Cut(acctest.ReadFile(t, root+"/templates/guides/authentication.md.tmpl"), "One set for everything: ")
+	everything, _, _ = strings.Cut(everything, "\n")
+	f.AllowBasic("ci@example.com", "api-token", scopesIn(t, everything)...)
 	f.AllowBearer("access-token")
 	f.AllowConsumer("Xn4kQ7vTz2pLw9sRbE", "secret", 7200)
 	return f
+}
+
+// scopesIn returns the scopes of API tokens in a text.
+func scopesIn(t *testing.T, text string) []string {
+	t.Helper()
+	scopes := regexp.MustCompile(`[a-z]+:[a-z-]+:bitbucket`).FindAllString(text, -1)
+	if len(scopes) == 0 { // The emulator would accept everything.
+		t.Fatal("the text has no scopes")
+	}
+	return scopes
 }
 
 // exampleOf returns the parent of the keys in an example.
