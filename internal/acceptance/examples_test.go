@@ -306,7 +306,8 @@ var sshHostKeys = strings.ReplaceAll(emulator.HostKeys, "bitbucket.org", "ssh.bi
 // exampleOutputs are the outputs of the examples with the keys of addAudited.
 var exampleOutputs = map[string][]string{
 	"readers_of_web":          {`["CI"]`},
-	"unused_for_180_days":     {`["acme/api/10958985 CI, last used: 20`, `","acme/worker/10958986 CI, last used: never"]`},
+	"older_than_90_days":      {`["acme/worker/10958986 CI, added: 20`, `"]`},
+	"unused_for_90_days":      {`["acme/api/10958985 CI, last used: 20`, `","acme/worker/10958986 CI, last used: never"]`},
 	"last_used":               {`["CI ci@example.com: 20`},
 	"on_several_repositories": {`{"SHA256:L7RaJ9z1fhgcsFNlyZKT0BcV1Pl9SBfp3vUurVqhRWU":["api","website"]}`},
 	"in_production":           {"commit that SUCCESSFUL"},

@@ -121,7 +121,7 @@ func serveGit(t *testing.T, f *acctest.Fake) string {
 
 // serveSSH serves the sessions of one connection.
 func serveSSH(t *testing.T, connection net.Conn, config *ssh.ServerConfig, repository string) {
-	defer connection.Close()
+	defer func() { _ = connection.Close() }()
 	_, channels, requests, err := ssh.NewServerConn(connection, config)
 	if err != nil {
 		return // The key is not accepted, or the client does not accept the host key.
