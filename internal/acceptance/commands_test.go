@@ -51,6 +51,7 @@ var notRun = map[string]string{
 // ranElsewhere maps commands to the test or the target of the makefile that runs them.
 var ranElsewhere = map[string]string{
 	"terraform apply -replace=aws_secretsmanager_secret_version.ci": "TestAccGuide_noPrivateKeyInState",
+	`ssh-keygen -t ed25519 -N "" -f ~/.ssh/website -C website`:      "TestAccGuide_machineWithout",
 
 	// The transcript of README.
 	"terraform apply -auto-approve":                                       "demo",

@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -36,19 +35,8 @@ func newMachine(t *testing.T) stage {
 		}
 	}
 	f := exampleFake(t)
-	public, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	encoded, err := ssh.MarshalPrivateKey(private, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := acctest.ReadFile(t, examples+"/data-sources/bitbucket_ssh_host_keys/data-source_ssh_bitbucket_org.tf") +
-		acctest.DeployKey(acctest.KeyLine(acctest.AuthorizedKey(t, public)), `label = "machine"`)
-	s := staged(t, f, f.Config(config))
+	s := staged(t, f, "")
 	address := serveGit(t, f)
-
 	s.Env = append(s.Env, "HOME="+s.Dir, "GIT_CONFIG_NOSYSTEM=1")
 	for _, directory := range []string{".ssh", "bin"} {
 		if err := os.Mkdir(filepath.Join(s.Dir, directory), 0o700); err != nil {
@@ -57,7 +45,6 @@ func newMachine(t *testing.T) stage {
 	}
 	// A ~ in the configuration of SSH is the home directory of the user, whatever HOME is.
 	s.WriteFile(t, ".ssh/config", strings.ReplaceAll(guideCode(t, machinesGuide, "Several keys on one machine", "text"), "~", s.Dir))
-	s.WriteFile(t, ".ssh/website", string(pem.EncodeToMemory(encoded)))
 	s.WriteFile(t, "bin/ssh", fmt.Sprintf(`#!/bin/sh
 PATH=%q exec ssh -F "$HOME/.ssh/config" -o UserKnownHostsFile="$HOME/.ssh/known_hosts" -o BatchMode=yes \
   -o ProxyCommand="bash -c 'exec 2>/dev/null 3<>/dev/tcp/%s; cat <&3 & cat >&3'" "$@"
@@ -65,6 +52,10 @@ PATH=%q exec ssh -F "$HOME/.ssh/config" -o UserKnownHostsFile="$HOME/.ssh/known_
 	if err := os.Chmod(filepath.Join(s.Dir, "bin", "ssh"), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	s.runInShell(t, `ssh-keygen -t ed25519 -N "" -f ~/.ssh/website -C website`)
+	key := acctest.ReadFile(t, filepath.Join(s.Dir, ".ssh", "website.pub"))
+	hostKeys := acctest.ReadFile(t, examples+"/data-sources/bitbucket_ssh_host_keys/data-source_ssh_bitbucket_org.tf")
+	s.Write(t, f.Config(hostKeys+acctest.DeployKey(acctest.KeyLine(key), `label = "machine"`)))
 	return s
 }
 
