@@ -308,7 +308,7 @@ var exampleOutputs = map[string][]string{
 	"readers_of_web":          {`["CI"]`},
 	"older_than_90_days":      {`["acme/worker/10958986 CI, added: 20`, `"]`},
 	"unused_for_90_days":      {`["acme/api/10958985 CI, last used: 20`, `","acme/worker/10958986 CI, last used: never"]`},
-	"last_used":               {`["CI ci@example.com: 20`},
+	"keys_last_used":          {`["CI ci@example.com: 20`},
 	"on_several_repositories": {`{"SHA256:L7RaJ9z1fhgcsFNlyZKT0BcV1Pl9SBfp3vUurVqhRWU":["api","website"]}`},
 	"in_production":           {"commit that SUCCESSFUL"},
 	"environment_uuids":       {`{"Production":"` + acctest.ProductionUUID + `","Staging":"` + acctest.StagingUUID + `"}`},
