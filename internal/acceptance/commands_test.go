@@ -30,14 +30,17 @@ import (
 
 // notRun maps the commands of README and guides that no test runs to the reason.
 var notRun = map[string]string{
-	"make test":  "it runs this test",
-	"make demo":  "it takes as long as many tests; it checks its own output",
-	"make bench": "it takes minutes",
+	"make test": "it runs this test",
+	"make demo": "it takes as long as many tests; it checks its own output",
 
 	"ssh-keygen -l":                  "the same as ssh-keygen -lf key.pub",
 	"ssh-keygen -lf key.pub":         "not every machine has it; internal/sshkey compares fingerprints with it if it is installed",
 	"ssh-keygen -i -f FILE":          "not every machine has it",
 	"ssh-keygen -i -m PKCS8 -f FILE": "not every machine has it",
+
+	"kubectl create secret generic website --namespace flux-system --from-file=identity=website --from-file=known_hosts=known_hosts": "it needs Kubernetes",
+
+	"argocd cert add-ssh --batch < known_hosts\nargocd repo add git@ssh.bitbucket.org:acme/website.git --ssh-private-key-path website": "it needs Argo CD",
 
 	"aws secretsmanager get-secret-value --secret-id bitbucket/website/ci --query SecretString --output text > ci && chmod 600 ci": "it needs AWS",
 }
@@ -45,6 +48,7 @@ var notRun = map[string]string{
 // ranElsewhere maps commands to the test or the target of the makefile that runs them.
 var ranElsewhere = map[string]string{
 	"terraform apply -replace=aws_secretsmanager_secret_version.ci": "TestAccGuide_noPrivateKeyInState",
+	`ssh-keygen -t ed25519 -N "" -f ~/.ssh/website -C website`:      "TestAccGuide_machineWithout",
 
 	"git pull": "TestAccCommands",
 
@@ -224,6 +228,24 @@ func scenarios() []scenario {
 			return s
 		}, steps: []step{
 			{command: "terraform apply", prints: "1 to add, 0 to change, 1 to destroy"},
+		}},
+		{name: "machine", start: newMachine, steps: []step{
+			{command: "terraform apply", prints: "Apply complete!"},
+			{command: "terraform output -raw known_hosts > known_hosts"},
+			{command: "chmod 600 ~/.ssh/website", before: func(t *testing.T, s stage) {
+				s.WriteFile(t, ".ssh/known_hosts", acctest.ReadFile(t, filepath.Join(s.Dir, "known_hosts")))
+			}},
+			{command: `GIT_SSH_COMMAND="ssh -i ~/.ssh/website -o IdentitiesOnly=yes" git clone git@ssh.bitbucket.org:acme/website.git`, prints: "Cloning into 'website'"},
+			{command: `git -C website config core.sshCommand "ssh -i ~/.ssh/website -o IdentitiesOnly=yes"`},
+			{command: "git -C website fetch"},
+			{command: "git clone website.bitbucket:acme/website.git", prints: "Cloning into 'website'", before: func(t *testing.T, s stage) {
+				if err := os.RemoveAll(filepath.Join(s.Dir, "website")); err != nil {
+					t.Fatal(err)
+				}
+			}},
+			{command: "ssh -i ~/.ssh/website -o IdentitiesOnly=yes -T git@ssh.bitbucket.org", prints: "You can use git to connect to Bitbucket. Shell access is disabled."},
+			{command: `GIT_SSH_COMMAND="ssh -i ~/.ssh/website -o IdentitiesOnly=yes" git ls-remote git@ssh.bitbucket.org:acme/website.git HEAD`, prints: "HEAD"},
+			{command: "ssh-keygen -lf ~/.ssh/website", prints: "SHA256: … (ED25519)"},
 		}},
 		{name: "module", start: func(t *testing.T) stage {
 			f := exampleFake(t)
@@ -428,13 +450,19 @@ func commandsIn(page string) (blocks, single []string) {
 // guideBlock returns the first block of configuration in a section of a guide.
 func guideBlock(t *testing.T, guide, section string) string {
 	t.Helper()
+	return guideCode(t, guide, section, "terraform")
+}
+
+// guideCode returns the first block in a language in a section of a guide.
+func guideCode(t *testing.T, guide, section, language string) string {
+	t.Helper()
 	_, rest, found := strings.Cut(acctest.ReadFile(t, root+"/templates/guides/"+guide+".md.tmpl"), "\n## "+section+"\n")
 	for _, fenced := range fencedBlock.FindAllStringSubmatch(rest, -1) {
-		if found && fenced[1] == "terraform" {
+		if found && fenced[1] == language {
 			return fenced[2]
 		}
 	}
-	t.Fatalf("%s has no block of configuration in %q", guide, section)
+	t.Fatalf("%s has no block of %s in %q", guide, language, section)
 	return ""
 }
 

@@ -320,8 +320,9 @@ var sshHostKeys = strings.ReplaceAll(emulator.HostKeys, "bitbucket.org", "ssh.bi
 // exampleOutputs are the outputs of the examples with the keys of addAudited.
 var exampleOutputs = map[string][]string{
 	"readers_of_web":          {`["CI"]`},
-	"unused_for_180_days":     {`["acme/api/10958985 CI, last used: 20`, `","acme/worker/10958986 CI, last used: never"]`},
-	"last_used":               {`["CI ci@example.com: 20`},
+	"older_than_90_days":      {`["acme/worker/10958986 CI, added: 20`, `"]`},
+	"unused_for_90_days":      {`["acme/api/10958985 CI, last used: 20`, `","acme/worker/10958986 CI, last used: never"]`},
+	"keys_last_used":          {`["CI ci@example.com: 20`},
 	"on_several_repositories": {`{"SHA256:L7RaJ9z1fhgcsFNlyZKT0BcV1Pl9SBfp3vUurVqhRWU":["api","website"]}`},
 	"in_production":           {"commit that SUCCESSFUL"},
 	"environment_uuids":       {`{"Production":"` + acctest.ProductionUUID + `","Staging":"` + acctest.StagingUUID + `"}`},
@@ -332,6 +333,7 @@ var exampleOutputs = map[string][]string{
 	"found_on":                {`["acme/api/10958985","acme/website/10958984"]`},
 	"bitbucket_fingerprints":  {`["ecdsa-sha2-nistp256 SHA256:FC73VB6C4OQLSCrjEayhMp9UMxS97caD/Yyi2bhW/J0","ssh-ed25519 SHA256:ybgmFkzwOSotHTHLJgHO0QN8L0xErw6vd0VhFA9m3SM","ssh-rsa SHA256:46OSHA1Rmj8E8ERTC6xkNcmGOw9oFxYr0WF6zWW8l1E"]`},
 	"user_data":               {`"#cloud-config\n\"write_files\":\n- \"content\": |\n` + inJSON("    ", sshHostKeys) + `  \"path\": \"/etc/ssh/ssh_known_hosts\"\n`},
+	"cloud_config":            {`"#cloud-config\n`, `ssh -i /root/website`, `- \"content\": |\n` + inJSON("    ", sshHostKeys) + `  \"path\": \"/etc/ssh/ssh_known_hosts\"\n`},
 	"flux_secret":             {`\"known_hosts\": \"` + base64.StdEncoding.EncodeToString([]byte(sshHostKeys)) + `\"\n`},
 	"argo_cd":                 {`\"ssh_known_hosts\": |\n` + inJSON("    ", sshHostKeys) + `\"kind\": \"ConfigMap\"\n`, `---\n`, `\"argocd.argoproj.io/secret-type\": \"repository\"`},
 	"dockerfile":              {`COPY \u003c\u003cEOF /etc/ssh/ssh_known_hosts\n` + inJSON("", sshHostKeys) + `EOF\nRUN `},

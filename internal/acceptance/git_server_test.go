@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -20,8 +21,9 @@ import (
 )
 
 // serveGit serves the repository acme/website over SSH to whoever has a deploy key in the
-// emulator. It puts a command ssh into the bin folder of the stage, which connects to this
-// server instead of ssh.bitbucket.org.
+// emulator, which publishes the host key of this server. It puts a command ssh into the bin
+// folder of the stage, which connects to this server instead of ssh.bitbucket.org, with the
+// files config and known_hosts in the .ssh folder of the stage.
 func serveGit(t *testing.T, s stage) {
 	t.Helper()
 	repository := t.TempDir()
@@ -58,11 +60,15 @@ func serveGit(t *testing.T, s stage) {
 		}
 	}()
 
-	bin := filepath.Join(s.Dir, "bin")
-	if err := os.Mkdir(bin, 0o700); err != nil {
-		t.Fatal(err)
+	hostLine := "ssh.bitbucket.org " + string(ssh.MarshalAuthorizedKey(hostKey.PublicKey()))
+	s.SetHostKeys(hostLine)
+	for _, folder := range []string{"bin", ".ssh"} {
+		if err := os.Mkdir(filepath.Join(s.Dir, folder), 0o700); err != nil {
+			t.Fatal(err)
+		}
 	}
-	s.WriteFile(t, "bin/known_hosts", "ssh.bitbucket.org "+string(ssh.MarshalAuthorizedKey(hostKey.PublicKey())))
+	s.WriteFile(t, ".ssh/config", "")
+	s.WriteFile(t, ".ssh/known_hosts", hostLine)
 	command, err := exec.LookPath("ssh")
 	if err != nil {
 		t.Fatal(err)
@@ -71,8 +77,9 @@ func serveGit(t *testing.T, s stage) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	script := fmt.Sprintf("#!/bin/sh\nexec %s -F none -o HostName=127.0.0.1 -o Port=%s -o HostKeyAlias=ssh.bitbucket.org -o UserKnownHostsFile='%s/known_hosts' -o StrictHostKeyChecking=yes \"$@\"\n", command, port, bin)
-	if err := os.WriteFile(filepath.Join(bin, "ssh"), []byte(script), 0o700); err != nil {
+	script := fmt.Sprintf("#!/bin/sh\nexec %s -F '%[2]s/config' -o HostName=127.0.0.1 -o Port=%[3]s -o HostKeyAlias=ssh.bitbucket.org -o UserKnownHostsFile='%[2]s/known_hosts' -o StrictHostKeyChecking=yes \"$@\"\n",
+		command, filepath.Join(s.Dir, ".ssh"), port)
+	if err := os.WriteFile(filepath.Join(s.Dir, "bin", "ssh"), []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -90,7 +97,8 @@ func deployKeysOnly(f *acctest.Fake) func(ssh.ConnMetadata, ssh.PublicKey) (*ssh
 	}
 }
 
-// serveConnection answers the commands of one client that reads the repository.
+// serveConnection answers the commands of one client that reads the repository, or that
+// requests a shell, which Bitbucket refuses.
 func serveConnection(t *testing.T, connection net.Conn, config *ssh.ServerConfig, repository string) {
 	t.Helper()
 	_, channels, requests, err := ssh.NewServerConn(connection, config)
@@ -105,16 +113,21 @@ func serveConnection(t *testing.T, connection net.Conn, config *ssh.ServerConfig
 		}
 		for request := range requests {
 			var command struct{ Line string }
-			if request.Type != "exec" || ssh.Unmarshal(request.Payload, &command) != nil || command.Line != "git-upload-pack 'acme/website.git'" {
+			var status struct{ Code uint32 }
+			switch {
+			case request.Type == "shell":
+				_ = request.Reply(true, nil)
+				_, _ = io.WriteString(channel, "You can use git to connect to Bitbucket. Shell access is disabled.\n")
+			case request.Type == "exec" && ssh.Unmarshal(request.Payload, &command) == nil && command.Line == "git-upload-pack 'acme/website.git'":
+				_ = request.Reply(true, nil)
+				upload := exec.CommandContext(t.Context(), "git", "upload-pack", repository)
+				upload.Stdin, upload.Stdout, upload.Stderr = channel, channel, channel.Stderr()
+				if upload.Run() != nil {
+					status.Code = 1
+				}
+			default:
 				_ = request.Reply(request.Type != "exec", nil)
 				continue
-			}
-			_ = request.Reply(true, nil)
-			upload := exec.CommandContext(t.Context(), "git", "upload-pack", repository)
-			upload.Stdin, upload.Stdout, upload.Stderr = channel, channel, channel.Stderr()
-			status := struct{ Code uint32 }{}
-			if upload.Run() != nil {
-				status.Code = 1
 			}
 			_, _ = channel.SendRequest("exit-status", false, ssh.Marshal(status))
 			_ = channel.Close()

@@ -6,7 +6,7 @@ data "bitbucket_deploy_keys" "website" {
 locals {
   long_ago = timeadd(plantimestamp(), "-2160h") # 90 days
 
-  # A key that was never used counts from the day it was added.
+  # For a key that was never used, the time at which it was added counts.
   unused = [
     for key in data.bitbucket_deploy_keys.website.keys : "${key.id} ${key.label}"
     if timecmp(coalesce(key.last_used, key.created_on), local.long_ago) < 0

@@ -3,7 +3,7 @@ data "bitbucket_deploy_keys" "website" {
   repository = "website"
 }
 
-output "last_used" {
+output "keys_last_used" {
   value = [
     for key in data.bitbucket_deploy_keys.website.keys :
     "${key.label} ${key.comment}: ${coalesce(key.last_used, "never")}"

@@ -1,6 +1,6 @@
 list "bitbucket_deploy_key" "all" {
   provider = bitbucket
-  limit    = 1000 # Terraform stops at 100 otherwise.
+  limit    = 1000 # Without limit, the list ends at 100.
 
   config {
     workspace = "acme"

@@ -4,7 +4,7 @@ locals {
     backup = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJCJA1mhop9PJZ/9gMCZzFCT/hR919HA1mKwi4LibTi5 backup@example.com"
   }
 
-  # Which keys may read which repository.
+  # The readers of each repository.
   readers = {
     website = ["ci", "backup"]
     api     = ["ci", "backup"]

@@ -3,7 +3,7 @@ data "bitbucket_deploy_keys" "all" {
 }
 
 locals {
-  # The fingerprint is the same wherever the key is, whatever its label.
+  # The same key has the same fingerprint on each repository, also with different labels.
   repositories = {
     for key in data.bitbucket_deploy_keys.all.keys : key.fingerprint_sha256 => key.repository...
     if key.fingerprint_sha256 != null

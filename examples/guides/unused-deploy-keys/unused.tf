@@ -3,11 +3,11 @@ data "bitbucket_deploy_keys" "all" {
 }
 
 locals {
-  long_ago = timeadd(plantimestamp(), "-4320h") # 180 days
+  long_ago = timeadd(plantimestamp(), "-2160h") # 90 days
 }
 
-# A key that was never used counts from the day it was added.
-output "unused_for_180_days" {
+# For a key that was never used, the time at which it was added counts.
+output "unused_for_90_days" {
   value = [
     for key in data.bitbucket_deploy_keys.all.keys :
     "${key.id} ${key.label}, last used: ${coalesce(key.last_used, "never")}"
