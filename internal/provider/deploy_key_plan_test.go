@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 	"github.com/hashicorp/terraform-plugin-testing/compare"
@@ -838,6 +840,7 @@ func TestDeployKeyPlan_laterWarnings(t *testing.T) {
 		old, added := map[string]string{"key": key, "label": "ci"}, map[string]string{"key": other, "label": "ci"}
 		cannot := func(verb string) string { return "WARNING : Credentials cannot " + verb + " deploy keys" }
 		twice := "WARNING : Same deploy key twice in " + parent.String()
+		refused := "ERROR key: Bitbucket refuses this key"
 		add, del, update := cannot("add"), cannot("delete"), []string{cannot("update")}
 		if parent.IsProject() {
 			update = []string{del, add}
@@ -898,6 +901,16 @@ func TestDeployKeyPlan_laterWarnings(t *testing.T) {
 				first := r.plan(t, stored, map[string]string{"key": key, "label": "ci", "workspace": "ACME"})
 				return []keyPlan{first, r.planAgain(t, first), r.planDelete(t, stored)}
 			}, []string{add, del}},
+			"new key that is refused": {func(t *testing.T, r *keyRun, _ *storedKey) []keyPlan {
+				short := map[string]string{"key": acctest.ShortRSA(t)}
+				return []keyPlan{r.plan(t, nil, short), r.plan(t, nil, short)}
+			}, []string{refused, refused}},
+			"replacement that is refused": {func(t *testing.T, r *keyRun, stored *storedKey) []keyPlan {
+				return []keyPlan{r.plan(t, stored, map[string]string{"key": acctest.ShortRSA(t), "label": "ci"}), r.plan(t, nil, old)}
+			}, []string{refused, add}},
+			"label that is refused": {func(t *testing.T, r *keyRun, stored *storedKey) []keyPlan {
+				return []keyPlan{r.plan(t, stored, map[string]string{"key": key, "label": "a\x1b"}), r.plan(t, nil, added)}
+			}, []string{"ERROR label: Invalid label", add}},
 			"-replace, and the same new key": {func(t *testing.T, r *keyRun, stored *storedKey) []keyPlan {
 				first := r.plan(t, stored, old)
 				return []keyPlan{first, r.planAgain(t, first), r.plan(t, nil, old)}
@@ -921,4 +934,148 @@ func TestDeployKeyPlan_laterWarnings(t *testing.T) {
 			})
 		}
 	})
+}
+
+// Without a refresh, the plan learns the place of a key from the state.
+func TestDeployKeyPlan_laterWarningsWithoutRefresh(t *testing.T) {
+	t.Parallel()
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f, config := acctest.NewFake(t), map[string]string{"key": acctest.NewKey(t)}
+		stored := createKey(t, f, parent, nil, config)
+		r := newKeyRun(t, f, parent, nil)
+		r.plan(t, stored, config).expect(t, nil, nil, nil)
+		if plan := r.plan(t, nil, config); !slices.Equal(plan.diagnostics, []string{"WARNING : Same deploy key twice in " + parent.String()}) {
+			t.Errorf("got the diagnostics %q", plan.diagnostics)
+		}
+		r.sends(t)
+	})
+}
+
+// A comment that is not configured any more is the comment in the key again.
+func TestDeployKeyPlan_commentNotConfigured(t *testing.T) {
+	t.Parallel()
+	f, key := acctest.NewFake(t), acctest.NewKey(t)
+	stored := createKey(t, f, acctest.Website, nil, map[string]string{"key": key + " me", "comment": "you"})
+	r := newKeyRun(t, f, acctest.Website, map[string]string{"update_strategy": "in_place"})
+	r.plan(t, stored, map[string]string{"key": key + " me"}).expect(t, map[string]string{"comment": "me"}, nil, nil)
+}
+
+// The plan of a key completes the warning about an exclusive set that lacks the key, unless
+// the key is to be deleted.
+func TestDeployKeyPlan_exclusiveSet(t *testing.T) {
+	t.Parallel()
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f, config := acctest.NewFake(t), map[string]string{"key": acctest.NewKey(t)}
+		stored := createKey(t, f, parent, nil, config)
+		for name, tc := range map[string]struct {
+			plan func(r *keyRun) keyPlan
+			want []string
+		}{
+			"kept":    {func(r *keyRun) keyPlan { return r.plan(t, stored, config) }, []string{"WARNING : Managed deploy keys of " + parent.String() + " are not in key_ids"}},
+			"deleted": {func(r *keyRun) keyPlan { return r.planDelete(t, stored) }, nil},
+			"new":     {func(r *keyRun) keyPlan { return r.plan(t, nil, config) }, nil},
+		} {
+			r := newKeyRun(t, f, parent, nil)
+			r.planEmptySet(t)
+			if plan := tc.plan(r); !slices.Equal(plan.diagnostics, tc.want) {
+				t.Errorf("%s: got the diagnostics %q, want %q", name, plan.diagnostics, tc.want)
+			}
+		}
+	})
+}
+
+// planEmptySet plans a new exclusive set of the parent without any key.
+func (r *keyRun) planEmptySet(t *testing.T) {
+	t.Helper()
+	typeName := r.parent.TypeName + "s_exclusive"
+	object, ok := r.Schemas.ResourceSchemas[typeName].ValueType().(tftypes.Object)
+	if !ok {
+		t.Fatal("the type of the schema is not an object")
+	}
+	attributes := map[string]tftypes.Value{}
+	for name, attribute := range object.AttributeTypes {
+		attributes[name] = tftypes.NewValue(attribute, nil)
+	}
+	attributes["workspace"] = tftypes.NewValue(tftypes.String, "acme")
+	attributes[r.parent.Kind] = tftypes.NewValue(tftypes.String, r.parent.Name)
+	attributes["key_ids"] = tftypes.NewValue(object.AttributeTypes["key_ids"], []tftypes.Value{})
+	config, err := tfprotov6.NewDynamicValue(object, tftypes.NewValue(object, attributes))
+	if err != nil {
+		t.Fatal(err)
+	}
+	null, err := tfprotov6.NewDynamicValue(object, tftypes.NewValue(object, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := r.PlanResourceChange(t.Context(), &tfprotov6.PlanResourceChangeRequest{TypeName: typeName, PriorState: &null, Config: &config, ProposedNewState: &config})
+	if err != nil || len(resp.Diagnostics) > 0 {
+		t.Fatal(err, diagnosed(resp.Diagnostics))
+	}
+}
+
+// What Bitbucket has stored is compared with the plan. Only for a difference that the
+// configuration can remove, the warning says how.
+func TestDeployKeyModel_reconcileWithPlan(t *testing.T) {
+	t.Parallel()
+	plan := deployKeyModel{
+		Label: types.StringValue("ci"), Comment: types.StringValue("build agent"), KeyType: types.StringValue("ssh-ed25519"),
+		CreatedOn: types.StringUnknown(), ParentUUID: types.StringValue(acctest.WebsiteUUID),
+	}
+	for name, tc := range map[string]struct {
+		stored            func(m *deployKeyModel)
+		differs, settable bool
+	}{
+		"as planned":       {func(*deployKeyModel) {}, false, false},
+		"unknown":          {func(m *deployKeyModel) { m.CreatedOn = types.StringValue("2026-09-30T13:07:33+00:00") }, false, false},
+		"spaces":           {func(m *deployKeyModel) { m.Comment = types.StringValue(" build  agent") }, false, false},
+		"label":            {func(m *deployKeyModel) { m.Label = types.StringValue("CI") }, true, true},
+		"comment":          {func(m *deployKeyModel) { m.Comment = types.StringValue("buildagent") }, true, true},
+		"type":             {func(m *deployKeyModel) { m.KeyType = types.StringValue("ssh-rsa") }, true, false},
+		"UUID":             {func(m *deployKeyModel) { m.ParentUUID = types.StringValue(acctest.WorkspaceUUID) }, true, false},
+		"UUID is omitted":  {func(m *deployKeyModel) { m.ParentUUID = types.StringNull() }, false, false},
+		"label, then UUID": {func(m *deployKeyModel) { m.Label, m.ParentUUID = types.StringValue("CI"), types.StringValue("x") }, true, true},
+	} {
+		stored, diags := plan, diag.Diagnostics{}
+		stored.CreatedOn = types.StringNull()
+		tc.stored(&stored)
+		if asPlanned := stored.reconcileWithPlan(&plan, &diags); asPlanned == tc.differs || tc.differs != (diags.WarningsCount() == 1) {
+			t.Errorf("%s: asPlanned is %t, got the diagnostics %v", name, asPlanned, diags)
+		}
+		if len(diags) > 0 && strings.Contains(diags[0].Detail(), "ignore_changes") != tc.settable {
+			t.Errorf("%s: got the warning %s", name, diags[0].Detail())
+		}
+		want := plan
+		want.CreatedOn = stored.CreatedOn // What is not planned is as Bitbucket has stored it.
+		if stored != want || stored.CreatedOn.IsUnknown() {
+			t.Errorf("%s: got %v instead of the planned values", name, stored)
+		}
+	}
+}
+
+// Fields that Bitbucket omits keep their known values, and no others do.
+func TestDeployKeyModel_retainOmitted(t *testing.T) {
+	t.Parallel()
+	null, old, now := types.StringNull(), types.StringValue("old"), types.StringValue("new")
+	for _, tc := range []struct{ got, known, want types.String }{
+		{null, old, old}, {now, old, now}, {null, types.StringUnknown(), null}, {now, types.StringUnknown(), now}, {null, null, null},
+	} {
+		m := deployKeyModel{ParentUUID: tc.got, CreatedOn: tc.got}
+		m.retainOmitted(&deployKeyModel{ParentUUID: tc.known, CreatedOn: tc.known})
+		if m.ParentUUID != tc.want || m.CreatedOn != tc.want {
+			t.Errorf("%v with the known value %v: got %v and %v", tc.got, tc.known, m.ParentUUID, m.CreatedOn)
+		}
+	}
+}
+
+// The text of an imported key has its comment, as a .pub file has it, unless that would make
+// the text invalid.
+func TestDeployKeyModel_attachComment(t *testing.T) {
+	t.Parallel()
+	key := acctest.NewKey(t)
+	for comment, want := range map[string]string{"": key, "me": key + " me", "a\nb": key} {
+		m := deployKeyModel{Key: newPublicKeyValue(key), Comment: types.StringValue(comment)}
+		if m.attachComment(); m.Key.ValueString() != want {
+			t.Errorf("the comment %q: got %q", comment, m.Key.ValueString())
+		}
+	}
 }
