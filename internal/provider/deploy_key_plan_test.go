@@ -936,6 +936,70 @@ func TestDeployKeyPlan_laterWarnings(t *testing.T) {
 	})
 }
 
+// The replies to a refresh show what the credentials may do.
+func TestDeployKeyPlan_credentials(t *testing.T) {
+	t.Parallel()
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f, config := acctest.NewFake(t), map[string]string{"key": acctest.NewKey(t)}
+		stored := createKey(t, f, parent, nil, config)
+		admin := "admin:" + parent.Kind + ":bitbucket"
+		for name, tc := range map[string]struct {
+			kind, scopes string
+			warns        bool
+		}{
+			"not known":                    {"", "", false},
+			"all scopes":                   {"api_token", admin + " delete:ssh-key:bitbucket", false},
+			"admin alone":                  {"api_token", admin, true},
+			"admin of others alone":        {"api_token", "admin:workspace:bitbucket delete:ssh-key:bitbucket", true},
+			"delete alone":                 {"api_token", "delete:ssh-key:bitbucket", true},
+			"unknown scope":                {"api_token", admin + " everything", false},
+			"OAuth admin":                  {"oauth2", parent.Kind + ":admin", false},
+			"OAuth without admin":          {"oauth2", "repository project account", true},
+			"both forms, with OAuth admin": {"", admin + " " + parent.Kind + ":admin", false},
+			"access token":                 {"workspace_access_token", parent.Kind + ":admin", !parent.IsProject()},
+			"access token without scopes":  {"repo_access_token", "", !parent.IsProject()},
+		} {
+			f.SetCredentialHeaders(http.Header{"X-Credential-Type": {tc.kind}, "X-Oauth-Scopes": {tc.scopes}})
+			r := newKeyRun(t, f, parent, nil)
+			r.refresh(t, stored)
+			if plan := r.planDelete(t, stored); len(plan.diagnostics) > 0 != tc.warns {
+				t.Errorf("%s: got the diagnostics %q", name, plan.diagnostics)
+			}
+		}
+	})
+}
+
+// A listed key that no resource of the run has is one that a new resource cannot add.
+func TestDeployKeyPlan_listedKey(t *testing.T) {
+	t.Parallel()
+	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+		f, config := acctest.NewFake(t), map[string]string{"key": acctest.NewKey(t)}
+		one, two := createKey(t, f, parent, nil, config), createKey(t, f, parent, nil, map[string]string{"key": acctest.NewKey(t)})
+		exists := []string{"WARNING : Deploy key exists already in " + parent.String()}
+		for name, tc := range map[string]struct {
+			before func(t *testing.T, r *keyRun)
+			want   []string
+		}{
+			"of nobody": {func(*testing.T, *keyRun) {}, exists},
+			"deleted":   {func(t *testing.T, r *keyRun) { r.planDelete(t, one) }, nil},
+			"read":      {func(t *testing.T, r *keyRun) { r.refresh(t, one) }, nil},
+			"imported": {func(t *testing.T, r *keyRun) {
+				resp, err := r.ImportResourceState(t.Context(), &tfprotov6.ImportResourceStateRequest{TypeName: parent.TypeName, ID: parent.ImportID(acctest.FirstID)})
+				if err != nil || len(resp.Diagnostics) > 0 {
+					t.Fatal(err, diagnosed(resp.Diagnostics))
+				}
+			}, nil},
+		} {
+			r := newKeyRun(t, f, parent, nil)
+			tc.before(t, r)
+			r.refresh(t, two)
+			if plan := r.plan(t, nil, config); !slices.Equal(plan.diagnostics, tc.want) {
+				t.Errorf("%s: got the diagnostics %q, want %q", name, plan.diagnostics, tc.want)
+			}
+		}
+	})
+}
+
 // Without a refresh, the plan learns the place of a key from the state.
 func TestDeployKeyPlan_laterWarningsWithoutRefresh(t *testing.T) {
 	t.Parallel()
