@@ -184,6 +184,16 @@ func TestPages_unusableNext(t *testing.T) {
 	}
 }
 
+// A link may only have characters that can be sent.
+func TestFollowingQuery_characters(t *testing.T) {
+	t.Parallel()
+	for character, want := range map[rune]bool{0x1f: false, ' ': false, '!': true, '~': true, 0x7f: false, 'é': false} {
+		if _, _, ok := followingQuery("?ctx="+string(character), "", 1); ok != want {
+			t.Errorf("%q: got %t", character, ok)
+		}
+	}
+}
+
 // The bound is for the whole query, with the parameters of the first request.
 func TestPages_longestNext(t *testing.T) {
 	t.Parallel()
