@@ -393,7 +393,7 @@ func diagnosed(diagnostics []*tfprotov6.Diagnostic) []string {
 	return lines
 }
 
-// create plans and applies a new key, in a run of its own.
+// createKey plans and applies a new key, in a run of its own.
 func createKey(t *testing.T, f *acctest.Fake, parent acctest.Parent, attributes, config map[string]string) *storedKey {
 	t.Helper()
 	r := newKeyRun(t, f, parent, attributes)
@@ -762,7 +762,6 @@ func TestDeployKeyPlan_existing(t *testing.T) {
 				plan := r.plan(t, r.edited(t, stored, tc.state), tc.config)
 				r.sends(t)
 				if slices.ContainsFunc(tc.diagnostics, isError) {
-					// The change would replace a key of a project, which adds nothing to the errors.
 					plan.expectErrors(t, tc.diagnostics)
 					return
 				}
