@@ -1,6 +1,7 @@
 package acctest
 
 import (
+	"maps"
 	"strconv"
 	"testing"
 
@@ -33,15 +34,24 @@ func NewServer(t testing.TB) Server {
 // NewConfiguredServer starts a provider that is configured for a fake.
 func NewConfiguredServer(t testing.TB, f *Fake) Server {
 	t.Helper()
+	return NewServerWith(t, f, nil)
+}
+
+// NewServerWith starts a provider that is configured for a fake, and with these attributes.
+func NewServerWith(t testing.TB, f *Fake, attributes map[string]string) Server {
+	t.Helper()
 	server := NewServer(t)
-	configured, err := server.ConfigureProvider(t.Context(), &tfprotov6.ConfigureProviderRequest{Config: ProtocolObject(t, server.Schemas.Provider, map[string]string{
-		"base_url": f.URL + "/2.0", "username": "ci@example.com", "token": "api-token", "max_retries": "0",
-	})})
+	values := map[string]string{"base_url": f.URL + "/2.0", "username": "ci@example.com", "token": "api-token", "max_retries": "0"}
+	maps.Copy(values, attributes)
+	configured, err := server.ConfigureProvider(t.Context(), &tfprotov6.ConfigureProviderRequest{Config: ProtocolObject(t, server.Schemas.Provider, values)})
 	if err != nil || len(configured.Diagnostics) > 0 {
 		t.Fatal(err, configured)
 	}
 	return server
 }
+
+// UnknownValue is the value of an attribute that is known only after apply.
+const UnknownValue = "(known after apply)"
 
 // ProtocolObject returns an object of a schema in the form in which Terraform sends it.
 // Attributes that are not in values are null.
@@ -56,7 +66,9 @@ func ProtocolObject(t testing.TB, schema *tfprotov6.Schema, values map[string]st
 		var value any
 		if text, found := values[name]; found {
 			value = text
-			if attribute.Is(tftypes.Number) {
+			if text == UnknownValue {
+				value = tftypes.UnknownValue
+			} else if attribute.Is(tftypes.Number) {
 				value, _ = strconv.ParseInt(text, 10, 64)
 			}
 		}

@@ -217,6 +217,13 @@ func TestError_hostileBodies(t *testing.T) {
 	for i := range 3000 {
 		fmt.Fprintf(&manyFields, `"%d":%s`, i, many[:103])
 	}
+	var namedWords, shownWords strings.Builder
+	for i := range 60 {
+		fmt.Fprintf(&namedWords, `"%02d":"x",`, i)
+		if i < maxNames-1 {
+			fmt.Fprintf(&shownWords, " %02d: x", i)
+		}
+	}
 	manyCutOff := strings.Repeat(strings.Repeat("y", 100)+" ", 4) + strings.Repeat("y", 96) + "…"
 	for name, tc := range map[string]struct{ body, message string }{
 		"white space":           {" \r\n\t ", "an empty reply"},
@@ -266,6 +273,8 @@ func TestError_hostileBodies(t *testing.T) {
 		"control in the data":   {`{"error":{"data":{"key":"a\u001b[2Jb","arguments":{"c\nd":"e\u202ef"}}}}`, "a [2Jb c d: e f"},
 		"data of many":          {`{"error":{"data":{"key":[` + many + `"z"],"arguments":{` + manyFields.String() + `"z":"z"}}}}`, manyCutOff},
 		"data with a message":   {`{"error":{"message":"No.","data":{"arguments":{` + manyFields.String() + `"z":"z"}}}}`, "No."},
+		"data of many names":    {`{"error":{"data":{"key":"k","arguments":{` + namedWords.String() + `"z":"z"}}}}`, "k" + shownWords.String()},
+		"error of two":          {`{"error":["` + strings.Repeat("x", 500) + `","y"]}`, cutOff},
 		"many in a field":       {`{"a":[` + many + `"z"]}`, manyCutOff},
 		"many fields":           {`{` + manyFields.String() + `"z":"z"}`, manyCutOff},
 		"many scopes":           {`{"error":{"message":"No.","detail":{"required":[` + many + `"z"],"granted":[` + many + `"z"]}}}`, "No."},
@@ -401,12 +410,24 @@ func TestIsForbidden(t *testing.T) {
 	}
 }
 
+// Only a redirect leads somewhere.
+func TestError_location(t *testing.T) {
+	t.Parallel()
+	for status, detail := range map[int]string{399: "it leads to http://localhost/elsewhere", 400: ""} {
+		c := newTestClient(t, httpfake.NewScript(t, httpfake.Reply(status, "", "Location: /elsewhere")))
+		if e := asError(t, calls["PUT"].send(t.Context(), c)); e.Detail != detail {
+			t.Errorf("%d: got the detail %q, want %q", status, e.Detail, detail)
+		}
+	}
+}
+
 func TestIsRedirect(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		err  error
 		want bool
 	}{
+		"300":         {&Error{Status: 300}, true},
 		"301":         {fmt.Errorf("reading: %w", &Error{Status: 301}), true},
 		"308":         {&Error{Status: 308}, true},
 		"299":         {&Error{Status: 299}, false},

@@ -47,6 +47,16 @@ func TestListHostKeys(t *testing.T) {
 	}
 }
 
+// The bound is for a list that is longer than any list of host keys.
+func TestListHostKeys_longest(t *testing.T) {
+	t.Parallel()
+	list := readTestdata(t, "ssh_host_keys.txt")
+	got, err := listHostKeys(t, httpfake.Reply(200, list+strings.Repeat("\n", maxHostKeysText-len(list))))
+	if err != nil || len(got) != 3 {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
 // A key has each name that its line has.
 func TestListHostKeys_hosts(t *testing.T) {
 	t.Parallel()

@@ -72,12 +72,9 @@ func (p *Pager[T]) Clone() *Pager[T] {
 // NextPage requests the next page with one request. After an error, the pager must not be
 // used again.
 func (p *Pager[T]) NextPage(ctx context.Context) (Page[T], error) {
-	query, number := p.first.RawQuery, 1
-	if p.number > 0 {
-		var why string
-		if query, number, why = p.nextQuery(); why != "" {
-			return nil, unusable(http.MethodGet, p.first, "its link to the next page "+why)
-		}
+	query, number, why := p.nextQuery() // Without a link, this is the first page.
+	if why != "" {
+		return nil, unusable(http.MethodGet, p.first, "its link to the next page "+why)
 	}
 	u := *p.first
 	u.RawQuery = query

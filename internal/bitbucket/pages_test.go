@@ -184,6 +184,35 @@ func TestPages_unusableNext(t *testing.T) {
 	}
 }
 
+// A link may only have characters that can be sent.
+func TestFollowingQuery_characters(t *testing.T) {
+	t.Parallel()
+	for character, want := range map[rune]bool{0x1f: false, ' ': false, '!': true, '~': true, 0x7f: false, 'é': false} {
+		if _, _, ok := followingQuery("?ctx="+string(character), "", 1); ok != want {
+			t.Errorf("%q: got %t", character, ok)
+		}
+	}
+}
+
+// The bound is for the whole query, with the parameters of the first request.
+func TestPages_longestNext(t *testing.T) {
+	t.Parallel()
+	for length, want := range map[int]int{maxQuery: 2, maxQuery + 1: 0} {
+		next := "?ctx=" + strings.Repeat("x", length-len("ctx=&pagelen=100"))
+		c := newTestClient(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			page := pageOf(next, 1)
+			if r.URL.Query().Has("ctx") {
+				page = pageOf("", 2)
+			}
+			page(w, r)
+		}))
+		keys, err := collect(t.Context(), c.ListDeployKeys(repository))
+		if len(keys) != want || errors.Is(err, ErrUnusable) != (want == 0) {
+			t.Errorf("a query of %d bytes: got %d keys, %v", length, len(keys), err)
+		}
+	}
+}
+
 // The client follows a bounded number of links to the next page.
 func TestPages_endless(t *testing.T) {
 	t.Parallel()

@@ -49,7 +49,7 @@ type listing struct {
 	// unreadable is the field of [Listing].
 	unreadable []int64
 
-	// readers counts the reads in progress. singleGets counts the keys that were requested
+	// readers counts the reads of single keys in progress. singleGets counts the keys that were requested
 	// one by one although there were more pages.
 	readers, singleGets int
 	// page is the call for the next page. singles are the calls for single keys.
@@ -105,8 +105,6 @@ func (c *cache) all(ctx context.Context, parent bitbucket.Parent) (Listing, erro
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l := c.current(parent)
-	l.readers++
-	defer func() { l.readers-- }()
 	for !l.complete {
 		if err := c.wait(ctx, c.readPage(ctx, l, parent)); err != nil {
 			return Listing{}, err

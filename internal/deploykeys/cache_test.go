@@ -185,6 +185,53 @@ func TestGet_cost(t *testing.T) {
 	}
 }
 
+// The first two keys that are on no page so far are requested one by one, under the name that
+// works. The third one is worth a page.
+func TestGet_oneAfterTheOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		api := newStore(t, 250)
+		s := newTestService(t, api)
+		parent := repository
+		parent.UUID = testUUID
+		for _, id := range []int64{1, 150, 151, 152, 153, 250} {
+			if key, err := s.Get(t.Context(), parent, id); err != nil || key.ID != id {
+				t.Errorf("key %d: got %v, %v", id, key, err)
+			}
+		}
+		if got, want := api.sent(), []string{"GET ?pagelen=100", "GET /150", "GET /151", "GET ?pagelen=100&page=2", "GET ?pagelen=100&page=3"}; !slices.Equal(got, want) {
+			t.Errorf("got requests %v, want %v", got, want)
+		}
+	})
+}
+
+// After an error, the next read begins with the first page again.
+func TestList_afterAnError(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		api := newStore(t, 150)
+		s := newTestService(t, api)
+		forbidden := true
+		api.reply = func(line string) http.HandlerFunc {
+			if forbidden && strings.Contains(line, "page=2") {
+				forbidden = false
+				return httpfake.Reply(403, "")
+			}
+			return nil
+		}
+		if _, err := s.List(t.Context(), repository); !bitbucket.IsForbidden(err) {
+			t.Errorf("got %v", err)
+		}
+		api.sent()
+		if listing, err := s.List(t.Context(), repository); err != nil || len(listing.Keys) != 150 {
+			t.Errorf("got %d keys, %v", len(listing.Keys), err)
+		}
+		if got := api.sent(); len(got) != 2 {
+			t.Errorf("got requests %v", got)
+		}
+	})
+}
+
 // All keys of one page need only one request, even if they are read one by one.
 func TestGet_onePage(t *testing.T) {
 	t.Parallel()
@@ -276,6 +323,7 @@ func TestGet_listingIsForgotten(t *testing.T) {
 	}{
 		"nothing":      {func(context.Context, *Service) error { return nil }, false},
 		"five minutes": {func(context.Context, *Service) error { <-time.After(5*time.Minute + time.Second); return nil }, true},
+		"no more":      {func(context.Context, *Service) error { <-time.After(5*time.Minute - newStore(t, 0).delay); return nil }, false},
 		"almost":       {func(context.Context, *Service) error { <-time.After(4 * time.Minute); return nil }, false},
 		"create": {func(ctx context.Context, s *Service) error {
 			return s.Create(ctx, repository, bitbucket.DeployKeyInput{Key: keyLine}).Err

@@ -174,12 +174,16 @@ func TestCreate_exists(t *testing.T) {
 		faults []emulator.Fault
 		claims bool
 	}{
-		"without a lost reply":   {ours, "ci", time.Second, nil, false},
-		"older":                  {ours, "ci", time.Minute, nil, false},
-		"older, reply lost":      {ours, "ci", 10 * time.Second, []emulator.Fault{{Method: "POST", Times: 1, Cut: true}}, false},
-		"new, reply lost":        {ours, "ci", 3 * time.Second, []emulator.Fault{{Method: "POST", Times: 1, Cut: true}}, true},
-		"another label":          {ours, "CI", time.Second, []emulator.Fault{{Method: "POST", Times: 1, Status: 500}}, false},
-		"another comment":        {keyLine, "ci", time.Second, []emulator.Fault{{Method: "POST", Times: 1, Status: 500}}, false},
+		"without a lost reply": {ours, "ci", time.Second, nil, false},
+		"older":                {ours, "ci", time.Minute, nil, false},
+		"older, reply lost":    {ours, "ci", 10 * time.Second, []emulator.Fault{{Method: "POST", Times: 1, Cut: true}}, false},
+		"new, reply lost":      {ours, "ci", 3 * time.Second, []emulator.Fault{{Method: "POST", Times: 1, Cut: true}}, true},
+		"another label":        {ours, "CI", time.Second, []emulator.Fault{{Method: "POST", Times: 1, Status: 500}}, false},
+		"another comment":      {keyLine, "ci", time.Second, []emulator.Fault{{Method: "POST", Times: 1, Status: 500}}, false},
+		"its ID in the reply":  {keyLine, "CI", time.Minute, []emulator.Fault{{Method: "POST", Times: 1, Status: 200, Body: `{"id": 10958984}`}}, true},
+		"another ID in the reply": {
+			keyLine, "CI", time.Minute, []emulator.Fault{{Method: "POST", Times: 1, Status: 200, Body: `{"id": 7}`}}, false,
+		},
 		"reply lost, list later": {ours, "ci", 0, []emulator.Fault{{Method: "POST", Times: 1, Status: 502}, {Method: "GET", Times: 1, Status: 200, Body: `{"values": []}`}}, true},
 	} {
 		for _, ahead := range []time.Duration{0, time.Hour, -time.Hour} {
@@ -216,6 +220,20 @@ func TestExistsError(t *testing.T) {
 	}
 	if want := fmt.Sprintf("it is there already, as deploy key %d: POST %s: 400 Bad Request: ", id, keysPath); !strings.HasPrefix(result.Err.Error(), want) {
 		t.Errorf("got %q, want it to begin with %q", result.Err, want)
+	}
+	if got := methods(e); got != "POST 400, GET 200" {
+		t.Errorf("got %s", got)
+	}
+}
+
+// Bitbucket may refuse a key that it has elsewhere. A second request would be refused too.
+func TestCreate_existsElsewhere(t *testing.T) {
+	t.Parallel()
+	e, s := newEmulator(t)
+	e.Inject(emulator.Fault{Method: "POST", Status: 400, Body: `{"error": {"message": "Someone has already registered that SSH key."}}`})
+	result := s.Create(t.Context(), repository, input)
+	if _, inUse := errors.AsType[*bitbucket.KeyInUseError](result.Err); !inUse || result.Outcome != Refused {
+		t.Errorf("got %+v", result)
 	}
 	if got := methods(e); got != "POST 400, GET 200" {
 		t.Errorf("got %s", got)

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -312,6 +313,112 @@ func TestHandover_givesUp(t *testing.T) {
 	})
 }
 
+// conflict adds a key outside of Terraform, creates the same key, and returns how long the
+// create has waited for a delete.
+func conflict(t *testing.T, e *emulator.Emulator, s *Service, key string) time.Duration {
+	t.Helper()
+	e.AddDeployKey("mleu", "test", key, "ci")
+	start := time.Now()
+	result := s.Create(t.Context(), repository, bitbucket.DeployKeyInput{Key: key})
+	if _, exists := errors.AsType[*ExistsError](result.Err); !exists {
+		t.Errorf("got %+v", result)
+	}
+	return time.Since(start)
+}
+
+// Creates that fill all slots, as when one has given up, do not wait that long again.
+func TestHandover_givesUpSooner(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e, s := newEmulator(t)
+		for i, want := range []time.Duration{maxIdle, maxIdleAgain, maxIdleAgain} {
+			if waited := conflict(t, e, s, publicKey(i)); waited != want {
+				t.Errorf("create %d waits %v, want %v", i, waited, want)
+			}
+		}
+	})
+}
+
+// After a call has made progress, fewer creates than then may wait for a delete again.
+func TestHandover_progress(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e, s := newEmulator(t)
+		var group sync.WaitGroup
+		var waited [2]time.Duration
+		for i := range waited {
+			group.Go(func() { waited[i] = conflict(t, e, s, publicKey(i)) })
+			synctest.Wait()
+		}
+		time.Sleep(maxIdle + maxIdleAgain/2)
+		if _, err := s.List(t.Context(), bitbucket.Parent{Workspace: "other", Repository: "thing"}); err != nil {
+			t.Error(err)
+		}
+		group.Wait()
+		if want := [2]time.Duration{maxIdle, 2*maxIdle + maxIdleAgain/2}; waited != want {
+			t.Errorf("the creates wait %v, want %v", waited, want)
+		}
+	})
+}
+
+// While another call is in progress, no create gives up, also if another one has waited
+// before.
+func TestHandover_waitsForOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e, s := newEmulator(t)
+		first := e.AddDeployKey("mleu", "test", keyLine, "ci")
+		var group sync.WaitGroup
+		group.Go(func() {
+			if result := s.Create(t.Context(), repository, input); result.Outcome != Done {
+				t.Errorf("got %+v", result)
+			}
+		})
+		synctest.Wait()
+		if result := s.Delete(t.Context(), repository, first.ID, keyLine); result.Outcome != Done {
+			t.Errorf("got %+v", result)
+		}
+		group.Wait()
+		e.Inject(emulator.Fault{Path: "/thing/", Hang: true})
+		group.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+			defer cancel()
+			if _, err := s.List(ctx, bitbucket.Parent{Workspace: "other", Repository: "thing"}); err == nil {
+				t.Error("the list does not hang")
+			}
+		})
+		synctest.Wait()
+		if waited := conflict(t, e, s, publicKey(1)); waited != 4*time.Second+maxIdle {
+			t.Errorf("the create waits %v", waited)
+		}
+		group.Wait()
+	})
+}
+
+func TestSameParent(t *testing.T) {
+	t.Parallel()
+	const other = "{00000000-0000-4000-8000-00000000beef}"
+	byUUID := func(uuid string) bitbucket.Parent { return bitbucket.Parent{Workspace: "{}", Repository: uuid} }
+	for name, tc := range map[string]struct {
+		a, b bitbucket.Parent
+		want bool
+	}{
+		"spelling":              {repository, bitbucket.Parent{Workspace: "MLEU", Repository: "Test"}, true},
+		"other name":            {repository, bitbucket.Parent{Workspace: "mleu", Repository: "test2"}, false},
+		"UUID":                  {repositoryWithUUID, byUUID(testUUID), true},
+		"UUID in capitals":      {repositoryWithUUID, byUUID(strings.ToUpper(testUUID)), true},
+		"name without its UUID": {repository, repositoryWithUUID, true},
+		"renamed":               {repositoryWithUUID, bitbucket.Parent{Workspace: "mleu", Repository: "new", UUID: testUUID}, true},
+		"reused name":           {repositoryWithUUID, bitbucket.Parent{Workspace: "mleu", Repository: "test", UUID: other}, false},
+		"other UUID":            {repositoryWithUUID, byUUID(other), false},
+		"UUID of no known name": {repository, byUUID(testUUID), false},
+	} {
+		if sameParent(tc.a, tc.b) != tc.want || sameParent(tc.b, tc.a) != tc.want {
+			t.Errorf("%s: want %t in both orders", name, tc.want)
+		}
+	}
+}
+
 // The same key twice in one configuration is an error at once.
 func TestHandover_addedHere(t *testing.T) {
 	t.Parallel()
@@ -373,9 +480,11 @@ func TestHandover_deleteInProgress(t *testing.T) {
 		fault    emulator.Fault
 		created  Outcome
 		requests string
+		// after is when the create ends: each request takes three seconds.
+		after time.Duration
 	}{
-		"succeeds": {emulator.Fault{Method: "none"}, Done, "DELETE 204, POST 200"},
-		"fails":    {emulator.Fault{Method: "DELETE", Status: 403}, Refused, "DELETE 403, POST 400, GET 200"},
+		"succeeds": {emulator.Fault{Method: "none"}, Done, "DELETE 204, POST 200", 6 * time.Second},
+		"fails":    {emulator.Fault{Method: "DELETE", Status: 403}, Refused, "DELETE 403, POST 400, GET 200", 9*time.Second + maxIdle},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -385,12 +494,13 @@ func TestHandover_deleteInProgress(t *testing.T) {
 				e.Inject(tc.fault)
 				e.SetLatency(3 * time.Second)
 				var group sync.WaitGroup
+				start := time.Now()
 				group.Go(func() { s.Delete(t.Context(), repositoryWithUUID, id, keyLine) })
 				time.Sleep(time.Second)
 				created := s.Create(t.Context(), repository, input)
 				group.Wait()
-				if got := methods(e); created.Outcome != tc.created || got != tc.requests {
-					t.Errorf("got %+v after %s", created, got)
+				if got := methods(e); created.Outcome != tc.created || got != tc.requests || time.Since(start) != tc.after {
+					t.Errorf("got %+v after %s and %v", created, got, time.Since(start))
 				}
 			})
 		})

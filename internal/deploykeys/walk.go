@@ -49,7 +49,8 @@ func (s *Service) walk(ctx context.Context, list func() *bitbucket.Pager[bitbuck
 		defer stop()
 
 		var queue []<-chan listed
-		for more := true; more || len(queue) > 0; {
+		more := true
+		for {
 			for more && len(queue) < s.client.MaxConcurrentRequests() {
 				var parent bitbucket.Parent
 				var err error

@@ -110,7 +110,7 @@ const replacedKey = "replaced_key_id"
 func (r *deployKeyResource) noteDelete(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
 	var id types.Int64
 	resp.Diagnostics.Append(req.State.GetAttribute(ctx, path.Root("key_id"), &id)...)
-	if resp.Diagnostics.HasError() || r.data == nil {
+	if resp.Diagnostics.HasError() {
 		return
 	}
 	r.data.warnings.removes(id.ValueInt64())
@@ -121,7 +121,7 @@ func (r *deployKeyResource) noteDelete(ctx context.Context, req resource.ModifyP
 // noteUnchanged records for warnings that a resource keeps its key.
 func (r *deployKeyResource) noteUnchanged(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
 	var id types.Int64
-	if resp.Diagnostics.HasError() || r.data == nil {
+	if resp.Diagnostics.HasError() {
 		return
 	}
 	resp.Diagnostics.Append(req.State.GetAttribute(ctx, path.Root("key_id"), &id)...)
@@ -136,7 +136,7 @@ func (r *deployKeyResource) noteUnchanged(ctx context.Context, req resource.Modi
 
 // noteUpdate records for warnings that a resource keeps its key and may change its label.
 func (r *deployKeyResource) noteUpdate(ctx context.Context, plan, state *deployKeyModel, resp *resource.ModifyPlanResponse) {
-	if resp.Diagnostics.HasError() || r.data == nil {
+	if resp.Diagnostics.HasError() {
 		return
 	}
 	id := state.KeyID.ValueInt64()
@@ -151,7 +151,7 @@ func (r *deployKeyResource) noteUpdate(ctx context.Context, plan, state *deployK
 // noteReplacement records for warnings that a key is replaced. Terraform plans the new key
 // next, but does not show the warnings of that plan.
 func (r *deployKeyResource) noteReplacement(ctx context.Context, plan, state *deployKeyModel, resp *resource.ModifyPlanResponse) {
-	if resp.Diagnostics.HasError() || r.data == nil {
+	if resp.Diagnostics.HasError() {
 		return
 	}
 	resp.Diagnostics.Append(markReplaced(ctx, resp, 0)...)
@@ -161,7 +161,7 @@ func (r *deployKeyResource) noteReplacement(ctx context.Context, plan, state *de
 
 // noteCreate records a new key for warnings.
 func (r *deployKeyResource) noteCreate(ctx context.Context, plan *deployKeyModel, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
-	if resp.Diagnostics.HasError() || r.data == nil {
+	if resp.Diagnostics.HasError() {
 		return
 	}
 	replaced, diags := req.Private.GetKey(ctx, replacedKey)
@@ -196,7 +196,7 @@ func markReplaced(ctx context.Context, resp *resource.ModifyPlanResponse, id int
 // warnUpdateStrategy warns that Bitbucket may refuse an update, unless the configuration
 // chooses to try it.
 func (r *deployKeyResource) warnUpdateStrategy(plan, state *deployKeyModel, diags *diag.Diagnostics) {
-	if r.data == nil || !r.data.updateStrategy.IsNull() || plan.Label.Equal(state.Label) && plan.Comment.Equal(state.Comment) {
+	if !r.data.updateStrategy.IsNull() || plan.Label.Equal(state.Label) && plan.Comment.Equal(state.Comment) {
 		return
 	}
 	diags.AddWarning("Bitbucket may refuse to update this deploy key", "The label or the comment changes in place. Bitbucket documents this update, but has been seen to refuse it. Then the apply fails and changes nothing. "+
@@ -211,7 +211,7 @@ func (r *deployKeyResource) notePlanned(ctx context.Context, state tfsdk.State, 
 	diags.Append(state.GetAttribute(ctx, path.Root(r.kind.uuidAttribute()), &prior.ParentUUID)...)
 	diags.Append(state.GetAttribute(ctx, path.Root("key_id"), &prior.KeyID)...)
 	diags.Append(state.GetAttribute(ctx, path.Root("label"), &prior.Label)...)
-	if r.data != nil && !diags.HasError() {
+	if !diags.HasError() {
 		r.data.managed.planKey(prior.parent(r.kind), prior.KeyID.ValueInt64(), prior.Label, diags)
 	}
 }

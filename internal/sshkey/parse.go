@@ -272,11 +272,11 @@ func looksLikeType(word string) bool {
 	return false
 }
 
-// hasOptions reports whether line is a key with authorized_keys options before
-// its type.
+// hasOptions reports whether line, which does not begin with a key type, is a key
+// with authorized_keys options before its type.
 func hasOptions(line string) bool {
-	_, _, options, _, err := ssh.ParseAuthorizedKey([]byte(line))
-	return err == nil && len(options) > 0
+	_, _, _, _, err := ssh.ParseAuthorizedKey([]byte(line))
+	return err == nil
 }
 
 // knownOptions are the names of authorized_keys options, in lower case and without "no-".

@@ -49,6 +49,7 @@ func TestParse(t *testing.T) {
 		"short rsa":           {rsaLine(t, 1024), "", false},
 		"dsa":                 {dsaLine(t), "", false},
 		"sk":                  {encode("sk-ssh-ed25519@openssh.com", struct{ Name, Key, App string }{"sk-ssh-ed25519@openssh.com", strings.Repeat("k", 32), "ssh:"}), "", false},
+		"future type, empty":  {encode("ssh-future", struct{ Name string }{"ssh-future"}), "", false},
 		"future type":         {encode("ssh-future", struct{ Name, Key string }{"ssh-future", "k"}), "", false},
 		"empty":               {"", "Empty public key", false},
 		"white space":         {" \r\n\t", "Empty public key", false},
@@ -97,6 +98,7 @@ func TestParse(t *testing.T) {
 		"many options":        {`from="10.0.0.1",no-pty ` + ed, "Public key with options", false},
 		"type only":           {"ssh-ed25519", "Incomplete public key", false},
 		"base64 only":         {strings.Fields(ed)[1], "Not a public key", true},
+		"word before base64":  {"deploy " + strings.Fields(ed)[1], "Not a public key", true},
 		"a token":             {"ATATT3xFfGF0 secret", "Not a public key", true},
 		"bad base64":          {ed[:50] + "*" + ed[51:], "Invalid base64 in public key", false},
 		"bad base64, secret":  {"ssh-ed25519 hunter2!", "Invalid base64 in public key", true},
@@ -139,6 +141,7 @@ func TestRefusalAndDoubt(t *testing.T) {
 		"ed25519":  {ed25519Line(t), false, false},
 		"rsa 2048": {rsaLine(t, 2048), false, false},
 		"rsa 2047": {rsaLine(t, 2047), true, false},
+		"rsa, cut": {rsaLine(t, 1024)[:60], false, false},
 		"dsa":      {dsaLine(t), false, true},
 		"future":   {encode("ssh-future", struct{ Name string }{"ssh-future"}), false, true},
 	} {

@@ -13,7 +13,6 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -144,12 +143,12 @@ func (k PublicKey) Bits() int {
 // innerType returns the algorithm name inside the blob, or "" if the blob is too
 // short. OpenSSH requires it to be the same as Type.
 func (k PublicKey) innerType() string {
-	if len(k.blob) < 4 {
+	var inner struct {
+		Type string
+		Rest []byte `ssh:"rest"`
+	}
+	if err := ssh.Unmarshal(k.blob, &inner); err != nil {
 		return ""
 	}
-	size, rest := binary.BigEndian.Uint32(k.blob), k.blob[4:]
-	if int64(size) > int64(len(rest)) {
-		return ""
-	}
-	return string(rest[:size])
+	return inner.Type
 }

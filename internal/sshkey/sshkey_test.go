@@ -134,6 +134,43 @@ func TestSplit(t *testing.T) {
 	}
 }
 
+// Both halves of a split are without white space at the split, wherever it is.
+func TestCutSpace(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string][2]string{
+		"":             {"", ""},
+		"type":         {"type", ""},
+		"type blob":    {"type", "blob"},
+		"type \t a b ": {"type", "a b"},
+		" blob":        {"", "blob"},
+	} {
+		if before, after := cutSpace(text); before != want[0] || after != want[1] {
+			t.Errorf("cutSpace(%q) returns %q and %q", text, before, after)
+		}
+	}
+}
+
+func TestSameKey(t *testing.T) {
+	t.Parallel()
+	key := ed25519Line(t)
+	for name, tc := range map[string]struct {
+		other string
+		want  bool
+	}{
+		"same":          {key, true},
+		"other comment": {key + " me", true},
+		"other key":     {ed25519Line(t), false},
+		"not a key":     {"key", false},
+	} {
+		if SameKey(key, tc.other) != tc.want || SameKey(tc.other, key) != tc.want {
+			t.Errorf("%s: want %v in both orders", name, tc.want)
+		}
+	}
+	if SameKey("key", "key") {
+		t.Error("texts that are not keys are the same key")
+	}
+}
+
 // ssh-keygen prints these fingerprints for this key.
 func TestFingerprint(t *testing.T) {
 	t.Parallel()

@@ -47,7 +47,7 @@ type rateLimiter struct {
 // cooldown is the time from a 429 until a probe gets a different reply.
 type cooldown struct {
 	since, until time.Time
-	// named is the end of the wait that Bitbucket requested, zero if it requested none.
+	// named is the end of the wait that Bitbucket requested, in the past if it requested none.
 	named    time.Time
 	refusals int
 	probing  bool
@@ -200,9 +200,7 @@ func (l *rateLimiter) observe(ctx context.Context, probe bool, response *http.Re
 func (l *rateLimiter) extend(ctx context.Context, c *cooldown, grows bool, response *http.Response) {
 	now := time.Now()
 	wait, _ := retryAfter(response, now)
-	if wait > 0 {
-		c.named = latest(c.named, now.Add(wait))
-	}
+	c.named = latest(c.named, now.Add(wait))
 	if grows {
 		wait = max(wait, l.backoff(c, now))
 		c.refusals++

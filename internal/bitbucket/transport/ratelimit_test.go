@@ -437,7 +437,7 @@ func TestRateLimiter_tokenPassesToo(t *testing.T) {
 // A long wait is reported once, and only if requests wait for its end.
 func TestRateLimiter_reportsLongWaits(t *testing.T) {
 	t.Parallel()
-	for header, want := range map[string]int{"Retry-After: 9": 0, "Retry-After: 11": 1, "Retry-After: 3600": 0} {
+	for header, want := range map[string]int{"Retry-After: 9": 0, "Retry-After: 10": 0, "Retry-After: 11": 1, "Retry-After: 3600": 0} {
 		t.Run(header, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {

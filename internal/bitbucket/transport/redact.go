@@ -109,14 +109,19 @@ func redactReply(request *http.Request, response *http.Response, body []byte) []
 			}
 		}
 	}
-	if response.StatusCode < 300 && containsAny(string(body), secretsFrom(request, minToken)) ||
-		response.StatusCode >= 300 && containsAnyWrapped(string(body), forms) {
-		if unredacted, ok := request.Context().Value(unredactedKey{}).(*atomic.Pointer[[]byte]); ok {
-			unredacted.Store(&body)
-		}
-		return []byte(Redacted)
+	repeated := false
+	if response.StatusCode < 300 {
+		repeated = containsAny(string(body), secretsFrom(request, minToken))
+	} else {
+		repeated = containsAnyWrapped(string(body), forms)
 	}
-	return body
+	if !repeated {
+		return body
+	}
+	if unredacted, ok := request.Context().Value(unredactedKey{}).(*atomic.Pointer[[]byte]); ok {
+		unredacted.Store(&body)
+	}
+	return []byte(Redacted)
 }
 
 // redactError replaces an error that contains the credentials. An error of net/http may

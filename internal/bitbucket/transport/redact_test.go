@@ -102,6 +102,23 @@ func TestRepeatsCredentials_whiteSpace(t *testing.T) {
 	}
 }
 
+// A secret of six characters is found, and a shorter one is not: it may be a word.
+func TestRepeatsCredentials_short(t *testing.T) {
+	t.Parallel()
+	for secret, found := range map[string]map[string]bool{
+		"abcdef":   {"No: abcdef": true, "No: abc\n def": true, "No: abcde": false},
+		"abcde":    {"No: abcde": false},
+		"ab cd ef": {"No: ab cd ef": true, "No: abc\ndef": true, "No: ab c": false},
+		"ab cd e":  {"No: ab cd e": true, "No: abc\nde": false},
+	} {
+		for text, want := range found {
+			if got := RepeatsCredentials(authorized(basic("ada", secret)), text); got != want {
+				t.Errorf("%q is found in %q: %t, want %t", secret, text, got, want)
+			}
+		}
+	}
+}
+
 // A text without credentials may be shown.
 func TestRepeatsCredentials_otherText(t *testing.T) {
 	t.Parallel()
@@ -137,12 +154,39 @@ func showsSecret(text, secret string) string {
 func TestRedact_data(t *testing.T) {
 	t.Parallel()
 	const data = `{"id": 7, "comment": "hunter22"}`
-	c := newTestClient(t, httpfake.NewScript(t, httpfake.Reply(200, data), httpfake.Reply(400, data)), withCredentials(Basic{"ada", "hunter22"}))
-	if response, err := calls["GET"].do(t.Context(), c); err != nil || string(response.Body) != data {
-		t.Errorf("got %+v, %v, want the data", response, err)
+	for status, want := range map[int]string{200: data, 299: data, 300: Redacted, 400: Redacted} {
+		c := newTestClient(t, httpfake.NewScript(t, httpfake.Reply(status, data)), withCredentials(Basic{"ada", "hunter22"}))
+		if response, err := calls["GET"].do(t.Context(), c); err != nil || string(response.Body) != want {
+			t.Errorf("%d: got %+v, %v, want %s", status, response, err, want)
+		}
 	}
-	if response, err := calls["GET"].do(t.Context(), c); err != nil || string(response.Body) != Redacted {
-		t.Errorf("got %+v, %v, want a refusal without the password", response, err)
+}
+
+// Only the refusal that is hidden can be used to decide what it means.
+func TestTransport_unredacted(t *testing.T) {
+	t.Parallel()
+	const refusal = `{"error": "exists", "token": "` + atlassianToken + `"}`
+	for name, tc := range map[string]struct {
+		replies []http.HandlerFunc
+		want    string
+	}{
+		"refusal":                    {[]http.HandlerFunc{httpfake.Reply(400, refusal)}, refusal},
+		"other refusal":              {[]http.HandlerFunc{httpfake.Reply(400, "No.")}, ""},
+		"text like a hidden one":     {[]http.HandlerFunc{httpfake.Reply(400, Redacted)}, ""},
+		"refusal of another attempt": {[]http.HandlerFunc{httpfake.Reply(500, refusal), httpfake.Reply(400, "No.")}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			api := httpfake.NewScript(t, tc.replies...)
+			c := newTestClient(t, api, withCredentials(Bearer{atlassianToken}))
+			response, err := calls["GET"].do(t.Context(), c)
+			if err != nil || string(response.Unredacted) != tc.want || strings.Contains(string(response.Body), atlassianToken) {
+				t.Errorf("got %+v, %v", response, err)
+			}
+			if len(api.Requests()) != len(tc.replies) {
+				t.Errorf("got %d requests", len(api.Requests()))
+			}
+		})
 	}
 }
 

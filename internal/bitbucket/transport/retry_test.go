@@ -100,6 +100,19 @@ func TestRetrier_classify(t *testing.T) {
 	}
 }
 
+// Only a refusal proves that a request was not carried out.
+func TestMaybeDone(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[int]bool{200: true, 299: true, 300: false, 304: false, 499: false, 500: true, 599: true} {
+		if got := maybeDone(&http.Response{StatusCode: status}, nil); got != want {
+			t.Errorf("%d: got %t", status, got)
+		}
+	}
+	if !maybeDone(nil, io.EOF) || maybeDone(nil, notSentError{io.EOF}) {
+		t.Error("an error counts only if the request was sent")
+	}
+}
+
 // describe shows a verdict in the messages of a test.
 func describe(v verdict) string {
 	wait := "a back-off"

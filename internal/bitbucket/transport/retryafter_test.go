@@ -20,6 +20,8 @@ func TestRetryAfter(t *testing.T) {
 		"zero":                        {429, "0", "", 0, true},
 		"a fraction":                  {429, "1.25", "", 1250 * time.Millisecond, true},
 		"the longest":                 {429, "8589934592", "", 8589934592 * time.Second, true}, // A power of two is exact.
+		"the first that is too long":  {429, "9000000000", "", 0, false},
+		"reset after a leap year":     {429, "", "31622400", 366 * 24 * time.Hour, true},
 		"too long for a duration":     {429, "9500000000", "", 0, false},
 		"too large for a number":      {429, "1e400", "", 0, false},
 		"negative":                    {429, "-120", "", 0, false},
