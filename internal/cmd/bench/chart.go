@@ -80,7 +80,7 @@ func (r results) chart() string {
 	}
 	if r.Overhead != nil {
 		below += 20
-		c.text(16, below, "small", r.Overhead.String()+".")
+		c.text(16, below, "small", r.Overhead.String())
 	}
 	c.text(16, below+18, "small", fmt.Sprintf("%s, %s, %d cores, %s. Measured by “%s”, redrawn by “go run ./internal/cmd/bench -draw”.",
 		r.CLI, r.OS, r.Cores, r.Date.Format("2 January 2006"), benchCommand))

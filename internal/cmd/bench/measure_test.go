@@ -47,6 +47,7 @@ func TestAccMeasure(t *testing.T) {
 		"builtin, large shape": {large.Builtin, 0},
 		"compared plan":        {r.Overhead.Turns[0].Plan, 2},
 		"floor":                {r.Overhead.Turns[0].Floor, 0},
+		"silent floor":         {r.Overhead.Turns[0].Silent, 0},
 	} {
 		if c.used == nil || c.used.Requests != c.requests || c.used.Seconds <= 0 {
 			t.Errorf("%s: got %+v, want %d requests", name, c.used, c.requests)

@@ -27,11 +27,7 @@ many ` + "`terraform_data`" + ` resources, which shows the time that Terraform i
 provider's process: first in the plan, then in the other commands.
 `)
 	if r.Overhead != nil {
-		fmt.Fprintf(&b, `
-%v
-(medians of %d turns of one plan each). That provider uses only Terraform's protocol, has the same schema, and returns each
-state as it receives it.
-`, r.Overhead, len(r.Overhead.Turns))
+		b.WriteString("\n" + r.Overhead.table())
 	}
 	if r.Hourly != nil {
 		b.WriteString("\n## An apply each hour with refresh_after\n\n")
