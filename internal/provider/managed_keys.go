@@ -67,14 +67,16 @@ func (m *managedKeys) add(parent bitbucket.Parent, id int64) {
 
 // record returns the record of a key. It needs the lock.
 func (m *managedKeys) record(parent bitbucket.Parent, id int64) *managedKey {
-	key := m.keysOf(parent)[id]
-	if key == nil {
-		key = &managedKey{}
+	names, key := lookupNames(parent), &managedKey{}
+	for _, name := range names {
+		if known := m.keys[name][id]; known != nil {
+			key = known
+		}
 	}
 	if m.keys == nil {
 		m.keys = map[bitbucket.Parent]map[int64]*managedKey{}
 	}
-	for _, name := range lookupNames(parent) {
+	for _, name := range names {
 		if m.keys[name] == nil {
 			m.keys[name] = map[int64]*managedKey{}
 		}

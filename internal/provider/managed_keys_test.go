@@ -89,3 +89,21 @@ func TestManagedKeys_idsOf(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+// Recording a key must not look at the other keys of its parent: a plan of many keys would take
+// a time that grows with the square of their number.
+//
+//nolint:paralleltest // AllocsPerRun panics if other tests run in parallel.
+func TestManagedKeys_manyKeys(t *testing.T) {
+	website := bitbucket.Parent{Workspace: "acme", Repository: "website"}
+	allocations := func(keys int64) float64 {
+		var m managedKeys
+		for id := range keys {
+			m.add(website, id)
+		}
+		return testing.AllocsPerRun(10, func() { m.planKey(website, 0, types.StringValue("ci"), &diag.Diagnostics{}) })
+	}
+	if one, thousand := allocations(1), allocations(1000); thousand > one {
+		t.Errorf("with 1,000 keys, planKey made %v allocations, and with one key %v", thousand, one)
+	}
+}

@@ -32,14 +32,14 @@ const colors = `<style>
   .paper { fill: #ffffff }
   .provider { fill: #0969da }
   .calculated { fill: #afb8c1 }
-  .floor { fill: #cf222e }
+  .builtin, .limit { fill: #cf222e }
   @media (prefers-color-scheme: dark) {
     text { fill: #f0f6fc }
     .small { fill: #9198a1 }
     .paper { fill: #0d1117 }
     .provider { fill: #58a6ff }
     .calculated { fill: #59636e }
-    .floor { fill: #ff7b72 }
+    .builtin, .limit { fill: #ff7b72 }
   }
 </style>
 `
@@ -57,8 +57,8 @@ func (r results) chart() string {
 		rows = append(rows, row)
 		mostRequests = max(mostRequests, float64(row.Plan.Requests), float64(row.shape().total()))
 		mostSeconds = max(mostSeconds, row.Plan.Seconds)
-		if row.Floor != nil {
-			mostSeconds = max(mostSeconds, row.Floor.Seconds)
+		if row.Builtin != nil {
+			mostSeconds = max(mostSeconds, row.Builtin.Seconds)
 		}
 	}
 	below := top + rowHeight*len(rows)
@@ -67,12 +67,20 @@ func (r results) chart() string {
 		below += hourlyHeight
 	}
 	c := chart{requests: panel{x: labelWidth, most: mostRequests}, seconds: panel{x: labelWidth + panelWidth + panelGap, most: mostSeconds}}
-	c.head(r, below+34)
+	height := below + 34
+	if r.Overhead != nil {
+		height += 20
+	}
+	c.head(r, height)
 	for i, row := range rows {
 		c.row(top+rowHeight*i, row)
 	}
 	if r.Hourly != nil {
 		c.hourly(hourlyTop, r.Hourly)
+	}
+	if r.Overhead != nil {
+		below += 20
+		c.text(16, below, "small", r.Overhead.String())
 	}
 	c.text(16, below+18, "small", fmt.Sprintf("%s, %s, %d cores, %s. Measured by “%s”, redrawn by “go run ./internal/cmd/bench -draw”.",
 		r.CLI, r.OS, r.Cores, r.Date.Format("2 January 2006"), benchCommand))
@@ -112,7 +120,7 @@ func (c *chart) head(r results, height int) {
 	c.text(35, 56, "", "this provider")
 	c.rect("calculated", 150, 44, 13)
 	c.text(169, 56, "", "one GET for each key (calculated)")
-	c.rect("floor", 400, 44, 13)
+	c.rect("builtin", 400, 44, 13)
 	c.text(419, 56, "", "Terraform alone: as many terraform_data resources")
 
 	c.text(16, 92, "small", "repositories × keys")
@@ -129,8 +137,8 @@ func (c *chart) row(y int, r row) {
 	c.bar(c.requests, "provider", y, float64(r.Plan.Requests), thousands(r.Plan.Requests))
 	c.bar(c.requests, "calculated", below, float64(total), thousands(total))
 	c.bar(c.seconds, "provider", y, r.Plan.Seconds, seconds(r.Plan.Seconds))
-	if r.Floor != nil {
-		c.bar(c.seconds, "floor", below, r.Floor.Seconds, seconds(r.Floor.Seconds))
+	if r.Builtin != nil {
+		c.bar(c.seconds, "builtin", below, r.Builtin.Seconds, seconds(r.Builtin.Seconds))
 	}
 }
 
@@ -147,7 +155,7 @@ func (c *chart) hourly(y int, h *hourly) {
 	full := fmt.Sprintf("limit: %s requests an hour (a full refresh needs %s)", thousands(hourlyLimit), thousands(h.Repositories))
 	c.text(labelWidth, y+50, "small", full)
 	limit, floor := y+56, y+56+limitHeight
-	c.box("floor", labelWidth, float64(limit), chartWidth-labelWidth-16, 1)
+	c.box("limit", labelWidth, float64(limit), chartWidth-labelWidth-16, 1)
 	width := (chartWidth - labelWidth - 16) / float64(len(h.Applies))
 	for hour, used := range h.Applies {
 		height := max(limitHeight*float64(used.Requests)/hourlyLimit, 1)

@@ -33,17 +33,7 @@ func (b *bench) measureHourly(ctx context.Context, repositories, hours int, late
 	s := shape{repositories, 1}
 	keys, line := s.deployKeys("Deployment"), fmt.Sprintf("refresh_after = %q", hourlyRefreshAfter)
 	m := measurement{bench: b, ctx: ctx, shape: s}
-	m.at(0)
-	m.step("create of the first key", b.provider, keysAt(b.baseURL, keys[:1], line), apply)
-	m.expect(1)
-	if m.err == nil {
-		values, err := addAll(b.bitbucket, keys)
-		if err != nil {
-			return nil, err
-		}
-		m.err = b.states.grow(keysState, values)
-	}
-	m.expect(s.total())
+	m.addKeys(keys, line)
 	// Now all keys have the time of the first key. They become so old that one apply reads all.
 	b.shift(&m, hourlyRefreshAfter)
 	started := time.Now()

@@ -32,15 +32,23 @@ func parseShapes(text string) ([]shape, error) {
 		if part == "" {
 			continue
 		}
-		repositories, keys, _ := strings.Cut(part, "x")
-		r, err := strconv.Atoi(repositories)
-		k, err2 := strconv.Atoi(keys)
-		if err != nil || err2 != nil || r < 1 || k < 1 {
-			return nil, fmt.Errorf("%q is not a shape like 100x10 (REPOSITORIESxKEYS)", part)
+		s, err := parseShape(part)
+		if err != nil {
+			return nil, err
 		}
-		shapes = append(shapes, shape{r, k})
+		shapes = append(shapes, s)
 	}
 	return shapes, nil
+}
+
+func parseShape(text string) (shape, error) {
+	repositories, keys, _ := strings.Cut(text, "x")
+	r, err := strconv.Atoi(repositories)
+	k, err2 := strconv.Atoi(keys)
+	if err != nil || err2 != nil || r < 1 || k < 1 {
+		return shape{}, fmt.Errorf("%q is not a shape like 100x10 (REPOSITORIESxKEYS)", text)
+	}
+	return shape{r, k}, nil
 }
 
 // deployKey is one deploy key in the configuration.

@@ -4,9 +4,10 @@
 // runs the real Terraform or OpenTofu command. For each number of repositories
 // and keys, it creates, plans, updates and destroys the keys. It also plans the
 // same number of terraform_data resources, to show how much of the time is
-// Terraform's own. At the end, it applies a large state with refresh_after each
-// hour, on a scaled clock. Before that, it measures the start of the provider and the
-// size of its binary.
+// Terraform's own. It compares one plan with that of a provider that does nothing, in
+// turns. At the end, it applies a large state with refresh_after each hour, on a scaled
+// clock. Before all that, it measures the start of the provider and the size of its
+// binary.
 //
 // It writes results.json, table.md and plan.svg. It removes all other files
 // that it creates.
@@ -20,6 +21,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -43,13 +45,16 @@ type options struct {
 	large   []shape // large shapes are only planned.
 	repeat  int
 	out     string
+	// compared is planned in turns, with this provider and with one that does nothing.
+	compared shape
+	turns    int
 	// repositories and hours are of the hourly applies.
-	repositories, hours   int
-	startup, hourly, draw bool
+	repositories, hours             int
+	startup, overhead, hourly, draw bool
 }
 
 func parse(args []string) (options, error) {
-	var o options
+	o := options{compared: shape{10, 100}}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	shapes := flags.String("shapes", "10x10,100x10,10x100,1x1000,1000x1", "`shapes` to measure, as REPOSITORIESxKEYS in each repository")
 	large := flags.String("large", "100x100", "`shapes` that are only planned, to measure the memory")
@@ -57,6 +62,12 @@ func parse(args []string) (options, error) {
 	flags.IntVar(&o.repeat, "repeat", 1, "`number` of runs of each plan; the fastest run counts")
 	flags.StringVar(&o.out, "out", filepath.Join("internal", "cmd", "bench", "results"), "`folder` for the results")
 	flags.BoolVar(&o.startup, "startup", false, "measure only the start of the provider and keep the other stored results")
+	flags.BoolVar(&o.overhead, "overhead", false, "measure only the comparison with a provider that does nothing, and keep the other stored results")
+	flags.Func("compared", "`shape` of that comparison (default 10x100)", func(text string) (err error) {
+		o.compared, err = parseShape(text)
+		return err
+	})
+	flags.IntVar(&o.turns, "turns", 15, "`number` of turns of that comparison, with a plan of each provider")
 	flags.IntVar(&o.repositories, "repositories", 5000, "`number` of repositories of the hourly applies, with one key each")
 	flags.IntVar(&o.hours, "hours", 36, "`number` of hourly applies")
 	flags.BoolVar(&o.hourly, "hourly", false, "measure only the hourly applies and keep the other stored results")
@@ -68,11 +79,11 @@ func parse(args []string) (options, error) {
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	if o.latency < 0 || o.repeat < 1 || o.repositories < 1 || o.hours < 1 {
-		return o, errors.New("-latency must be at least 0, and -repeat, -repositories and -hours at least 1")
+	if o.latency < 0 || min(o.repeat, o.turns, o.repositories, o.hours) < 1 {
+		return o, errors.New("-latency must be at least 0, and -repeat, -turns, -repositories and -hours at least 1")
 	}
-	if o.startup && o.draw || o.startup && o.hourly || o.hourly && o.draw {
-		return o, errors.New("-startup, -hourly and -draw exclude each other")
+	if only := slices.DeleteFunc([]bool{o.startup, o.overhead, o.hourly, o.draw}, func(set bool) bool { return !set }); len(only) > 1 {
+		return o, errors.New("-startup, -overhead, -hourly and -draw exclude each other")
 	}
 	if o.shapes, err = parseShapes(*shapes); err != nil {
 		return o, err
@@ -89,7 +100,7 @@ func run(ctx context.Context, args []string) error {
 	stored := filepath.Join(o.out, "results.json")
 	if !o.draw {
 		var measured results
-		if o.startup || o.hourly {
+		if o.startup || o.overhead || o.hourly {
 			if measured, err = readResults(stored); err != nil {
 				return err
 			}
@@ -98,9 +109,12 @@ func run(ctx context.Context, args []string) error {
 			measured.Startup, err = measureStartup(ctx)
 		} else {
 			err = withBench(ctx, o, func(b *bench, cli terraformcli.CLI) (err error) {
-				if o.hourly {
+				switch {
+				case o.overhead:
+					measured.Overhead, err = b.measureOverhead(ctx, o.compared, o.turns)
+				case o.hourly:
 					measured.Hourly, err = b.measureHourly(ctx, o.repositories, o.hours, o.latency)
-				} else {
+				default:
 					measured, err = b.measure(ctx, cli, o)
 				}
 				return err

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
@@ -19,9 +20,10 @@ type bench struct {
 	bitbucket *emulator.Emulator
 	baseURL   string
 	provider  terraform // provider runs Terraform with this provider.
+	floor     terraform // floor runs Terraform with the provider that does nothing.
 	builtin   terraform // builtin runs Terraform with its built-in provider only.
 	states    *stateStore
-	floors    map[int]*usage // floors caches the floor for each number of resources.
+	builtins  map[int]*usage // builtins caches the plan of each number of terraform_data resources.
 	repeat    int            // repeat is the number of runs of each plan.
 }
 
@@ -48,10 +50,10 @@ func withBench(ctx context.Context, o options, measure func(*bench, terraformcli
 	}
 
 	repositories := o.repositories
-	for _, s := range append(o.shapes, o.large...) {
+	for _, s := range slices.Concat(o.shapes, o.large, []shape{o.compared}) {
 		repositories = max(repositories, s.repositories)
 	}
-	b := &bench{bitbucket: newBitbucket(repositories), states: &stateStore{}, floors: map[int]*usage{}, repeat: o.repeat}
+	b := &bench{bitbucket: newBitbucket(repositories), states: &stateStore{}, builtins: map[int]*usage{}, repeat: o.repeat}
 	server := httptest.NewServer(b.bitbucket)
 	defer server.Close()
 	b.baseURL = server.URL + "/2.0"
@@ -91,15 +93,21 @@ func (b *bench) measure(ctx context.Context, cli terraformcli.CLI, o options) (r
 		}
 		r.Rows = append(r.Rows, row)
 	}
+	if r.Overhead, err = b.measureOverhead(ctx, o.compared, o.turns); err != nil {
+		return r, fmt.Errorf("%v: %w", o.compared, err)
+	}
 	r.Hourly, err = b.measureHourly(ctx, o.repositories, o.hours, o.latency)
 	return r, err
 }
 
-// prepare builds the provider and initializes both working folders.
+// prepare builds both providers and initializes the working folders.
 func (b *bench) prepare(ctx context.Context, cli terraformcli.CLI, dir, states string) error {
-	logProgress("building the provider")
+	logProgress("building the providers")
 	var err error
 	if b.provider, err = newTerraform(ctx, cli, filepath.Join(dir, "provider"), module, states+keysState); err != nil {
+		return err
+	}
+	if b.floor, err = newTerraform(ctx, cli, filepath.Join(dir, "floor"), module+"/internal/cmd/bench/floor", states+keysState); err != nil {
 		return err
 	}
 	b.builtin, err = newTerraform(ctx, cli, filepath.Join(dir, "builtin"), "", states+dataState)
@@ -120,12 +128,12 @@ func (b *bench) measureAll(ctx context.Context, s shape, latency time.Duration) 
 	measured := m.at(latency)
 	measured.Create = m.step("create", b.provider, keys, apply)
 	m.expect(s.total())
-	measured.Floor = m.floor()
+	measured.Builtin = m.planBuiltin()
 	measured.Plan = m.plan("plan", b.provider, keys)
 	rows := []row{measured}
 	if latency > 0 {
 		withoutLatency := m.at(0)
-		withoutLatency.Floor = measured.Floor
+		withoutLatency.Builtin = measured.Builtin
 		withoutLatency.Plan = m.plan("plan", b.provider, keys)
 		rows = append(rows, withoutLatency)
 		m.at(latency)
@@ -136,28 +144,33 @@ func (b *bench) measureAll(ctx context.Context, s shape, latency time.Duration) 
 	return rows, m.err
 }
 
-// measurePlan measures only the plan. It adds the keys directly to Bitbucket and
-// to the state, because creating thousands of them with Terraform is slow.
+// measurePlan measures only the plan.
 func (b *bench) measurePlan(ctx context.Context, s shape, latency time.Duration) (row, error) {
 	keys := s.deployKeys("Deployment")
 	m := measurement{bench: b, ctx: ctx, shape: s}
-	m.at(0)
-	m.step("create of the first key", b.provider, keysAt(b.baseURL, keys[:1]), apply)
-	m.expect(1)
-	if m.err == nil {
-		values, err := addAll(b.bitbucket, keys)
-		if err != nil {
-			return row{}, err
-		}
-		m.err = b.states.grow(keysState, values)
-	}
-	m.expect(s.total())
+	m.addKeys(keys)
 	r := m.at(latency)
 	r.Plan = m.plan("plan", b.provider, keysAt(b.baseURL, keys))
-	r.Floor = m.floor()
+	r.Builtin = m.planBuiltin()
 	b.states.remove(keysState)
 	b.removeAll()
 	return r, m.err
+}
+
+// addKeys adds the keys of a shape directly to Bitbucket and to the state, because creating
+// thousands of them with Terraform is slow. The lines are for the provider block.
+func (m *measurement) addKeys(keys []deployKey, lines ...string) {
+	m.at(0)
+	m.step("create of the first key", m.provider, keysAt(m.baseURL, keys[:1], lines...), apply)
+	m.expect(1)
+	if m.err != nil {
+		return
+	}
+	var values [][]string
+	if values, m.err = addAll(m.bitbucket, keys); m.err == nil {
+		m.err = m.states.grow(keysState, values)
+	}
+	m.expect(m.shape.total())
 }
 
 // removeAll removes every key directly from Bitbucket.
@@ -231,11 +244,11 @@ func (m *measurement) expect(keys int) {
 	}
 }
 
-// floor plans as many terraform_data resources as the shape has keys. It
+// planBuiltin plans as many terraform_data resources as the shape has keys. It
 // measures each number of resources once.
-func (m *measurement) floor() *usage {
+func (m *measurement) planBuiltin() *usage {
 	total := m.shape.total()
-	if used, ok := m.floors[total]; ok || m.err != nil {
+	if used, ok := m.builtins[total]; ok || m.err != nil {
 		return used
 	}
 	keys := m.shape.deployKeys("Deployment")
@@ -247,9 +260,9 @@ func (m *measurement) floor() *usage {
 		}
 		m.err = m.states.grow(dataState, values)
 	}
-	m.floors[total] = m.plan("plan of terraform_data", m.builtin, dataOf(keys))
+	m.builtins[total] = m.plan("plan of terraform_data", m.builtin, dataOf(keys))
 	m.states.remove(dataState)
-	return m.floors[total]
+	return m.builtins[total]
 }
 
 func round(number float64, digits int) float64 {

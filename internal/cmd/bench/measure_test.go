@@ -8,7 +8,7 @@ import (
 func TestAccMeasure(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if err := run(t.Context(), []string{"-shapes", "2x3", "-large", "2x4", "-latency", "1ms", "-repositories", "12", "-hours", "24", "-out", dir}); err != nil {
+	if err := run(t.Context(), []string{"-shapes", "2x3", "-large", "2x4", "-latency", "1ms", "-compared", "2x5", "-turns", "1", "-repositories", "12", "-hours", "24", "-out", dir}); err != nil {
 		t.Fatal(err)
 	}
 	r, err := readResults(filepath.Join(dir, "results.json"))
@@ -41,10 +41,13 @@ func TestAccMeasure(t *testing.T) {
 		"plan":                 {measured.Plan, 2},
 		"label":                {measured.Label, 2 + 1},
 		"destroy":              {measured.Destroy, 2 + 6},
-		"floor":                {measured.Floor, 0},
+		"builtin":              {measured.Builtin, 0},
 		"plan without latency": {withoutLatency.Plan, 2},
 		"plan of large shape":  {large.Plan, 2},
-		"floor of large shape": {large.Floor, 0},
+		"builtin, large shape": {large.Builtin, 0},
+		"compared plan":        {r.Overhead.Turns[0].Plan, 2},
+		"floor":                {r.Overhead.Turns[0].Floor, 0},
+		"silent floor":         {r.Overhead.Turns[0].Silent, 0},
 	} {
 		if c.used == nil || c.used.Requests != c.requests || c.used.Seconds <= 0 {
 			t.Errorf("%s: got %+v, want %d requests", name, c.used, c.requests)

@@ -18,6 +18,8 @@ type results struct {
 	// Startup is nil if it was not measured.
 	Startup *startup `json:"startup,omitempty"`
 	Rows    []row    `json:"rows"`
+	// Overhead is nil if it was not measured.
+	Overhead *overhead `json:"overhead,omitempty"`
 	// Hourly is nil if it was not measured.
 	Hourly *hourly `json:"hourly,omitempty"`
 }
@@ -32,8 +34,8 @@ type row struct {
 	Plan         *usage `json:"plan,omitempty"`
 	Label        *usage `json:"one_label,omitempty"`
 	Destroy      *usage `json:"destroy,omitempty"`
-	// Floor is the plan of the same number of terraform_data resources.
-	Floor *usage `json:"plan_terraform_data,omitempty"`
+	// Builtin is the plan of the same number of terraform_data resources.
+	Builtin *usage `json:"plan_terraform_data,omitempty"`
 }
 
 // usage is the usage of one command.

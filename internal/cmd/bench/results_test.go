@@ -12,7 +12,12 @@ func measured() results {
 	return results{
 		Date: time.Date(2026, 11, 22, 16, 0, 0, 0, time.UTC), CLI: "Terraform 1.14.0", Go: "go1.26.0", OS: "linux/amd64", Cores: 2,
 		Startup: &startup{Seconds: 0.0412, CPUSeconds: 0.03, SchemaBytes: 21079, BinaryBytes: 19_317_001, Modules: 28},
-		Hourly:  &hourly{Repositories: 5000, Applies: []usage{{Requests: 0}, {Requests: 417}, {Requests: 1000}, {}, {}, {}, {Requests: 7}}, OldestHours: 23.96},
+		Overhead: &overhead{Date: time.Date(2026, 11, 27, 16, 0, 0, 0, time.UTC), Repositories: 10, KeysInEach: 100, Turns: []turn{
+			{&usage{Seconds: 2, CPUSeconds: 1}, &usage{Seconds: 2, CPUSeconds: 1}, &usage{Seconds: 2.5, CPUSeconds: 1.5}},
+			{&usage{Seconds: 1, CPUSeconds: 1}, &usage{Seconds: 0.5, CPUSeconds: 1}, &usage{Seconds: 1.125, CPUSeconds: 1.375}},
+			{&usage{Seconds: 4, CPUSeconds: 1}, &usage{Seconds: 2, CPUSeconds: 0.5}, &usage{Seconds: 4, CPUSeconds: 1.25}},
+		}},
+		Hourly: &hourly{Repositories: 5000, Applies: []usage{{Requests: 0}, {Requests: 417}, {Requests: 1000}, {}, {}, {}, {Requests: 7}}, OldestHours: 23.96},
 		Rows: []row{
 			{
 				Repositories: 10, KeysInEach: 100, LatencyMS: 80,
@@ -20,7 +25,7 @@ func measured() results {
 				Plan:    &usage{Requests: 10, Seconds: 2.345, MemoryMB: 50},
 				Label:   &usage{Requests: 11, Seconds: 2.5, MemoryMB: 55},
 				Destroy: &usage{Requests: 1010, Seconds: 15},
-				Floor:   &usage{Seconds: 1},
+				Builtin: &usage{Seconds: 1},
 			},
 			{Repositories: 10, KeysInEach: 100, Plan: &usage{Requests: 10, Seconds: 2}},
 			{Repositories: 100, KeysInEach: 100, LatencyMS: 80, Plan: &usage{Requests: 100, Seconds: 20, MemoryMB: 95}},

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -112,9 +111,4 @@ func start(ctx context.Context, provider string) (elapsed, cpu time.Duration, sc
 	var schemas emptypb.Empty
 	err = connection.Conn.Invoke(ctx, "/tfplugin6.Provider/GetProviderSchema", &emptypb.Empty{}, &schemas)
 	return time.Since(begin), 0, proto.Size(&schemas), err
-}
-
-func median(durations []time.Duration) time.Duration {
-	slices.Sort(durations)
-	return durations[len(durations)/2]
 }

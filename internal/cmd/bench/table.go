@@ -26,6 +26,9 @@ the label of one key. One GET for each key would take as many requests as there 
 many ` + "`terraform_data`" + ` resources, which shows the time that Terraform itself takes. "Memory" is the peak of the
 provider's process: first in the plan, then in the other commands.
 `)
+	if r.Overhead != nil {
+		b.WriteString("\n" + r.Overhead.table())
+	}
 	if r.Hourly != nil {
 		b.WriteString("\n## An apply each hour with refresh_after\n\n")
 		b.WriteString(r.Hourly.table())
@@ -84,14 +87,14 @@ func (r results) lines(latency int64) [][]string {
 		if row.LatencyMS != latency {
 			continue
 		}
-		floor := "-"
-		if row.Floor != nil {
-			floor = seconds(row.Floor.Seconds)
+		builtin := "-"
+		if row.Builtin != nil {
+			builtin = seconds(row.Builtin.Seconds)
 		}
 		lines = append(lines, []string{
 			thousands(row.shape().total()), row.shape().String(),
 			row.Create.String(), row.Plan.String(), row.Label.String(), row.Destroy.String(),
-			floor, row.memory(),
+			builtin, row.memory(),
 		})
 	}
 	return lines

@@ -15,7 +15,7 @@ func TestTable(t *testing.T) {
 		"|  Keys | Repositories × keys |        Plan |\n",
 		"| 1,000 |              10×100 | 10 / 2.00 s |\n",
 		"| 1 to 6 | 0, 417, 1,000, 0, 0, 0 |\n| 7 to 7 |                      7 |\n", "5,000 repositories × 1 key, refresh_after = \"24h\"", "at most 24.0 hours ago",
-		"## Start", "| 41 ms |  21 kB | 19.3 MB |      28 |\n",
+		"A plan of 1,000 keys takes 1.38 times", "In wall time, the ratios are 1.12 and 2.00", "medians of 3 turns\nwithout latency, on 27 November 2026", "## Start", "| 41 ms |  21 kB | 19.3 MB |      28 |\n",
 	} {
 		if !strings.Contains(table, want) {
 			t.Errorf("missing %q in\n%s", want, table)
