@@ -39,6 +39,7 @@ var notRun = map[string]string{
 	"ssh-keygen -t ed25519 -f ci-2026-07 -C ci@example.com": "it prompts for a passphrase",
 	"ssh-keygen -l":                  "the same as ssh-keygen -lf key.pub",
 	"ssh-keygen -lf key.pub":         "not every machine has it; internal/sshkey compares fingerprints with it if it is installed",
+	"ssh-keygen -y -f FILE":          "not every machine has it",
 	"ssh-keygen -i -f FILE":          "not every machine has it",
 	"ssh-keygen -i -m PKCS8 -f FILE": "not every machine has it",
 
