@@ -675,8 +675,8 @@ func causes(t *testing.T) map[string]cause {
 			out, _ := s.Run(t, "plan", "-refresh=false")
 			return out
 		}},
-		"No deploy key is allowed": {advice: []string{"If that is meant", "allow_empty = true"}, validate: exclusive("[]")},
-		"No deploy key would be left": {advice: []string{"one of key_ids", "allow_empty = true"}, run: func(t *testing.T, s stage) string {
+		"No deploy key is allowed": {advice: []string{"To allow this, set allow_empty = true"}, validate: exclusive("[]")},
+		"No deploy key would be left": {advice: []string{"one of key_ids is a deploy key of the", "To remove all deploy keys, set allow_empty = true"}, run: func(t *testing.T, s stage) string {
 			s.AddDeployKey("acme", "website", key, "")
 			s.apply(t, s.Config(exclusive("[5]")))
 			return s.plan(t, s.Config(exclusive("[5]")))

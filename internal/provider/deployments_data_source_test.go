@@ -296,7 +296,7 @@ func TestAccDeployments_errors(t *testing.T) {
 		"log-in":    {one(emulator.LoginPage()), []string{list + " the reply cannot be used", "Log in to the network", "proxy"}},
 		"empty":     {one(emulator.EmptyOK()), []string{list + " the reply cannot be used", "an empty reply"}},
 		"no list":   {one(emulator.Fault{Status: 200, Body: "{}"}), []string{list + " the reply cannot be used", "no usable list of values"}},
-		"no uuid":   {one(emulator.Fault{Status: 200, Body: `{"values": [{"uuid": "{1}"}, {}]}`}), []string{list + " the reply cannot be used", "one of its values is no deployment with a uuid"}},
+		"no uuid":   {one(emulator.Fault{Status: 200, Body: `{"values": [{"uuid": "{1}"}, {}]}`}), []string{list + " the reply cannot be used", "one of its values has no uuid"}},
 		"cut":       {one(emulator.Fault{Cut: true}), []string{list, "EOF", "the network and the proxy"}},
 		"truncated": {one(emulator.Fault{Truncate: true}), []string{list, "unexpected EOF"}},
 		"later page": {

@@ -89,14 +89,14 @@ func Parse(text string) (PublicKey, *Problem) {
 	if i := strings.IndexFunc(material, isControl); i >= 0 {
 		return PublicKey{}, &Problem{
 			Summary:     "Control characters in public key",
-			Detail:      "The key holds control or invisible characters, often left by copying from a terminal or a document: the first is " + nameCharacter(material[i:]) + ". " + pasteOneLine,
+			Detail:      "The key contains control characters or invisible characters. The first is " + nameCharacter(material[i:]) + ". The cause is often a copy from a terminal or a document. " + pasteOneLine,
 			MaybeSecret: secret,
 		}
 	}
 	if i := strings.IndexFunc(material, isOtherSpace); i >= 0 && looksLikeType(keyType) {
 		return PublicKey{}, &Problem{
 			Summary:     "Unusual space in public key",
-			Detail:      "The key holds " + nameCharacter(material[i:]) + ", often left by copying from a document or a web page. Type a plain space in its place. " + pasteOneLine,
+			Detail:      "The key contains " + nameCharacter(material[i:]) + ". The cause is often a copy from a document or a web page. Type a plain space in its place. " + pasteOneLine,
 			MaybeSecret: secret,
 		}
 	}
