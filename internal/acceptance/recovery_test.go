@@ -140,7 +140,7 @@ func TestAccDeployKey_createBeforeDestroy(t *testing.T) {
 		terraform.MustRun(t, "apply", "-auto-approve")
 		terraform.Write(t, config("b"))
 		terraform.Fails(t, []string{"apply", "-auto-approve"}, "Unable to create deploy key", `deploy key 10958984, label "a"`,
-			"If this resource has the key in the state", "do not import the key", "replaced by the same key with create_before_destroy")
+			"If this resource has the key in the state", "do not import the key", "With create_before_destroy, a key cannot be replaced by itself")
 		terraform.Write(t, config("a"))
 		terraform.MustRun(t, "plan", "-detailed-exitcode")
 
