@@ -35,6 +35,7 @@ var notRun = map[string]string{
 
 	"ssh-keygen -l":                  "the same as ssh-keygen -lf key.pub",
 	"ssh-keygen -lf key.pub":         "not every machine has it; internal/sshkey compares fingerprints with it if it is installed",
+	"ssh-keygen -y -f FILE":          "not every machine has it",
 	"ssh-keygen -i -f FILE":          "not every machine has it",
 	"ssh-keygen -i -m PKCS8 -f FILE": "not every machine has it",
 

@@ -13,8 +13,8 @@ import (
 func TestAccErrors_texts(t *testing.T) {
 	t.Parallel()
 	const (
-		scopes = "This needs an API token with the scopes"
-		other  = "Something other than Bitbucket's API has answered"
+		scopes = "Scopes of its API token:"
+		other  = "The reply is not from Bitbucket's API"
 	)
 	key := acctest.NewKey(t)
 	post := func(status int, body string) []emulator.Fault {
@@ -39,7 +39,7 @@ func TestAccErrors_texts(t *testing.T) {
 		},
 		"closed endpoint": {
 			"api-token", post(403, `{"error":{"message":"This API is only accessible with the following authentication types: session, password, apppassword"}}`),
-			[]string{"Set username and token to an Atlassian account and its API token"},
+			[]string{"Use an API token: set username to the e-mail address of an Atlassian account"},
 			nil,
 		},
 		"forbidden": {"api-token", post(403, ""), []string{"403 Forbidden: an empty reply", scopes}, []string{"Bitbucket says"}},
@@ -51,23 +51,23 @@ func TestAccErrors_texts(t *testing.T) {
 		"redirect": {
 			"api-token",
 			[]emulator.Fault{{Method: "POST", Status: http.StatusMovedPermanently, Header: http.Header{"Location": {"/2.0/repositories/acme/renamed/deploy-keys?token=x"}}}},
-			[]string{"it leads to http://127.0.0.1:", "/2.0/repositories/acme/renamed/deploy-keys"},
+			[]string{"it redirects to http://127.0.0.1:", "/2.0/repositories/acme/renamed/deploy-keys"},
 			[]string{"token=x"},
 		},
 		"token in a refusal": {
 			"access", post(403, `{"error":{"message":"This API is not accessible by this authentication mechanism"}}`),
-			[]string{"403 Forbidden: a reply that repeats the credentials of the request", "Set username and token to an Atlassian account and its API token"},
+			[]string{"403 Forbidden: a reply that repeats the credentials of the request", "Use an API token: set username to the e-mail address of an Atlassian account"},
 			[]string{"accessible", "Bitbucket says"},
 		},
 		"token in a conflict": {
 			"registered", post(400, `{"error":{"message":"Someone has already registered that SSH key."}}`),
-			[]string{"a reply that repeats the credentials of the request", "so a user account or a workspace does"},
+			[]string{"a reply that repeats the credentials of the request", "so a user account or a workspace has it"},
 			[]string{"Bitbucket says"},
 		},
 		"only an id": {
 			"api-token",
 			[]emulator.Fault{{Method: "POST", CarryOut: true, Status: http.StatusOK, Body: `{"id":10958984}`}, {Method: "GET", Status: http.StatusForbidden}},
-			[]string{"Bitbucket added the key as number 10958984"},
+			[]string{"Bitbucket added the key with the ID 10958984"},
 			[]string{"may have added"},
 		},
 	} {

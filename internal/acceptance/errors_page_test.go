@@ -1,6 +1,7 @@
 package acceptance
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -29,59 +30,124 @@ import (
 // notAdmitted is Bitbucket's refusal of an IP address.
 const notAdmitted = `{"type":"error","error":{"message":"To access this repository's content, an administrator must grant access to your IP address."}}`
 
-const errorsPage = root + "/templates/guides/errors.md.tmpl"
-
 var (
 	codeSpan = regexp.MustCompile("`([^`]+)`")
 	linked   = regexp.MustCompile(`\[([^]]*)\]\([^)]*\)`)
+	// guideLink is a link to a heading of a guide, in a page or in a message of the provider.
+	guideLink = regexp.MustCompile(regexp.QuoteMeta(registry) + `/guides/[a-z-]+#[a-z0-9_-]+`)
 )
 
-// errorRow is a row of the page: its messages, and its advice.
-type errorRow struct{ messages, advice string }
-
-// errorRows returns the rows by message. The messages are the code in the first cell.
-func errorRows(t *testing.T) map[string]errorRow {
-	t.Helper()
-	rows := map[string]errorRow{}
-	for line := range strings.Lines(acctest.ReadFile(t, errorsPage)) {
-		cells := strings.SplitN(strings.Trim(line, "| \n"), " | ", 2)
-		if !strings.HasPrefix(line, "| `") || len(cells) != 2 {
-			continue
-		}
-		for _, message := range codeSpan.FindAllStringSubmatch(cells[0], -1) {
-			if _, twice := rows[message[1]]; twice {
-				t.Errorf("%s has two rows for %q", errorsPage, message[1])
-			}
-			rows[message[1]] = errorRow{cells[0], linked.ReplaceAllString(strings.ReplaceAll(cells[1], "`", ""), "$1")}
-		}
-	}
-	return rows
+// errorSection is a heading of a page about errors: its address, its advice, and the words of
+// the message that it explains.
+type errorSection struct {
+	address, advice string
+	warning         bool
 }
 
-// Every summary that the code can report has a row.
+// errorSections returns the sections by message. A section begins with its messages, "Error:
+// `…`, `…`. Warning: `…`.", or else its heading is the message of an error.
+func errorSections(t *testing.T) map[string]errorSection {
+	t.Helper()
+	pages, err := filepath.Glob(root + "/templates/guides/errors*.md.tmpl")
+	if err != nil || len(pages) == 0 {
+		t.Fatal(err, pages)
+	}
+	sections := map[string]errorSection{}
+	for _, page := range pages {
+		text := acctest.ReadFile(t, page)
+		if words := len(strings.Fields(text)); words > 1500 {
+			t.Errorf("%s has %d words: split it", page, words)
+		}
+		for _, section := range strings.Split(codeBlock.ReplaceAllString(text, ""), "\n## ")[1:] {
+			title, body, _ := strings.Cut(section, "\n\n")
+			if strings.HasPrefix(body, "- [") && strings.HasSuffix(page, "/errors.md.tmpl") {
+				continue // A list of links to the sections of another page.
+			}
+			found := errorSection{
+				address: registry + "/guides/" + strings.TrimSuffix(filepath.Base(page), ".md.tmpl") + "#" + anchorOf(title),
+				advice:  linked.ReplaceAllString(strings.ReplaceAll(body, "`", ""), "$1"),
+			}
+			add := func(message string, warning bool) {
+				if _, twice := sections[message]; twice {
+					t.Errorf("%s explains %q, which another section explains", page, message)
+				}
+				found.warning = warning
+				sections[message] = found
+			}
+			first, _, _ := strings.Cut(body, "\n\n")
+			if !strings.HasPrefix(first, "Error: ") && !strings.HasPrefix(first, "Warning: ") {
+				add(title, false)
+				continue
+			}
+			ofErrors, ofWarnings, _ := strings.Cut(first, "Warning: ")
+			for _, message := range codeSpan.FindAllStringSubmatch(ofErrors, -1) {
+				add(message[1], false)
+			}
+			for _, message := range codeSpan.FindAllStringSubmatch(ofWarnings, -1) {
+				add(message[1], true)
+			}
+		}
+	}
+	return sections
+}
+
+// The entry page links to every section of the other pages.
+func TestErrorsPage_index(t *testing.T) {
+	t.Parallel()
+	index := acctest.ReadFile(t, root+"/templates/guides/errors.md.tmpl")
+	for message, section := range errorSections(t) {
+		if !strings.Contains(section.address, "/errors#") && !strings.Contains(index, "("+section.address+")") {
+			t.Errorf("errors.md.tmpl does not link to %s, which explains %q", section.address, message)
+		}
+	}
+}
+
+// Every link in the code of the provider leads to a heading.
+func TestErrorsPage_links(t *testing.T) {
+	t.Parallel()
+	addresses := map[string]bool{}
+	for _, section := range errorSections(t) {
+		addresses[section.address] = true
+	}
+	inCode := regexp.MustCompile(`"(errors[a-z-]*#[^"]+)"`)
+	checked := 0
+	for _, file := range []string{"error_links.go", "diagnostics.go"} {
+		for _, match := range inCode.FindAllStringSubmatch(acctest.ReadFile(t, "../provider/"+file), -1) {
+			if checked++; !addresses[registry+"/guides/"+match[1]] {
+				t.Errorf("%s links to %s, which does not exist", file, match[1])
+			}
+		}
+	}
+	if checked < 50 {
+		t.Errorf("only %d links were found", checked)
+	}
+}
+
+// Every summary that the code can report is on a page.
 func TestErrorsPage_complete(t *testing.T) {
 	t.Parallel()
-	rows := errorRows(t)
+	sections := errorSections(t)
 	for summary, where := range reportedSummaries(t) {
 		wanted := regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(summary), "…", ".+") + "$")
 		found := false
-		for row := range rows {
-			found = found || wanted.MatchString(row)
+		for message := range sections {
+			found = found || wanted.MatchString(message)
 		}
 		if !found {
-			t.Errorf("%s reports %q: add a row for it to %s, and its cause to causes in errors_page_test.go", where, summary, errorsPage)
+			t.Errorf("%s reports %q: add a heading for it to templates/guides/errors*.md.tmpl, and its cause to causes in errors_page_test.go", where, summary)
 		}
 	}
 }
 
-// Each message on the page must appear when its cause occurs, as an error or a warning as
-// the page describes. The row must contain the words of the advice.
+// Each message on the pages must appear when its cause occurs, as an error or a warning as
+// the page describes. The section must contain the words of the advice. The message must end
+// with a link to its section, and have no other link to the guides.
 func TestAccErrorsPage_made(t *testing.T) {
 	t.Parallel()
-	rows, all := errorRows(t), causes(t)
-	for message := range rows {
+	sections, all := errorSections(t), causes(t)
+	for message := range sections {
 		if _, found := all[message]; !found {
-			t.Errorf("%s has a row for %q: add its cause to causes in errors_page_test.go", errorsPage, message)
+			t.Errorf("a page explains %q: add its cause to causes in errors_page_test.go", message)
 		}
 	}
 	reported := reportedSummaries(t)
@@ -89,9 +155,9 @@ func TestAccErrorsPage_made(t *testing.T) {
 	for message, cause := range all {
 		t.Run(message, func(t *testing.T) {
 			t.Parallel()
-			row, found := rows[message]
+			section, found := sections[message]
 			if !found {
-				t.Fatalf("the page has no row for it: add one to %s, or remove it from causes", errorsPage)
+				t.Fatal("no page explains it: add a heading to templates/guides/errors*.md.tmpl, or remove it from causes")
 			}
 			if cause.never != "" {
 				if _, found := reported[message]; !found {
@@ -114,25 +180,51 @@ func TestAccErrorsPage_made(t *testing.T) {
 				if !strings.Contains(out, words) {
 					t.Errorf("the output does not contain %q: %s", words, out)
 				}
-				if !strings.Contains(row.advice, words) {
-					t.Errorf("%q is not in its row: %s", words, row.advice)
+				if !strings.Contains(section.advice, words) {
+					t.Errorf("%q is not in its section: %s", words, section.advice)
 				}
 			}
-			if warns := strings.Contains(out, "Warning: "+message); warns != strings.Contains(row.messages, "(warning") {
-				t.Errorf("it is a warning: %t, but its row begins with %s", warns, row.messages)
+			if warns := strings.Contains(out, "Warning: "+message); warns != section.warning {
+				t.Errorf("it is a warning: %t, but not in its section", warns)
+			}
+			if !cause.unlinked {
+				checkLink(t, out, printed, cmp.Or(cause.section, section.address))
 			}
 		})
 	}
 }
 
+// checkLink fails the test unless the diagnostic with this message has one link to the guides,
+// which leads to this address.
+func checkLink(t *testing.T, out, message, address string) {
+	t.Helper()
+	out = strings.ReplaceAll(out, "Internal Server Error", "") // Only a diagnostic begins with "Error: ".
+	for _, diagnostic := range regexp.MustCompile(`(Error|Warning): `).Split(out, -1) {
+		if !strings.Contains(": "+diagnostic, message) {
+			continue
+		}
+		if links := guideLink.FindAllString(diagnostic, -1); len(links) != 1 || links[0] != address {
+			t.Errorf("it links to %s, and not only to %s: %s", links, address, diagnostic)
+		}
+		return
+	}
+	t.Errorf("no diagnostic has %q: %s", message, out)
+}
+
 // cause makes a message appear.
 type cause struct {
-	// advice are words of the message that the row repeats.
+	// advice are words of the message that its section repeats.
 	advice []string
 	// validate is a block named "test" for which the command validate prints the message.
 	validate string
 	// run makes the message appear, and returns what was printed.
 	run func(*testing.T, stage) string
+	// section is the heading to which the message links. By default, this is the section that
+	// explains the message.
+	section string
+	// unlinked reports that the message has no link: the text of a function, which Terraform ends
+	// with a full stop, or an error that run takes from a resource without the server.
+	unlinked bool
 	// never is the reason why no test can make the message.
 	never string
 }
@@ -202,7 +294,7 @@ func causes(t *testing.T) map[string]cause {
 			return s.apply(t, s.Config(second, atOnce))
 		}
 	}
-	unreadable := []string{"Look at the access keys in Bitbucket's settings: remove such an entry there, or report it to Atlassian"}
+	unreadable := []string{"Open the list of access keys in Bitbucket's settings. Remove such an entry there, or report it to Atlassian"}
 	const unknownToken = "\nresource \"terraform_data\" \"token\" {\n  input = \"api-token\"\n  triggers_replace = %d\n}\n"
 	unknown := func(s stage, generation int, body string) string {
 		return fmt.Sprintf(unknownToken, generation) + s.ConfigWith(body, `username = "ci@example.com"`, "token = terraform_data.token.output")
@@ -237,46 +329,55 @@ func causes(t *testing.T) map[string]cause {
 			return s.plan(t, s.Config(second))
 		}
 	}
+	waysToUpdate := []string{
+		"Choose one:", "Replace this key once: terraform apply -replace=ADDRESS",
+		"Replace a key whenever its label or comment changes: update_strategy = \"replace\" in the provider block",
+		"Keep the label and the comment that Bitbucket has: lifecycle { ignore_changes = [label, comment] } in the resource",
+	}
 	again := strings.Replace(managed, `"test"`, `"again"`, 1)
-	const apiToken = "Set username and token to an Atlassian account and its API token"
+	const apiToken = "Use an API token: set username to the e-mail address of an Atlassian account, and token to its API token."
+	const failed, forbidden403 = registry + "/guides/errors-network#bitbucket-failed", registry + "/guides/errors-credentials#403-forbidden"
+	const otherServer = registry + "/guides/errors-network#the-reply-is-not-from-bitbuckets-api"
 
 	all := map[string]cause{
-		"Unable to create deploy key": {advice: []string{"add a deploy key to"}, run: adds(emulator.ServerError())},
-		"Unable to read deploy key":   {advice: []string{"read deploy key 10958984 of"}, run: reads(emulator.ServerError())},
-		"Unable to list deploy keys": {advice: []string{"list the deploy keys of"}, run: func(t *testing.T, s stage) string {
+		"Unable to create deploy key": {advice: []string{"add a deploy key to"}, section: failed, run: adds(emulator.ServerError())},
+		"Unable to read deploy key":   {advice: []string{"read deploy key 10958984 of"}, section: failed, run: reads(emulator.ServerError())},
+		"Unable to list deploy keys": {advice: []string{"list the deploy keys of"}, section: failed, run: func(t *testing.T, s stage) string {
 			s.Inject(emulator.ServerError())
 			return s.plan(t, s.Config(acctest.DataDeployKey(`label = "CI"`), atOnce))
 		}},
-		"Unable to update deploy key": {advice: []string{"update deploy key 10958984 of"}, run: then(managed, func(s stage) {
+		"Unable to update deploy key": {advice: []string{"update deploy key 10958984 of"}, section: failed, run: then(managed, func(s stage) {
 			s.Inject(emulator.Fault{Method: "PUT"})
 		}, acctest.DeployKey(acctest.KeyLine(key), `label = "x"`))},
-		"Unable to delete deploy key": {advice: []string{"delete deploy key 10958984 of"}, run: then(managed, func(s stage) {
+		"Unable to delete deploy key": {advice: []string{"delete deploy key 10958984 of"}, section: failed, run: then(managed, func(s stage) {
 			s.Inject(emulator.Fault{Method: "DELETE"})
 		}, "")},
-		"Unable to list repositories": {advice: []string{"list the repositories of", "read:repository:bitbucket"}, run: func(t *testing.T, s stage) string {
+		"Unable to list repositories": {advice: []string{"list the repositories", "read:repository:bitbucket"}, section: forbidden403, run: func(t *testing.T, s stage) string {
 			s.Inject(emulator.Fault{Status: http.StatusForbidden})
 			return s.plan(t, s.Config(workspaceKeys("bitbucket_deploy_keys")))
 		}},
-		"Unable to list projects": {advice: []string{"list the projects of", "read:project:bitbucket"}, run: func(t *testing.T, s stage) string {
+		"Unable to list projects": {advice: []string{"projects of", "read:project:bitbucket"}, section: forbidden403, run: func(t *testing.T, s stage) string {
 			s.Inject(emulator.Fault{Status: http.StatusForbidden})
 			return s.plan(t, s.Config(workspaceKeys("bitbucket_project_deploy_keys")))
 		}},
 		"Unable to list deployments": {
-			advice: []string{"list the deployments of", "read:pipeline:bitbucket and, for a repository that never deployed, read:repository:bitbucket"},
+			advice:  []string{"list the deployments", "read:pipeline:bitbucket", "or a repository that never deployed", "read:repository:bitbucket"},
+			section: forbidden403,
 			run: func(t *testing.T, s stage) string {
 				s.Inject(emulator.Fault{Status: http.StatusForbidden})
 				return s.plan(t, s.Config(acctest.DataDeployments()))
 			},
 		},
 		"Unable to read SSH host keys": {
-			advice: []string{"show the host keys of its SSH server", "something other than Bitbucket has answered", "the address in a browser", "and check base_url and the proxy"},
+			advice: []string{"read the host keys of Bitbucket's SSH server", "the reply is not from Bitbucket, ", "a different token or scope does not help", "Open the address in a browser, and check base_url and the proxy"},
 			run: func(t *testing.T, s stage) string {
 				s.Inject(emulator.LoginPage())
 				return s.plan(t, s.Config(acctest.DataHostKeys))
 			},
 		},
 		"Unable to list environments": {
-			advice: []string{"list the environments of", "read:pipeline:bitbucket and, for a repository without environments, read:repository:bitbucket"},
+			advice:  []string{"environments of", "read:pipeline:bitbucket", "without environments", "read:repository:bitbucket"},
+			section: forbidden403,
 			run: func(t *testing.T, s stage) string {
 				s.Inject(emulator.Fault{Status: http.StatusForbidden})
 				return s.plan(t, s.Config(acctest.DataEnvironments()))
@@ -284,7 +385,7 @@ func causes(t *testing.T) map[string]cause {
 		},
 
 		"401 Unauthorized": {
-			advice: []string{"wrong or expired", "the e-mail address of the account", "an access token goes without username"},
+			advice: []string{"The credentials are invalid or expired", "Check first whether the token has expired.", "An API token needs username, the e-mail address of its Atlassian account", "An access token must not have a username."},
 			run:    configured(`token = "wrong"`),
 		},
 		"403 Forbidden": {advice: []string{"an administrator of the repository"}, run: func(t *testing.T, s stage) string {
@@ -292,19 +393,19 @@ func causes(t *testing.T) map[string]cause {
 			return s.plan(t, s.Config(one))
 		}},
 		"The workspace admits only some IP addresses": {
-			advice: []string{"No other token and no scope changes that", "allowed IP address", "two-step verification", "ask an administrator of the workspace"},
+			advice: []string{"A different token or scope does not help", "allowed IP address", "two-step verification", "ask an administrator of the workspace"},
 			run:    reads(emulator.Fault{Status: http.StatusForbidden, Body: notAdmitted}),
 		},
 		"This API is only accessible with the following authentication types": {
-			advice: []string{"Set username and token to an Atlassian account and its API token"},
+			advice: []string{apiToken, "can read deploy keys, but cannot add, update or delete them. No scope changes that."},
 			run:    adds(emulator.Fault{Method: "POST", Status: http.StatusForbidden, Body: `{"error":{"message":"This API is only accessible with the following authentication types: session, password, apppassword"}}`}),
 		},
-		"Your credentials lack one or more required privilege scopes": {advice: []string{"Required scopes"}, run: func(t *testing.T, s stage) string {
+		"Your credentials lack one or more required privilege scopes": {advice: []string{"Required scopes", "A scope cannot be added to a token: create a new token"}, run: func(t *testing.T, s stage) string {
 			s.AllowBasic("ci@example.com", "weak", "read:repository:bitbucket")
 			return s.plan(t, s.ConfigWith(one, `username = "ci@example.com"`, `token = "weak"`))
 		}},
 		"This API is not accessible by this authentication mechanism": {
-			advice: []string{"Set username and token to an Atlassian account and its API token"},
+			advice: []string{apiToken, "can read deploy keys, but cannot add, update or delete them. No scope changes that."},
 			run: func(t *testing.T, s stage) string {
 				s.AllowAccessToken("access-token")
 				return s.apply(t, s.ConfigWith(managed, `token = "access-token"`))
@@ -313,35 +414,38 @@ func causes(t *testing.T) map[string]cause {
 		"Credentials cannot add deploy keys":    {advice: []string{apiToken}, run: forbidden(managed + strings.Replace(again, key, acctest.NewKey(t), 1))},
 		"Credentials cannot update deploy keys": {advice: []string{apiToken}, run: forbidden(acctest.DeployKey(acctest.KeyLine(key), `label = "x"`))},
 		"Credentials cannot delete deploy keys": {advice: []string{apiToken}, run: forbidden("")},
-		"No access token could be had for the OAuth consumer": {
-			advice: []string{"Check oauth_client_id and oauth_client_secret; the consumer must be marked as private"},
+		"issued no access token for the OAuth consumer": {
+			advice: []string{"Check oauth_client_id and oauth_client_secret. The consumer must be marked as private"},
 			run:    configured(`oauth_client_id = "id"`, `oauth_client_secret = "wrong"`),
 		},
-		"Missing Bitbucket credentials":     {advice: []string{"BITBUCKET_USERNAME", "BITBUCKET_TOKEN"}, run: configured()},
-		"Incomplete Bitbucket credentials":  {advice: []string{"here is a username but no token beside it"}, run: configured(`username = "ci"`)},
+		"Missing Bitbucket credentials":     {advice: []string{"Neither the provider block nor the environment has credentials. Choose one:", "token, or API token sent as Bearer", "BITBUCKET_USERNAME", "BITBUCKET_TOKEN"}, run: configured()},
+		"Incomplete Bitbucket credentials":  {advice: []string{"here is a username but no token"}, run: configured(`username = "ci"`)},
 		"Conflicting Bitbucket credentials": {advice: []string{"Keep one of them"}, run: configured(`token = "t"`, `oauth_client_id = "id"`)},
-		"Empty Bitbucket credentials":       {advice: []string{"Give a value, or null to use the environment"}, run: configured(`token = ""`)},
-		"Write token, not oauth_token":      {advice: []string{"without a username", "BITBUCKET_OAUTH_TOKEN works as it is"}, run: configured(`oauth_token = "t"`)},
-		"Bitbucket cannot be asked yet": {advice: []string{"terraform apply -target=ADDRESS"}, run: func(t *testing.T, s stage) string {
+		"Empty Bitbucket credentials":       {advice: []string{"Set a value, or null to use the environment"}, run: configured(`token = ""`)},
+		"Write token, not oauth_token":      {advice: []string{"Set token instead, without username.", "BITBUCKET_OAUTH_TOKEN works unchanged"}, run: configured(`oauth_token = "t"`)},
+		"Provider configuration is not known yet": {advice: []string{"depends on values that are known only after apply", "Create the resource with these values first", "terraform apply -target=ADDRESS"}, run: func(t *testing.T, s stage) string {
 			return s.plan(t, unknown(s, 1, one))
 		}},
-		"Bitbucket was not asked": {advice: []string{"were not refreshed", "once what the configuration depends on exists"}, run: func(t *testing.T, s stage) string {
+		"Deploy keys were not refreshed": {advice: []string{"the plan relies on the deploy keys in the state", "The next plan after the apply refreshes them."}, run: func(t *testing.T, s stage) string {
 			s.apply(t, unknown(s, 1, managed))
 			return s.plan(t, unknown(s, 2, managed))
 		}},
-		"Deploy key depends on the OAuth consumer": {advice: []string{"any change to the consumer invalidates the key", "API token of an account"}, run: func(t *testing.T, s stage) string {
+		"Deploy key depends on the OAuth consumer": {advice: []string{"any change to the consumer invalidates the key", "add keys with the API token of an account"}, run: func(t *testing.T, s stage) string {
 			s.AllowConsumer("id", "secret", 7200)
 			return s.apply(t, s.ConfigWith(managed, `oauth_client_id = "id"`, `oauth_client_secret = "secret"`))
 		}},
 
+		"No workspace with identifier": {advice: []string{"for a typo first", "was deleted or renamed"}, run: func(t *testing.T, s stage) string {
+			return s.plan(t, s.Config(strings.Replace(one, `"acme"`, `"acmee"`, 1)))
+		}},
 		"404 Not Found": {
 			advice: []string{
-				"was deleted or renamed, or these credentials cannot see it: Bitbucket answers all of that the same way", "put the new name into the configuration",
+				"for a typo first", "was deleted or renamed, or these credentials cannot see it: Bitbucket answers 404 in all of these cases", "the new name into the configuration",
 				"terraform apply -refresh=false", "terraform state rm ADDRESS",
 			},
 			run: then(managed, func(s stage) { s.RemoveRepository("acme", "website") }, managed),
 		},
-		"Not found: acme/website": {advice: []string{"Correct the name, unless", "will exist by then"}, run: func(t *testing.T, s stage) string {
+		"Not found: acme/website": {advice: []string{"for a typo first", "these credentials cannot see it", "exists by then"}, run: func(t *testing.T, s stage) string {
 			elsewhere := acctest.DeployKey(acctest.KeyLine(key), `repository = "api"`)
 			s.apply(t, s.Config(elsewhere))
 			s.RemoveRepository("acme", "website")
@@ -351,7 +455,7 @@ func causes(t *testing.T) map[string]cause {
 			advice: []string{"Change workspace and repository in the configuration to the new name"},
 			run:    then(managed, func(s stage) { s.RenameRepository("acme", "website", "site") }, acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t)))),
 		},
-		"the name is that of another repository or project now": {advice: []string{"terraform state rm ADDRESS"}, run: func(t *testing.T, s stage) string {
+		"the name now belongs to a different repository or project": {advice: []string{"terraform state rm ADDRESS"}, run: func(t *testing.T, s stage) string {
 			theirs := s.AddProjectDeployKey("acme", "WEB", key, "")
 			only := strings.NewReplacer("bitbucket_deploy", "bitbucket_project_deploy", "repository", "project", "website", "WEB").Replace(exclusive(fmt.Sprintf("[%d]", theirs.ID)))
 			s.apply(t, s.Config(only))
@@ -360,14 +464,14 @@ func causes(t *testing.T) map[string]cause {
 			s.AddProjectDeployKey("acme", "WEB", key, "")
 			return s.plan(t, s.Config(only))
 		}},
-		"only then is its deploy key kept": {advice: []string{"Nothing was changed"}, run: then(managed, func(s stage) {
+		"could not check whether": {advice: []string{"is a new name of", "deploy key is kept only in that case", "Nothing was changed"}, section: failed, run: then(managed, func(s stage) {
 			s.Inject(emulator.Fault{Path: "/api/"})
 		}, acctest.DeployKey(acctest.KeyLine(key), `repository = "api"`))},
-		"Deploy keys of some repositories are not included": {advice: []string{"Bitbucket", "403 or 404", "must be an administrator of"}, run: func(t *testing.T, s stage) string {
+		"Deploy keys of some repositories are not included": {advice: []string{"Bitbucket", "403 or 404", "must be an administrator of a"}, run: func(t *testing.T, s stage) string {
 			s.SetPermission("acme", "website", emulator.PermissionRead)
 			return s.plan(t, s.Config(workspaceKeys("bitbucket_deploy_keys")))
 		}},
-		"Deploy keys of some projects are not included": {advice: []string{"Bitbucket", "403 or 404", "must be an administrator of"}, run: func(t *testing.T, s stage) string {
+		"Deploy keys of some projects are not included": {advice: []string{"Bitbucket", "403 or 404", "must be an administrator of a"}, run: func(t *testing.T, s stage) string {
 			s.SetProjectPermission("acme", "PROJ", emulator.PermissionRead)
 			return s.plan(t, s.Config(workspaceKeys("bitbucket_project_deploy_keys")))
 		}},
@@ -400,39 +504,40 @@ func causes(t *testing.T) map[string]cause {
 			run:    listTooFew,
 		},
 
-		"429 Too Many Requests": {advice: []string{"1,000 requests an hour", "Run again later, or raise max_rate_limit_wait"}, run: reads(emulator.RateLimited())},
-		"Bitbucket's rate limit is near": {advice: []string{"When none is left, this run waits, and fails after max_rate_limit_wait"}, run: func(t *testing.T, s stage) string {
+		"429 Too Many Requests": {advice: []string{"1,000 requests an hour", "Each request counts for one hour", "Run again later, or raise max_rate_limit_wait so that the run waits longer"}, run: reads(emulator.RateLimited())},
+		"Bitbucket's rate limit is near": {advice: []string{"If no request is left, this run waits, and fails after max_rate_limit_wait"}, run: func(t *testing.T, s stage) string {
 			s.SetNearLimit(true)
 			return s.apply(t, s.Config(managed))
 		}},
 
-		"No answer came that could be used": {advice: []string{"Check base_url, the network and the proxy (HTTPS_PROXY)"}, run: reads(emulator.Fault{Cut: true})},
+		"No usable reply arrived": {advice: []string{"Check base_url, the network and the proxy (HTTPS_PROXY)"}, run: reads(emulator.Fault{Cut: true})},
 		"failed to verify certificate": {
-			advice: []string{"Either a proxy", "base_url leads to another server", "set SSL_CERT_FILE to a PEM file with the authority", "add the authority to the system's certificates"},
+			advice: []string{"This machine does not trust the certificate. Either a proxy opens the connection, or base_url leads to another server. If this is intended, add the certificate authority:", "set SSL_CERT_FILE to a PEM file with the authority", "add the authority to the certificates of the system"},
 			run: func(t *testing.T, s stage) string {
 				s.Fake, _, _ = startTLS(t)
 				return s.plan(t, s.Config(one, atOnce))
 			},
 		},
-		"refuses the connection: 407 Proxy Authentication Required": {advice: []string{"HTTPS_PROXY"}, run: func(t *testing.T, s stage) string {
+		"refuses the connection: 407 Proxy Authentication Required": {advice: []string{"HTTPS_PROXY"}, section: registry + "/guides/errors-network#no-usable-reply-arrived", run: func(t *testing.T, s stage) string {
 			proxy := httptest.NewServer(&connecting{})
 			t.Cleanup(proxy.Close)
 			s.URL = "https://bitbucket.example.com"
 			s.CLI = acctest.NewCLI(t, "HTTPS_PROXY="+proxy.URL, "https_proxy=", "NO_PROXY=", "no_proxy=")
 			return s.plan(t, s.Config(one, atOnce))
 		}},
-		"Something other than Bitbucket's API has answered": {advice: []string{"base_url and the proxy (HTTPS_PROXY)"}, run: reads(emulator.LoginPage())},
-		"The address has moved":                             {advice: []string{"Check workspace, repository, base_url and the proxy (HTTPS_PROXY)"}, run: reads(emulator.Redirect("https://login.example.com/"))},
-		"Bitbucket failed":                                  {advice: []string{"Try again later; ", "bitbucket.status.atlassian.com", " tells of outages"}, run: reads(emulator.BadGateway())},
-		"Bitbucket may have added the key all the same":     {advice: []string{"the next apply says that", "exists and how to import it"}, run: adds(emulator.ServerError())},
-		"Bitbucket may have done it all the same": {advice: []string{"The next plan shows what there is"}, run: then(managed, func(s stage) {
+		"The reply is not from Bitbucket's API":   {advice: []string{"base_url and the proxy (HTTPS_PROXY)"}, run: reads(emulator.LoginPage())},
+		"The address has moved":                   {advice: []string{"has another name now, or the reply is not from Bitbucket's API", "heck workspace, repository, base_url and the proxy (HTTPS_PROXY)"}, run: reads(emulator.Redirect("https://login.example.com/"))},
+		"Bitbucket failed":                        {advice: []string{"bitbucket.status.atlassian.com", " for outages, and run Terraform again later."}, run: reads(emulator.BadGateway())},
+		"Bitbucket may have added the key anyway": {advice: []string{"Apply again. If Bitbucket has the key then, the error shows how to import it."}, section: failed, run: adds(emulator.ServerError())},
+		"Bitbucket may have made the change anyway": {advice: []string{"The next plan shows what Bitbucket has."}, section: failed, run: then(managed, func(s stage) {
 			s.Inject(emulator.Fault{Method: "PUT"})
 		}, acctest.DeployKey(acctest.KeyLine(key), `label = "x"`))},
 		"is in the state as tainted": {
-			advice: []string{"the next apply replaces it. To keep it, run", "terraform untaint ADDRESS"},
-			run:    adds(emulator.Fault{Method: "POST", CarryOut: true, Status: http.StatusOK, Body: `{"id":10958984}`}, emulator.Fault{Method: "GET", Status: http.StatusForbidden}),
+			advice:  []string{"he next apply replaces it. To keep it, run", "terraform untaint ADDRESS"},
+			section: otherServer,
+			run:     adds(emulator.Fault{Method: "POST", CarryOut: true, Status: http.StatusOK, Body: `{"id":10958984}`}, emulator.Fault{Method: "GET", Status: http.StatusForbidden}),
 		},
-		"The run was stopped": {run: func(t *testing.T, s stage) string { return readWhenStopped(t, s.Fake) }},
+		"The run was stopped": {advice: []string{"Run Terraform again."}, run: func(t *testing.T, s stage) string { return readWhenStopped(t, s.Fake) }},
 		"Invalid Bitbucket base URL": {advice: []string{"base_url", "not an absolute URL"}, run: func(t *testing.T, s stage) string {
 			s.URL = "api.bitbucket.org"
 			return s.plan(t, s.Config(one))
@@ -456,17 +561,17 @@ func causes(t *testing.T) map[string]cause {
 		"Public key in RFC 4716 format":    public("---- BEGIN SSH2 PUBLIC KEY ----\nAAAA", "Convert it with", "ssh-keygen -i -f FILE"),
 		"Public key in PEM format":         public("-----BEGIN PUBLIC KEY-----\nAAAA", "Convert it with", "ssh-keygen -i -m PKCS8 -f FILE"),
 		"Certificate given":                public(strings.Replace(key, "ed25519", "ed25519-cert-v01@openssh.com", 1), "is an OpenSSH certificate. ", "Give the public key that it certifies: the"),
-		"Bitbucket may refuse this key":    public(acctest.DSAKey(t), "DSA", "an Ed25519 key."),
+		"Bitbucket may refuse this key":    public(acctest.DSAKey(t), "DSA", "use an Ed25519 key."),
 		"Bitbucket refuses this key": {advice: []string{"RSA", "2048 bits", "Use an Ed25519 key, or a longer RSA key."}, run: func(t *testing.T, s stage) string {
 			return s.plan(t, s.Config(acctest.DeployKey(acctest.KeyLine(acctest.ShortRSA(t)))))
 		}},
-		"Bitbucket refuses such a key today": {advice: []string{"keeps working, but could not be added again"}, run: func(t *testing.T, s stage) string {
+		"Bitbucket refuses new keys of this kind": {advice: []string{"This key exists and keeps working, but it could not be added again: rotate it"}, run: func(t *testing.T, s stage) string {
 			old := acctest.ShortRSA(t)
 			s.Write(t, s.Config(acctest.DeployKey(acctest.KeyLine(old))))
 			s.MustRun(t, "import", acctest.Address, fmt.Sprintf("acme/website/%d", s.AddDeployKey("acme", "website", old, "").ID))
 			return s.plan(t, s.Config(acctest.DeployKey(acctest.KeyLine(old))))
 		}},
-		"has this key already": {advice: []string{"If no resource has it yet, import it"}, run: func(t *testing.T, s stage) string {
+		"has this key already": {advice: []string{"a key cannot be replaced by itself"}, run: func(t *testing.T, s stage) string {
 			s.AddDeployKey("acme", "website", key, "")
 			return s.apply(t, s.Config(managed))
 		}},
@@ -476,16 +581,16 @@ func causes(t *testing.T) map[string]cause {
 			return changed(managed, managed+strings.Replace(again, key, theirs, 1))(t, s)
 		}},
 		"Same deploy key twice in acme/website": {advice: []string{"Bitbucket accepts a key once", "Remove one of the two resources."}, run: changed("", managed+again)},
-		"has just added this key": {advice: []string{"Bitbucket accepts a key once", "keep one of the two resources"}, run: func(t *testing.T, s stage) string {
+		"has just added this key": {advice: []string{"Bitbucket accepts a key once", "Remove one of the two resources."}, run: func(t *testing.T, s stage) string {
 			return s.apply(t, s.Config(managed+again))
 		}},
-		"wants the same key": {advice: []string{"Nothing is lost: apply again"}, run: func(t *testing.T, s stage) string {
+		"needs the same key": {advice: []string{"Nothing is lost: apply again. A moved block, or a higher -parallelism, does this in one apply."}, run: func(t *testing.T, s stage) string {
 			s.apply(t, s.Config(managed))
 			// With one operation at a time, Terraform begins with the create in half of the runs.
 			var out string
 			for i := range 20 {
 				s.Write(t, s.Config(strings.Replace(managed, `"test"`, fmt.Sprintf("%q", fmt.Sprint("renamed_", i)), 1)))
-				if out, _ = s.Run(t, "apply", "-auto-approve", "-parallelism=1"); strings.Contains(out, "wants the same key") {
+				if out, _ = s.Run(t, "apply", "-auto-approve", "-parallelism=1"); strings.Contains(out, "needs the same key") {
 					break
 				}
 			}
@@ -496,20 +601,20 @@ func causes(t *testing.T) map[string]cause {
 			s.Inject(emulator.Fault{Method: "GET"})
 			return s.apply(t, s.Config(managed, atOnce))
 		}},
-		"so a user account or a workspace does": {
-			advice: []string{"Bitbucket takes a key there or on repositories and projects, not both.", "Remove it there, or make another key"},
+		"so a user account or a workspace has it": {
+			advice: []string{"Bitbucket accepts the same key either there, or on repositories and projects. Remove the key from the user account or workspace, or make another key"},
 			run:    adds(emulator.Fault{Method: "POST", Status: http.StatusBadRequest, Body: `{"error":{"message":"Someone has already registered that SSH key."}}`}),
 		},
 
-		"Bitbucket does not let this key be changed in place": {
-			advice: []string{"othing was changed", "terraform apply -replace=ADDRESS", `update_strategy = "replace" in the provider block`, "lifecycle { ignore_changes = [label, comment] }"},
+		"Bitbucket refuses to update this key": {
+			advice: append([]string{"othing was changed"}, waysToUpdate...),
 			run:    then(managed, func(s stage) { s.SetPUT(emulator.PUTRefused) }, acctest.DeployKey(acctest.KeyLine(key), `label = "x"`)),
 		},
 		"Bitbucket may refuse to update this deploy key": {
-			advice: []string{`update_strategy = "replace" in the provider block`, `update_strategy = "in_place"`, "try", "without this warning"},
+			advice: append([]string{`To try the update without this warning, set update_strategy = "in_place" in the provider block.`}, waysToUpdate...),
 			run:    changed(managed, acctest.DeployKey(acctest.KeyLine(key), `label = "x"`)),
 		},
-		"because of refresh_after, not every plan reads it": {advice: []string{"The next plan reads this key again. Plan and apply again."}, run: func(t *testing.T, s stage) string {
+		"because of refresh_after, not every plan reads it": {advice: []string{"The next plan reads this key again. Plan and apply again."}, section: registry + "/guides/errors-not-found#404-not-found", run: func(t *testing.T, s stage) string {
 			s.apply(t, s.Config(managed, `refresh_after = "24h"`))
 			s.RemoveDeployKey("acme", "website", acctest.FirstID)
 			return s.apply(t, s.Config(acctest.DeployKey(acctest.KeyLine(key), `label = "x"`), `refresh_after = "24h"`))
@@ -524,8 +629,8 @@ func causes(t *testing.T) map[string]cause {
 			run:    adds(emulator.Fault{Method: "POST", Status: http.StatusOK, Body: fmt.Sprintf(`{"id":10958984,"key":%q,"label":"theirs","comment":""}`, key)}),
 		},
 
-		"Invalid workspace":  {advice: []string{"slug as it stands in the address of the page", "or a UUID in braces"}, validate: acctest.DeployKey(acctest.KeyLine(key), `workspace = "a/b"`)},
-		"Invalid repository": {advice: []string{"slug as it stands in the address of the page", "or a UUID in braces"}, validate: acctest.DeployKey(acctest.KeyLine(key), `repository = "a/b"`)},
+		"Invalid workspace":  {advice: []string{"Expected a slug, for example", "or a UUID in braces"}, validate: acctest.DeployKey(acctest.KeyLine(key), `workspace = "a/b"`)},
+		"Invalid repository": {advice: []string{"Expected a slug, for example", "or a UUID in braces"}, validate: acctest.DeployKey(acctest.KeyLine(key), `repository = "a/b"`)},
 		"Invalid project":    {advice: []string{"as Bitbucket shows it, in capitals"}, validate: "\ndata \"bitbucket_deploy_keys\" \"test\" {\n  workspace = \"acme\"\n  project = \"web\"\n}\n"},
 		"Invalid label": {advice: []string{"begins or ends with white space", "Use trimspace(), or remove it."}, run: func(t *testing.T, s stage) string {
 			return s.plan(t, s.Config(acctest.DeployKey(acctest.KeyLine(key), `label = " x"`)))
@@ -538,19 +643,19 @@ func causes(t *testing.T) map[string]cause {
 		"Invalid duration":        {advice: []string{"positive duration", `with its unit, for example "30s"`}, run: configured(`request_timeout = "30"`)},
 		"Invalid id":              {advice: []string{"workspace/repository/key_id"}, validate: acctest.DataDeployKey(`id = "x"`)},
 		"Invalid Attribute Value": {advice: []string{"must be"}, validate: acctest.DataDeployKey("key_id = 0")},
-		"Missing Configuration for Required Attribute":            {advice: []string{"required"}, validate: exclusive("null")},
-		"Invalid Attribute Value Match":                           {advice: []string{"must be"}, run: configured(`token = "t"`, `update_strategy = "x"`)},
-		"Invalid Attribute Combination":                           {advice: []string{"label", "fingerprint_sha256"}, validate: acctest.DataDeployKey("")},
-		"Invalid function argument":                               called(acctest.ParseCall(`"hello"`)),
-		"Expected a slug as it stands in the address of the page": called(acctest.ImportIDCall(`"a/b"`, `"website"`, "1"), "or a UUID in braces"),
-		"Expected the number of the key":                          called(acctest.ImportIDCall(`"acme"`, `"website"`, "1.5"), "key_id"),
+		"Missing Configuration for Required Attribute": {advice: []string{"required"}, validate: exclusive("null")},
+		"Invalid Attribute Value Match":                {advice: []string{"must be"}, run: configured(`token = "t"`, `update_strategy = "x"`)},
+		"Invalid Attribute Combination":                {advice: []string{"label", "fingerprint_sha256"}, validate: acctest.DataDeployKey("")},
+		"Invalid function argument":                    called(acctest.ParseCall(`"hello"`)),
+		"Expected a slug":                              called(acctest.ImportIDCall(`"a/b"`, `"website"`, "1"), "or a UUID in braces"),
+		"Expected the ID of the key":                   called(acctest.ImportIDCall(`"acme"`, `"website"`, "1.5"), "key_id"),
 
-		"Invalid import ID": {advice: []string{"The bitbucket_deploy_keys data source lists the numbers."}, run: func(t *testing.T, s stage) string {
+		"Invalid import ID": {advice: []string{"The bitbucket_deploy_keys data source lists the IDs."}, run: func(t *testing.T, s stage) string {
 			s.Write(t, s.Config(managed))
 			return s.Fails(t, []string{"import", acctest.Address, "acme"})
 		}},
 		"Invalid import identity": {advice: []string{"workspace", "repository", "key_id"}, run: func(t *testing.T, s stage) string { return importIdentity(t, s.Fake) }},
-		"No single deploy key found": {advice: []string{"Use the number (key_id) of one of them"}, run: func(t *testing.T, s stage) string {
+		"No single deploy key found": {advice: []string{"Use the ID (key_id) of one of them"}, run: func(t *testing.T, s stage) string {
 			s.AddDeployKey("acme", "website", acctest.NewKey(t), "CI")
 			s.AddDeployKey("acme", "website", acctest.NewKey(t), "CI")
 			return s.plan(t, s.Config(acctest.DataDeployKey(`label = "CI"`)))
@@ -558,7 +663,7 @@ func causes(t *testing.T) map[string]cause {
 
 		"Unable to take over deploy key": {advice: []string{"Nothing was changed.", "terraform state rm ADDRESS", "terraform import ADDRESS WORKSPACE/REPOSITORY/KEY_ID"}, run: taken("unknown-shape")},
 		"Deploy key was not read yet":    {advice: []string{"Plan without -refresh=false"}, run: taken("drfaust92-imported", "-refresh=false")},
-		"Setting id is deprecated":       {advice: []string{"another provider", "Write key_id with the number of the key."}, validate: acctest.DataDeployKey(`id = "1"`)},
+		"Setting id is deprecated":       {advice: []string{"another provider", "Set key_id to the ID of the key instead."}, validate: acctest.DataDeployKey(`id = "1"`)},
 
 		"Managed deploy keys of acme/website are not in key_ids": {
 			advice: []string{"The set does not remove these keys", "Add the key_id of each resource to key_ids, or remove the resource"},
@@ -570,14 +675,14 @@ func causes(t *testing.T) map[string]cause {
 			out, _ := s.Run(t, "plan", "-refresh=false")
 			return out
 		}},
-		"No deploy key is allowed": {advice: []string{"If that is meant", "allow_empty = true"}, validate: exclusive("[]")},
-		"No deploy key would be left": {advice: []string{"one of key_ids", "allow_empty = true"}, run: func(t *testing.T, s stage) string {
+		"No deploy key is allowed": {advice: []string{"To allow this, set allow_empty = true"}, validate: exclusive("[]")},
+		"No deploy key would be left": {advice: []string{"one of key_ids is a deploy key of the", "To remove all deploy keys, set allow_empty = true"}, run: func(t *testing.T, s stage) string {
 			s.AddDeployKey("acme", "website", key, "")
 			s.apply(t, s.Config(exclusive("[5]")))
 			return s.plan(t, s.Config(exclusive("[5]")))
 		}},
 
-		"Unexpected provider data":                 {advice: []string{"This is a bug in the provider. Please report it"}, run: configureWrongly},
+		"Unexpected provider data":                 {advice: []string{"This is a bug in the provider. Please report it"}, unlinked: true, run: configureWrongly},
 		"Unable to configure the Bitbucket client": {never: "NewClient refuses only the base URL, which is checked before"},
 	}
 	for words, of := range map[string]string{ // Bitbucket's messages for some of the causes.
@@ -586,8 +691,8 @@ func causes(t *testing.T) map[string]cause {
 		"an administrator must grant access to your IP address":                               "The workspace admits only some IP addresses",
 		"Rate limit for this resource has been exceeded":                                      "429 Too Many Requests",
 		"Someone has already added that access key to this repository":                        "has this key already",
-		"Someone has already registered that SSH key":                                         "so a user account or a workspace does",
-		"For security reasons, you can't modify the contents of an access key":                "Bitbucket does not let this key be changed in place",
+		"Someone has already registered that SSH key":                                         "so a user account or a workspace has it",
+		"For security reasons, you can't modify the contents of an access key":                "Bitbucket refuses to update this key",
 	} {
 		all[words] = all[of]
 	}
@@ -638,7 +743,7 @@ func diagnosed(severity, summary, detail string) string {
 
 // called returns a cause that calls a function with a wrong argument.
 func called(call string, advice ...string) cause {
-	return cause{advice: advice, run: func(t *testing.T, s stage) string {
+	return cause{advice: advice, unlinked: true, run: func(t *testing.T, s stage) string {
 		acctest.Needs(t, terraformcli.Functions)
 		s.Write(t, acctest.RequiredProviders+acctest.OutputBlock(call))
 		return s.Fails(t, []string{"validate"})

@@ -92,7 +92,7 @@ func TestAccDeployKey_placeOutOfSight(t *testing.T) {
 		f := acctest.NewFake(t)
 		config := f.Config(parent.DeployKey(acctest.KeyLine(acctest.NewKey(t))))
 		outOfSight := emulator.Fault{Status: 404, Body: `{"type":"error","error":{"message":"You may not have access to this repository or it no longer exists in this workspace. If you think this repository exists and you have access, make sure you are authenticated."}}`}
-		want := []string{"404 Not Found", "You may not have access", "deleted or renamed, or these credentials cannot see it", "still in the Terraform state", fmt.Sprintf(`If the %s or its workspace was renamed.*\(workspace, %[1]s\)`, parent.Kind), "terraform state rm"}
+		want := []string{"404 Not Found", "You may not have access", "deleted or renamed, or these credentials cannot see it: Bitbucket answers 404 in all of these cases.", "still in the Terraform state", fmt.Sprintf(`If the %s or its workspace was renamed.*\(workspace, %[1]s\)`, parent.Kind), "terraform state rm"}
 		acctest.Test(t,
 			resource.TestStep{Config: config},
 			resource.TestStep{
@@ -135,7 +135,7 @@ func TestAccDeployKey_readErrors(t *testing.T) {
 			"401": {emulator.Unauthorized(), []string{"401 Unauthorized", "Token is invalid, expired", "username"}},
 			"403 scope": {
 				emulator.MissingScope([]string{admin}, []string{"read:repository:bitbucket"}),
-				[]string{"403 Forbidden", "privilege scopes", "Required scopes: " + admin, "Granted scopes: read:repository:bitbucket", "the scopes " + admin, "an administrator of the " + parent.Kind},
+				[]string{"403 Forbidden", "privilege scopes", "Required scopes: " + admin, "Granted scopes: read:repository:bitbucket", "A scope cannot be added to a token: create a new token", "an administrator of the " + parent.Kind, "Scopes of its API token: " + admin},
 			},
 			"429":        {emulator.RateLimited(), []string{"429 Too Many Requests", "Rate limit for this resource has been exceeded", "1,000 requests an hour"}},
 			"500":        {emulator.ServerError(), []string{"500 Internal Server Error", "Temporary lookup failure", "Request ID: 5c99b0118d884499b54591e0293a90ed"}},
@@ -147,7 +147,7 @@ func TestAccDeployKey_readErrors(t *testing.T) {
 			"no id":      {emulator.Fault{Status: 200, Path: single, Body: `{"key":"ssh-ed25519 AAAA"}`}, []string{"the reply cannot be used", "no deploy key with an id"}},
 			"single 403": {emulator.Fault{Status: 403, Path: single}, []string{"403 Forbidden"}},
 			"single 500": {emulator.Fault{Status: 500, Path: single}, []string{"500 Internal Server Error"}},
-			"redirect":   {emulator.Fault{Status: 302, Header: http.Header{"Location": {"https://login.example.com/"}}}, []string{"302 Found", "The address has moved: the " + parent.Kind + " may have another name now", "Check workspace, " + parent.Kind + ", base_url"}},
+			"redirect":   {emulator.Fault{Status: 302, Header: http.Header{"Location": {"https://login.example.com/"}}}, []string{"302 Found", "The address has moved. Either the " + parent.Kind + " has another name now", "Check workspace, " + parent.Kind + ", base_url"}},
 			"cut":        {emulator.Fault{Cut: true}, []string{"EOF", "the network and the proxy"}},
 			"truncated":  {emulator.Fault{Truncate: true}, []string{"unexpected EOF"}},
 		} {
@@ -164,7 +164,7 @@ func TestAccDeployKey_readErrors(t *testing.T) {
 					resource.TestStep{
 						PreConfig:   func() { f.ForgetRequests(); f.Inject(faults...) },
 						Config:      config,
-						ExpectError: acctest.Message(append([]string{"Unable to read deploy key", "Bitbucket was asked to read deploy key 10958984 of " + parent.String(), "GET " + strings.Replace(parent.Path, parent.Name, ".*", 1) + "/deploy-keys" + tc.fault.Path + ":"}, tc.want...)...),
+						ExpectError: acctest.Message(append([]string{"Unable to read deploy key", "Could not read deploy key 10958984 of " + parent.String(), "GET " + strings.Replace(parent.Path, parent.Name, ".*", 1) + "/deploy-keys" + tc.fault.Path + ":"}, tc.want...)...),
 					},
 					resource.TestStep{
 						PreConfig:        func() { f.ClearFaults(); f.ExpectWrites(t)() },
@@ -193,22 +193,22 @@ func TestAccDeployKey_createErrors(t *testing.T) {
 				[]string{"403 Forbidden", "Required scopes: .*write:ssh-key:bitbucket", "Granted scopes: " + admin, admin + " and write:ssh-key:bitbucket"},
 				1,
 			},
-			"404": {func(f *acctest.Fake) { f.RemoveParent(parent) }, []string{"404 Not Found", "Either the " + parent.Kind + " was deleted or renamed, or these credentials cannot see it"}, 1},
+			"404": {func(f *acctest.Fake) { f.RemoveParent(parent) }, []string{"404 Not Found", "the " + parent.Kind + " was deleted or renamed, or these credentials cannot see it: Bitbucket answers 404 in all of these cases."}, 1},
 			"500": {
 				func(f *acctest.Fake) { f.Inject(emulator.ServerError()) },
-				[]string{"500 Internal Server Error", "To look for it failed as well: GET " + parent.Path + "/deploy-keys: 500", "may have added the key all the same"},
+				[]string{"500 Internal Server Error", "The lookup failed too: GET " + parent.Path + "/deploy-keys: 500", "may have added the key anyway"},
 				1,
 			},
 			"502, list works": {
 				func(f *acctest.Fake) { f.Inject(emulator.Fault{Method: "POST", Status: 502, Body: "<html>"}) },
-				[]string{"502 Bad Gateway", "HTML page", "may have added the key all the same", "It was not there when it was looked for"},
+				[]string{"502 Bad Gateway", "HTML page", "may have added the key anyway", "The provider looked for the key and did not find it"},
 				2,
 			},
 			"cut after it was carried out": {
 				func(f *acctest.Fake) {
 					f.Inject(emulator.Fault{Method: "POST", Cut: true, CarryOut: true}, emulator.Fault{Method: "GET", Status: 403})
 				},
-				[]string{"EOF", "To look for it failed as well: .* 403", "may have added the key"},
+				[]string{"EOF", "The lookup failed too: .* 403", "may have added the key"},
 				1,
 			},
 			"202 is not what the API documents": {
@@ -227,7 +227,7 @@ func TestAccDeployKey_createErrors(t *testing.T) {
 				func(f *acctest.Fake) {
 					f.Inject(emulator.Fault{Method: "POST", Status: 400, Body: `{"error":{"message":"Someone has already registered that SSH key."}}`})
 				},
-				[]string{"400 Bad Request", "so a user account or a workspace does"},
+				[]string{"400 Bad Request", "so a user account or a workspace has it"},
 				1,
 			},
 		} {
@@ -238,7 +238,7 @@ func TestAccDeployKey_createErrors(t *testing.T) {
 				acctest.Test(t, resource.TestStep{
 					Config: f.Config(parent.DeployKey(acctest.KeyLine(acctest.NewKey(t))), "max_retries = 1"),
 					ExpectError: acctest.Message(append([]string{
-						"Unable to create deploy key", "Bitbucket was asked to add a deploy key to " + parent.String(),
+						"Unable to create deploy key", "Could not add a deploy key to " + parent.String(),
 						"POST " + parent.Path + "/deploy-keys",
 					}, tc.want...)...),
 				})

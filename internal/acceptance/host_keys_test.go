@@ -43,7 +43,7 @@ func TestAccSSHHostKeys_faults(t *testing.T) {
 				if !regexp.MustCompile(cause).MatchString(out) {
 					t.Errorf("the error does not match %q: %s", cause, out)
 				}
-				acctest.Contains(t, out, "Unable to read SSH host keys", "show the host keys of its SSH server at "+f.URL+"/site/ssh", "GET /site/ssh")
+				acctest.Contains(t, out, "Unable to read SSH host keys", "read the host keys of Bitbucket's SSH server at "+f.URL+"/site/ssh", "GET /site/ssh")
 				expectNoHostKeys(t, terraform, out)
 				f.ClearFaults()
 				terraform.MustRun(t, "apply", "-auto-approve")

@@ -48,7 +48,7 @@ func TestAccDeployKeys_hostileReplies(t *testing.T) {
 	terraform.Write(t, f.Config(config))
 	out := terraform.Fails(t, []string{"apply", "-auto-approve"}, "Error: ")
 	for name, tc := range refused {
-		acctest.Contains(t, out, "Bitbucket was asked to list the deploy keys of acme/"+name+".", "GET /2.0/repositories/acme/"+name+"/deploy-keys: the reply cannot be used", tc.want)
+		acctest.Contains(t, out, "Could not list the deploy keys of acme/"+name+".", "GET /2.0/repositories/acme/"+name+"/deploy-keys: the reply cannot be used", tc.want)
 	}
 	if strings.ContainsAny(out, "\x1b\a\u202e") || len(out) > 20_000 {
 		t.Errorf("%d bytes were printed: %.5000q", len(out), out)

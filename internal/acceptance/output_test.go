@@ -122,7 +122,7 @@ func TestAccDeployKey_warnings(t *testing.T) {
 		terraform.Write(t, f.Config(acctest.DeployKey(acctest.KeyLine(old))))
 		terraform.Fails(t, []string{"plan"}, "Error: Bitbucket refuses this key")
 		terraform.MustRun(t, "import", acctest.Address, fmt.Sprintf("acme/website/%d", existing.ID))
-		acctest.Contains(t, terraform.MustRun(t, "plan"), "No changes", "Warning: Bitbucket refuses such a key today")
+		acctest.Contains(t, terraform.MustRun(t, "plan"), "No changes", "Warning: Bitbucket refuses new keys of this kind")
 	})
 	t.Run("type that is not listed", func(t *testing.T) {
 		t.Parallel()

@@ -81,7 +81,7 @@ func TestAccDeployKey_createdAndUnreadable(t *testing.T) {
 		f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
 		terraform.Write(t, f.Config(parent.DeployKey(acctest.KeyLine(acctest.NewKey(t)), `label = "ci"`)))
 		f.Inject(emulator.Fault{Method: "POST", CarryOut: true, Status: 200, Body: `{"id":10958984}`}, emulator.Fault{Method: "GET", Status: 403})
-		terraform.Fails(t, []string{"apply", "-auto-approve"}, "Unable to create deploy key", "the reply cannot be used", "To look for it failed as well", "403 Forbidden")
+		terraform.Fails(t, []string{"apply", "-auto-approve"}, "Unable to create deploy key", "the reply cannot be used", "The lookup failed too", "403 Forbidden")
 		f.ClearFaults()
 		acctest.Contains(t, terraform.MustRun(t, "state", "show", parent.Address()), "(tainted)", `label = "ci"`)
 		terraform.MustRun(t, "apply", "-auto-approve")
@@ -107,7 +107,7 @@ func TestAccDeployKey_duplicate(t *testing.T) {
 				out := terraform.Fails(t, []string{"apply", "-auto-approve"}, "Unable to create deploy key", "400 Bad Request", "Someone has already added that access key to this "+parent.Kind,
 					"The "+parent.Kind+" has this key already:",
 					"deploy key 10958984", `label "old one"`, existing.CreatedOn, "import {", "terraform import "+parent.TypeName+".NAME "+parent.ImportID(acctest.FirstID))
-				acctest.Contains(t, out, "do not import the key", "create_before_destroy", "a resource that depends on the key sets it", "If no resource has it yet, import it")
+				acctest.Contains(t, out, "If no resource has this key yet, import it", "do not import the key", "create_before_destroy", "a resource that depends on the key sets it")
 				if acctest.Engine.Has(terraformcli.ImportBlocks) {
 					block := regexp.MustCompile(`import \{.*?\}`).FindString(out)
 					block = strings.NewReplacer("NAME", "test", " id", "\nid", "{", "{\n", "}", "\n}").Replace(block)
@@ -140,7 +140,7 @@ func TestAccDeployKey_createBeforeDestroy(t *testing.T) {
 		terraform.MustRun(t, "apply", "-auto-approve")
 		terraform.Write(t, config("b"))
 		terraform.Fails(t, []string{"apply", "-auto-approve"}, "Unable to create deploy key", `deploy key 10958984, label "a"`,
-			"If this resource has the key in the state", "do not import the key", "replaced by the same key with create_before_destroy")
+			"If this resource has the key in the state", "do not import the key", "With create_before_destroy, a key cannot be replaced by itself")
 		terraform.Write(t, config("a"))
 		terraform.MustRun(t, "plan", "-detailed-exitcode")
 

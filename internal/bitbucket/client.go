@@ -47,7 +47,7 @@ func ParseBaseURL(raw string) (*url.URL, error) {
 	case err != nil || base.Hostname() == "" || base.Opaque != "":
 		return nil, errors.New("it is not an absolute URL like " + DefaultBaseURL)
 	case base.User != nil:
-		return nil, errors.New("it holds a user name or password; credentials have attributes of their own")
+		return nil, errors.New("it contains a user name or password, which have attributes of their own")
 	case base.RawQuery != "" || base.ForceQuery || base.Fragment != "":
 		return nil, errors.New("it has a query or a fragment")
 	case base.Scheme == "http" && !isLoopback(base.Hostname()):

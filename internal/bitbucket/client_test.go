@@ -281,14 +281,14 @@ func TestClient_followsRedirectsOfReads(t *testing.T) {
 func TestClient_refusesRedirects(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct{ method, location, detail string }{
-		{http.MethodGet, "http://elsewhere.example" + keyPath, "it leads to http://elsewhere.example" + keyPath},
-		{http.MethodGet, "https://HOST" + keyPath, "it leads to https://localhost" + keyPath},
-		{http.MethodGet, "//elsewhere.example:8080/?token=x", "it leads to http://elsewhere.example:8080/"},
-		{http.MethodGet, "https://ada:password@elsewhere.example/", "it leads to https://elsewhere.example/"},
-		{http.MethodPost, "/2.0/elsewhere", "it leads to http://localhost/2.0/elsewhere"},
-		{http.MethodPost, "http://elsewhere.example/", "it leads to http://elsewhere.example/"},
-		{http.MethodPut, "/2.0/elsewhere", "it leads to http://localhost/2.0/elsewhere"},
-		{http.MethodDelete, "/2.0/elsewhere", "it leads to http://localhost/2.0/elsewhere"},
+		{http.MethodGet, "http://elsewhere.example" + keyPath, "it redirects to http://elsewhere.example" + keyPath},
+		{http.MethodGet, "https://HOST" + keyPath, "it redirects to https://localhost" + keyPath},
+		{http.MethodGet, "//elsewhere.example:8080/?token=x", "it redirects to http://elsewhere.example:8080/"},
+		{http.MethodGet, "https://ada:password@elsewhere.example/", "it redirects to https://elsewhere.example/"},
+		{http.MethodPost, "/2.0/elsewhere", "it redirects to http://localhost/2.0/elsewhere"},
+		{http.MethodPost, "http://elsewhere.example/", "it redirects to http://elsewhere.example/"},
+		{http.MethodPut, "/2.0/elsewhere", "it redirects to http://localhost/2.0/elsewhere"},
+		{http.MethodDelete, "/2.0/elsewhere", "it redirects to http://localhost/2.0/elsewhere"},
 	} {
 		for _, status := range []int{301, 302, 303, 307, 308} {
 			t.Run(fmt.Sprint(tc.method, " ", status, " ", tc.location), func(t *testing.T) {

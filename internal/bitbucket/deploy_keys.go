@@ -103,7 +103,7 @@ func (c *Client) ListDeployKeys(parent Parent) *Pager[DeployKey] {
 	return newPager(c, firstPage(c.deployKeysURL(parent)), func(u *url.URL, value json.RawMessage) (DeployKey, error) {
 		var key DeployKey
 		if json.Unmarshal(value, &key) != nil || key.check(http.MethodGet, u, 0) != nil {
-			return DeployKey{}, &UnreadableKeyError{max(key.ID, 0), unusable(http.MethodGet, u, "one of its values is no deploy key with an id")}
+			return DeployKey{}, &UnreadableKeyError{max(key.ID, 0), unusable(http.MethodGet, u, "one of its values has no id")}
 		}
 		return key, nil
 	})

@@ -116,7 +116,7 @@ func decodeDeployment(u *url.URL, value json.RawMessage) (Deployment, error) {
 	var body deploymentBody
 	err := json.Unmarshal(value, &body)
 	if _, otherType := errors.AsType[*json.UnmarshalTypeError](err); err != nil && !otherType || body.UUID == "" {
-		return Deployment{}, unusable(http.MethodGet, u, "one of its values is no deployment with a uuid")
+		return Deployment{}, unusable(http.MethodGet, u, "one of its values has no uuid")
 	}
 	number, err := strconv.ParseInt(strings.Trim(string(body.Number), `"`), 10, 64)
 	if err != nil {

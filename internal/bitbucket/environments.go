@@ -68,7 +68,7 @@ func decodeEnvironment(u *url.URL, value json.RawMessage) (Environment, error) {
 	var body environmentBody
 	err := json.Unmarshal(value, &body)
 	if _, otherType := errors.AsType[*json.UnmarshalTypeError](err); err != nil && !otherType || body.UUID == "" {
-		return Environment{}, unusable(http.MethodGet, u, "one of its values is no environment with a uuid")
+		return Environment{}, unusable(http.MethodGet, u, "one of its values has no uuid")
 	}
 	environment := Environment{
 		UUID:     body.UUID,

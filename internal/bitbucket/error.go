@@ -137,7 +137,7 @@ func (e *Error) readHead(status int, header http.Header, location *url.URL) {
 	e.RequestID = transport.Printable(cmp.Or(header.Get("X-Request-Id"), header.Get("X-B3-TraceId")))
 	if location != nil && e.Status < 400 {
 		// After a rename, the path has the new name. The query and the user may be secret.
-		e.Detail = transport.Printable("it leads to " + location.Scheme + "://" + location.Host + location.EscapedPath())
+		e.Detail = transport.Printable("it redirects to " + location.Scheme + "://" + location.Host + location.EscapedPath())
 	}
 	e.RetryAfter = transport.Printable(header.Get("Retry-After"))
 	if e.RetryAfter == "" && e.Status == http.StatusTooManyRequests {

@@ -26,7 +26,7 @@ func decodeProject(u *url.URL, workspace string, value json.RawMessage) (Parent,
 		Key string `json:"key"`
 	}
 	if json.Unmarshal(value, &listed) != nil || !IsProjectKey(listed.Key) {
-		return Parent{}, unusable(http.MethodGet, u, "one of its values is no project with a key")
+		return Parent{}, unusable(http.MethodGet, u, "one of its values has no key")
 	}
 	return Parent{Workspace: workspace, Project: listed.Key}, nil
 }

@@ -31,7 +31,11 @@ type NoEndpointError struct{ Refusal *Error }
 // ParentNotFoundError is the refusal of a request whose repository, project or workspace
 // does not exist, or is hidden from these credentials. Another 404 may also mean that only
 // the object below it does not exist.
-type ParentNotFoundError struct{ Refusal *Error }
+type ParentNotFoundError struct {
+	Refusal *Error
+	// Workspace reports that Bitbucket does not find the workspace itself.
+	Workspace bool
+}
 
 // Error returns the text of the refusal.
 func (e *ImmutableKeyError) Error() string { return e.Refusal.Error() }
@@ -69,9 +73,12 @@ func (e *ParentNotFoundError) Error() string { return e.Refusal.Error() }
 // Unwrap returns the refusal.
 func (e *ParentNotFoundError) Unwrap() error { return e.Refusal }
 
+// workspaceNotFound is a part of the text about a workspace.
+const workspaceNotFound = "No workspace with identifier"
+
 // parentNotFound are parts of the texts about a repository or a project, about a workspace,
 // and about a project. Nobody has observed the last one.
-var parentNotFound = []string{"no longer exists in this workspace", "No workspace with identifier", "Project not found"}
+var parentNotFound = []string{"no longer exists in this workspace", workspaceNotFound, "Project not found"}
 
 // classifyRefusal wraps a refusal in the type that matches the text of unredacted. It returns any
 // other refusal unchanged. unredacted is the refusal itself, or the same refusal with a text that
@@ -90,7 +97,7 @@ func classifyRefusal(e, unredacted *Error) error {
 	case e.Status == http.StatusNotFound && unredacted.hasText("no API hosted at this URL"):
 		return &NoEndpointError{e}
 	case e.Status == http.StatusNotFound && slices.ContainsFunc(parentNotFound, unredacted.hasText):
-		return &ParentNotFoundError{e}
+		return &ParentNotFoundError{Refusal: e, Workspace: unredacted.hasText(workspaceNotFound)}
 	}
 	return e
 }

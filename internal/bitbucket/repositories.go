@@ -32,7 +32,7 @@ func decodeRepository(u *url.URL, workspace string, value json.RawMessage) (Pare
 		Slug string `json:"slug"`
 	}
 	if json.Unmarshal(value, &listed) != nil || !IsSlugOrUUID(listed.Slug) {
-		return Parent{}, unusable(http.MethodGet, u, "one of its values is no repository with a slug")
+		return Parent{}, unusable(http.MethodGet, u, "one of its values has no slug")
 	}
 	return Parent{Workspace: workspace, Repository: listed.Slug}, nil
 }

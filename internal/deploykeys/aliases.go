@@ -19,8 +19,8 @@ var (
 	// cannot prove that this is the same parent: the name may now belong to a different
 	// parent.
 	errEmptyListing = fmt.Errorf("%w, and no other", ErrGone)
-	// errNameReused reports that the name now belongs to a different parent.
-	errNameReused = errors.New("the name is that of another repository or project now")
+	// ErrNameReused reports that the name now belongs to a different parent.
+	ErrNameReused = errors.New("the name now belongs to a different repository or project")
 )
 
 // aliases records the names under which Bitbucket finds renamed parents.
@@ -75,7 +75,7 @@ func tryAliases[T any](a *aliases, parent bitbucket.Parent, operation func(alias
 	for _, alias := range a.candidates(parent) {
 		result, err := operation(alias)
 		empty := errors.Is(err, errEmptyListing)
-		if !empty && !maybeRenamed(err) && !errors.Is(err, errNameReused) {
+		if !empty && !maybeRenamed(err) && !errors.Is(err, ErrNameReused) {
 			if err == nil || errors.Is(err, ErrGone) {
 				a.remember(parent, alias)
 			}

@@ -100,13 +100,13 @@ func (s *Service) ListAgain(ctx context.Context, parent bitbucket.Parent) ([]bit
 	return s.ListComplete(ctx, parent)
 }
 
-// checkParent returns errNameReused if the key shows that the name of the parent now
+// checkParent returns ErrNameReused if the key shows that the name of the parent now
 // belongs to a different parent.
 func checkParent(parent bitbucket.Parent, key *bitbucket.DeployKey) error {
 	if !belongsElsewhere(parent, key) {
 		return nil
 	}
-	return fmt.Errorf("%w: the deploy keys under this name are on %s, and not on %s", errNameReused, transport.Printable(key.ParentUUID()), parent.UUID)
+	return fmt.Errorf("%w: the deploy keys under this name are on %s, and not on %s", ErrNameReused, transport.Printable(key.ParentUUID()), parent.UUID)
 }
 
 // belongsElsewhere reports whether a key has a different parent than expected.

@@ -297,7 +297,7 @@ func TestProject_anotherHasItsKey(t *testing.T) {
 	e.RenameProject("mleu", "WEB", "SITE")
 	e.AddProject("mleu", emulator.Project{Key: "WEB"})
 	e.AddProjectDeployKey("mleu", "WEB", keyLine, "of another project")
-	if keys, err := s.ListComplete(t.Context(), web); !errors.Is(err, errNameReused) || keys != nil {
+	if keys, err := s.ListComplete(t.Context(), web); !errors.Is(err, ErrNameReused) || keys != nil {
 		t.Errorf("list: got %v, %v", keys, err)
 	}
 	if key, err := s.Get(t.Context(), web, ids[0]); !bitbucket.IsNotFound(err) || errors.Is(err, ErrGone) {

@@ -93,7 +93,7 @@ func TestAccDeployKey_updateRefused(t *testing.T) {
 	added := p.onlyKey(t)
 
 	s.configure(t, p.resource("ci", acctest.KeyLine(key), `label = "CI of the website"`))
-	s.Fails(t, []string{"apply", "-auto-approve"}, "Unable to update deploy key", "nothing was changed", `update_strategy = "replace"`)
+	s.Fails(t, []string{"apply", "-auto-approve"}, "Unable to update deploy key", "Nothing was changed", `update_strategy = "replace"`)
 	if got := p.onlyKey(t); got != added {
 		t.Errorf("got %+v, want %+v", got, added)
 	}

@@ -10,10 +10,16 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket/transport"
 )
 
-const waysToAuthenticate = "Set one of: username with token (an Atlassian API token); token alone (an access token or an OAuth " +
-	"access token); oauth_client_id with oauth_client_secret. The environment variables BITBUCKET_USERNAME, BITBUCKET_TOKEN, " +
-	"BITBUCKET_PASSWORD, BITBUCKET_OAUTH_TOKEN, BITBUCKET_OAUTH_CLIENT_ID and BITBUCKET_OAUTH_CLIENT_SECRET are read for what " +
-	"the provider block leaves out."
+// waysToAuthenticate lists environment variables, because a configuration that is committed
+// should contain no secrets. The lines are short enough for a terminal, which does not wrap
+// indented lines.
+const waysToAuthenticate = "Choose one:\n\n" +
+	"  - API token of an Atlassian account: BITBUCKET_USERNAME (its e-mail address)\n" +
+	"    and BITBUCKET_TOKEN\n" +
+	"  - access token, or API token sent as Bearer: BITBUCKET_TOKEN alone\n" +
+	"  - OAuth access token: BITBUCKET_OAUTH_TOKEN\n" +
+	"  - OAuth consumer: BITBUCKET_OAUTH_CLIENT_ID and BITBUCKET_OAUTH_CLIENT_SECRET\n\n" +
+	"In the provider block, set username and token, or token alone, or oauth_client_id and oauth_client_secret."
 
 // credentials returns the credentials, or reports why there are none. The provider block
 // selects the method; the environment fills the gaps. If the block sets nothing, the
@@ -33,10 +39,10 @@ func (m *providerModel) credentials(environment func(string) string, diags *diag
 	basic, oauth := username+token+password != "", id+secret != ""
 	switch {
 	case basic && oauth:
-		m.conflict(diags, "The provider block sets an OAuth consumer beside a username, token or password. Keep one of them.")
+		m.conflict(diags, "The provider block sets an OAuth consumer and also a username, token or password. Keep one of them.")
 		return nil
 	case token != "" && password != "":
-		m.conflict(diags, "The provider block sets both token and password, which are two names for the same thing. Keep one of them.")
+		m.conflict(diags, "The provider block sets both token and password, which are two names for the same value. Keep one of them.")
 		return nil
 	case oauth:
 		return oauthConsumer(id, secret, getenv, diags)
@@ -68,7 +74,7 @@ func (m *providerModel) refuseEmpty(diags *diag.Diagnostics) bool {
 	}
 	if len(empty) > 0 {
 		diags.AddError("Empty Bitbucket credentials", "The provider block sets "+strings.Join(empty, " and ")+
-			" to an empty string. Give a value, or null to use the environment.")
+			" to an empty string. Set a value, or null to use the environment.")
 	}
 	return len(empty) > 0
 }
@@ -101,13 +107,13 @@ func incomplete(diags *diag.Diagnostics, attribute, detail string) {
 func apiToken(username, token string, getenv func(string) string, diags *diag.Diagnostics) transport.Credentials {
 	if token == "" {
 		if token = firstSet(getenv, "BITBUCKET_TOKEN", "BITBUCKET_PASSWORD"); token == "" {
-			incomplete(diags, "username", "There is a username but no token beside it. Set token, or the BITBUCKET_TOKEN environment variable.")
+			incomplete(diags, "username", "There is a username but no token. Set token, or the BITBUCKET_TOKEN environment variable.")
 			return nil
 		}
 	}
 	if username == "" {
 		if username = getenv("BITBUCKET_USERNAME"); username == "" {
-			incomplete(diags, "", "There is a password but no username beside it. Set username to the e-mail address of the Atlassian "+
+			incomplete(diags, "", "There is a password but no username. Set username to the e-mail address of the Atlassian "+
 				"account, or the BITBUCKET_USERNAME environment variable.")
 			return nil
 		}
@@ -119,14 +125,14 @@ func apiToken(username, token string, getenv func(string) string, diags *diag.Di
 func oauthConsumer(id, secret string, getenv func(string) string, diags *diag.Diagnostics) transport.Credentials {
 	if secret == "" {
 		if secret = getenv("BITBUCKET_OAUTH_CLIENT_SECRET"); secret == "" {
-			incomplete(diags, "oauth_client_id", "There is an oauth_client_id but no secret beside it. Set oauth_client_secret, or the "+
+			incomplete(diags, "oauth_client_id", "There is an oauth_client_id but no oauth_client_secret. Set oauth_client_secret, or the "+
 				"BITBUCKET_OAUTH_CLIENT_SECRET environment variable.")
 			return nil
 		}
 	}
 	if id == "" {
 		if id = getenv("BITBUCKET_OAUTH_CLIENT_ID"); id == "" {
-			incomplete(diags, "", "There is an oauth_client_secret but no oauth_client_id beside it. Set it, or the "+
+			incomplete(diags, "", "There is an oauth_client_secret but no oauth_client_id. Set oauth_client_id, or the "+
 				"BITBUCKET_OAUTH_CLIENT_ID environment variable.")
 			return nil
 		}
@@ -162,12 +168,12 @@ func fromEnvironment(getenv func(string) string, diags *diag.Diagnostics) transp
 	case len(found) == 1:
 		return found[0]
 	case len(found) > 1:
-		diags.AddError("Conflicting Bitbucket credentials", "The environment sets more than one way to authenticate: "+
-			strings.Join(named, "; ")+". Unset all but one, or choose in the provider block.")
+		diags.AddError("Conflicting Bitbucket credentials", "The environment has more than one set of credentials: "+
+			strings.Join(named, "; ")+". Unset all but one of them, or set the credentials in the provider block.")
 	case username+secret+id+idSecret != "":
-		diags.AddError("Incomplete Bitbucket credentials", "The environment sets only a part of what authentication needs. "+waysToAuthenticate)
+		diags.AddError("Incomplete Bitbucket credentials", "The environment has only a part of the credentials. "+waysToAuthenticate)
 	default:
-		diags.AddError("Missing Bitbucket credentials", "There is nothing to authenticate with. "+waysToAuthenticate)
+		diags.AddError("Missing Bitbucket credentials", "Neither the provider block nor the environment has credentials. "+waysToAuthenticate)
 	}
 	return nil
 }

@@ -147,7 +147,7 @@ func TestAccProvider_accessToken(t *testing.T) {
 		resource.TestStep{
 			Config: f.ConfigWith(acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t))), `token = "access-token"`),
 			ExpectError: acctest.Message("Unable to create deploy key", "403 Forbidden", "This API is not accessible by this authentication mechanism",
-				"access tokens read deploy keys, but not add", "Set username and token"),
+				"can read deploy keys, but cannot add", "Use an API token"),
 		},
 	)
 }
@@ -230,7 +230,7 @@ func TestAccProvider_oauthToken(t *testing.T) {
 	f, terraform := acctest.NewFake(t), acctest.NewCLI(t, acctest.Attached(t))
 	terraform.Write(t, f.ConfigWith(acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t))), `oauth_token = "very-secret"`))
 	for _, command := range []string{"validate", "plan"} {
-		if out := terraform.Fails(t, []string{command}, "Write token, not oauth_token", "BITBUCKET_OAUTH_TOKEN works as it is"); strings.Contains(out, "very-secret") {
+		if out := terraform.Fails(t, []string{command}, "Write token, not oauth_token", "BITBUCKET_OAUTH_TOKEN works unchanged"); strings.Contains(out, "very-secret") {
 			t.Errorf("%s shows the token: %s", command, out)
 		}
 	}
@@ -248,8 +248,8 @@ func TestAccProvider_noAccessToken(t *testing.T) {
 	}{
 		"refused":   {emulator.Fault{Status: http.StatusUnauthorized}, consumer, "max_rate_limit_wait"},
 		"limited":   {emulator.RateLimited(), "Requests made by this run: 1", consumer},
-		"outage":    {emulator.ServerError(), "Bitbucket failed. Try again later", consumer},
-		"no answer": {emulator.Fault{Cut: true}, "No answer came that could be used.", consumer},
+		"outage":    {emulator.ServerError(), "Bitbucket failed. See https://bitbucket.status.atlassian.com", consumer},
+		"no answer": {emulator.Fault{Cut: true}, "No usable reply arrived.", consumer},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -63,7 +63,7 @@ func TestAccDeployKeyDataSource_id(t *testing.T) {
 	f.AddDeployKey("acme", "website", acctest.NewKey(t), "ci")
 	for _, id := range []string{"10958984", "acme/website/10958984"} {
 		terraform.Write(t, f.Config(acctest.DataDeployKey(fmt.Sprintf("id = %q", id))+"output \"found\" {\n  value = [data.bitbucket_deploy_key.test.id, data.bitbucket_deploy_key.test.label]\n}\n"))
-		acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve"), "Warning: Setting id is deprecated", "Write key_id")
+		acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve"), "Warning: Setting id is deprecated", "Set key_id")
 		if got, want := terraform.Output(t, "found"), fmt.Sprintf("[%q,\"ci\"]", id); strings.TrimSpace(got) != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
@@ -79,7 +79,7 @@ func TestAccDeployKeyDataSource_errors(t *testing.T) {
 		step := func(line string, want ...string) resource.TestStep {
 			return resource.TestStep{Config: f.Config(parent.Data(line)), ExpectError: acctest.Message(want...)}
 		}
-		byID := step(`id = "acme/7"`, "Invalid id", "must be workspace/repository/key_id, or the number of a key")
+		byID := step(`id = "acme/7"`, "Invalid id", "Expected workspace/repository/key_id, or the ID of a key")
 		byBoth := step("key_id = 1\n  id = \"1\"", "Invalid Attribute Combination")
 		if parent.IsProject() { // For a project, id is read-only, because no other provider accepts it.
 			byID, byBoth = step(`id = "acme/WEB/7"`, "Invalid Configuration for Read-Only Attribute"), step("key_id = 1\n  id = \"1\"", "Invalid Configuration for Read-Only Attribute")
@@ -89,7 +89,7 @@ func TestAccDeployKeyDataSource_errors(t *testing.T) {
 			step(`label = "nobody"`, "No single deploy key found", "No deploy key of acme/"+parent.Name, fmt.Sprintf(`%d  "ci"`, one.ID), `"alone"`),
 			step(`fingerprint_sha256 = "SHA256:`+strings.Repeat("A", 43)+`"`, "No single deploy key found", "fingerprint SHA256:AAAA"),
 			step(`fingerprint_sha256 = "aa:bb"`, "must be a fingerprint as ssh-keygen"),
-			step(`key_id = 1`, "No single deploy key found", "No deploy key of acme/"+parent.Name+" has the number 1. The "+parent.Kind+" has these:", fmt.Sprintf(`%d  "ci"`, one.ID)),
+			step(`key_id = 1`, "No single deploy key found", "No deploy key of acme/"+parent.Name+" has the ID 1. The "+parent.Kind+" has these keys:", fmt.Sprintf(`%d  "ci"`, one.ID)),
 			step(`key_id = 0`, "must be at least 1"),
 			byID, byBoth,
 			step("", "Invalid Attribute Combination"),
@@ -97,7 +97,7 @@ func TestAccDeployKeyDataSource_errors(t *testing.T) {
 			resource.TestStep{
 				PreConfig:   func() { f.RemoveParent(parent) },
 				Config:      f.Config(parent.Data(`label = "ci"`)),
-				ExpectError: acctest.Message("Unable to list deploy keys", "list the deploy keys of "+parent.String(), "404 Not Found", "Either the "+parent.Kind+" was deleted or renamed, or these credentials cannot see it", "admin:"+parent.Kind+":bitbucket"),
+				ExpectError: acctest.Message("Unable to list deploy keys", "list the deploy keys of "+parent.String(), "404 Not Found", "the "+parent.Kind+" was deleted or renamed, or these credentials cannot see it: Bitbucket answers 404 in all of these cases.", "admin:"+parent.Kind+":bitbucket"),
 			},
 		)
 	})

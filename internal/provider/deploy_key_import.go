@@ -77,7 +77,7 @@ func (r *deployKeyResource) importedIdentity(ctx context.Context, req resource.I
 		return nil
 	}
 	if !bitbucket.IsSlugOrUUID(identity.Workspace.ValueString()) || !r.kind.isName(identity.Parent.ValueString()) || identity.KeyID.ValueInt64() <= 0 {
-		diags.AddError("Invalid import identity", "Expected workspace, a slug or a UUID in braces, "+r.kind.docs.expectedName+", and key_id, the number of the key.")
+		diags.AddError("Invalid import identity", "Expected workspace, a slug or a UUID in braces, "+r.kind.docs.expectedName+", and key_id, the ID of the key.")
 		return nil
 	}
 	parent := r.kind.newParent(identity.Workspace.ValueString(), identity.Parent.ValueString())
@@ -141,7 +141,7 @@ type deployKeyReference struct {
 type referenceKind string
 
 const (
-	byID          referenceKind = "number"
+	byID          referenceKind = "ID"
 	byLabel       referenceKind = "label"
 	byFingerprint referenceKind = "fingerprint"
 )
@@ -172,12 +172,12 @@ func (k *parentKind) importForms() string {
 		inBraces = "Workspace and repository may be UUIDs"
 	}
 	return fmt.Sprintf(`one of
-  acme/%[1]s/10958984                the number of the key
+  acme/%[1]s/10958984                the ID of the key
   acme/%[1]s/SHA256:…                its fingerprint, as ssh-keygen -l prints it
   acme/%[1]s/label:deploy            its label, if no other key has it
   https://api.bitbucket.org/2.0/%s/deploy-keys/10958984
   https://bitbucket.org/%s/access-keys/10958984
-%s in braces. The %s data source lists the numbers.`, k.exampleName, k.apiPath, k.settingsPath, inBraces, k.typeName+"s")
+%s in braces. The %s data source lists the IDs.`, k.exampleName, k.apiPath, k.settingsPath, inBraces, k.typeName+"s")
 }
 
 // parseDeployKeyReference reads an import ID. ok is false if it has none of the forms.
@@ -295,11 +295,11 @@ func (r deployKeyReference) candidates(matches, all []bitbucket.DeployKey) strin
 		wanted = fmt.Sprintf("%s %q", r.by, r.value)
 	}
 	parentWord := kindOf(r.parent).attribute
-	detail, shown := fmt.Sprintf("%d deploy keys of %s have the %s. Use the number (key_id) of one of them:", len(matches), r.parent, wanted), matches
+	detail, shown := fmt.Sprintf("%d deploy keys of %s have the %s. Use the ID (key_id) of one of them:", len(matches), r.parent, wanted), matches
 	if len(matches) == 0 {
-		detail, shown = fmt.Sprintf("No deploy key of %s has the %s. The %s has these:", r.parent, wanted, parentWord), all
+		detail, shown = fmt.Sprintf("No deploy key of %s has the %s. The %s has these keys:", r.parent, wanted, parentWord), all
 		if len(all) == 0 {
-			return fmt.Sprintf("No deploy key of %s has the %s: the %s has none.", r.parent, wanted, parentWord)
+			return fmt.Sprintf("No deploy key of %s has the %s. The %s has no deploy keys.", r.parent, wanted, parentWord)
 		}
 	}
 	const most = 25

@@ -45,7 +45,7 @@ func (deployKeyImportIDFunction) Run(ctx context.Context, req function.RunReques
 	case !bitbucket.IsSlugOrUUID(repository.Repository):
 		resp.Error = function.NewArgumentFuncError(1, expectedSlug("repository"))
 	case id < 1 || accuracy != big.Exact:
-		resp.Error = function.NewArgumentFuncError(2, "Expected the number of the key, for example 10958984")
+		resp.Error = function.NewArgumentFuncError(2, "Expected the ID of the key, for example 10958984")
 	default:
 		resp.Error = resp.Result.Set(ctx, deployKeyID(repository, id))
 	}

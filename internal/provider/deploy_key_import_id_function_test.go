@@ -51,7 +51,7 @@ func TestAccDeployKeyImportIDFunction_unknown(t *testing.T) {
 func TestAccDeployKeyImportIDFunction_errors(t *testing.T) {
 	t.Parallel()
 	acctest.Needs(t, terraformcli.Functions)
-	const slug, number = "Expected a slug as it stands in the address of the page", "Expected the number of the key, for example 10958984."
+	const slug, number = "Expected a slug, for example", "Expected the ID of the key, for example 10958984."
 	type call struct{ workspace, repository, keyID, parameter, want string }
 	calls := []call{
 		{`"acme"`, `"website"`, "0", "key_id", number},

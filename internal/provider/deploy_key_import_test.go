@@ -127,11 +127,11 @@ func TestAccDeployKey_importForms(t *testing.T) {
 			terraform.Fails(t, []string{"import", parent.Address(), id}, want...)
 		}
 		fails("acme/"+parent.Name+"/label:twice", "No single deploy key found", "2 deploy keys of acme/"+parent.Name+` have the label "twice"`, "10958984", "10958985")
-		fails("acme/"+parent.Name+"/label:none", "No single deploy key found", "No deploy key of acme/"+parent.Name+` has the label "none". The `+parent.Kind+" has these:", "10958986", "team/deploy")
-		fails("acme/"+parent.Name+"/7", "No single deploy key found", "No deploy key of acme/"+parent.Name+" has the number 7. The "+parent.Kind+" has these:", "10958986", "team/deploy")
-		fails("acme/"+parent.Other+"/7", "No single deploy key found", "the "+parent.Kind+" has none")
+		fails("acme/"+parent.Name+"/label:none", "No single deploy key found", "No deploy key of acme/"+parent.Name+` has the label "none". The `+parent.Kind+" has these keys:", "10958986", "team/deploy")
+		fails("acme/"+parent.Name+"/7", "No single deploy key found", "No deploy key of acme/"+parent.Name+" has the ID 7. The "+parent.Kind+" has these keys:", "10958986", "team/deploy")
+		fails("acme/"+parent.Other+"/7", "No single deploy key found", "The "+parent.Kind+" has no deploy keys.")
 		fails("acme/NOTHING/7", "Unable to read deploy key", "404")
-		fails("acme/"+parent.Other+"/label:none", "No single deploy key found", "the "+parent.Kind+" has none")
+		fails("acme/"+parent.Other+"/label:none", "No single deploy key found", "The "+parent.Kind+" has no deploy keys.")
 		fails("acme/NOTHING/label:none", "Unable to list deploy keys", "404")
 	})
 }
@@ -150,7 +150,7 @@ func TestAccDeployKey_importUnreadable(t *testing.T) {
 			terraform.Fails(t, []string{"import", parent.Address(), "acme/" + parent.Name + "/" + id}, words)
 		}
 		terraform.Fails(t, []string{"import", parent.Address(), "acme/" + parent.Name + "/label:unreadable"},
-			"Bitbucket lists entries without a readable key: deploy key 10958984", "Look at the access keys in Bitbucket's settings")
+			"Bitbucket lists entries without a readable key: deploy key 10958984", "Open the list of access keys in Bitbucket's settings")
 		terraform.MustRun(t, "import", parent.Address(), "acme/"+parent.Name+"/label:CI")
 		terraform.MustRun(t, "plan", "-detailed-exitcode")
 	})

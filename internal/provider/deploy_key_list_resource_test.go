@@ -64,6 +64,7 @@ func shown(results iter.Seq[tfprotov6.ListResourceResult]) []string {
 			lines = append(lines, regexp.MustCompile(` \(SHA256:[A-Za-z0-9+/]{43}\)$`).ReplaceAllString(result.DisplayName, ""))
 		}
 		for _, d := range result.Diagnostics {
+			d.Detail, _, _ = strings.Cut(d.Detail, "\n\n"+guides) // TestErrorLinks checks links.
 			lines = append(lines, fmt.Sprintf("%s: %s: %s", d.Severity, d.Summary, strings.ReplaceAll(d.Detail, "\n", " ")))
 		}
 	}
@@ -94,10 +95,10 @@ func newAudited(t *testing.T, parent acctest.Parent) *acctest.Fake {
 	return f
 }
 
-const hiddenSecret = "WARNING: Deploy keys of some repositories are not included: Bitbucket lists these repositories (1), but answered 403 or 404 when it was asked for " +
-	"their deploy keys: acme/secret. The account must be an administrator of a repository to see its deploy keys."
+const hiddenSecret = "WARNING: Deploy keys of some repositories are not included: Bitbucket lists these repositories (1), but answered 403 or 404 to the requests for " +
+	"their deploy keys: acme/secret. The account must be an administrator of a repository to read its deploy keys."
 
-const noRepository = "WARNING: No repository found in the project: Bitbucket lists no repository of the project NONE in the workspace acme, so that no deploy keys were found. " +
+const noRepository = "WARNING: No repository found in the project: Bitbucket lists no repository of the project NONE in the workspace acme, so no deploy keys were found. " +
 	"Either the project does not exist, or it has no repository that the account can see. Check project and workspace."
 
 // limited returns the warning of a list that ended at its limit.
@@ -108,7 +109,7 @@ func limited(limit int, more string) string {
 
 const (
 	knownMore = "There are more of them"
-	maybeMore = "There may be more of them: this list looked no further than the next repository"
+	maybeMore = "There may be more of them: the search ended after the next repository"
 )
 
 func TestDeployKeyList(t *testing.T) {
@@ -175,8 +176,8 @@ func TestDeployKeyList_unreadable(t *testing.T) {
 		f.Inject(emulator.UnreadableKey(acctest.FirstID))
 		want := []string{
 			"acme/website: deploy (blue)", "acme/api: deploy key 10958987", "acme/api: laptop", hiddenSecret,
-			"WARNING: Deploy keys of some repositories cannot be read: Bitbucket lists entries without a readable key, which are not included: acme/website (deploy key 10958984). " +
-				"Look at the access keys in Bitbucket's settings: remove such an entry there, or report it to Atlassian. An exclusive set of such a repository removes no key.",
+			"WARNING: Deploy keys of some repositories cannot be read: Bitbucket lists entries without a readable key. They are not included: acme/website (deploy key 10958984). " +
+				"Open the list of access keys in Bitbucket's settings. Remove such an entry there, or report it to Atlassian. Until then, an exclusive set of such a repository removes no key.",
 		}
 		if got := strings.Join(shown(l.results(t, 0, false, nil)), "\n"); got != parent.Reworded(strings.Join(want, "\n")) {
 			t.Errorf("got %q", got)
@@ -295,12 +296,12 @@ func TestDeployKeyList_errors(t *testing.T) {
 			attributes map[string]string
 			want       []string
 		}{
-			"repositories": {emulator.Fault{Status: 500}, nil, []string{"ERROR: Unable to list repositories: Bitbucket was asked to list the repositories of acme."}},
-			"keys":         {emulator.Fault{Status: 500, Path: "/website/deploy-keys"}, nil, []string{"ERROR: Unable to list deploy keys: Bitbucket was asked to list the deploy keys of " + parent.String() + "."}},
+			"repositories": {emulator.Fault{Status: 500}, nil, []string{"ERROR: Unable to list repositories: Could not list the repositories of acme."}},
+			"keys":         {emulator.Fault{Status: 500, Path: "/website/deploy-keys"}, nil, []string{"ERROR: Unable to list deploy keys: Could not list the deploy keys of " + parent.String() + "."}},
 			"later keys":   {emulator.Fault{Status: 500, Path: "/api/deploy-keys"}, nil, []string{"acme/website: CI", "acme/website: deploy (blue)", hiddenSecret, "ERROR: Unable to list deploy keys: "}},
-			"workspace":    {emulator.Fault{}, map[string]string{"workspace": "nobody"}, []string{"ERROR: Unable to list repositories: Bitbucket was asked to list the repositories of nobody."}},
+			"workspace":    {emulator.Fault{}, map[string]string{"workspace": "nobody"}, []string{"ERROR: Unable to list repositories: Could not list the repositories of nobody."}},
 			"scope":        {emulator.MissingScope([]string{parent.Reworded("read:repository:bitbucket")}, nil), nil, []string{"ERROR: Unable to list repositories: "}},
-			"hidden":       {emulator.Fault{}, map[string]string{"repository": "secret"}, []string{"ERROR: Unable to list deploy keys: Bitbucket was asked to list the deploy keys of " + parent.Named(parent.Reworded("secret")).String() + "."}},
+			"hidden":       {emulator.Fault{}, map[string]string{"repository": "secret"}, []string{"ERROR: Unable to list deploy keys: Could not list the deploy keys of " + parent.Named(parent.Reworded("secret")).String() + "."}},
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()

@@ -72,8 +72,8 @@ func (r *deployKeyResource) ModifyPlan(ctx context.Context, req resource.ModifyP
 		return
 	}
 	if newName, renamed := r.data.newName(plan.parent(r.kind)); renamed {
-		resp.Diagnostics.AddError("Repository has another name now", fmt.Sprintf("The key is to be replaced, and the repository %s is called %q now. Under its old name "+
-			"no key can be added. Change workspace and repository in the configuration to the new name first.", plan.parent(r.kind), newName))
+		resp.Diagnostics.AddError("Repository has another name now", fmt.Sprintf("The plan replaces the key, but the repository %s is called %q now. No key can be added under the old name. "+
+			"Change workspace and repository in the configuration to the new name first.", plan.parent(r.kind), newName))
 		return
 	}
 	// Terraform plans once more, without the state, for the new key.
@@ -195,8 +195,8 @@ func (r *deployKeyResource) warnUpdateStrategy(plan, state *deployKeyModel, diag
 	if !r.data.updateStrategy.IsNull() || plan.Label.Equal(state.Label) && plan.Comment.Equal(state.Comment) {
 		return
 	}
-	diags.AddWarning("Bitbucket may refuse to update this deploy key", "The label or the comment changes in place. Bitbucket documents this update, but has been seen to refuse it. Then the apply fails and changes nothing. "+
-		"To replace the key instead, set update_strategy = \"replace\" in the provider block. To try the update without this warning, set update_strategy = \"in_place\".")
+	diags.AddWarning("Bitbucket may refuse to update this deploy key", "The plan updates the label or the comment in place. Bitbucket documents this update, but may refuse it. Then the apply fails and changes nothing. "+
+		waysToUpdate+"\n\nTo try the update without this warning, set update_strategy = \"in_place\" in the provider block.")
 }
 
 // notePlanned records that the configuration has the key in state. See [managedKeys].
@@ -278,8 +278,8 @@ func (m *deployKeyModel) planUpdate(kind *parentKind, config, state *deployKeyMo
 	m.CreatedOn, m.ParentUUID = state.CreatedOn, state.ParentUUID
 	m.KeyType, m.FingerprintSHA256, m.FingerprintMD5 = state.KeyType, state.FingerprintSHA256, state.FingerprintMD5
 	if refusal := m.Key.refusal(); refusal != "" {
-		diags.AddAttributeWarning(path.Root("key"), "Bitbucket refuses such a key today", refusal+
-			" This one exists and keeps working, but could not be added again.")
+		diags.AddAttributeWarning(path.Root("key"), "Bitbucket refuses new keys of this kind", refusal+
+			" This key exists and keeps working, but it could not be added again: rotate it.")
 	}
 }
 
@@ -288,8 +288,8 @@ func (m *deployKeyModel) planUpdate(kind *parentKind, config, state *deployKeyMo
 // provider to decide that later.
 func (r *deployKeyResource) replacing(ctx context.Context, plan, state *deployKeyModel, diags *diag.Diagnostics) path.Paths {
 	if state.Key.IsNull() {
-		diags.AddError("Deploy key was not read yet", "The state comes from another provider, which did not know the key, so nobody can tell whether it changes. "+
-			"Plan without -refresh=false, and with a provider configuration that is known. Nothing was changed.")
+		diags.AddError("Deploy key was not read yet", "The state comes from another provider and has no public key, so it is not known whether the key changes. Nothing was changed. "+
+			"Plan without -refresh=false, and with a provider configuration that is known.")
 		return nil
 	}
 	var paths path.Paths
@@ -303,8 +303,8 @@ func (r *deployKeyResource) replacing(ctx context.Context, plan, state *deployKe
 	}
 	switch changes := !plan.Label.Equal(state.Label) || !plan.Comment.Equal(state.Comment); {
 	case changes && r.kind.canUpdateKeys && r.data.updateStrategy.IsUnknown():
-		diags.AddError("Update strategy is not known yet", "A label or comment changes, and update_strategy in the provider block, which decides whether "+
-			"that updates or replaces the key, is known only after apply. Set it to a value that is known.")
+		diags.AddError("Update strategy is not known yet", "A label or comment changes. update_strategy in the provider block decides whether this updates or replaces the key, "+
+			"but its value is known only after apply. Set it to a value that is known.")
 	case !r.kind.canUpdateKeys || r.data.updateStrategy.ValueString() == updateReplaces:
 		compare("label", plan.Label, state.Label)
 		compare("comment", plan.Comment, state.Comment)
@@ -343,23 +343,24 @@ func (r *deployKeyResource) sameParent(ctx context.Context, plan, state *deployK
 	key, err := r.data.client.GetDeployKey(ctx, planned, state.KeyID.ValueInt64())
 	if bitbucket.IsNotFound(err) {
 		if _, notFound := errors.AsType[*bitbucket.ParentNotFoundError](err); notFound {
-			diags.AddWarning("Not found: "+describeParent(planned), fmt.Sprintf("The %[1]s of deploy key %[2]d changes from %[3]s to %[4]s, but Bitbucket does not find %[4]s: "+
-				"it does not exist, or these credentials cannot see it. The apply deletes the key from %[3]s, and then fails to add it to %[4]s. Correct the name, unless %[4]s will exist by then.",
+			diags.AddWarning("Not found: "+describeParent(planned), fmt.Sprintf("The %[1]s of deploy key %[2]d changes from %[3]s to %[4]s, but Bitbucket does not find %[4]s. "+
+				"Check %[4]s for a typo first. If there is none, it does not exist, or these credentials cannot see it. "+
+				"The apply deletes the key from %[3]s and then fails to add it to %[4]s, unless %[4]s exists by then.",
 				r.kind.attribute, state.KeyID.ValueInt64(), prior, planned))
 		}
 		return false
 	}
 	if err != nil {
-		readDeployKey.addError(diags, planned, state.KeyID.ValueInt64(), err, "This was to find out whether "+planned.String()+" is another name of "+prior.String()+
-			", the "+r.kind.attribute+" in state: only then is its deploy key kept. Nothing was changed.")
+		readDeployKey.addError(diags, planned, state.KeyID.ValueInt64(), err, "The provider could not check whether "+planned.String()+" is a new name of "+prior.String()+", the "+r.kind.attribute+" in the state. "+
+			"The deploy key is kept only in that case. Nothing was changed.")
 		return false
 	}
 	if uuid != "" && key.ParentUUID() != "" {
 		return strings.EqualFold(key.ParentUUID(), uuid)
 	}
 	if !newPublicKeyValue(key.Key).sameMaterial(state.Key) {
-		diags.AddError(readDeployKey.summary, "Bitbucket did not say which "+r.kind.attribute+" "+planned.String()+" is, so it is not known whether it is another name of "+
-			prior.String()+", the one in state: only then is its deploy key kept. Nothing was changed.")
+		diags.AddError(readDeployKey.summary, "Bitbucket's reply does not identify the "+r.kind.attribute+" "+planned.String()+", so it is not known whether "+planned.String()+" is a new name of "+
+			prior.String()+", the "+r.kind.attribute+" in the state. The deploy key is kept only in that case. Nothing was changed.")
 	}
 	return true // The ID and the key are the same.
 }
@@ -398,7 +399,7 @@ func (m *deployKeyModel) reconcileWithPlan(plan *deployKeyModel, diags *diag.Dia
 		wayOut = " Every plan shows it until you write the stored value into the configuration, or add lifecycle { ignore_changes = [label, comment] } to the resource."
 	}
 	if len(differ) > 0 {
-		diags.AddWarning("Bitbucket stored something else", "Bitbucket accepted deploy key "+m.ID.ValueString()+", but answered with other values than it was sent:\n\n"+
+		diags.AddWarning("Bitbucket stored something else", "Bitbucket accepted deploy key "+m.ID.ValueString()+", but its reply has other values than the request:\n\n"+
 			strings.Join(differ, "\n")+"\n\nThe next plan shows the difference."+wayOut)
 	}
 	return len(differ) == 0

@@ -195,7 +195,7 @@ func TestAccDeployKey_lookUpFails(t *testing.T) {
 							f.Inject(fault)
 						},
 						Config:      f.Config(parent.DeployKey(key, parent.Line(parent.Other)), "max_retries = 0", `max_rate_limit_wait = "0s"`),
-						ExpectError: acctest.Message("Unable to read deploy key", tc.want, "is another name of acme/"+parent.Name+", the "+parent.Kind+" in state"),
+						ExpectError: acctest.Message("Unable to read deploy key", tc.want, "is a new name of acme/"+parent.Name+", the "+parent.Kind+" in the state"),
 					},
 					resource.TestStep{
 						PreConfig:        func() { f.ClearFaults(); f.ExpectWrites(t)() },
@@ -227,7 +227,7 @@ func TestAccDeployKey_lookUpWithoutUUID(t *testing.T) {
 			resource.TestStep{
 				PreConfig:   answer(acctest.NewKey(t)),
 				Config:      f.Config(parent.DeployKey(acctest.KeyLine(key), other)),
-				ExpectError: acctest.Message("Unable to read deploy key", "did not say which "+parent.Kind),
+				ExpectError: acctest.Message("Unable to read deploy key", "does not identify the "+parent.Kind),
 			},
 			resource.TestStep{
 				PreConfig:        answer(key),

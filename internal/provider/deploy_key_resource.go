@@ -198,7 +198,7 @@ func (r *deployKeyResource) Create(ctx context.Context, req resource.CreateReque
 	if result.Outcome != deploykeys.Done {
 		var more string
 		if result.Key != nil {
-			more = fmt.Sprintf("Bitbucket added the key as number %d. It is in the state as tainted: the next apply replaces it. To keep it, run \"terraform untaint ADDRESS\".", result.Key.ID)
+			more = fmt.Sprintf("Bitbucket added the key with the ID %d. It is in the state as tainted: the next apply replaces it. To keep it, run \"terraform untaint ADDRESS\".", result.Key.ID)
 		}
 		createDeployKey.addWriteError(&resp.Diagnostics, parent, 0, result, more)
 	}
@@ -214,8 +214,8 @@ func (r *deployKeyResource) Create(ctx context.Context, req resource.CreateReque
 	resp.Diagnostics.Append(r.kind.set(ctx, &resp.State, &state)...)
 	resp.Diagnostics.Append(r.kind.set(ctx, resp.Identity, state.identity())...)
 	if r.data.oauthConsumer {
-		resp.Diagnostics.AddWarning("Deploy key depends on the OAuth consumer", "Bitbucket binds a key that was added with an OAuth consumer to it: "+
-			"any change to the consumer invalidates the key. An API token of an account does not have this effect.")
+		resp.Diagnostics.AddWarning("Deploy key depends on the OAuth consumer", "Bitbucket binds each key to the OAuth consumer that has added it: "+
+			"any change to the consumer invalidates the key. To avoid this, add keys with the API token of an account.")
 	}
 }
 
@@ -337,10 +337,7 @@ func (r *deployKeyResource) updateKey(ctx context.Context, plan, state *deployKe
 			return nil
 		}
 	}
-	updateDeployKey.addWriteError(diags, parent, id, result, "Bitbucket does not let this key be changed in place; nothing was changed. There are three ways on: replace this key "+
-		"with \"terraform apply -replace=ADDRESS\"; set update_strategy = \"replace\" in the provider block, which plans every change of label or "+
-		"comment as a replacement; or leave label and comment as they are with lifecycle { ignore_changes = [label, comment] } in the resource. "+
-		"The first two remove the key from the repository for a moment.")
+	updateDeployKey.addWriteError(diags, parent, id, result)
 	return nil
 }
 

@@ -245,7 +245,7 @@ func TestAccDeployKey_importErrors(t *testing.T) {
 		}
 		steps = append(
 			steps,
-			step(parent.ImportID(1), "No single deploy key found", "has the number 1.", "10958984", `"old"`),
+			step(parent.ImportID(1), "No single deploy key found", "has the ID 1.", "10958984", `"old"`),
 			step("acme/NOTHING/"+strconv.FormatInt(existing.ID, 10), "Unable to read deploy key", "404 Not Found"),
 		)
 		acctest.Test(t, steps...)

@@ -108,7 +108,7 @@ func (s *deployKeySearch) keys(ctx context.Context, service *deploykeys.Service,
 			looksForMore := atLimit()
 			switch {
 			case err != nil && looksForMore:
-				s.warnLimit(fmt.Sprintf("There may be more of them: this list looked no further than the next %s", s.kind.attribute), diags)
+				s.warnLimit(fmt.Sprintf("There may be more of them: the search ended after the next %s", s.kind.attribute), diags)
 				return
 			case err != nil && found.Parent.Name() == "":
 				s.kind.listOperation.addError(diags, bitbucket.Parent{Workspace: s.Workspace.ValueString()}, 0, err)
@@ -138,12 +138,12 @@ func (s *deployKeySearch) keys(ctx context.Context, service *deploykeys.Service,
 				}
 			}
 			if looksForMore {
-				s.warnLimit(fmt.Sprintf("There may be more of them: this list looked no further than the next %s", s.kind.attribute), diags)
+				s.warnLimit(fmt.Sprintf("There may be more of them: the search ended after the next %s", s.kind.attribute), diags)
 				return
 			}
 		}
 		if parents == 0 && !s.Project.IsNull() {
-			diags.AddWarning("No repository found in the project", fmt.Sprintf("Bitbucket lists no repository of the project %s in the workspace %s, so that no deploy keys were found. "+
+			diags.AddWarning("No repository found in the project", fmt.Sprintf("Bitbucket lists no repository of the project %s in the workspace %s, so no deploy keys were found. "+
 				"Either the project does not exist, or it has no repository that the account can see. Check project and workspace.", s.Project.ValueString(), s.Workspace.ValueString()))
 		}
 	}

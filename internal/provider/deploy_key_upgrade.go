@@ -111,12 +111,12 @@ func (s foreignState) deployKey(kind *parentKind, diags *diag.Diagnostics) (depl
 		missing = append(missing, "the "+kind.attribute)
 	}
 	if err != nil || id <= 0 {
-		missing = append(missing, "the number of the key")
+		missing = append(missing, "the ID of the key")
 	}
 	if len(missing) > 0 {
-		diags.AddError("Unable to take over deploy key", "The state that another provider left does not tell "+strings.Join(missing, ", ")+". Nothing was changed. "+
+		diags.AddError("Unable to take over deploy key", "The state of the other provider lacks "+strings.Join(missing, ", ")+". Nothing was changed. "+
 			"Import the key instead:\n\n  terraform state rm ADDRESS\n  terraform import ADDRESS WORKSPACE/"+kind.placeholder()+"/KEY_ID\n\n"+
-			"Remove the moved block before that, if there is one. The number KEY_ID is in the list of access keys in the "+kind.attribute+"'s settings, as the end of each key's address.")
+			"If there is a moved block, remove it first. To find KEY_ID, open the list of access keys in the settings of the "+kind.attribute+": the address of each key ends with its ID.")
 		return deployKeyModel{}, false
 	}
 	model := deployKeyModel{Workspace: types.StringValue(workspace), Parent: types.StringValue(name)}

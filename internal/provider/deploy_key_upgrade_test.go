@@ -105,7 +105,7 @@ func TestAccDeployKey_replaceProviderUnknownShape(t *testing.T) {
 	f, terraform := acctest.Switching(t, "unknown-shape", "")
 	terraform.Write(t, f.Config(acctest.DeployKey(acctest.KeyLine(acctest.BareKey), `label = "ci"`)))
 	terraform.ReplaceProvider(t, "drfaust92/bitbucket")
-	terraform.Fails(t, []string{"plan"}, "Unable to take over deploy key", "does not tell the workspace, the repository, the number of the key",
+	terraform.Fails(t, []string{"plan"}, "Unable to take over deploy key", "lacks the workspace, the repository, the ID of the key",
 		"terraform state rm ADDRESS", "terraform import ADDRESS WORKSPACE/REPOSITORY/KEY_ID")
 	terraform.MustRun(t, "state", "rm", acctest.Address)
 	terraform.MustRun(t, "import", acctest.Address, "acme/website/10958984")
@@ -212,17 +212,17 @@ func TestDeployKey_moveState(t *testing.T) {
 		"our own, of project":         {"bitbucket_project_deploy_key", `{"workspace":"acme","project":"WEB","id":"acme/WEB/7","key_id":7,"project_uuid":"{1}"}`, "", ""},
 		"another thing":               {"bitbucket_repository", `{"workspace":"acme","repository":"website","id":"7"}`, "", ""},
 		"another product":             {"github_repository_deploy_key", `{"repository":"website","id":"website:7"}`, "", ""},
-		"no number":                   {"bitbucket_deploy_key", `{"workspace":"acme","repository":"website","id":""}`, "", "does not tell the number of the key"},
-		"no repository":               {"bitbucket_deploy_key", `{"workspace":"acme","repository":"..","id":"7"}`, "", "does not tell the repository"},
-		"no object":                   {"bitbucket_deploy_key", `[]`, "", "does not tell the workspace, the repository, the number"},
+		"no number":                   {"bitbucket_deploy_key", `{"workspace":"acme","repository":"website","id":""}`, "", "lacks the ID of the key"},
+		"no repository":               {"bitbucket_deploy_key", `{"workspace":"acme","repository":"..","id":"7"}`, "", "lacks the repository"},
+		"no object":                   {"bitbucket_deploy_key", `[]`, "", "lacks the workspace, the repository, the ID"},
 		"project: key_id is a number": {"bitbucket_deploy_key", `{"workspace":"acme","project_key":"WEB","key_id":9007199254740993,"key":null}`, "acme/WEB/9007199254740993", ""},
 		"project: other type":         {"bitbucket_project_deploy_keys", `{"workspace":"acme","project":{"key":"X"},"project_key":"WEB","id":"7","label":["?"],"key":"no key"}`, "acme/WEB/7", ""},
 		"project: name in the id":     {"bitbucket_project_deploy_key", `{"workspace":"acme","project_key":"web","id":"acme/WEB/7","key_id":"7"}`, "acme/WEB/7", ""},
 		"project: our own":            {"bitbucket_project_deploy_key", `{"workspace":"acme","project":"WEB","id":"acme/WEB/7","key_id":7,"project_uuid":"{1}"}`, "acme/WEB/7", ""},
 		"project: of repository":      {"bitbucket_repo_deploy_keys", `{"workspace":"acme","repo_slug":"website","key_id":"7"}`, "", ""},
 		"project: another thing":      {"bitbucket_project", `{"workspace":"acme","project_key":"WEB","id":"7"}`, "", ""},
-		"project: no number":          {"bitbucket_project_deploy_key", `{"workspace":"acme","project_key":"WEB","id":""}`, "", "does not tell the number of the key"},
-		"project: no project":         {"bitbucket_project_deploy_key", `{"workspace":"acme","project_key":"..","id":"7"}`, "", "does not tell the project.*WORKSPACE/PROJECT/KEY_ID.*in the project's settings"},
+		"project: no number":          {"bitbucket_project_deploy_key", `{"workspace":"acme","project_key":"WEB","id":""}`, "", "lacks the ID of the key"},
+		"project: no project":         {"bitbucket_project_deploy_key", `{"workspace":"acme","project_key":"..","id":"7"}`, "", "lacks the project.*WORKSPACE/PROJECT/KEY_ID.*in the settings of the project"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -124,12 +124,12 @@ func TestAccDeployKeysDataSource_workspace(t *testing.T) {
 			resource.TestStep{
 				PreConfig:   func() { f.ClearFaults(); f.Inject(emulator.Redirect("https://login.example.com/")) },
 				Config:      f.Config(search(parent)),
-				ExpectError: acctest.Message(parent.Reworded("Unable to list repositories"), "The address has moved: the workspace may have another name now", "Check workspace, base_url"),
+				ExpectError: acctest.Message(parent.Reworded("Unable to list repositories"), "The address has moved. Either the workspace has another name now", "Check workspace, base_url"),
 			},
 			resource.TestStep{
 				PreConfig:   func() { f.ClearFaults(); f.RenameWorkspace("acme", "other-name") },
 				Config:      f.Config(search(parent)),
-				ExpectError: acctest.Message(parent.Reworded("Unable to list repositories"), parent.Reworded("list the repositories of acme"), "404 Not Found", "Either the workspace was deleted or renamed", parent.Reworded("read:repository:bitbucket"), "that can see the workspace"),
+				ExpectError: acctest.Message(parent.Reworded("Unable to list repositories"), parent.Reworded("list the repositories of acme"), "404 Not Found", "Check workspace for a typo first", "the workspace was deleted or renamed", "that can see the workspace", parent.Reworded("read:repository:bitbucket")),
 			},
 		)...)
 	})
@@ -166,7 +166,7 @@ func TestAccDeployKeysDataSource_scopes(t *testing.T) {
 		admin, read := parent.Reworded("admin:repository:bitbucket"), parent.Reworded("read:repository:bitbucket")
 		f.AllowBasic("ci@example.com", "api-token", admin)
 		terraform.Write(t, f.Config(search(parent)))
-		terraform.Fails(t, []string{"plan"}, parent.Reworded("Unable to list repositories"), "403 Forbidden", "Required scopes: "+read, "scopes "+read+" (OAuth: "+parent.Kind+")")
+		terraform.Fails(t, []string{"plan"}, parent.Reworded("Unable to list repositories"), "403 Forbidden", "Required scopes: "+read, "Scopes of its API token: "+read+" (OAuth: "+parent.Kind+")")
 		// A missing scope is an error. It is not a list in which everything is skipped.
 		f.AllowBasic("ci@example.com", "api-token", read)
 		terraform.Fails(t, []string{"plan"}, "Unable to list deploy keys", "403 Forbidden", "Required scopes: "+admin)

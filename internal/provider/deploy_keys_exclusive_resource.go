@@ -144,7 +144,7 @@ func (r *deployKeysExclusiveResource) ValidateConfig(ctx context.Context, req re
 		return
 	}
 	if len(config.KeyIDs.Elements()) == 0 {
-		resp.Diagnostics.AddAttributeError(path.Root("key_ids"), "No deploy key is allowed", fmt.Sprintf("An empty key_ids removes every deploy key of the %s. If that is meant, set allow_empty = true.", r.kind.attribute))
+		resp.Diagnostics.AddAttributeError(path.Root("key_ids"), "No deploy key is allowed", fmt.Sprintf("An empty key_ids removes every deploy key of the %s. To allow this, set allow_empty = true.", r.kind.attribute))
 	}
 }
 
@@ -278,7 +278,7 @@ func (m *deployKeysExclusiveModel) anyListed(keys []bitbucket.DeployKey) bool {
 // of a different repository's keys.
 func (m *deployKeysExclusiveModel) addNoneLeft(kind *parentKind, diags *diag.Diagnostics) {
 	diags.AddAttributeError(path.Root("key_ids"), "No deploy key would be left", fmt.Sprintf("None of key_ids is a deploy key of the %s %s. "+
-		"If no deploy key is to be left, set allow_empty = true. Nothing was changed.", kind.attribute, m.parent(kind)))
+		"Check key_ids. To remove all deploy keys, set allow_empty = true. Nothing was changed.", kind.attribute, m.parent(kind)))
 }
 
 // flatten sets other_keys to the keys that Bitbucket has returned, without the keys in key_ids

@@ -736,6 +736,6 @@ func TestAccDeployKeysExclusive_anothersProject(t *testing.T) {
 	f.RenameProject("acme", "WEB", "SITE")
 	f.AddProject("acme", emulator.Project{Key: "WEB"})
 	e.addByHand(t, "theirs")
-	e.Fails(t, []string{"apply", "-auto-approve"}, "Unable to list deploy keys", "the name is that of another repository or project now", "another one has its name, run \"terraform state rm ADDRESS\"")
+	e.Fails(t, []string{"apply", "-auto-approve"}, "Unable to list deploy keys", "the name now belongs to a different repository or project", "its name now belongs to a different project, run \"terraform state rm ADDRESS\"")
 	e.expectLabels(t, "theirs")
 }

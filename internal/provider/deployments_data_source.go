@@ -204,7 +204,7 @@ func environmentCandidates(repository bitbucket.Parent, name string, matches, al
 	if len(matches) == 0 {
 		detail, shown = fmt.Sprintf("No environment of %s has the name %q. Write one of these names, in the same case:", repository, name), all
 		if len(all) == 0 {
-			return fmt.Sprintf("No environment of %s has the name %q: the repository has no environments.", repository, name)
+			return fmt.Sprintf("No environment of %s has the name %q. The repository has no environments.", repository, name)
 		}
 	}
 	const most = 25
@@ -247,9 +247,10 @@ func (d *deploymentsDataSource) setEnvironmentNames(ctx context.Context, reposit
 // warnEnvironmentNames warns that deployments lack the names of their environments.
 func warnEnvironmentNames(repository bitbucket.Parent, err error, diags *diag.Diagnostics) {
 	refusal := deploykeys.Result{Outcome: deploykeys.Refused, Err: err}
+	advice, _ := listEnvironments.advice(repositoryKind, refusal)
 	diags.AddWarning("Environment names of "+repository.String()+" are missing", strings.Join([]string{
 		"Bitbucket sent deployments with the UUID of their environment only, and refused to list the environments. The environment_name of these deployments is null.",
-		describe(refusal), listEnvironments.advice(repositoryKind, refusal),
+		describe(refusal), advice,
 	}, "\n\n"))
 }
 

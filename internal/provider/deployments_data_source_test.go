@@ -250,7 +250,7 @@ func TestAccDeployments_cost(t *testing.T) {
 func TestAccDeployments_errors(t *testing.T) {
 	t.Parallel()
 	one := func(fault emulator.Fault) func(*acctest.Fake) { return func(f *acctest.Fake) { f.Inject(fault) } }
-	const list, scopes = "GET /2.0/repositories/acme/website/deployments/:", "the scopes read:pipeline:bitbucket and, for a repository that never deployed, read:repository:bitbucket (OAuth: pipeline and repository), of an account that can read the repository"
+	const list, scopes = "GET /2.0/repositories/acme/website/deployments/:", "The request needs an account that can read the repository. Scopes of its API token: read:pipeline:bitbucket and, for a repository that never deployed, read:repository:bitbucket (OAuth: pipeline and repository)."
 	for name, tc := range map[string]struct {
 		setUp func(*acctest.Fake)
 		want  []string
@@ -263,11 +263,11 @@ func TestAccDeployments_errors(t *testing.T) {
 		},
 		"gone": {
 			func(f *acctest.Fake) { f.RemoveRepository("acme", "website") },
-			[]string{"GET /2.0/repositories/acme/website: 404 Not Found", "You may not have access to this repository", "Either the repository was deleted or renamed, or these credentials cannot see it", scopes},
+			[]string{"GET /2.0/repositories/acme/website: 404 Not Found", "You may not have access to this repository", "the repository was deleted or renamed, or these credentials cannot see it: Bitbucket answers 404 in all of these cases.", scopes},
 		},
 		"workspace gone": {
 			func(f *acctest.Fake) { f.RenameWorkspace("acme", "other-name") },
-			[]string{"GET /2.0/repositories/acme/website: 404 Not Found", "No workspace with identifier 'acme'", "Either the repository was deleted or renamed"},
+			[]string{"GET /2.0/repositories/acme/website: 404 Not Found", "No workspace with identifier 'acme'", "Check workspace for a typo first. If there is none, the workspace was deleted or renamed"},
 		},
 		"never deployed, scope": {
 			func(f *acctest.Fake) {
@@ -296,7 +296,7 @@ func TestAccDeployments_errors(t *testing.T) {
 		"log-in":    {one(emulator.LoginPage()), []string{list + " the reply cannot be used", "Log in to the network", "proxy"}},
 		"empty":     {one(emulator.EmptyOK()), []string{list + " the reply cannot be used", "an empty reply"}},
 		"no list":   {one(emulator.Fault{Status: 200, Body: "{}"}), []string{list + " the reply cannot be used", "no usable list of values"}},
-		"no uuid":   {one(emulator.Fault{Status: 200, Body: `{"values": [{"uuid": "{1}"}, {}]}`}), []string{list + " the reply cannot be used", "one of its values is no deployment with a uuid"}},
+		"no uuid":   {one(emulator.Fault{Status: 200, Body: `{"values": [{"uuid": "{1}"}, {}]}`}), []string{list + " the reply cannot be used", "one of its values has no uuid"}},
 		"cut":       {one(emulator.Fault{Cut: true}), []string{list, "EOF", "the network and the proxy"}},
 		"truncated": {one(emulator.Fault{Truncate: true}), []string{list, "unexpected EOF"}},
 		"later page": {
@@ -311,7 +311,7 @@ func TestAccDeployments_errors(t *testing.T) {
 			f, terraform := newDeployed(t), acctest.NewCLI(t, acctest.Attached(t))
 			terraform.Write(t, f.Config(acctest.DataDeployments(), "max_retries = 0", `max_rate_limit_wait = "0s"`))
 			tc.setUp(f)
-			terraform.Fails(t, []string{"apply", "-auto-approve"}, append([]string{"Unable to list deployments", "Bitbucket was asked to list the deployments of acme/website."}, tc.want...)...)
+			terraform.Fails(t, []string{"apply", "-auto-approve"}, append([]string{"Unable to list deployments", "Could not list the deployments of acme/website."}, tc.want...)...)
 		})
 	}
 }
@@ -348,7 +348,7 @@ func TestAccDeployments_unknown(t *testing.T) {
 	f, terraform := newDeployed(t), acctest.NewCLI(t, acctest.Attached(t))
 	later := fmt.Sprintf("\nresource \"terraform_data\" \"later\" {\n  input = { environment = %q, limit = 1, token = \"api-token\" }\n}\n", acctest.ProductionUUID)
 	terraform.Write(t, f.ConfigWith(later+acctest.DataDeployments(), `username = "ci@example.com"`, "token = terraform_data.later.output.token"))
-	terraform.Fails(t, []string{"plan"}, "Bitbucket cannot be asked yet", "-target")
+	terraform.Fails(t, []string{"plan"}, "Provider configuration is not known yet", "-target")
 	terraform.Write(t, f.Config(later+acctest.DataDeployments("environment_uuid = terraform_data.later.output.environment", "limit = terraform_data.later.output.limit")))
 	acctest.Contains(t, terraform.MustRun(t, "plan"), "will be read during apply")
 	if requests := sentQueries(f); len(requests) > 0 {
@@ -432,7 +432,7 @@ func TestAccDeployments_environmentNames(t *testing.T) {
 	refused("qa", `"environment 24"`, "and 5 more")
 
 	f.SetEnvironments("acme", "website")
-	refused("qa", `No environment of acme/website has the name "qa": the repository has no environments.`)
+	refused("qa", `No environment of acme/website has the name "qa". The repository has no environments.`)
 
 	// Terraform sends a name in another Unicode form than a Mac.
 	f.SetEnvironments("acme", "website", emulator.Environment{UUID: acctest.ProductionUUID, Name: "cafe\u0301"})
@@ -485,7 +485,7 @@ func TestAccDeployments_environmentErrors(t *testing.T) {
 		tc.setUp(f)
 		return terraform
 	}
-	const summary, request = "Error: Unable to list environments", "Bitbucket was asked to list the environments of acme/website."
+	const summary, request = "Error: Unable to list environments", "Could not list the environments of acme/website."
 	for name, tc := range environmentErrors() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -23,7 +23,7 @@ import (
 type operation struct {
 	// summary is the same for every error of the operation, so that people can search for it.
 	summary string
-	// request completes "Bitbucket was asked to …". It has formatting verbs for the ID of
+	// request completes "Could not …". It has formatting verbs for the ID of
 	// the key, if there is one, and for the parent.
 	request string
 	// deployKeys reports whether the operation is about deploy keys. Then scopes are added to
@@ -125,7 +125,7 @@ func (o operation) requiredCredentials(kind *parentKind) string {
 		oauth = fmt.Sprintf("%s and %[1]s:admin", kind.attribute)
 		account = fmt.Sprintf("that is an administrator of the %s", kind.attribute)
 	}
-	return fmt.Sprintf("This needs an API token with the scopes %s (OAuth: %s), of an account %s.", scopes, oauth, account)
+	return fmt.Sprintf("The request needs an account %s. Scopes of its API token: %s (OAuth: %s).", account, scopes, oauth)
 }
 
 // addError reports an operation that failed: what was requested, Bitbucket's reply, and what to
@@ -140,11 +140,12 @@ func (o operation) addWriteError(diags *diag.Diagnostics, parent bitbucket.Paren
 	if id != 0 {
 		request = fmt.Sprintf(o.request, id, describeParent(parent))
 	}
-	advice := o.advice(kindOf(parent), result)
+	advice, heading := o.advice(kindOf(parent), result)
 	if exists, ok := errors.AsType[*deploykeys.ExistsError](result.Err); ok {
-		advice = importAdvice(parent, exists)
+		advice, heading = importAdvice(parent, exists)
 	}
-	parts := append([]string{"Bitbucket was asked to " + request + ".", describe(result), o.maybeDone(result), advice}, more...)
+	parts := append([]string{"Could not " + request + ".", describe(result), o.maybeDone(result), advice}, more...)
+	parts = append(parts, linkTo(heading))
 	diags.AddError(o.summary, strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), "\n\n"))
 }
 
@@ -152,13 +153,15 @@ func (o operation) addWriteError(diags *diag.Diagnostics, parent bitbucket.Paren
 // for them has no credentials, so the advice about a refusal names neither scopes nor accounts.
 func addHostKeysError(diags *diag.Diagnostics, address string, err error) {
 	result := deploykeys.Result{Outcome: deploykeys.Refused, Err: err}
-	advice := listDeployKeys.advice(repositoryKind, result)
+	advice, heading := listDeployKeys.advice(repositoryKind, result)
 	failed, ok := errors.AsType[*bitbucket.Error](err)
 	if ok && (errors.Is(err, bitbucket.ErrUnusable) || failed.Err == nil && failed.Status < 500 && failed.Status != http.StatusTooManyRequests) {
-		advice = "Either something other than Bitbucket has answered, or Bitbucket publishes its host keys in another form now. Open the address in a browser, " +
-			"and check base_url and the proxy (HTTPS_PROXY) between here and Bitbucket. The request has no credentials, so no token and no scope changes the answer."
+		heading = ""
+		advice = "Either the reply is not from Bitbucket, or Bitbucket now publishes its host keys in another form. Open the address in a browser, " +
+			"and check base_url and the proxy (HTTPS_PROXY) between this machine and Bitbucket. The request has no credentials, so a different token or scope does not help."
 	}
-	diags.AddError("Unable to read SSH host keys", "Bitbucket was asked to show the host keys of its SSH server at "+address+".\n\n"+describe(result)+"\n\n"+advice)
+	parts := []string{"Could not read the host keys of Bitbucket's SSH server at " + address + ".", describe(result), advice, linkTo(heading)}
+	diags.AddError("Unable to read SSH host keys", strings.TrimSpace(strings.Join(parts, "\n\n")))
 }
 
 // describe returns Bitbucket's reply, one fact on each line.
@@ -203,52 +206,72 @@ func describe(result deploykeys.Result) string {
 		line("Entries without a readable key", unreadable.Entries())
 	}
 	if result.LookupErr != nil {
-		line("To look for it failed as well", result.LookupErr.Error())
+		line("The lookup failed too", result.LookupErr.Error())
 	}
 	return strings.Join(lines, "\n")
 }
 
-// importAdvice describes how to manage a key that exists already. The state cannot be read
-// here, so the advice begins with the key that is in the state.
-func importAdvice(parent bitbucket.Parent, exists *deploykeys.ExistsError) string {
+// importAdvice describes how to manage a key that exists already, and returns the heading that
+// explains it. The state cannot be read here, so the advice has a case for each state.
+func importAdvice(parent bitbucket.Parent, exists *deploykeys.ExistsError) (advice, heading string) {
 	kind, key := kindOf(parent), &exists.Existing
 	id := deployKeyID(parent, key.ID)
 	if exists.AddedHere {
-		return fmt.Sprintf("Another resource of this configuration has just added this key, as deploy key %d. Bitbucket accepts a key once in a %s: keep one of the two resources.", key.ID, kind.attribute)
+		return fmt.Sprintf("Another resource of this configuration has just added this key, as deploy key %d. Bitbucket accepts a key once in a %s. Remove one of the two resources.", key.ID, kind.attribute),
+			"errors-deploy-keys#same-deploy-key-twice"
 	}
-	return fmt.Sprintf("The %[1]s has this key already: deploy key %[2]d, label %[3]q, added %[4]q.\n\n"+
-		"If this resource has the key in the state (see \"terraform state show ADDRESS\"), do not import the key. The key was to be replaced by the same key with create_before_destroy. "+
-		"That cannot work, since Bitbucket accepts a key once in a %[1]s. Remove create_before_destroy from the lifecycle block of this resource. If this resource does not set it, "+
-		"a resource that depends on the key sets it: Terraform applies create_before_destroy to all dependencies of such a resource too. Look in the resources that refer to the key or name it in depends_on.\n\n"+
-		"If another resource of this configuration has the key, and only its name, its for_each key or its module has changed, apply again, or add a moved block first:\n\n"+
-		"  moved {\n    from = %[5]s.OLD_NAME\n    to   = %[5]s.NEW_NAME\n  }\n\n"+
-		"If no resource has it yet, import it with this block and apply again:\n\n"+
-		"  import {\n    to = %[5]s.NAME\n    id = %[6]q\n  }\n\nor with this command:\n\n  terraform import %[5]s.NAME %[6]s", kind.attribute, key.ID, key.Label, key.CreatedOn, kind.typeName, id)
+	return fmt.Sprintf("The %[1]s has this key already: deploy key %[2]d, label %[3]q, added %[4]q. Bitbucket accepts a key once in a %[1]s.\n\n"+
+			"If no resource has this key yet, import it with this block and apply again:\n\n"+
+			"  import {\n    to = %[5]s.NAME\n    id = %[6]q\n  }\n\nor with this command:\n\n  terraform import %[5]s.NAME %[6]s\n\n"+
+			"If another resource had this key, and only its name, its for_each key or its module has changed, do not import the key. Apply again, or add a moved block first:\n\n"+
+			"  moved {\n    from = %[5]s.OLD_NAME\n    to   = %[5]s.NEW_NAME\n  }\n\n"+
+			"If this resource has the key in the state (see \"terraform state show ADDRESS\"), do not import the key. With create_before_destroy, a key cannot be replaced by itself. "+
+			"Remove create_before_destroy from this resource. If this resource does not set it, a resource that depends on the key sets it, because Terraform applies create_before_destroy "+
+			"to all dependencies too. Look in the resources that refer to the key or name it in depends_on.", kind.attribute, key.ID, key.Label, key.CreatedOn, kind.typeName, id),
+		"errors-deploy-keys#deploy-key-exists-already"
 }
 
 // addWithheld reports a key that was not removed, because a create of this run wants it.
 func addWithheld(diags *diag.Diagnostics, parent bitbucket.Parent, id int64) {
-	diags.AddError(deleteDeployKey.summary, fmt.Sprintf("Deploy key %d of %s was not removed, since another resource of this configuration wants the same key. That resource could not be created in this run "+
-		"as long as this one had the key, and too few operations run at once for one to hand it over to the other. Nothing is lost: apply again. A moved block, or a higher -parallelism, does it in one apply.", id, describeParent(parent)))
+	diags.AddError(deleteDeployKey.summary, fmt.Sprintf("Deploy key %d of %s was not removed, because another resource of this configuration needs the same key. "+
+		"Terraform runs too few operations at once, so this resource could not hand the key over to the other resource. Nothing is lost: apply again. "+
+		"A moved block, or a higher -parallelism, does this in one apply.\n\n%s", id, describeParent(parent), linkTo("errors-deploy-keys#deploy-key-was-not-removed")))
 }
 
-// advice describes what to do about an error.
-func (o operation) advice(kind *parentKind, result deploykeys.Result) string {
+// useAPIToken is the advice for a request that accepts no access token.
+const useAPIToken = "Use an API token: set username to the e-mail address of an Atlassian account, and token to its API token."
+
+// waysToUpdate lists what to do if Bitbucket refuses an update.
+const waysToUpdate = "Choose one:\n\n" +
+	"  - Replace this key once: terraform apply -replace=ADDRESS\n" +
+	"  - Replace a key whenever its label or comment changes:\n" +
+	"    update_strategy = \"replace\" in the provider block\n" +
+	"  - Keep the label and the comment that Bitbucket has:\n" +
+	"    lifecycle { ignore_changes = [label, comment] } in the resource\n\n" +
+	"A replacement removes the key from the repository for a moment."
+
+// advice describes what to do about an error, and returns the heading that explains it: see
+// [linkTo]. Both are "" if only Bitbucket's reply can tell what to do.
+func (o operation) advice(kind *parentKind, result deploykeys.Result) (advice, heading string) {
 	err := result.Err
 	refused, ok := errors.AsType[*bitbucket.Error](err)
 	_, refusesAccessToken := errors.AsType[*bitbucket.AccessTokenError](err)
 	_, refusesAccount := errors.AsType[*bitbucket.AccessRuleError](err)
+	_, refusesUpdate := errors.AsType[*bitbucket.ImmutableKeyError](err)
 	_, inUse := errors.AsType[*bitbucket.KeyInUseError](err)
 	_, unreadable := errors.AsType[*deploykeys.UnreadableError](err)
 	switch {
 	case errors.Is(err, context.Canceled):
-		return "The run was stopped."
+		return "The run was stopped. Run Terraform again.", "errors-network#the-run-was-stopped"
+	case !ok && errors.Is(err, deploykeys.ErrNameReused):
+		return "", "errors-not-found#the-name-now-belongs-to-a-different-repository"
 	case !ok && unreadable:
-		return adviceUnreadable
+		return adviceUnreadable, "errors-not-found#bitbucket-lists-entries-without-a-readable-key"
 	case !ok:
-		return ""
+		return "", ""
 	case refused.ForToken() && isRefusal(refused):
-		return "No access token could be had for the OAuth consumer, so nothing else was asked. Check oauth_client_id and oauth_client_secret; the consumer must be marked as private."
+		return "Bitbucket issued no access token for the OAuth consumer, so no other request was sent. Check oauth_client_id and oauth_client_secret. The consumer must be marked as private.",
+			"errors-credentials#no-access-token-for-the-oauth-consumer"
 	case refused.Err != nil:
 		return adviceWithoutReply(refused)
 	}
@@ -256,42 +279,64 @@ func (o operation) advice(kind *parentKind, result deploykeys.Result) string {
 	adds := refused.Method == http.MethodPost
 	switch status := refused.Status; {
 	case status == http.StatusUnauthorized:
-		return "The credentials are wrong or expired, or not of the kind they were sent as: an Atlassian API token needs username (the " +
-			"e-mail address of the account) beside token; an access token goes without username. " + scopes
+		return "The credentials are invalid or expired. Check first whether the token has expired. An API token needs username, the e-mail address of its Atlassian account: " +
+			"Bitbucket may refuse an API token without it. An access token must not have a username.\n\n" + scopes, "errors-credentials#401-unauthorized"
 	case status == http.StatusForbidden && o.writes && refusesAccessToken:
-		return "Bitbucket lets repository, project and workspace access tokens read deploy keys, but not add, update or delete them. Set username and token to an Atlassian account and its API token. " + scopes
+		return "An access token of a repository, project or workspace can read deploy keys, but cannot add, update or delete them. No scope changes that. " + useAPIToken + "\n\n" + scopes,
+			"errors-credentials#access-tokens-cannot-change-deploy-keys"
 	case refusesAccount:
-		return "The workspace admits only some IP addresses, or only accounts with two-step verification. No other token and no scope changes that. " +
-			"Run Terraform from an allowed IP address, turn on two-step verification for the account, or ask an administrator of the workspace."
+		return "The workspace admits only some IP addresses, or only accounts with two-step verification. A different token or scope does not help. " +
+				"Run Terraform from an allowed IP address, turn on two-step verification for the account, or ask an administrator of the workspace.",
+			"errors-credentials#the-workspace-admits-only-some-ip-addresses"
 	case status == http.StatusForbidden && refused.IsPage():
-		return otherServer
+		return otherServer, "errors-network#the-reply-is-not-from-bitbuckets-api"
+	case status == http.StatusForbidden && len(refused.Required) > 0:
+		return "The token lacks a scope. A scope cannot be added to a token: create a new token.\n\n" + scopes, "errors-credentials#your-credentials-lack-one-or-more-required-privilege-scopes"
 	case status == http.StatusForbidden:
-		return scopes
+		return "The credentials are valid, but they lack a permission.\n\n" + scopes, "errors-credentials#403-forbidden"
 	case status == http.StatusNotFound:
-		what := "the " + object
-		if strings.Contains(refused.Path, "/deploy-keys/") {
-			what = "the deploy key or its " + object
-		}
-		return "Either " + what + " was deleted or renamed, or these credentials cannot see it: Bitbucket answers all of that the same way. " + scopes
+		return adviceNotFound(err, refused, object, scopes), "errors-not-found#404-not-found"
 	case status == http.StatusTooManyRequests:
-		return "Bitbucket allows about 1,000 requests an hour for one user, more for some plans. Run again later, or raise max_rate_limit_wait to wait longer: after an hour without requests, all of them are available again."
+		return "Bitbucket allows about 1,000 requests an hour for one user, and more on some plans. Each request counts for one hour. " +
+			"Run again later, or raise max_rate_limit_wait so that the run waits longer.", "errors-network#429-too-many-requests"
 	case status >= 500:
-		return "Bitbucket failed. Try again later; https://bitbucket.status.atlassian.com tells of outages."
+		return "Bitbucket failed. See https://bitbucket.status.atlassian.com for outages, and run Terraform again later.", "errors-network#bitbucket-failed"
+	case refusesUpdate:
+		return "Bitbucket refuses to update this key. Nothing was changed. " + waysToUpdate, "errors-deploy-keys#bitbucket-refuses-to-update-this-key"
 	case status == http.StatusBadRequest && adds && result.LookupErr != nil:
-		return fmt.Sprintf("If the %s has the key already, import it: terraform import ADDRESS WORKSPACE/%s/KEY_ID.", kind.attribute, kind.placeholder())
+		return fmt.Sprintf("If the %s has the key already, import it: terraform import ADDRESS WORKSPACE/%s/KEY_ID.", kind.attribute, kind.placeholder()),
+			"errors-deploy-keys#deploy-key-exists-already"
 	case inUse && result.Outcome == deploykeys.Refused:
-		return fmt.Sprintf("This %s does not have the key, so a user account or a workspace does: Bitbucket takes a key there or on repositories and projects, not both. "+
-			"Remove it there, or make another key for the %[1]s.", kind.attribute)
+		return fmt.Sprintf("This %s does not have the key, so a user account or a workspace has it. Bitbucket accepts the same key either there, or on repositories and projects. "+
+			"Remove the key from the user account or workspace, or make another key for the %[1]s.", kind.attribute), "errors-deploy-keys#someone-has-already-registered-that-ssh-key"
 	case status >= 300 && status < 400:
 		names := "workspace, " + object
 		if object == "workspace" {
 			names = object
 		}
-		return "The address has moved: the " + object + " may have another name now, or something other than Bitbucket's API has answered. Check " + names + ", base_url and the proxy (HTTPS_PROXY) between here and Bitbucket."
+		return "The address has moved. Either the " + object + " has another name now, or the reply is not from Bitbucket's API. Check " + names +
+			", base_url and the proxy (HTTPS_PROXY) between this machine and Bitbucket.", "errors-not-found#the-address-has-moved"
 	case status < 300:
-		return otherServer
+		return otherServer, "errors-network#the-reply-is-not-from-bitbuckets-api"
 	}
-	return ""
+	return "", ""
+}
+
+// adviceNotFound describes what to do about a 404. It begins with the most frequent cause, a
+// typo. object is the object that the request concerns. The scopes for it are of no use if its
+// workspace does not exist.
+func adviceNotFound(err error, refused *bitbucket.Error, object, scopes string) string {
+	notFound, isParent := errors.AsType[*bitbucket.ParentNotFoundError](err)
+	names, missing := "workspace and "+object, "the "+object
+	switch {
+	case object == "workspace":
+		names = object
+	case isParent && notFound.Workspace:
+		names, missing, scopes = "workspace", "the workspace", "The workspace is the first name in the address of the "+object+", for example my-workspace in bitbucket.org/my-workspace."
+	case !isParent && strings.Contains(refused.Path, "/deploy-keys/"):
+		names, missing = "workspace, "+object+" and the ID of the key", "the deploy key or its "+object
+	}
+	return fmt.Sprintf("Check %s for a typo first. If there is none, %s was deleted or renamed, or these credentials cannot see it: Bitbucket answers 404 in all of these cases.\n\n%s", names, missing, scopes)
 }
 
 // isRefusal reports whether Bitbucket has refused this one request. During a rate limit or
@@ -301,20 +346,21 @@ func isRefusal(failed *bitbucket.Error) bool {
 }
 
 // adviceUnreadable is the advice for entries of a list that cannot be read.
-const adviceUnreadable = "Look at the access keys in Bitbucket's settings: remove such an entry there, or report it to Atlassian."
+const adviceUnreadable = "Open the list of access keys in Bitbucket's settings. Remove such an entry there, or report it to Atlassian."
 
-const otherServer = "Something other than Bitbucket's API has answered. Check base_url and the proxy (HTTPS_PROXY) between here and Bitbucket."
+const otherServer = "The reply is not from Bitbucket's API. Check base_url and the proxy (HTTPS_PROXY) between this machine and Bitbucket."
 
-// adviceWithoutReply describes what to do if no usable reply arrived.
-func adviceWithoutReply(failed *bitbucket.Error) string {
+// adviceWithoutReply describes what to do if no usable reply arrived, and returns the heading
+// that explains it.
+func adviceWithoutReply(failed *bitbucket.Error) (advice, heading string) {
 	if _, untrusted := errors.AsType[x509.UnknownAuthorityError](failed.Err); untrusted {
-		return "Either a proxy stands between here and Bitbucket, or base_url leads to another server. If that is meant to be so, have this machine trust its " +
-			"certificate: on Linux, set SSL_CERT_FILE to a PEM file with the authority that signed it; elsewhere, add the authority to the system's certificates."
+		return "This machine does not trust the certificate. Either a proxy opens the connection, or base_url leads to another server. If this is intended, add the certificate authority: " +
+			"on Linux, set SSL_CERT_FILE to a PEM file with the authority; on other systems, add the authority to the certificates of the system.", "errors-network#failed-to-verify-certificate"
 	}
 	if errors.Is(failed.Err, bitbucket.ErrUnusable) {
-		return otherServer
+		return otherServer, "errors-network#the-reply-is-not-from-bitbuckets-api"
 	}
-	return "No answer came that could be used. Check base_url, the network and the proxy (HTTPS_PROXY) between here and Bitbucket."
+	return "No usable reply arrived. Check base_url, the network and the proxy (HTTPS_PROXY) between this machine and Bitbucket.", "errors-network#no-usable-reply-arrived"
 }
 
 // maybeDone describes a write that Bitbucket may have carried out although it failed.
@@ -323,19 +369,19 @@ func (o operation) maybeDone(result deploykeys.Result) string {
 	case result.Outcome != deploykeys.Unknown || result.Key != nil: // A key in the result is there.
 		return ""
 	case !o.creates:
-		return "Bitbucket may have done it all the same. The next plan shows what there is."
+		return "Bitbucket may have made the change anyway. The next plan shows what Bitbucket has."
 	}
-	text := "Bitbucket may have added the key all the same. "
+	text := "Bitbucket may have added the key anyway. "
 	if result.LookupErr == nil {
-		text += "It was not there when it was looked for. "
+		text += "The provider looked for the key and did not find it. "
 	}
-	return text + "If it comes to be there, the next apply says that the key exists and how to import it."
+	return text + "Apply again. If Bitbucket has the key then, the error shows how to import it."
 }
 
 // stateKept returns the advice for an object in the state whose parent Bitbucket does not find.
 func stateKept(what string, parent bitbucket.Parent) string {
 	return fmt.Sprintf("%[2]s is still in the Terraform state. If the %[1]s or its workspace was renamed, put the new name into the configuration "+
-		"(workspace, %[1]s) and run \"terraform apply -refresh=false\" once. If the %[1]s is gone for good, or another one has its name, run \"terraform state rm ADDRESS\".", kindOf(parent).attribute, what)
+		"(workspace, %[1]s) and run \"terraform apply -refresh=false\" once. If the %[1]s was deleted, or its name now belongs to a different %[1]s, run \"terraform state rm ADDRESS\".", kindOf(parent).attribute, what)
 }
 
 // warnRenamed warns once for each repository that now has a different name than in the
@@ -348,8 +394,8 @@ func (d *providerData) warnRenamed(repository bitbucket.Parent, key *bitbucket.D
 	}
 	repository.UUID = ""
 	if _, warned := d.newNames.LoadOrStore(repository, key.Repository.FullName); !warned {
-		diags.AddWarning("Repository has another name now", "The repository "+repository.String()+" is called "+strconv.Quote(key.Repository.FullName)+" now. Its deploy keys were found there, "+
-			"and stay what they are. Change workspace and repository in the configuration to the new name: that changes nothing at Bitbucket.")
+		diags.AddWarning("Repository has another name now", "The repository "+repository.String()+" is called "+strconv.Quote(key.Repository.FullName)+" now. Its deploy keys are unchanged. "+
+			"Change workspace and repository in the configuration to the new name. This changes nothing in Bitbucket.")
 	}
 }
 
@@ -364,8 +410,8 @@ func warnHidden(kind *parentKind, hidden []string, diags *diag.Diagnostics) {
 	if len(hidden) == 0 {
 		return
 	}
-	diags.AddWarning("Deploy keys of some "+kind.plural+" are not included", fmt.Sprintf("Bitbucket lists these %s (%d), but answered 403 or 404 when it was asked for their deploy keys: %s. "+
-		"The account must be an administrator of a %s to see its deploy keys.", kind.plural, len(hidden), shorten(hidden), kind.attribute))
+	diags.AddWarning("Deploy keys of some "+kind.plural+" are not included", fmt.Sprintf("Bitbucket lists these %s (%d), but answered 403 or 404 to the requests for their deploy keys: %s. "+
+		"The account must be an administrator of a %s to read its deploy keys.", kind.plural, len(hidden), shorten(hidden), kind.attribute))
 }
 
 // warnUnreadable names the entries that a search has left out because they have no readable
@@ -374,8 +420,8 @@ func warnUnreadable(kind *parentKind, unreadable []string, diags *diag.Diagnosti
 	if len(unreadable) == 0 {
 		return
 	}
-	diags.AddWarning("Deploy keys of some "+kind.plural+" cannot be read", fmt.Sprintf("Bitbucket lists entries without a readable key, which are not included: %s. %s "+
-		"An exclusive set of such a %s removes no key.", shorten(unreadable), adviceUnreadable, kind.attribute))
+	diags.AddWarning("Deploy keys of some "+kind.plural+" cannot be read", fmt.Sprintf("Bitbucket lists entries without a readable key. They are not included: %s. %s "+
+		"Until then, an exclusive set of such a %s removes no key.", shorten(unreadable), adviceUnreadable, kind.attribute))
 }
 
 // shorten joins names, and counts those for which there is no room.

@@ -107,7 +107,7 @@ func readEnvironments(t *testing.T, terraform *acctest.CLI) []map[string]any {
 	return found
 }
 
-const environmentScopes = "the scopes read:pipeline:bitbucket and, for a repository without environments, read:repository:bitbucket (OAuth: pipeline and repository), of an account that can read the repository"
+const environmentScopes = "The request needs an account that can read the repository. Scopes of its API token: read:pipeline:bitbucket and, for a repository without environments, read:repository:bitbucket (OAuth: pipeline and repository)."
 
 // environmentErrors are failures of the list of environments.
 func environmentErrors() map[string]listFailure {
@@ -124,7 +124,7 @@ func environmentErrors() map[string]listFailure {
 		"log-in":    {one(emulator.LoginPage()), []string{list + " the reply cannot be used", "Log in to the network", "proxy"}},
 		"empty":     {one(emulator.EmptyOK()), []string{list + " the reply cannot be used", "an empty reply"}},
 		"no list":   {one(emulator.Fault{Status: 200, Body: "{}"}), []string{list + " the reply cannot be used", "no usable list of values"}},
-		"no uuid":   {one(emulator.Fault{Status: 200, Body: `{"values": [{"uuid": "{1}"}, {}]}`}), []string{list + " the reply cannot be used", "one of its values is no environment with a uuid"}},
+		"no uuid":   {one(emulator.Fault{Status: 200, Body: `{"values": [{"uuid": "{1}"}, {}]}`}), []string{list + " the reply cannot be used", "one of its values has no uuid"}},
 		"cut":       {one(emulator.Fault{Cut: true}), []string{list, "EOF", "the network and the proxy"}},
 		"truncated": {one(emulator.Fault{Truncate: true}), []string{list, "unexpected EOF"}},
 		"later page": {
@@ -146,7 +146,7 @@ func refusedEnvironments() map[string]listFailure {
 		},
 		"404": {
 			func(f *acctest.Fake) { f.RemoveRepository("acme", "website") },
-			[]string{"GET /2.0/repositories/acme/website: 404 Not Found", "Either the repository was deleted or renamed, or these credentials cannot see it", environmentScopes},
+			[]string{"GET /2.0/repositories/acme/website: 404 Not Found", "the repository was deleted or renamed, or these credentials cannot see it: Bitbucket answers 404 in all of these cases.", environmentScopes},
 		},
 		"404, scope": {
 			func(f *acctest.Fake) {
@@ -186,7 +186,7 @@ func TestAccEnvironments_errors(t *testing.T) {
 			f, terraform := acctest.NewFake(t), acctest.NewCLI(t, acctest.Attached(t))
 			terraform.Write(t, f.Config(acctest.DataEnvironments(), "max_retries = 0", `max_rate_limit_wait = "0s"`))
 			tc.setUp(f)
-			terraform.Fails(t, []string{"apply", "-auto-approve"}, append([]string{"Unable to list environments", "Bitbucket was asked to list the environments of acme/website."}, tc.want...)...)
+			terraform.Fails(t, []string{"apply", "-auto-approve"}, append([]string{"Unable to list environments", "Could not list the environments of acme/website."}, tc.want...)...)
 		})
 	}
 }
@@ -248,7 +248,7 @@ func TestAccEnvironments_unknown(t *testing.T) {
 	f.SetEnvironments("acme", "website", emulator.Environment{Name: "qa"})
 	const later = "\nresource \"terraform_data\" \"later\" {\n  input = { repository = \"website\", token = \"api-token\" }\n}\n"
 	terraform.Write(t, f.ConfigWith(later+acctest.DataEnvironments(), `username = "ci@example.com"`, "token = terraform_data.later.output.token"))
-	terraform.Fails(t, []string{"plan"}, "Bitbucket cannot be asked yet", "-target")
+	terraform.Fails(t, []string{"plan"}, "Provider configuration is not known yet", "-target")
 	terraform.Write(t, f.Config(later+acctest.DataEnvironments("repository = terraform_data.later.output.repository")))
 	acctest.Contains(t, terraform.MustRun(t, "plan"), "will be read during apply")
 	if requests := sentQueries(f); len(requests) > 0 {

@@ -209,8 +209,8 @@ func TestAccProjectDeployKey_permissionLost(t *testing.T) {
 	terraform.Write(t, f.Config(acctest.WEB.DeployKey(acctest.KeyLine(acctest.NewKey(t)))))
 	terraform.MustRun(t, "apply", "-auto-approve")
 	f.SetProjectPermission("acme", "WEB", emulator.PermissionRead)
-	terraform.Fails(t, []string{"plan"}, "Unable to read deploy key", "Bitbucket was asked to read deploy key 10958984 of project acme/WEB.", "403 Forbidden",
-		"scopes admin:project:bitbucket (OAuth: project and project:admin), of an account that is an administrator of the project")
+	terraform.Fails(t, []string{"plan"}, "Unable to read deploy key", "Could not read deploy key 10958984 of project acme/WEB.", "403 Forbidden",
+		"The request needs an account that is an administrator of the project. Scopes of its API token: admin:project:bitbucket (OAuth: project and project:admin).")
 	terraform.Fails(t, []string{"destroy", "-auto-approve", "-refresh=false"}, "Unable to delete deploy key", "403 Forbidden",
 		"admin:project:bitbucket, write:ssh-key:bitbucket and delete:ssh-key:bitbucket")
 	f.SetProjectPermission("acme", "WEB", emulator.PermissionAdmin)

@@ -117,7 +117,7 @@ func TestAccParseSSHPublicKeyFunction_errors(t *testing.T) {
 		"private too": {key + "\n-----BEGIN RSA PRIVATE KEY-----\n" + secret, "Private key given: "},
 		"token":       {secret, "Not a public key: This does not start with an OpenSSH key type."},
 		"bad base64":  {"ssh-ed25519 " + secret + "!", "Invalid base64 in public key: "},
-		"two keys":    {key + "\n" + key, "Several public keys: There are 2 keys here."},
+		"two keys":    {key + "\n" + key, "Several public keys: There are 2 keys here, but a resource has one key."},
 		"truncated":   {key[:60], "Damaged public key: "},
 		"certificate": {strings.Replace(key, "ed25519", "ed25519-cert-v01@openssh.com", 1), "Certificate given: "},
 		"empty":       {" \n", `Empty public key: The key is empty. Give the one line of the .pub file, for example "ssh-ed25519 AAAA… comment".`},

@@ -217,21 +217,21 @@ func (w *planWarnings) warnExists(key *plannedKey, diags *diag.Diagnostics) {
 	}
 	switch {
 	case len(key.kept) > 0:
-		twice(fmt.Sprintf("A resource is to add the key %s to %s, and another resource of this configuration has it already, as deploy key %d. "+
+		twice(fmt.Sprintf("The plan adds the key %s to %s, but another resource of this configuration has this key already, as deploy key %d. "+
 			once+"The apply will fail to add it again. Remove one of the two resources.", key.place.fingerprint, place, slices.Min(slices.Collect(maps.Keys(key.kept)))))
 	case key.creates > 1:
-		twice(fmt.Sprintf("Two resources of this configuration are to add the key %s to %s. "+once+"The apply will fail to add the second one. Remove one of the two resources.", key.place.fingerprint, place))
+		twice(fmt.Sprintf("Two resources of this configuration add the key %s to %s. "+once+"The apply will fail to add it a second time. Remove one of the two resources.", key.place.fingerprint, place))
 	case key.listed != nil:
 		if _, managed := w.managed[key.listed.ID]; managed {
 			return // The plan of that resource tells whether it keeps the key.
 		}
 		key.warned = true
 		id := deployKeyID(key.parent, key.listed.ID)
-		diags.AddWarning("Deploy key exists already in "+place, fmt.Sprintf("A resource is to add the key %[1]s to %[2]s, which has it already: deploy key %[3]d, label %[4]q, added %[5]q.\n\n"+
-			"If only the name, the module, the for_each key or the position in a list of a resource has changed, the apply hands the key over. A moved block does it without a handover:\n\n"+
-			"  moved {\n    from = %[6]s.OLD_NAME\n    to   = %[6]s.NEW_NAME\n  }\n\n"+
+		diags.AddWarning("Deploy key exists already in "+place, fmt.Sprintf("The plan adds the key %[1]s to %[2]s, which has this key already: deploy key %[3]d, label %[4]q, added %[5]q.\n\n"+
 			"If no resource has this key yet, the apply will fail to add it. Import it with this block:\n\n  import {\n    to = %[6]s.NAME\n    id = %[7]q\n  }\n\n"+
-			"If another resource of this configuration has it and keeps it, remove one of the two.",
+			"If only the name, the module, the for_each key or the position in a list of a resource has changed, the apply hands the key over to the new address. A moved block avoids the handover:\n\n"+
+			"  moved {\n    from = %[6]s.OLD_NAME\n    to   = %[6]s.NEW_NAME\n  }\n\n"+
+			"If another resource of this configuration has the key and keeps it, remove one of the two resources.",
 			key.place.fingerprint, place, key.listed.ID, key.listed.Label, key.listed.CreatedOn, kind.typeName, id))
 	}
 }
@@ -262,12 +262,12 @@ func (w *planWarnings) warnForbidden(client *bitbucket.Client, diags *diag.Diagn
 			continue
 		}
 		w.writes[write] = true
-		why := fmt.Sprintf("Bitbucket's replies show that the token is an access token (%s). Access tokens may read the deploy keys of repositories, but not add, update or delete them. "+
-			"Set username and token to an Atlassian account and its API token. ", credential.Type)
+		why := fmt.Sprintf("Bitbucket's replies show that the token is an access token (%s). Access tokens can read the deploy keys of repositories, but cannot add, update or delete them. "+
+			useAPIToken+"\n\n", credential.Type)
 		if !accessToken {
-			why = fmt.Sprintf("Bitbucket's replies show that the credentials lack the scope %s. They have: %s. A scope cannot be added to a token: make a new one. ", missing, strings.Join(credential.Scopes, ", "))
+			why = fmt.Sprintf("Bitbucket's replies show that the credentials lack the scope %s. They have: %s. A scope cannot be added to a token: create a new token.\n\n", missing, strings.Join(credential.Scopes, ", "))
 		}
-		diags.AddWarning("Credentials cannot "+write.operation.verb+" deploy keys", fmt.Sprintf("The plan is to %s deploy keys of %s, which the apply will fail to do. ", write.operation.verb, kind.plural)+
+		diags.AddWarning("Credentials cannot "+write.operation.verb+" deploy keys", fmt.Sprintf("The plan needs to %s deploy keys of %s, but the apply will fail. ", write.operation.verb, kind.plural)+
 			why+write.operation.requiredCredentials(kind))
 	}
 }

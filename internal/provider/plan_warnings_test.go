@@ -84,7 +84,7 @@ func TestAccPlanWarnings_keyExists(t *testing.T) {
 		} {
 			for _, args := range [][]string{nil, {"-parallelism=1"}} {
 				out := p.plans(t, p.Config(body), p.list(), warning, 1, args...)
-				acctest.Contains(t, out, fmt.Sprintf("deploy key %d, label \"by hand\"", theirs.ID), "moved {", "the apply will fail to add it. Import it", fmt.Sprintf("id = %q", parent.ImportID(theirs.ID)))
+				acctest.Contains(t, out, fmt.Sprintf("deploy key %d, label \"by hand\"", theirs.ID), "the apply will fail to add it. Import it", fmt.Sprintf("id = %q", parent.ImportID(theirs.ID)), "moved {")
 				if t.Failed() {
 					t.Fatal(order)
 				}
@@ -130,7 +130,7 @@ func TestAccPlanWarnings_keyTwice(t *testing.T) {
 			p.key("one", key) + p.key("two", key, p.after("one")),
 		} {
 			for _, args := range [][]string{nil, {"-parallelism=1"}} {
-				acctest.Contains(t, p.plans(t, p.Config(body), p.list(), warning, 1, args...), fmt.Sprintf("has it already, as deploy key %d", acctest.FirstID))
+				acctest.Contains(t, p.plans(t, p.Config(body), p.list(), warning, 1, args...), fmt.Sprintf("has this key already, as deploy key %d", acctest.FirstID))
 			}
 			p.plans(t, p.Config(body), nil, warning, 1, "-refresh=false")
 		}

@@ -95,7 +95,7 @@ func New(version string) func() provider.Provider {
 // NewServer returns a function that creates the server of the provider.
 func NewServer(version string) func() tfprotov6.ProviderServer {
 	return func() tfprotov6.ProviderServer {
-		return fixContextLeak(providerserver.NewProtocol6(New(version)())())
+		return fixContextLeak(linkErrors(providerserver.NewProtocol6(New(version)())()))
 	}
 }
 
@@ -335,8 +335,8 @@ func (d *providerData) configured(diags *diag.Diagnostics) bool {
 	if d != nil && d.client != nil {
 		return true
 	}
-	diags.AddError("Bitbucket cannot be asked yet", "The provider configuration depends on values that are known only after apply. Create what it "+
-		"depends on first, for example with \"terraform apply -target=ADDRESS\".")
+	diags.AddError("Provider configuration is not known yet", "The provider configuration depends on values that are known only after apply, so no request can be sent to Bitbucket. "+
+		"Create the resource with these values first, for example with \"terraform apply -target=ADDRESS\".")
 	return false
 }
 
@@ -346,8 +346,8 @@ func (d *providerData) canRefresh(diags *diag.Diagnostics) bool {
 		return true
 	}
 	d.unconfigured.Do(func() {
-		diags.AddWarning("Bitbucket was not asked", "The provider configuration is not known yet, so the deploy keys in state "+
-			"were not refreshed. They are, once what the configuration depends on exists.")
+		diags.AddWarning("Deploy keys were not refreshed", "The provider configuration depends on values that are known only after apply, so the plan relies on the deploy keys in the state. "+
+			"The next plan after the apply refreshes them.")
 	})
 	return false
 }
@@ -358,7 +358,7 @@ func (d *providerData) warnNearLimit(diags *diag.Diagnostics) {
 		return
 	}
 	d.nearLimit.Do(func() {
-		diags.AddWarning("Bitbucket's rate limit is near", "Bitbucket says that these credentials have used most of the requests that they may make in an hour. "+
-			"When none is left, this run waits, and fails after max_rate_limit_wait.")
+		diags.AddWarning("Bitbucket's rate limit is near", "Bitbucket reports that these credentials have used most of their requests for an hour. "+
+			"If no request is left, this run waits, and fails after max_rate_limit_wait.")
 	})
 }

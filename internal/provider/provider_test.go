@@ -18,7 +18,7 @@ func TestAccProvider_configurationErrors(t *testing.T) {
 		lines []string
 		want  []string
 	}{
-		"no credentials":   {nil, []string{"Missing Bitbucket credentials", "username with token"}},
+		"no credentials":   {nil, []string{"Missing Bitbucket credentials", "BITBUCKET_USERNAME"}},
 		"half":             {[]string{`username = "ci"`}, []string{"Incomplete Bitbucket credentials"}},
 		"two":              {[]string{`token = "t"`, `oauth_client_id = "i"`, `oauth_client_secret = "s"`}, []string{"Conflicting Bitbucket credentials"}},
 		"http":             {[]string{`token = "t"`, `base_url = "http://bitbucket.example.com/2.0"`}, []string{"Invalid Bitbucket base URL", "unencrypted"}},
@@ -62,7 +62,7 @@ func TestAccProvider_unknownCredentials(t *testing.T) {
 
 	terraform.Write(t, config(2, ""))
 	out := terraform.MustRun(t, "plan")
-	if strings.Count(out, "Warning: Bitbucket was not asked") != 1 {
+	if strings.Count(out, "Warning: Deploy keys were not refreshed") != 1 {
 		t.Errorf("want one warning that the keys were not refreshed: %s", out)
 	}
 	acctest.Contains(t, out, "1 to add, 0 to change, 1 to destroy") // Only terraform_data.
@@ -75,8 +75,8 @@ func TestAccProvider_unknownCredentials(t *testing.T) {
 	// A plan that needs a reply from Bitbucket fails. The provider does not guess the
 	// reply.
 	terraform.Write(t, config(3, `repository = "api"`))
-	terraform.Fails(t, []string{"plan"}, "Bitbucket cannot be asked yet", "-target")
+	terraform.Fails(t, []string{"plan"}, "Provider configuration is not known yet", "-target")
 	terraform.Write(t, config(3, "")+acctest.DataDeployKey("key_id = 1"))
-	terraform.Fails(t, []string{"plan"}, "Bitbucket cannot be asked yet")
+	terraform.Fails(t, []string{"plan"}, "Provider configuration is not known yet")
 	f.ExpectWrites(t)()
 }

@@ -45,14 +45,14 @@ func addInvalid(diags *diag.Diagnostics, at path.Path, detail string) {
 // expectedSlug describes the slug of a workspace or of a repository. It has no full stop:
 // Terraform ends the error of a function with one.
 func expectedSlug(attribute string) string {
-	return "Expected a slug as it stands in the address of the page, for example \"my-" + attribute + "\" in bitbucket.org/my-workspace/my-repository, or a UUID in braces"
+	return "Expected a slug, for example \"my-" + attribute + "\" in bitbucket.org/my-workspace/my-repository, or a UUID in braces"
 }
 
 // slugValidator accepts the name of a workspace or of a repository.
 var slugValidator = stringCheck{"must be a slug or a {uuid}", func(at path.Path, value string, diags *diag.Diagnostics) {
 	switch {
 	case bitbucket.IsBareUUID(value):
-		addInvalid(diags, at, fmt.Sprintf("It is a UUID without braces, which Bitbucket would take for a slug. Write %q.", "{"+value+"}"))
+		addInvalid(diags, at, fmt.Sprintf("A UUID needs braces. Write %q.", "{"+value+"}"))
 	case !bitbucket.IsSlugOrUUID(value):
 		addInvalid(diags, at, expectedSlug(at.String())+".")
 	}
@@ -75,8 +75,8 @@ var textValidator = stringCheck{"must not hold a private key", func(at path.Path
 	if sshkey.HoldsPrivateKey(value) {
 		// Do not report this on the attribute: Terraform would print the source line with
 		// the key.
-		diags.AddError("Private key given", "The "+at.String()+" of the deploy key holds a private key. "+
-			"If it was committed or shared, consider it leaked.")
+		diags.AddError("Private key given", "The "+at.String()+" of the deploy key contains a private key. Remove it. "+
+			"If the private key was committed or shared, consider it leaked: make a new pair.")
 	}
 }}
 
@@ -90,10 +90,10 @@ func checkText(at path.Path, name, value string, diags *diag.Diagnostics) {
 	}
 	switch text := strings.TrimSpace(value); {
 	case strings.ContainsFunc(text, breaksLine):
-		diags.AddAttributeError(at, "Invalid "+name, "The "+place+" holds a line break, a tab or another control character. Write it as one line of text without them.")
+		diags.AddAttributeError(at, "Invalid "+name, "The "+place+" contains a line break, a tab or another control character. Write one line of text without these characters.")
 	case text != value:
-		diags.AddAttributeError(at, "Invalid "+name, "The "+place+" begins or ends with white space or a line break, which Bitbucket removes. Use trimspace(), or remove it. "+
-			"file() returns the line break at the end of a file too: write trimspace(file(\"PATH\")).")
+		diags.AddAttributeError(at, "Invalid "+name, "The "+place+" begins or ends with white space or a line break. Bitbucket would remove it. Use trimspace(), or remove it. "+
+			"file() also returns the line break at the end of a file: write trimspace(file(\"PATH\")).")
 	}
 }
 
@@ -121,12 +121,12 @@ var keyIDPattern = regexp.MustCompile(`^(?:[^/]+/[^/]+/)?[1-9][0-9]{0,17}$`)
 
 // keyIDValidator accepts an id that ends with the ID of a key, and warns that key_id is better.
 // A deprecation in the schema would warn everybody who only reads the id.
-var keyIDValidator = stringCheck{"must be workspace/repository/key_id, or the number of a key", func(at path.Path, value string, diags *diag.Diagnostics) {
+var keyIDValidator = stringCheck{"must be workspace/repository/key_id, or the ID of a key", func(at path.Path, value string, diags *diag.Diagnostics) {
 	if !keyIDPattern.MatchString(value) {
-		addInvalid(diags, at, "It must be workspace/repository/key_id, or the number of a key.")
+		addInvalid(diags, at, "Expected workspace/repository/key_id, or the ID of a key.")
 		return
 	}
-	diags.AddAttributeWarning(at, "Setting id is deprecated", "It is understood for those who come from another provider. Write key_id with the number of the key.")
+	diags.AddAttributeWarning(at, "Setting id is deprecated", "The attribute id exists only for configurations of another provider. Set key_id to the ID of the key instead.")
 }}
 
 // positiveDurationValidator accepts a duration above zero. durationValidator also accepts
@@ -187,7 +187,7 @@ func (v oauthTokenValidator) MarkdownDescription(ctx context.Context) string {
 // attribute, because Terraform would print the source line with the token.
 func (oauthTokenValidator) ValidateString(_ context.Context, req validator.StringRequest, resp *validator.StringResponse) {
 	if !req.ConfigValue.IsNull() {
-		resp.Diagnostics.AddError("Write token, not oauth_token", "The provider block sets oauth_token, as other Bitbucket providers call it. "+
-			"Here it is token, without a username. The environment variable BITBUCKET_OAUTH_TOKEN works as it is.")
+		resp.Diagnostics.AddError("Write token, not oauth_token", "The provider block sets oauth_token, which is the name that other Bitbucket providers use. "+
+			"Set token instead, without username. The environment variable BITBUCKET_OAUTH_TOKEN works unchanged.")
 	}
 }

@@ -270,7 +270,7 @@ func TestAccDeployKey_importsOldKey(t *testing.T) {
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
 		f, old := acctest.NewFake(t), acctest.ShortRSA(t)
 		existing := f.Add(parent, old, "old")
-		refused := acctest.Message("Bitbucket refuses this key", "2048 bits and more; this one has 1024")
+		refused := acctest.Message("Bitbucket refuses this key", "2048 bits and more, but this key has 1024")
 		renamed := resource.TestStep{Config: f.Config(parent.DeployKey(acctest.KeyLine(old), `label = "renamed"`))}
 		if parent.IsProject() {
 			renamed.ExpectError = refused // A replacement would remove the key and could not add it again.

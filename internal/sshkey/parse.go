@@ -48,7 +48,7 @@ func Parse(text string) (PublicKey, *Problem) {
 			Summary: "Private key given",
 			Detail: "This is a private key. A deploy key is the public half: the one line of the .pub file, or what " +
 				"\"ssh-keygen -y -f FILE\" prints. If this private key was committed or shared, consider it leaked: " +
-				"make a new pair and remove the old key wherever it is in use.",
+				"make a new pair, and remove the old key everywhere.",
 			MaybeSecret: true,
 		}
 	case strings.HasPrefix(line, "---- BEGIN SSH2 PUBLIC KEY"):
@@ -89,14 +89,14 @@ func Parse(text string) (PublicKey, *Problem) {
 	if i := strings.IndexFunc(material, isControl); i >= 0 {
 		return PublicKey{}, &Problem{
 			Summary:     "Control characters in public key",
-			Detail:      "The key holds control or invisible characters, often left by copying from a terminal or a document: the first is " + nameCharacter(material[i:]) + ". " + pasteOneLine,
+			Detail:      "The key contains control characters or invisible characters. The first is " + nameCharacter(material[i:]) + ". The cause is often a copy from a terminal or a document. " + pasteOneLine,
 			MaybeSecret: secret,
 		}
 	}
 	if i := strings.IndexFunc(material, isOtherSpace); i >= 0 && looksLikeType(keyType) {
 		return PublicKey{}, &Problem{
 			Summary:     "Unusual space in public key",
-			Detail:      "The key holds " + nameCharacter(material[i:]) + ", often left by copying from a document or a web page. Type a plain space in its place. " + pasteOneLine,
+			Detail:      "The key contains " + nameCharacter(material[i:]) + ". The cause is often a copy from a document or a web page. Type a plain space in its place. " + pasteOneLine,
 			MaybeSecret: secret,
 		}
 	}
@@ -110,7 +110,7 @@ func parseLine(line string, secret bool) (PublicKey, *Problem) {
 		if hasOptions(line) {
 			return PublicKey{}, &Problem{
 				Summary: "Public key with options",
-				Detail:  "The key has authorized_keys options before its type, which Bitbucket does not take. Remove them. " + pasteOneLine,
+				Detail:  "The key has authorized_keys options before its type, which Bitbucket does not accept. Remove them. " + pasteOneLine,
 			}
 		}
 		if fingerprint.MatchString(line) {
@@ -123,7 +123,7 @@ func parseLine(line string, secret bool) (PublicKey, *Problem) {
 		if looksLikePath(line) {
 			return PublicKey{}, &Problem{
 				Summary:     "Path of a file given",
-				Detail:      "This is the path of a file, not the key in that file. Write file(\"PATH\") with the path of the .pub file. On Windows too, write / between the folders.",
+				Detail:      "This is the path of a file, not the key in that file. Write file(\"PATH\") with the path of the .pub file. Write / between the folders, also on Windows.",
 				MaybeSecret: true,
 			}
 		}
@@ -151,7 +151,7 @@ func parseLine(line string, secret bool) (PublicKey, *Problem) {
 	if err != nil {
 		return PublicKey{}, &Problem{
 			Summary:     "Invalid base64 in public key",
-			Detail:      "What follows the key type is not base64: a character is wrong or missing. " + pasteOneLine,
+			Detail:      "The text after the key type is not base64: a character is wrong or missing. " + pasteOneLine,
 			MaybeSecret: secret,
 		}
 	}
@@ -166,7 +166,7 @@ func parseLine(line string, secret bool) (PublicKey, *Problem) {
 	if inner != key.Type {
 		return PublicKey{}, &Problem{
 			Summary:     "Key type does not match the key",
-			Detail:      "The type in front of the base64 is not the type of the key inside it. " + pasteOneLine,
+			Detail:      "The key type in front of the base64 text differs from the type inside it. " + pasteOneLine,
 			MaybeSecret: secret,
 		}
 	}
@@ -183,7 +183,7 @@ func parseLine(line string, secret bool) (PublicKey, *Problem) {
 func severalKeys(count int, secret bool) *Problem {
 	return &Problem{
 		Summary:     "Several public keys",
-		Detail:      fmt.Sprintf("There are %d keys here. One bitbucket_deploy_key is one key: use for_each for several.", count),
+		Detail:      fmt.Sprintf("There are %d keys here, but a resource has one key. Use for_each for several.", count),
 		MaybeSecret: secret,
 	}
 }
@@ -214,7 +214,7 @@ var supportedTypes = map[string]bool{
 // added before the rule existed.
 func (k PublicKey) Refusal() string {
 	if bits := k.Bits(); k.innerType() == ssh.KeyAlgoRSA && bits > 0 && bits < minRSABits {
-		return fmt.Sprintf("Bitbucket accepts RSA keys of %d bits and more; this one has %d. Use an Ed25519 key, or a longer RSA key.", minRSABits, bits)
+		return fmt.Sprintf("Bitbucket accepts RSA keys of %d bits and more, but this key has %d. Use an Ed25519 key, or a longer RSA key.", minRSABits, bits)
 	}
 	return ""
 }
@@ -226,9 +226,9 @@ func (k PublicKey) Doubt() string {
 	case ssh.KeyAlgoED25519, ssh.KeyAlgoRSA, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521:
 		return ""
 	case ssh.InsecureKeyAlgoDSA:
-		return "This is a DSA key. OpenSSH has dropped DSA, and Bitbucket may refuse it. Use an Ed25519 key."
+		return "This is a DSA key. OpenSSH no longer supports DSA, and Bitbucket may refuse it. If it does, use an Ed25519 key."
 	}
-	return "Keys of this type are not on Bitbucket's list (Ed25519, ECDSA, RSA), so Bitbucket may refuse it."
+	return "Keys of this type are not on Bitbucket's list (Ed25519, ECDSA, RSA), so Bitbucket may refuse it. If it does, use an Ed25519 key."
 }
 
 // privateKeyMark matches the first or the last line of a private key in PEM,
