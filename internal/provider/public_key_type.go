@@ -93,7 +93,7 @@ func (v publicKeyValue) StringSemanticEquals(_ context.Context, prior basetypes.
 // sameMaterial compares type and base64. Bitbucket has accepted text that is not a key.
 // Such a text equals only the identical text.
 func (v publicKeyValue) sameMaterial(other publicKeyValue) bool {
-	if v.IsNull() || v.IsUnknown() || other.IsNull() || other.IsUnknown() {
+	if v.IsNull() || v.IsUnknown() { // Not even the same as each other.
 		return false
 	}
 	return v.Equal(other) || v.parsed != nil && other.parsed != nil && v.parsed.SameMaterial(*other.parsed)

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 
@@ -51,4 +52,36 @@ func TestAccDeployKey_spelling(t *testing.T) {
 			})
 		}
 	})
+}
+
+// Only known texts can be the same key, and a text that is not a key only equals itself.
+func TestPublicKeyValue_sameMaterial(t *testing.T) {
+	t.Parallel()
+	key, other := acctest.NewKey(t), acctest.NewKey(t)
+	null, unknown := publicKeyValue{StringValue: types.StringNull()}, publicKeyValue{StringValue: types.StringUnknown()}
+	for name, tc := range map[string]struct {
+		a, b publicKeyValue
+		want bool
+	}{
+		"same text":       {newPublicKeyValue(key), newPublicKeyValue(key), true},
+		"comment":         {newPublicKeyValue(key), newPublicKeyValue(key + " me\n"), true},
+		"other key":       {newPublicKeyValue(key), newPublicKeyValue(other), false},
+		"not a key":       {newPublicKeyValue("key"), newPublicKeyValue("key"), true},
+		"other text":      {newPublicKeyValue("key"), newPublicKeyValue("key2"), false},
+		"key and text":    {newPublicKeyValue(key), newPublicKeyValue("key"), false},
+		"null":            {null, null, false},
+		"unknown":         {unknown, unknown, false},
+		"null and key":    {null, newPublicKeyValue(key), false},
+		"unknown and key": {unknown, newPublicKeyValue(key), false},
+	} {
+		for _, pair := range [][2]publicKeyValue{{tc.a, tc.b}, {tc.b, tc.a}} {
+			equal, diags := pair[0].StringSemanticEquals(t.Context(), pair[1])
+			if equal != tc.want || pair[0].sameMaterial(pair[1]) != tc.want || len(diags) > 0 {
+				t.Errorf("%s: got %t, %v, want %t", name, equal, diags, tc.want)
+			}
+		}
+	}
+	if equal, _ := newPublicKeyValue(key).StringSemanticEquals(t.Context(), types.StringValue(key)); equal {
+		t.Error("a plain string is the same key")
+	}
 }
