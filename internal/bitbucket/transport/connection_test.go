@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/httpfake"
 )
@@ -110,5 +111,17 @@ func TestNewHTTPTransport_proxyRefuses(t *testing.T) {
 	}
 	if err := refusedByProxy(t.Context(), &url.URL{Host: host}, nil, &http.Response{StatusCode: http.StatusOK}); err != nil {
 		t.Errorf("a proxy that accepts the connection: %v", err)
+	}
+}
+
+// A zero would let a silent server hold a request, or a connection, without end.
+func TestNewHTTPTransport_bounds(t *testing.T) {
+	t.Parallel()
+	transport, ok := NewHTTPTransport().(*http.Transport)
+	if !ok {
+		t.Fatal("the default is not a transport of net/http")
+	}
+	if transport.TLSHandshakeTimeout < time.Second || transport.IdleConnTimeout < time.Second {
+		t.Errorf("the handshake has %v, an idle connection %v", transport.TLSHandshakeTimeout, transport.IdleConnTimeout)
 	}
 }
