@@ -740,7 +740,7 @@ func TestDeployKeyPlan_existing(t *testing.T) {
 		f, short := acctest.NewFake(t), acctest.ShortRSA(t)
 		key := acctest.NewKey(t)
 		stored := createKey(t, f, parent, nil, map[string]string{"key": key + " me", "label": "ci"})
-		refused := []string{"WARNING key: Bitbucket refuses such a key today"}
+		refused := []string{"WARNING key: Bitbucket refuses new keys of this kind"}
 		for name, tc := range map[string]struct {
 			state, config, changes map[string]string
 			diagnostics            []string
@@ -790,7 +790,7 @@ func TestDeployKeyPlan_notConfigured(t *testing.T) {
 			t.Errorf("a delete: got the diagnostics %q", plan.diagnostics)
 		}
 		config[parent.Kind] = parent.Other
-		r.plan(t, stored, config).expectErrors(t, []string{"ERROR : Bitbucket cannot be asked yet"})
+		r.plan(t, stored, config).expectErrors(t, []string{"ERROR : Provider configuration is not known yet"})
 		r.sends(t)
 	})
 }
