@@ -12,6 +12,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
+	"strings"
 	"time"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
@@ -55,6 +57,10 @@ func run(ctx context.Context, build, test bool) error {
 // testAll runs the tests with every engine, even after a failure, so that the
 // error lists all engines that fail.
 func testAll(ctx context.Context, engines []terraformcli.CLI) error {
+	commit, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--exclude=*").Output()
+	if err != nil {
+		return fmt.Errorf("finding the commit to test: %w", err)
+	}
 	var failed []error
 	for _, engine := range engines {
 		fmt.Fprintf(os.Stderr, "testing with %s\n", engine)
@@ -64,7 +70,7 @@ func testAll(ctx context.Context, engines []terraformcli.CLI) error {
 			failed = append(failed, fmt.Errorf("tests failed with %s", engine))
 		}
 		fmt.Fprintf(os.Stderr, "%s: %d tests passed, %d skipped\n", engine, result.Passed, result.Skipped)
-		result.Date = time.Now().UTC().Format(time.DateOnly)
+		result.Date, result.Commit = time.Now().UTC().Format(time.DateOnly), strings.TrimSpace(string(commit))
 		if err := storeResult(".", result, err == nil); err != nil {
 			return err
 		}

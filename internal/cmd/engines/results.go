@@ -25,7 +25,9 @@ type result struct {
 	OpenTofu bool   `json:"opentofu,omitempty"`
 	Version  string `json:"version"`
 	Date     string `json:"date"`
-	Passed   int    `json:"passed"`
+	// Commit is the tested commit, with "-dirty" if the files differed from it.
+	Commit string `json:"commit,omitempty"`
+	Passed int    `json:"passed"`
 	// Skipped counts the tests that need a newer engine.
 	Skipped int `json:"skipped"`
 }
@@ -37,7 +39,7 @@ func (r result) cli() terraformcli.CLI {
 // runAcceptanceTests runs the acceptance tests with an engine. The error includes
 // the output of the tests that failed.
 func runAcceptanceTests(ctx context.Context, engine terraformcli.CLI) (result, error) {
-	tests := exec.CommandContext(ctx, "go", "test", "-json", "-count=1", "-timeout=40m", "./internal/provider", "./internal/acceptance")
+	tests := exec.CommandContext(ctx, "go", "test", "-json", "-count=1", "-timeout=40m", "./internal/provider", "./internal/acceptance", "./internal/live")
 	tests.Env = append(os.Environ(), "TF_ACC_TERRAFORM_PATH="+engine.Path)
 	tests.Stderr = os.Stderr
 	out, err := tests.Output()
