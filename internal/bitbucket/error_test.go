@@ -413,7 +413,7 @@ func TestIsForbidden(t *testing.T) {
 // Only a redirect leads somewhere.
 func TestError_location(t *testing.T) {
 	t.Parallel()
-	for status, detail := range map[int]string{399: "it leads to http://localhost/elsewhere", 400: ""} {
+	for status, detail := range map[int]string{399: "it redirects to http://localhost/elsewhere", 400: ""} {
 		c := newTestClient(t, httpfake.NewScript(t, httpfake.Reply(status, "", "Location: /elsewhere")))
 		if e := asError(t, calls["PUT"].send(t.Context(), c)); e.Detail != detail {
 			t.Errorf("%d: got the detail %q, want %q", status, e.Detail, detail)
