@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
@@ -202,15 +203,15 @@ func TestAsk_stops(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			active := true
+			var asked atomic.Bool
 			e, _ := newEmulator(t)
 			server := newServer(t, changed(e, func(r *http.Request, reply *httptest.ResponseRecorder) {
-				if active {
+				if !asked.Load() {
 					test.change(r, reply)
 				}
 			}))
 			answers, err := Ask(t.Context(), server)
-			active = false // Closing must work.
+			asked.Store(true) // Closing must work.
 			if err == nil || !strings.Contains(err.Error(), test.err) {
 				t.Errorf("got %v, want %q", err, test.err)
 			}

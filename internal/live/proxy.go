@@ -23,6 +23,7 @@ type Proxy struct {
 func (s *Server) NewProxy() *Proxy {
 	p := &Proxy{}
 	forward := &httputil.ReverseProxy{
+		Transport: NewTransport(),
 		Rewrite: func(r *httputil.ProxyRequest) {
 			upstream := &url.URL{Scheme: s.Base.Scheme, Host: s.Base.Host}
 			if strings.HasPrefix(r.In.URL.Path, "/site/") {

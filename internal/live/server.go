@@ -105,12 +105,18 @@ func newServer(baseURL, workspace string, a account, counter *Counter) (*Server,
 	}
 	s := &Server{Base: base, Workspace: workspace, Counter: counter, account: a}
 	s.client = &http.Client{
-		Transport: s.authenticated(s.noteCredentials(http.DefaultTransport)),
+		Transport: s.authenticated(s.noteCredentials(NewTransport())),
 		Timeout:   time.Minute,
 		// A redirect is a reply that a caller may want to see.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return s, nil
+}
+
+// NewTransport returns a transport with connections of its own. If a test closes a server of
+// net/http/httptest, that breaks the connections of [http.DefaultTransport].
+func NewTransport() http.RoundTripper {
+	return &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, TLSHandshakeTimeout: 10 * time.Second}
 }
 
 // authenticated returns a transport that adds the credentials to each request.

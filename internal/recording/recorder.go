@@ -43,7 +43,7 @@ func Start(ctx context.Context, server *live.Server) (*Recorder, error) {
 	var err error
 	r.vcr, err = recorder.New("exchanges",
 		recorder.WithMode(recorder.ModeRecordOnly),
-		recorder.WithRealTransport(http.DefaultTransport),
+		recorder.WithRealTransport(live.NewTransport()),
 		recorder.WithSkipRequestLatency(true),
 		recorder.WithFS(&r.file),
 		recorder.WithHook(func(exchange *cassette.Interaction) error {
