@@ -3,11 +3,13 @@ package live_test
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -24,7 +26,7 @@ import (
 const maxRequests = 300
 
 // requests counts the requests of all tests.
-var requests = &live.Counter{Limit: maxRequests}
+var requests = &live.Counter{}
 
 // workspace is the workspace of the environment if TF_ACC is set. Otherwise it is nil, and each
 // test has an emulator of its own.
@@ -34,6 +36,12 @@ var workspace *live.Server
 var environment = map[string]string{"BITBUCKET_USERNAME": "ci@example.com", "BITBUCKET_TOKEN": "api-token"}
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	repetitions, err := strconv.ParseInt(flag.Lookup("test.count").Value.String(), 10, 64)
+	if err != nil {
+		panic(err) // The testing package has defined this flag as a number.
+	}
+	requests.Limit = maxRequests * repetitions
 	if os.Getenv("TF_ACC") != "" {
 		server, err := live.FromEnvironment(os.Getenv)
 		if err != nil {
