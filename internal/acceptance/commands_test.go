@@ -467,14 +467,10 @@ func guideCode(t *testing.T, guide, section, language string) string {
 	return ""
 }
 
-// staged returns a stage with a configuration. The provider runs in this process unless env
-// is set.
-func staged(t *testing.T, f *acctest.Fake, config string, env ...string) stage {
+// staged returns a stage with a configuration.
+func staged(t *testing.T, f *acctest.Fake, config string, attached ...string) stage {
 	t.Helper()
-	if len(env) == 0 {
-		env = []string{acctest.Attached(t)}
-	}
-	s := stage{f, acctest.NewCLI(t, env...)}
+	s := stage{f, acctest.NewCLI(t, attached...)}
 	s.Write(t, config)
 	return s
 }
@@ -528,7 +524,7 @@ func firstKey(t *testing.T) stage {
 	if err := os.WriteFile(noSettings, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := stage{f, acctest.NewCLI(t, "HOME="+home, "TF_CLI_CONFIG_FILE="+noSettings, "BITBUCKET_BASE_URL="+f.URL+"/2.0")}
+	s := stage{f, acctest.NewBuiltCLI(t, "HOME="+home, "TF_CLI_CONFIG_FILE="+noSettings, "BITBUCKET_BASE_URL="+f.URL+"/2.0")}
 	// Do not build everything anew because of the other home folder.
 	for _, name := range []string{"GOCACHE", "GOPATH", "GOMODCACHE"} {
 		value, err := exec.CommandContext(t.Context(), "go", "env", name).Output()

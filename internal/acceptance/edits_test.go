@@ -29,7 +29,7 @@ func TestAccDeployKey_edits(t *testing.T) {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			t.Parallel()
 			random := rand.New(rand.NewPCG(seed, 1))
-			e := &edit{Rand: random, fake: acctest.NewFake(t), terraform: acctest.NewCLI(t, acctest.Attached(t)), parent: acctest.Website}
+			e := &edit{Rand: random, fake: acctest.NewFake(t), terraform: acctest.NewCLI(t), parent: acctest.Website}
 			if random.IntN(2) == 0 {
 				e.parent = acctest.WEB
 			}

@@ -73,7 +73,7 @@ func TestAccErrors_texts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := stage{acctest.NewFake(t), acctest.NewCLI(t, acctest.Attached(t))}
+			s := stage{acctest.NewFake(t), acctest.NewCLI(t)}
 			s.AllowBasic("ci@example.com", tc.token, "admin:repository:bitbucket", "write:ssh-key:bitbucket")
 			s.Inject(tc.faults...)
 			out := s.apply(t, s.ConfigWith(acctest.DeployKey(acctest.KeyLine(key)), `username = "ci@example.com"`, `token = "`+tc.token+`"`, atOnce))

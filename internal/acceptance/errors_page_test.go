@@ -167,7 +167,7 @@ func TestAccErrorsPage_made(t *testing.T) {
 			}
 			out := validated[message]
 			if cause.run != nil {
-				out = cause.run(t, stage{acctest.NewFake(t), acctest.NewCLI(t, acctest.Attached(t))})
+				out = cause.run(t, stage{acctest.NewFake(t), acctest.NewCLI(t)})
 			}
 			printed := message
 			if _, found := reported[message]; found { // It is a summary, not a part of a text.
@@ -522,7 +522,7 @@ func causes(t *testing.T) map[string]cause {
 			proxy := httptest.NewServer(&connecting{})
 			t.Cleanup(proxy.Close)
 			s.URL = "https://bitbucket.example.com"
-			s.CLI = acctest.NewCLI(t, "HTTPS_PROXY="+proxy.URL, "https_proxy=", "NO_PROXY=", "no_proxy=")
+			s.CLI = acctest.NewBuiltCLI(t, "HTTPS_PROXY="+proxy.URL, "https_proxy=", "NO_PROXY=", "no_proxy=")
 			return s.plan(t, s.Config(one, atOnce))
 		}},
 		"The reply is not from Bitbucket's API":   {advice: []string{"base_url and the proxy (HTTPS_PROXY)"}, run: reads(emulator.LoginPage())},
@@ -801,7 +801,7 @@ func validateCauses(t *testing.T, all map[string]cause) map[string]string {
 			messages = append(messages, message)
 		}
 	}
-	terraform := acctest.NewCLI(t, acctest.Attached(t))
+	terraform := acctest.NewCLI(t)
 	terraform.Write(t, config)
 	out, _ := terraform.Run(t, "validate", "-json")
 	var result struct {

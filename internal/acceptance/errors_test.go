@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
@@ -23,7 +22,7 @@ func TestAccDeployKey_drift(t *testing.T) {
 		replaced := parent.Planned(plancheck.ResourceActionReplace, parent.Unknown()...)
 		for name, tc := range map[string]struct {
 			edit   func(*emulator.DeployKey)
-			plan   resource.ConfigPlanChecks
+			plan   []plancheck.PlanCheck
 			writes []string
 		}{
 			"label":        {func(k *emulator.DeployKey) { k.Label = "theirs" }, parent.PlannedChange(), parent.SentChange()},
@@ -38,8 +37,8 @@ func TestAccDeployKey_drift(t *testing.T) {
 				f := acctest.NewFake(t)
 				config := f.Config(parent.DeployKey(acctest.KeyLine(acctest.NewKey(t)+" our own\n"), `label = "ours"`))
 				acctest.Test(t,
-					resource.TestStep{Config: config},
-					resource.TestStep{
+					acctest.Step{Config: config},
+					acctest.Step{
 						PreConfig: func() {
 							f.Edit(parent, acctest.FirstID, tc.edit)
 							f.ForgetRequests()
@@ -64,15 +63,15 @@ func TestAccDeployKey_gone(t *testing.T) {
 			deletes = append(deletes, "DELETE acme/"+url.PathEscape(parent.UUID)+"/deploy-keys/10958985 404")
 		}
 		acctest.Test(t,
-			resource.TestStep{Config: config},
-			resource.TestStep{
+			acctest.Step{Config: config},
+			acctest.Step{
 				PreConfig:        func() { f.Remove(parent, acctest.FirstID); f.ForgetRequests() },
 				Config:           config,
 				ConfigPlanChecks: parent.Planned(plancheck.ResourceActionCreate, parent.Unknown()...),
 				PostApplyFunc:    f.ExpectWrites(t, "POST "+parent.Collection()+" 200"),
 			},
 			// A key that disappears between refresh and delete counts as deleted.
-			resource.TestStep{
+			acctest.Step{
 				PreConfig: func() {
 					f.Inject(emulator.Fault{Method: "DELETE", CarryOut: true, Status: 404, Times: 1})
 				},
@@ -94,15 +93,15 @@ func TestAccDeployKey_placeOutOfSight(t *testing.T) {
 		outOfSight := emulator.Fault{Status: 404, Body: `{"type":"error","error":{"message":"You may not have access to this repository or it no longer exists in this workspace. If you think this repository exists and you have access, make sure you are authenticated."}}`}
 		want := []string{"404 Not Found", "You may not have access", "deleted or renamed, or these credentials cannot see it: Bitbucket answers 404 in all of these cases.", "still in the Terraform state", fmt.Sprintf(`If the %s or its workspace was renamed.*\(workspace, %[1]s\)`, parent.Kind), "terraform state rm"}
 		acctest.Test(t,
-			resource.TestStep{Config: config},
-			resource.TestStep{
+			acctest.Step{Config: config},
+			acctest.Step{
 				PreConfig:   func() { f.ForgetRequests(); f.Inject(outOfSight) },
 				Config:      config,
 				ExpectError: acctest.Message(append([]string{"Unable to read deploy key"}, want...)...),
 			},
 			// The same applies to a delete if Bitbucket answers 404 to the write and then
 			// to the list.
-			resource.TestStep{
+			acctest.Step{
 				PreConfig: func() {
 					f.ExpectWrites(t)()
 					f.ClearFaults()
@@ -111,7 +110,7 @@ func TestAccDeployKey_placeOutOfSight(t *testing.T) {
 				Config: config, Destroy: true,
 				ExpectError: acctest.Message(append([]string{"Unable to delete deploy key"}, want[2:]...)...),
 			},
-			resource.TestStep{
+			acctest.Step{
 				PreConfig:        f.ClearFaults,
 				Config:           config,
 				ConfigPlanChecks: parent.Planned(plancheck.ResourceActionNoop),
@@ -160,13 +159,13 @@ func TestAccDeployKey_readErrors(t *testing.T) {
 					faults = append(faults, emulator.Fault{Status: 200, Body: `{"values":[]}`})
 				}
 				acctest.Test(t,
-					resource.TestStep{Config: config},
-					resource.TestStep{
+					acctest.Step{Config: config},
+					acctest.Step{
 						PreConfig:   func() { f.ForgetRequests(); f.Inject(faults...) },
 						Config:      config,
 						ExpectError: acctest.Message(append([]string{"Unable to read deploy key", "Could not read deploy key 10958984 of " + parent.String(), "GET " + strings.Replace(parent.Path, parent.Name, ".*", 1) + "/deploy-keys" + tc.fault.Path + ":"}, tc.want...)...),
 					},
-					resource.TestStep{
+					acctest.Step{
 						PreConfig:        func() { f.ClearFaults(); f.ExpectWrites(t)() },
 						Config:           config,
 						ConfigPlanChecks: parent.Planned(plancheck.ResourceActionNoop),
@@ -235,7 +234,7 @@ func TestAccDeployKey_createErrors(t *testing.T) {
 				t.Parallel()
 				f := acctest.NewFake(t)
 				tc.setUp(f)
-				acctest.Test(t, resource.TestStep{
+				acctest.Test(t, acctest.Step{
 					Config: f.Config(parent.DeployKey(acctest.KeyLine(acctest.NewKey(t))), "max_retries = 1"),
 					ExpectError: acctest.Message(append([]string{
 						"Unable to create deploy key", "Could not add a deploy key to " + parent.String(),
@@ -269,12 +268,12 @@ func TestAccDeployKey_retries(t *testing.T) {
 		method, rest, _ := strings.Cut(writes[0], " ")
 		path, _, _ := strings.Cut(rest, " ")
 		acctest.Test(t,
-			resource.TestStep{
+			acctest.Step{
 				PreConfig:     func() { f.Inject(once("POST", wait)) },
 				Config:        f.Config(parent.DeployKey(key)),
 				PostApplyFunc: f.ExpectWrites(t, "POST "+parent.Collection()+" 429", "POST "+parent.Collection()+" 200"),
 			},
-			resource.TestStep{
+			acctest.Step{
 				PreConfig: func() {
 					f.Inject(once("GET", wait), once("GET", emulator.BadGateway()), once(method, emulator.ServerError()))
 				},
@@ -282,7 +281,7 @@ func TestAccDeployKey_retries(t *testing.T) {
 				PostApplyFunc: f.ExpectWrites(t, append([]string{method + " " + path + " 500"}, writes...)...),
 			},
 			// The DELETE is carried out, but its answer is lost.
-			resource.TestStep{
+			acctest.Step{
 				PreConfig:   func() { f.Inject(emulator.Fault{Method: "DELETE", Cut: true, CarryOut: true, Times: 1}) },
 				Config:      f.Config(parent.DeployKey(key, `label = "x"`)),
 				Destroy:     true,
@@ -302,15 +301,15 @@ func TestAccDeployKey_deleteAnsweredByProxy(t *testing.T) {
 		f := acctest.NewFake(t)
 		config := f.Config(parent.DeployKey(acctest.KeyLine(acctest.NewKey(t))))
 		acctest.Test(t,
-			resource.TestStep{Config: config},
-			resource.TestStep{
+			acctest.Step{Config: config},
+			acctest.Step{
 				PreConfig: func() {
 					f.Inject(emulator.Fault{Method: "DELETE", Status: 200, Body: "<html><title>Log in</title></html>"})
 				},
 				Config: config, Destroy: true,
 				ExpectError: acctest.Message("Unable to delete deploy key", "200 OK", `HTML page with the title "Log in"`),
 			},
-			resource.TestStep{
+			acctest.Step{
 				PreConfig: f.ClearFaults, Config: config,
 				ConfigPlanChecks: parent.Planned(plancheck.ResourceActionNoop),
 			},
@@ -325,13 +324,13 @@ func TestAccDeployKey_deleteRefusesListedKey(t *testing.T) {
 		f := acctest.NewFake(t)
 		config := f.Config(parent.DeployKey(acctest.KeyLine(acctest.NewKey(t))))
 		acctest.Test(t,
-			resource.TestStep{Config: config},
-			resource.TestStep{
+			acctest.Step{Config: config},
+			acctest.Step{
 				PreConfig: func() { f.Inject(emulator.Fault{Method: "DELETE", Status: 404}) },
 				Config:    config, Destroy: true,
 				ExpectError: acctest.Message("Unable to delete deploy key", "delete deploy key 10958984 of "+parent.String(), "404 Not Found", "still in the Terraform state"),
 			},
-			resource.TestStep{
+			acctest.Step{
 				PreConfig: f.ClearFaults, Config: config,
 				ConfigPlanChecks: parent.Planned(plancheck.ResourceActionNoop),
 			},
@@ -342,7 +341,7 @@ func TestAccDeployKey_deleteRefusesListedKey(t *testing.T) {
 // A server that does not support PUT may answer 405.
 func TestAccDeployKey_updateNotAllowed(t *testing.T) {
 	t.Parallel()
-	f, terraform, key := acctest.NewFake(t), acctest.NewCLI(t, acctest.Attached(t)), acctest.NewKey(t)
+	f, terraform, key := acctest.NewFake(t), acctest.NewCLI(t), acctest.NewKey(t)
 	terraform.Write(t, f.Config(acctest.DeployKey(acctest.KeyLine(key), `label = "one"`)))
 	terraform.MustRun(t, "apply", "-auto-approve")
 	terraform.Write(t, f.Config(acctest.DeployKey(acctest.KeyLine(key), `label = "two"`)))

@@ -117,7 +117,7 @@ func exampleCLI(t *testing.T, f *acctest.Fake, file string) *acctest.CLI {
 	case "provider_oauth.tf":
 		credentials = []string{"BITBUCKET_OAUTH_CLIENT_SECRET=secret"}
 	}
-	return acctest.NewCLI(t, append(credentials, "BITBUCKET_BASE_URL="+f.URL+"/2.0")...)
+	return acctest.NewBuiltCLI(t, append(credentials, "BITBUCKET_BASE_URL="+f.URL+"/2.0")...)
 }
 
 // applyExamples applies files one after the other.
@@ -259,7 +259,7 @@ func TestAccExamples_rotation(t *testing.T) {
 				if refuses {
 					f.SetPUT(emulator.PUTRefused)
 				}
-				terraform := acctest.NewCLI(t, acctest.Attached(t))
+				terraform := acctest.NewCLI(t)
 				for _, step := range steps {
 					terraform.Write(t, f.Config(acctest.ReadFile(t, filepath.Join(examples, "guides", directory, step.file))))
 					acctest.Contains(t, terraform.MustRun(t, "plan", "-out=saved.tfplan"), step.plan)
@@ -402,7 +402,7 @@ func TestAccExamples_check(t *testing.T) {
 	t.Parallel()
 	acctest.Needs(t, terraformcli.Checks)
 	f := exampleFake(t)
-	terraform := acctest.NewCLI(t, acctest.Attached(t))
+	terraform := acctest.NewCLI(t)
 	terraform.Write(t, f.Config(acctest.ReadFile(t, examples+"/guides/check-deploy-keys/check.tf")+acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t)), `label = "CI"`)))
 	terraform.MustRun(t, "apply", "-auto-approve")
 	ours := f.OnlyKey(t)

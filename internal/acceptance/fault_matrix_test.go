@@ -334,7 +334,7 @@ type faultScene struct {
 
 func newFaultScene(t *testing.T, c faultCell) *faultScene {
 	t.Helper()
-	s := &faultScene{Fake: acctest.NewFake(t), request: c.request, lines: []string{"max_retries = 1", `max_rate_limit_wait = "2s"`}, terraform: acctest.NewCLI(t, acctest.Attached(t)), key: acctest.NewKey(t)}
+	s := &faultScene{Fake: acctest.NewFake(t), request: c.request, lines: []string{"max_retries = 1", `max_rate_limit_wait = "2s"`}, terraform: acctest.NewCLI(t), key: acctest.NewKey(t)}
 	if c.fault.slow {
 		s.lines = append(s.lines, `request_timeout = "1s"`)
 	}

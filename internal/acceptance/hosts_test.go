@@ -111,7 +111,7 @@ func TestAccProvider_certificate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			terraform := acctest.NewCLI(t, tc.env...)
+			terraform := acctest.NewBuiltCLI(t, tc.env...)
 			if tc.trusted {
 				terraform.Write(t, strings.Replace(config, `"website"`, fmt.Sprintf("%q", map[string]string{"SSL_CERT_FILE": "website", "SSL_CERT_DIR": "api"}[name]), 1))
 				terraform.MustRun(t, "apply", "-auto-approve")
@@ -182,7 +182,7 @@ func TestAccProvider_proxy(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			terraform := acctest.NewCLI(t, "SSL_CERT_FILE="+certificate, "HTTPS_PROXY="+tc.address, "https_proxy=", "NO_PROXY=", "no_proxy=", "TF_LOG=TRACE")
+			terraform := acctest.NewBuiltCLI(t, "SSL_CERT_FILE="+certificate, "HTTPS_PROXY="+tc.address, "https_proxy=", "NO_PROXY=", "no_proxy=", "TF_LOG=TRACE")
 			terraform.Write(t, config)
 			args := []string{"apply", "-auto-approve"}
 			var out string

@@ -80,7 +80,7 @@ func TestAccDeployKey_interruptedCreate(t *testing.T) {
 			if tc.signal == syscall.SIGTERM {
 				acctest.Needs(t, terraformcli.GroupSignals)
 			}
-			f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
+			f, terraform := acctest.NewFake(t), acctest.NewBuiltCLI(t)
 			terraform.Write(t, f.Config(acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t)))))
 			f.Inject(tc.fault)
 			// The answer must arrive after the signal has reached the other processes. The
@@ -128,7 +128,7 @@ func TestAccDeployKey_interruptedWait(t *testing.T) {
 // key that exists, and adds no second one.
 func TestAccDeployKey_killedCreate(t *testing.T) {
 	t.Parallel()
-	f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
+	f, terraform := acctest.NewFake(t), acctest.NewBuiltCLI(t)
 	terraform.Write(t, f.Config(acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t)))))
 	f.Inject(emulator.Fault{Method: "POST", CarryOut: true, Hang: true, Times: 1})
 	added := func() bool { return len(f.DeployKeys("acme", "website")) == 1 }
@@ -160,7 +160,7 @@ func TestAccDeployKey_killedTerraform(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f, terraform := acctest.NewFake(t), acctest.NewCLI(t, tc.environment)
+			f, terraform := acctest.NewFake(t), acctest.NewBuiltCLI(t, tc.environment)
 			terraform.Write(t, f.Config(acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t))), `request_timeout = "1h"`))
 			f.Inject(tc.fault)
 			f.SetLatency(2 * time.Second) // The answer must arrive after Terraform has ended.

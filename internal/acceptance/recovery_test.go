@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
@@ -35,12 +34,12 @@ func TestAccDeployKey_answerWithIDOnly(t *testing.T) {
 				}
 				config := f.Config(parent.DeployKey(acctest.KeyLine(acctest.NewKey(t)+" me"), `label = "ci"`))
 				acctest.Test(t,
-					resource.TestStep{
+					acctest.Step{
 						PreConfig:         func() { f.Inject(fault) },
 						Config:            config,
 						ConfigStateChecks: parent.Has(map[string]string{"id": parent.ImportID(acctest.FirstID), "label": "ci", "comment": "me", parent.Kind + "_uuid": parent.UUID}),
 					},
-					resource.TestStep{Config: config, ConfigPlanChecks: parent.Planned(plancheck.ResourceActionNoop)},
+					acctest.Step{Config: config, ConfigPlanChecks: parent.Planned(plancheck.ResourceActionNoop)},
 				)
 			})
 		}
@@ -55,7 +54,7 @@ func TestAccDeployKey_answerDiffers(t *testing.T) {
 		f, key := acctest.NewFake(t), acctest.NewKey(t)
 		config := f.Config(parent.DeployKey(acctest.KeyLine(key+" asked"), `label = "asked"`))
 		acctest.Test(t,
-			resource.TestStep{
+			acctest.Step{
 				PreConfig: func() {
 					f.Inject(emulator.Fault{Method: "POST", CarryOut: true, Status: 200, Times: 1, Body: fmt.Sprintf(
 						`{"id":%d,"key":%q,"label":"answered","comment":"answered","last_used":null,"owner":null,"added_on":null}`, acctest.FirstID, key)})
@@ -63,7 +62,7 @@ func TestAccDeployKey_answerDiffers(t *testing.T) {
 				Config:            config,
 				ConfigStateChecks: parent.Has(map[string]string{"label": "asked", "comment": "asked"}),
 			},
-			resource.TestStep{
+			acctest.Step{
 				PreConfig: func() {
 					f.Edit(parent, acctest.FirstID, func(k *emulator.DeployKey) { k.Label, k.Comment = "answered", "answered" })
 				},
@@ -173,13 +172,13 @@ func TestAccDeployKey_lostAnswers(t *testing.T) {
 			return func() { f.Inject(emulator.Fault{Method: method, Times: 1, CarryOut: true, Cut: true}) }
 		}
 		acctest.Test(t,
-			resource.TestStep{
+			acctest.Step{
 				PreConfig:         lost("POST"),
 				Config:            f.Config(parent.DeployKey(acctest.KeyLine(key), `label = "a"`)),
 				ConfigStateChecks: parent.Has(map[string]string{"id": parent.ImportID(acctest.FirstID), "label": "a"}),
 				PostApplyFunc:     f.ExpectWrites(t, "POST "+parent.Collection()+" 0"),
 			},
-			resource.TestStep{
+			acctest.Step{
 				PreConfig:         lost(second.method),
 				Config:            f.Config(parent.DeployKey(acctest.KeyLine(key), `label = "b"`)),
 				ConfigStateChecks: parent.Has(map[string]string{"id": parent.ImportID(second.id), "label": "b"}),

@@ -34,7 +34,7 @@ type manyKey struct {
 func newMany(t *testing.T, parent acctest.Parent, number, keys int, lines ...string) *many {
 	t.Helper()
 	f, parents := acctest.NewFakeOfMany(t, parent, number)
-	m := &many{Fake: f, parent: parent, terraform: acctest.NewCLI(t), keys: map[string]manyKey{}}
+	m := &many{Fake: f, parent: parent, terraform: acctest.NewBuiltCLI(t), keys: map[string]manyKey{}}
 	for _, parent := range parents {
 		for k := range keys {
 			m.keys[fmt.Sprintf("%s/%d", parent.Name, k)] = manyKey{parent.Name, acctest.NewKey(t)}
@@ -185,7 +185,7 @@ func TestAccDeployKey_applyCost(t *testing.T) {
 // One managed key among many other keys needs one page and one request.
 func TestAccDeployKey_costAmongMany(t *testing.T) {
 	t.Parallel()
-	f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
+	f, terraform := acctest.NewFake(t), acctest.NewBuiltCLI(t)
 	for range 1000 {
 		f.AddDeployKey("acme", "website", acctest.NewKey(t), "not ours")
 	}

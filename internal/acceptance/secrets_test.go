@@ -51,7 +51,7 @@ func TestAccProvider_secretsStaySecret(t *testing.T) {
 			if len(tc.lines) > 0 {
 				more = variables
 			}
-			f, terraform := newRepeating(t), acctest.NewCLI(t, append(tc.env, "TF_LOG=TRACE")...)
+			f, terraform := newRepeating(t), acctest.NewBuiltCLI(t, append(tc.env, "TF_LOG=TRACE")...)
 			key, existing := acctest.KeyLine(acctest.NewKey(t)), f.AddDeployKey("acme", "website", acctest.NewKey(t), "imported")
 			more += strings.Replace(acctest.DeployKey(acctest.KeyLine(existing.Key), `label = "imported"`), `"test"`, `"imported"`, 1)
 			created := more + acctest.DataHostKeys + acctest.DeployKey(key) + acctest.WEB.DeployKey(key)

@@ -96,7 +96,7 @@ func newModel(t *testing.T, seed uint64) *model {
 	m := &model{
 		Rand:           rand.New(rand.NewPCG(seed, 0)),
 		Fake:           acctest.NewFakeOfRepositories(t, []emulator.Repository{{Slug: "website", UUID: modelUUIDs["website"]}, {Slug: "api", UUID: modelUUIDs["api"]}}),
-		terraform:      acctest.NewCLI(t, acctest.Attached(t)),
+		terraform:      acctest.NewCLI(t),
 		wanted:         map[string]wantedKey{},
 		keys:           map[string][]string{},
 		bitbucketNames: map[string]string{"website": "website", "api": "api", "WEB": "WEB"},

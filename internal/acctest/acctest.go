@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
-	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
@@ -98,28 +97,13 @@ terraform {
 }
 `
 
-// Test runs steps with the provider in this process. No test needs TF_ACC, because no test
-// changes anything outside of this process.
-func Test(t *testing.T, steps ...resource.TestStep) {
-	t.Helper()
-	for _, step := range steps {
-		skipIfUnsupported(t, step.Config)
-	}
-	resource.UnitTest(t, resource.TestCase{
-		ProtoV6ProviderFactories: map[string]func() (tfprotov6.ProviderServer, error){
-			"bitbucket": func() (tfprotov6.ProviderServer, error) { return newServer("test")(), nil },
-		},
-		Steps: steps,
-	})
-}
-
-// Message matches an error that has these parts in this order. The CLI may wrap the lines
-// of the error anywhere. The parts are regular expressions.
+// Message matches an error that has these parts in this order, as [CLI.Run] returns it. The
+// parts are regular expressions.
 func Message(parts ...string) *regexp.Regexp {
 	for i, part := range parts {
-		parts[i] = strings.ReplaceAll(part, " ", `[\s│]+`)
+		parts[i] = strings.Join(strings.Fields(part), " ")
 	}
-	return regexp.MustCompile(`(?s)` + strings.Join(parts, `.*`))
+	return regexp.MustCompile(strings.Join(parts, `.*`))
 }
 
 // ReadFile returns the content of a file.

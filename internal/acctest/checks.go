@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	tfjson "github.com/hashicorp/terraform-json"
-	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
@@ -15,11 +14,11 @@ import (
 
 // Planned checks that the plan has this action, and that exactly these attributes are
 // unknown until apply.
-func (p Parent) Planned(action plancheck.ResourceActionType, unknown ...string) resource.ConfigPlanChecks {
-	return resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
+func (p Parent) Planned(action plancheck.ResourceActionType, unknown ...string) []plancheck.PlanCheck {
+	return []plancheck.PlanCheck{
 		plancheck.ExpectResourceAction(p.Address(), action),
 		exactlyUnknown{p.Address(), unknown},
-	}}
+	}
 }
 
 // Unknown returns the attributes that are unknown before a key exists, in addition to more.
@@ -29,7 +28,7 @@ func (p Parent) Unknown(more ...string) []string {
 
 // PlannedChange checks the plan for a change of label or comment. Bitbucket cannot update
 // the keys of projects, so their plan is a replacement.
-func (p Parent) PlannedChange(unknown ...string) resource.ConfigPlanChecks {
+func (p Parent) PlannedChange(unknown ...string) []plancheck.PlanCheck {
 	if p.IsProject() {
 		return p.Planned(plancheck.ResourceActionReplace, p.Unknown(unknown...)...)
 	}
@@ -87,6 +86,6 @@ func (p Parent) Has(values map[string]string) []statecheck.StateCheck {
 
 // Importing returns a step that imports a key with the import command. The next steps start
 // with the imported state.
-func (p Parent) Importing(config, id string) resource.TestStep {
-	return resource.TestStep{Config: config, ResourceName: p.Address(), ImportState: true, ImportStateId: id, ImportStatePersist: true}
+func (p Parent) Importing(config, id string) Step {
+	return Step{Config: config, ResourceName: p.Address(), ImportStateID: id}
 }

@@ -4,12 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,8 +19,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6/tf6server"
 )
 
-// CLI runs the built provider in a separate directory, as a user does. A test needs this to
-// check what a command prints and which requests one command sends.
+// CLI runs commands in a separate directory, as a user does. A test needs this to check what
+// a command prints and which requests one command sends.
 type CLI struct {
 	Dir string
 	Env []string
@@ -40,19 +39,39 @@ var builtProvider = sync.OnceValue(func() error {
 	return nil
 })
 
-// NewCLI returns a CLI that uses the built provider. It adds env to the environment.
-func NewCLI(t *testing.T, env ...string) *CLI {
+// NewCLI returns a CLI that uses providers in this process, which takes a quarter of the time
+// of starting them. They are those that [AttachedAs] returns, or the provider under test.
+func NewCLI(t *testing.T, attached ...string) *CLI {
+	t.Helper()
+	if len(attached) == 0 {
+		attached = []string{AttachedAs(t, map[string]func() tfprotov6.ProviderServer{"bitbucket-deploy-keys/bitbucket": newServer("test")})}
+	}
+	return newCLI(t, attached...)
+}
+
+// NewBuiltCLI returns a CLI that starts the built provider, with env added to the
+// environment. A test needs this if the provider reads the environment, if the configuration
+// has several provider blocks, or if a command is interrupted.
+func NewBuiltCLI(t *testing.T, env ...string) *CLI {
 	t.Helper()
 	if err := builtProvider(); err != nil {
 		t.Fatal(err)
 	}
+	return newCLI(t, env...)
+}
+
+// newCLI returns a CLI with a directory of its own. Without garbage collection, the CLI needs
+// a third less time for most commands.
+func newCLI(t *testing.T, env ...string) *CLI {
+	t.Helper()
 	dir := t.TempDir()
 	settings := filepath.Join(dir, "cli.tfrc")
 	content := fmt.Sprintf("provider_installation {\n  dev_overrides {\n    \"bitbucket-deploy-keys/bitbucket\" = %q\n  }\n  direct {}\n}\n", buildDir)
 	if err := os.WriteFile(settings, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return &CLI{Dir: dir, Env: append(append(os.Environ(), "TF_CLI_CONFIG_FILE="+settings, "TF_IN_AUTOMATION=1", "CHECKPOINT_DISABLE=1"), env...)}
+	standard := []string{"TF_CLI_CONFIG_FILE=" + settings, "TF_IN_AUTOMATION=1", "CHECKPOINT_DISABLE=1", "GOGC=off", "GOMEMLIMIT=1GiB"}
+	return &CLI{Dir: dir, Env: slices.Concat(os.Environ(), standard, env)}
 }
 
 // Write replaces the configuration.
@@ -137,15 +156,9 @@ func Contains(t *testing.T, out string, words ...string) {
 	}
 }
 
-// Attached returns the environment variable that lets a CLI use a provider in this process.
-// That takes a quarter of the time of starting a process. Each of several commands that run
-// at the same time needs its own variable, because a provider has one configuration.
-func Attached(t *testing.T) string {
-	t.Helper()
-	return AttachedAs(t, map[string]func() tfprotov6.ProviderServer{"bitbucket-deploy-keys/bitbucket": newServer("test")})
-}
-
-// AttachedAs is Attached for several providers. The keys of providers are their sources.
+// AttachedAs returns the environment variable that lets a CLI use providers in this process.
+// The keys of providers are their sources. Each of several commands that run at the same time
+// needs its own variable, because a provider has one configuration.
 func AttachedAs(t *testing.T, providers map[string]func() tfprotov6.ProviderServer) string {
 	t.Helper()
 	settings := map[string]any{}
@@ -183,43 +196,26 @@ type ManagedKey struct {
 	Tainted    bool
 }
 
-// State reads the deploy keys in the state, without running a command.
+// State returns the deploy keys in the state.
 func (c *CLI) State(t *testing.T) []ManagedKey {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join(c.Dir, "terraform.tfstate"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	var state struct {
-		Resources []struct {
-			Mode, Type string
-			Name       string
-			Instances  []struct {
-				Status     string
-				Attributes struct {
-					KeyID          int64 `json:"key_id"`
-					Key, Label     string
-					Repository     string
-					RepositoryUUID string `json:"repository_uuid"`
-					Project        string
-					ProjectUUID    string `json:"project_uuid"`
-				}
-			}
-		}
-	}
-	if err := json.Unmarshal(content, &state); err != nil {
-		t.Fatal(err)
-	}
 	var keys []ManagedKey
-	for _, resource := range state.Resources {
+	for _, resource := range c.readState(t).Resources {
 		if resource.Mode != "managed" {
 			continue
 		}
 		for _, instance := range resource.Instances {
-			attributes := instance.Attributes
+			var attributes struct {
+				KeyID          int64 `json:"key_id"`
+				Key, Label     string
+				Repository     string
+				RepositoryUUID string `json:"repository_uuid"`
+				Project        string
+				ProjectUUID    string `json:"project_uuid"`
+			}
+			if err := json.Unmarshal(instance.Attributes, &attributes); err != nil {
+				t.Fatal(err)
+			}
 			kind := Website.Kind
 			if resource.Type == WEB.TypeName {
 				kind = WEB.Kind

@@ -34,12 +34,9 @@ func ParentOfState(state string) Parent {
 
 // Switching returns a CLI with the state of another provider, and a Bitbucket that has the
 // key in that state.
-func Switching(t *testing.T, state, comment string, env ...string) (*Fake, *CLI) {
+func Switching(t *testing.T, state, comment string, attached ...string) (*Fake, *CLI) {
 	t.Helper()
-	if len(env) == 0 {
-		env = []string{Attached(t)}
-	}
-	f, terraform := NewFake(t), NewCLI(t, env...)
+	f, terraform := NewFake(t), NewCLI(t, attached...)
 	f.Add(ParentOfState(state), BareKey, "ci")
 	f.Edit(ParentOfState(state), FirstID, func(k *emulator.DeployKey) {
 		k.Comment, k.CreatedOn = comment, "2024-05-06T07:08:09.000000+00:00"

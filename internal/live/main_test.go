@@ -142,7 +142,7 @@ func start(t *testing.T, required ...need) *testServer {
 	}
 	s.proxy = s.NewProxy()
 	t.Cleanup(s.proxy.Close)
-	s.CLI = acctest.NewCLI(t, acctest.Attached(t))
+	s.CLI = acctest.NewCLI(t)
 	return s
 }
 

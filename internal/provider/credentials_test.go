@@ -9,7 +9,6 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/types"
-	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
@@ -115,7 +114,7 @@ func TestAccProvider_authentication(t *testing.T) {
 			f.AllowBasic("ci@example.com", "secret")
 			f.AllowBearer("secret")
 			f.AllowConsumer("id", "secret", 7200)
-			acctest.Test(t, resource.TestStep{
+			acctest.Test(t, acctest.Step{
 				Config:            f.ConfigWith(acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t))), tc.lines...),
 				ConfigStateChecks: []statecheck.StateCheck{statecheck.ExpectKnownValue(acctest.Address, tfjsonpath.New("key_id"), knownvalue.NotNull())},
 			})
@@ -143,8 +142,8 @@ func TestAccProvider_accessToken(t *testing.T) {
 	f.AllowAccessToken("access-token")
 	f.AddDeployKey("acme", "website", acctest.NewKey(t), "ci")
 	acctest.Test(t,
-		resource.TestStep{Config: f.ConfigWith(acctest.DataDeployKey(`label = "ci"`), `token = "access-token"`)},
-		resource.TestStep{
+		acctest.Step{Config: f.ConfigWith(acctest.DataDeployKey(`label = "ci"`), `token = "access-token"`)},
+		acctest.Step{
 			Config: f.ConfigWith(acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t))), `token = "access-token"`),
 			ExpectError: acctest.Message("Unable to create deploy key", "403 Forbidden", "This API is not accessible by this authentication mechanism",
 				"can read deploy keys, but cannot add", "Use an API token"),
@@ -158,7 +157,7 @@ func TestAccProvider_tokenExpires(t *testing.T) {
 	f := acctest.NewFake(t)
 	f.Revoke()
 	f.AllowConsumer("id", "secret", 1)
-	acctest.Test(t, resource.TestStep{
+	acctest.Test(t, acctest.Step{
 		Config: f.ConfigWith(acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t))), `oauth_client_id = "id"`, `oauth_client_secret = "secret"`),
 	})
 	fetched := 0
@@ -179,7 +178,7 @@ func TestAccProvider_wrongConsumer(t *testing.T) {
 	f := acctest.NewFake(t)
 	f.Revoke()
 	f.AllowConsumer("id", "secret", 7200)
-	acctest.Test(t, resource.TestStep{
+	acctest.Test(t, acctest.Step{
 		Config:      f.ConfigWith(acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t))), `oauth_client_id = "id"`, `oauth_client_secret = "wrong"`),
 		ExpectError: acctest.Message("Unable to create deploy key", "POST /site/oauth2/access_token: 401 Unauthorized", "consumer must be marked as private"),
 	})
@@ -211,7 +210,7 @@ func TestAccProvider_environment(t *testing.T) { //nolint:paralleltest // See ab
 			for variable, value := range tc.env {
 				t.Setenv(variable, value)
 			}
-			acctest.Test(t, resource.TestStep{
+			acctest.Test(t, acctest.Step{
 				Config: acctest.RequiredProviders + "\nprovider \"bitbucket\" {\n  " + strings.Join(tc.lines, "\n  ") + "\n}\n" + acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t))),
 			})
 			for _, request := range f.Requests() {
@@ -227,7 +226,7 @@ func TestAccProvider_environment(t *testing.T) { //nolint:paralleltest // See ab
 // provider. It does not show the line with the token.
 func TestAccProvider_oauthToken(t *testing.T) {
 	t.Parallel()
-	f, terraform := acctest.NewFake(t), acctest.NewCLI(t, acctest.Attached(t))
+	f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
 	terraform.Write(t, f.ConfigWith(acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t))), `oauth_token = "very-secret"`))
 	for _, command := range []string{"validate", "plan"} {
 		if out := terraform.Fails(t, []string{command}, "Write token, not oauth_token", "BITBUCKET_OAUTH_TOKEN works unchanged"); strings.Contains(out, "very-secret") {
@@ -253,7 +252,7 @@ func TestAccProvider_noAccessToken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f, terraform := acctest.NewFake(t), acctest.NewCLI(t, acctest.Attached(t))
+			f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
 			f.AllowConsumer("id", "secret", 7200)
 			f.Inject(tc.fault)
 			terraform.Write(t, f.ConfigWith(acctest.DataDeployKey("key_id = 1"), `oauth_client_id = "id"`, `oauth_client_secret = "secret"`, "max_retries = 0", `max_rate_limit_wait = "0s"`))

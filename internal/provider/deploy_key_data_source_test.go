@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
@@ -26,13 +25,13 @@ func TestAccDeployKeyDataSource_basic(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var steps []resource.TestStep
+		var steps []acctest.Step
 		for _, line := range []string{
 			fmt.Sprintf("key_id = %d", existing.ID),
 			`label = "ci"`,
 			fmt.Sprintf("fingerprint_sha256 = %q", parsed.FingerprintSHA256()),
 		} {
-			step := resource.TestStep{Config: f.Config(parent.Data(line))}
+			step := acctest.Step{Config: f.Config(parent.Data(line))}
 			for name, want := range map[string]knownvalue.Check{
 				"id":                  knownvalue.StringExact(parent.ImportID(existing.ID)),
 				"key_id":              knownvalue.Int64Exact(existing.ID),
@@ -59,7 +58,7 @@ func TestAccDeployKeyDataSource_basic(t *testing.T) {
 // the state, and recommends key_id.
 func TestAccDeployKeyDataSource_id(t *testing.T) {
 	t.Parallel()
-	f, terraform := acctest.NewFake(t), acctest.NewCLI(t, acctest.Attached(t))
+	f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
 	f.AddDeployKey("acme", "website", acctest.NewKey(t), "ci")
 	for _, id := range []string{"10958984", "acme/website/10958984"} {
 		terraform.Write(t, f.Config(acctest.DataDeployKey(fmt.Sprintf("id = %q", id))+"output \"found\" {\n  value = [data.bitbucket_deploy_key.test.id, data.bitbucket_deploy_key.test.label]\n}\n"))
@@ -76,8 +75,8 @@ func TestAccDeployKeyDataSource_errors(t *testing.T) {
 		f := acctest.NewFake(t)
 		one, two := f.Add(parent, acctest.NewKey(t), "ci"), f.Add(parent, acctest.NewKey(t), "ci")
 		f.Add(parent, acctest.NewKey(t), "alone")
-		step := func(line string, want ...string) resource.TestStep {
-			return resource.TestStep{Config: f.Config(parent.Data(line)), ExpectError: acctest.Message(want...)}
+		step := func(line string, want ...string) acctest.Step {
+			return acctest.Step{Config: f.Config(parent.Data(line)), ExpectError: acctest.Message(want...)}
 		}
 		byID := step(`id = "acme/7"`, "Invalid id", "Expected workspace/repository/key_id, or the ID of a key")
 		byBoth := step("key_id = 1\n  id = \"1\"", "Invalid Attribute Combination")
@@ -94,7 +93,7 @@ func TestAccDeployKeyDataSource_errors(t *testing.T) {
 			byID, byBoth,
 			step("", "Invalid Attribute Combination"),
 			step("key_id = 1\n  label = \"ci\"", "Invalid Attribute Combination"),
-			resource.TestStep{
+			acctest.Step{
 				PreConfig:   func() { f.RemoveParent(parent) },
 				Config:      f.Config(parent.Data(`label = "ci"`)),
 				ExpectError: acctest.Message("Unable to list deploy keys", "list the deploy keys of "+parent.String(), "404 Not Found", "the "+parent.Kind+" was deleted or renamed, or these credentials cannot see it: Bitbucket answers 404 in all of these cases.", "admin:"+parent.Kind+":bitbucket"),

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
@@ -26,7 +25,7 @@ func TestAccDeployKeyImportIDFunction_roundTrip(t *testing.T) {
 			}
 			repository, id := reference.parent, reference.id()
 			for _, keyID := range []string{fmt.Sprint(id), fmt.Sprintf(`"%d"`, id)} {
-				acctest.Test(t, resource.TestStep{
+				acctest.Test(t, acctest.Step{
 					Config:            acctest.RequiredProviders + acctest.OutputBlock(acctest.ImportIDCall(acctest.HCL(t, repository.Workspace), acctest.HCL(t, repository.Repository), keyID)),
 					ConfigStateChecks: []statecheck.StateCheck{statecheck.ExpectKnownOutputValue("test", knownvalue.StringExact(want))},
 				})
@@ -38,12 +37,12 @@ func TestAccDeployKeyImportIDFunction_roundTrip(t *testing.T) {
 func TestAccDeployKeyImportIDFunction_unknown(t *testing.T) {
 	t.Parallel()
 	acctest.Needs(t, terraformcli.LoneFunctions)
-	acctest.Test(t, resource.TestStep{
+	acctest.Test(t, acctest.Step{
 		Config: acctest.RequiredProviders + "\nresource \"terraform_data\" \"number\" {\n  input = 7\n}\n" +
 			acctest.OutputBlock(acctest.ImportIDCall(`"acme"`, `"website"`, "terraform_data.number.output")),
-		ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
+		ConfigPlanChecks: []plancheck.PlanCheck{
 			plancheck.ExpectUnknownOutputValue("test"),
-		}},
+		},
 		ConfigStateChecks: []statecheck.StateCheck{statecheck.ExpectKnownOutputValue("test", knownvalue.StringExact("acme/website/7"))},
 	})
 }

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
@@ -144,7 +143,7 @@ func TestAccDeployKey_importUnreadable(t *testing.T) {
 		f.Add(parent, acctest.NewKey(t), "unreadable")
 		f.Add(parent, key, "CI")
 		f.Inject(emulator.UnreadableKey(acctest.FirstID))
-		terraform := acctest.NewCLI(t, acctest.Attached(t))
+		terraform := acctest.NewCLI(t)
 		terraform.Write(t, f.Config(parent.DeployKey(acctest.KeyLine(key), `label = "CI"`)))
 		for id, words := range map[string]string{"label:unreadable": "No single deploy key found", "10958984": "Unable to read deploy key"} {
 			terraform.Fails(t, []string{"import", parent.Address(), "acme/" + parent.Name + "/" + id}, words)
@@ -154,6 +153,19 @@ func TestAccDeployKey_importUnreadable(t *testing.T) {
 		terraform.MustRun(t, "import", parent.Address(), "acme/"+parent.Name+"/label:CI")
 		terraform.MustRun(t, "plan", "-detailed-exitcode")
 	})
+}
+
+// importsByIdentity imports a key into another state. Its plan must change nothing else.
+func importsByIdentity(t *testing.T, config string, parent acctest.Parent, id int64) func() {
+	t.Helper()
+	return func() {
+		t.Helper()
+		acctest.Test(t, acctest.Step{
+			Config: config + fmt.Sprintf("\nimport {\n  to = %s\n  identity = {\n    workspace = \"acme\"\n    %s\n    key_id = %d\n  }\n}\n",
+				parent.Address(), parent.Line(parent.Name), id),
+			ConfigPlanChecks: parent.Planned(plancheck.ResourceActionNoop),
+		})
+	}
 }
 
 // The identity follows the configuration, even if only a name changes.
@@ -170,29 +182,28 @@ func TestAccDeployKey_identity(t *testing.T) {
 		})}
 	}
 	acctest.Test(t,
-		resource.TestStep{Config: config(), ConfigStateChecks: identity("website")},
-		resource.TestStep{Config: config(`label = "new"`), ConfigStateChecks: identity("website")},
-		resource.TestStep{
-			Config: config(`label = "new"`), ResourceName: acctest.Address,
-			ImportState: true, ImportStateKind: resource.ImportBlockWithResourceIdentity,
+		acctest.Step{Config: config(), ConfigStateChecks: identity("website")},
+		acctest.Step{
+			Config: config(`label = "new"`), ConfigStateChecks: identity("website"),
+			PostApplyFunc: importsByIdentity(t, config(`label = "new"`), acctest.Website, acctest.FirstID),
 		},
-		resource.TestStep{
+		acctest.Step{
 			PreConfig:         func() { f.RenameRepository("acme", "website", "site") },
 			Config:            config(`label = "new"`),
 			ConfigPlanChecks:  planned(plancheck.ResourceActionNoop),
 			ConfigStateChecks: identity("website"),
 		},
-		resource.TestStep{
+		acctest.Step{
 			Config:            config(`label = "new"`, `repository = "site"`),
 			ConfigPlanChecks:  planned(plancheck.ResourceActionUpdate),
 			ConfigStateChecks: identity("site"),
 		},
-		resource.TestStep{
+		acctest.Step{
 			Config:            config(`label = "new"`, `repository = "`+acctest.WebsiteUUID+`"`),
 			ConfigPlanChecks:  planned(plancheck.ResourceActionUpdate),
 			ConfigStateChecks: identity(acctest.WebsiteUUID),
 		},
-		resource.TestStep{
+		acctest.Step{
 			PreConfig:        func() { f.RemoveDeployKey("acme", "site", acctest.FirstID) },
 			Config:           config(`label = "new"`, `repository = "`+acctest.WebsiteUUID+`"`),
 			ConfigPlanChecks: planned(plancheck.ResourceActionCreate, createdUnknown...),
@@ -214,7 +225,7 @@ func TestAccDeployKey_identityErrors(t *testing.T) {
 			`workspace = "", ` + parent.Line(parent.Name) + `, key_id = 1`,
 			`workspace = "acme", ` + parent.Line(parent.Name) + `, key_id = 0`,
 		} {
-			acctest.Test(t, resource.TestStep{
+			acctest.Test(t, acctest.Step{
 				Config:      f.Config(parent.DeployKey(acctest.KeyLine(key)) + "\nimport {\n  to = " + parent.Address() + "\n  identity = {" + strings.ReplaceAll(identity, ", ", "\n") + "}\n}\n"),
 				ExpectError: acctest.Message("Invalid import identity", kindNamed(parent.Kind).docs.expectedName),
 			})

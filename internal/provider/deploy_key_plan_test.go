@@ -15,7 +15,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 	"github.com/hashicorp/terraform-plugin-testing/compare"
-	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
@@ -36,21 +35,21 @@ func TestAccDeployKey_otherKeyReplaces(t *testing.T) {
 		}
 		id := statecheck.CompareValue(compare.ValuesDiffer())
 		check := parent.Planned(plancheck.ResourceActionReplace, parent.Unknown()...)
-		check.PreApply = append(check.PreApply,
+		check = append(check,
 			plancheck.ExpectKnownValue(parent.Address(), tfjsonpath.New("fingerprint_sha256"), knownvalue.StringExact(parsed.FingerprintSHA256())))
 		acctest.Test(t,
-			resource.TestStep{
+			acctest.Step{
 				Config:            f.Config(parent.DeployKey(acctest.KeyLine(one + " same"))),
 				ConfigStateChecks: []statecheck.StateCheck{id.AddStateValue(parent.Address(), tfjsonpath.New("id"))},
 				PostApplyFunc:     f.ExpectWrites(t, "POST "+parent.Collection()+" 200"),
 			},
-			resource.TestStep{
+			acctest.Step{
 				Config:            f.Config(parent.DeployKey(acctest.KeyLine(two + " same"))),
 				ConfigPlanChecks:  check,
 				ConfigStateChecks: append(parent.Has(map[string]string{"key": two + " same"}), id.AddStateValue(parent.Address(), tfjsonpath.New("id"))),
 				PostApplyFunc:     f.ExpectWrites(t, "DELETE "+parent.FirstKey()+" 204", "POST "+parent.Collection()+" 200"),
 			},
-			resource.TestStep{
+			acctest.Step{
 				Config:           f.Config(parent.DeployKey(acctest.KeyLine(one), `lifecycle { create_before_destroy = true }`)),
 				ConfigPlanChecks: parent.Planned(plancheck.ResourceActionCreateBeforeDestroy, parent.Unknown()...),
 				PostApplyFunc:    f.ExpectWrites(t, "POST "+parent.Collection()+" 200", "DELETE "+parent.SecondKey()+" 204"),
@@ -71,12 +70,12 @@ func TestAccDeployKey_unknownKey(t *testing.T) {
 		}
 		unknown := parent.Unknown("key", "comment", "key_type", "fingerprint_sha256", "fingerprint_md5")
 		acctest.Test(t,
-			resource.TestStep{
+			acctest.Step{
 				Config:            f.Config(later(one + " me")),
 				ConfigPlanChecks:  parent.Planned(plancheck.ResourceActionCreate, unknown...),
 				ConfigStateChecks: parent.Has(map[string]string{"key": one + " me\n", "comment": "me"}),
 			},
-			resource.TestStep{
+			acctest.Step{
 				Config:            f.Config(later(two)),
 				ConfigPlanChecks:  parent.Planned(plancheck.ResourceActionReplace, unknown...),
 				ConfigStateChecks: parent.Has(map[string]string{"key": two + "\n", "comment": ""}),
@@ -106,11 +105,11 @@ func TestAccDeployKey_otherPlaceReplaces(t *testing.T) {
 				f := newFakeWith(t, emulator.Repository{Slug: "tools", UUID: "{00000000-0000-4000-8000-00000000beef}"})
 				key := acctest.KeyLine(acctest.NewKey(t))
 				acctest.Test(t,
-					resource.TestStep{
+					acctest.Step{
 						Config:        f.Config(parent.DeployKey(key)),
 						PostApplyFunc: f.ExpectWrites(t, "POST "+parent.Collection()+" 200"),
 					},
-					resource.TestStep{
+					acctest.Step{
 						Config:           f.Config(parent.DeployKey(key, tc.line)),
 						ConfigPlanChecks: parent.Planned(plancheck.ResourceActionReplace, parent.Unknown()...),
 						PostApplyFunc:    f.ExpectWrites(t, "DELETE "+parent.FirstKey()+" 204", "POST "+tc.post+" 200"),
@@ -126,8 +125,8 @@ func TestAccDeployKey_unknownPlaceReplaces(t *testing.T) {
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
 		f, key := acctest.NewFake(t), acctest.KeyLine(acctest.NewKey(t))
 		acctest.Test(t,
-			resource.TestStep{Config: f.Config(parent.DeployKey(key))},
-			resource.TestStep{
+			acctest.Step{Config: f.Config(parent.DeployKey(key))},
+			acctest.Step{
 				Config: f.Config(fmt.Sprintf("\nresource \"terraform_data\" \"later\" {\n  input = %q\n}\n", parent.Other) +
 					parent.DeployKey(key, parent.Kind+" = terraform_data.later.output")),
 				ConfigPlanChecks: parent.Planned(plancheck.ResourceActionReplace, parent.Unknown(parent.Kind)...),
@@ -141,8 +140,8 @@ func TestAccDeployKey_sameRepository(t *testing.T) {
 	t.Parallel()
 	f, key := acctest.NewFake(t), acctest.KeyLine(acctest.NewKey(t))
 	uuid := fmt.Sprintf("repository = %q", acctest.WebsiteUUID)
-	step := func(id string, lines ...string) resource.TestStep {
-		return resource.TestStep{
+	step := func(id string, lines ...string) acctest.Step {
+		return acctest.Step{
 			Config:            f.Config(acctest.DeployKey(append(lines, key)...)),
 			ConfigPlanChecks:  planned(plancheck.ResourceActionUpdate),
 			ConfigStateChecks: has(map[string]string{"id": id}),
@@ -150,14 +149,14 @@ func TestAccDeployKey_sameRepository(t *testing.T) {
 		}
 	}
 	acctest.Test(t,
-		resource.TestStep{Config: f.Config(acctest.DeployKey(key)), PostApplyFunc: f.ExpectWrites(t, "POST acme/website/deploy-keys 200")},
+		acctest.Step{Config: f.Config(acctest.DeployKey(key)), PostApplyFunc: f.ExpectWrites(t, "POST acme/website/deploy-keys 200")},
 		step("acme/WebSite/10958984", `repository = "WebSite"`),
 		step("ACME/"+acctest.WebsiteUUID+"/10958984", `workspace = "ACME"`, uuid),
 		step(acctest.WorkspaceUUID+"/"+acctest.WebsiteUUID+"/10958984", fmt.Sprintf("workspace = %q", acctest.WorkspaceUUID), uuid),
 		step(acctest.WorkspaceUUID+"/website/10958984", fmt.Sprintf("workspace = %q", acctest.WorkspaceUUID)),
 		step("acme/website/10958984"),
 		// If another attribute changes too, the request uses the new spelling.
-		resource.TestStep{
+		acctest.Step{
 			Config:           f.Config(acctest.DeployKey(key, uuid, `label = "x"`)),
 			ConfigPlanChecks: planned(plancheck.ResourceActionUpdate),
 			PostApplyFunc:    f.ExpectWrites(t, "PUT acme/%7B85d08b4e-571d-44e9-a507-fa476535aa98%7D/deploy-keys/10958984 200"),
@@ -184,11 +183,11 @@ func TestAccDeployKey_lookUpFails(t *testing.T) {
 				t.Parallel()
 				f, key := acctest.NewFake(t), acctest.KeyLine(acctest.NewKey(t))
 				acctest.Test(t,
-					resource.TestStep{
+					acctest.Step{
 						Config:        f.Config(parent.DeployKey(key)),
 						PostApplyFunc: f.ExpectWrites(t, "POST "+parent.Collection()+" 200"),
 					},
-					resource.TestStep{
+					acctest.Step{
 						PreConfig: func() {
 							fault := tc.fault
 							fault.Path = "/" + parent.Other + "/"
@@ -197,7 +196,7 @@ func TestAccDeployKey_lookUpFails(t *testing.T) {
 						Config:      f.Config(parent.DeployKey(key, parent.Line(parent.Other)), "max_retries = 0", `max_rate_limit_wait = "0s"`),
 						ExpectError: acctest.Message("Unable to read deploy key", tc.want, "is a new name of acme/"+parent.Name+", the "+parent.Kind+" in the state"),
 					},
-					resource.TestStep{
+					acctest.Step{
 						PreConfig:        func() { f.ClearFaults(); f.ExpectWrites(t)() },
 						Config:           f.Config(parent.DeployKey(key)),
 						ConfigPlanChecks: parent.Planned(plancheck.ResourceActionNoop),
@@ -223,13 +222,13 @@ func TestAccDeployKey_lookUpWithoutUUID(t *testing.T) {
 			}
 		}
 		acctest.Test(t,
-			resource.TestStep{Config: f.Config(parent.DeployKey(acctest.KeyLine(key)))},
-			resource.TestStep{
+			acctest.Step{Config: f.Config(parent.DeployKey(acctest.KeyLine(key)))},
+			acctest.Step{
 				PreConfig:   answer(acctest.NewKey(t)),
 				Config:      f.Config(parent.DeployKey(acctest.KeyLine(key), other)),
 				ExpectError: acctest.Message("Unable to read deploy key", "does not identify the "+parent.Kind),
 			},
-			resource.TestStep{
+			acctest.Step{
 				PreConfig:        answer(key),
 				Config:           f.Config(parent.DeployKey(acctest.KeyLine(key), other)),
 				ConfigPlanChecks: parent.Planned(plancheck.ResourceActionUpdate),

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/hashicorp/terraform-plugin-testing/compare"
-	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
@@ -21,7 +20,7 @@ import (
 var createdUnknown = acctest.Website.Unknown()
 
 // planned is [acctest.Parent.Planned] for acme/website.
-func planned(action plancheck.ResourceActionType, unknown ...string) resource.ConfigPlanChecks {
+func planned(action plancheck.ResourceActionType, unknown ...string) []plancheck.PlanCheck {
 	return acctest.Website.Planned(action, unknown...)
 }
 
@@ -36,33 +35,39 @@ func TestAccDeployKey_basic(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		config := f.Config(parent.DeployKey(acctest.KeyLine(key+" ci@host"), `label = "ci"`))
+		has := append(
+			parent.Has(map[string]string{
+				"id":                  parent.ImportID(acctest.FirstID),
+				"workspace":           "acme",
+				parent.Kind:           parent.Name,
+				"key":                 key + " ci@host",
+				"label":               "ci",
+				"comment":             "ci@host",
+				"key_type":            "ssh-ed25519",
+				"fingerprint_sha256":  parsed.FingerprintSHA256(),
+				"fingerprint_md5":     parsed.FingerprintMD5(),
+				parent.Kind + "_uuid": parent.UUID,
+			}),
+			statecheck.ExpectKnownValue(parent.Address(), tfjsonpath.New("key_id"), knownvalue.Int64Exact(10958984)),
+			statecheck.ExpectKnownValue(parent.Address(), tfjsonpath.New("created_on"), knownvalue.NotNull()),
+		)
 		acctest.Test(t,
-			resource.TestStep{
-				Config:           f.Config(parent.DeployKey(acctest.KeyLine(key+" ci@host"), `label = "ci"`)),
-				ConfigPlanChecks: parent.Planned(plancheck.ResourceActionCreate, parent.Unknown()...),
-				PostApplyFunc:    f.ExpectWrites(t, "POST "+parent.Collection()+" 200"),
-				ConfigStateChecks: append(parent.Has(map[string]string{
-					"id":                  parent.ImportID(acctest.FirstID),
-					"workspace":           "acme",
-					parent.Kind:           parent.Name,
-					"key":                 key + " ci@host",
-					"label":               "ci",
-					"comment":             "ci@host",
-					"key_type":            "ssh-ed25519",
-					"fingerprint_sha256":  parsed.FingerprintSHA256(),
-					"fingerprint_md5":     parsed.FingerprintMD5(),
-					parent.Kind + "_uuid": parent.UUID,
-				}),
-					statecheck.ExpectKnownValue(parent.Address(), tfjsonpath.New("key_id"), knownvalue.Int64Exact(10958984)),
-					statecheck.ExpectKnownValue(parent.Address(), tfjsonpath.New("created_on"), knownvalue.NotNull()),
-				),
+			acctest.Step{
+				Config:            config,
+				ConfigPlanChecks:  parent.Planned(plancheck.ResourceActionCreate, parent.Unknown()...),
+				ConfigStateChecks: has,
+				PostApplyFunc: func() {
+					f.ExpectWrites(t, "POST "+parent.Collection()+" 200")()
+					acctest.Test(t, parent.Importing(config, parent.ImportID(acctest.FirstID)), acctest.Step{
+						Config:            config,
+						ConfigPlanChecks:  parent.Planned(plancheck.ResourceActionNoop),
+						ConfigStateChecks: has,
+					})
+				},
 			},
-			resource.TestStep{
-				ResourceName: parent.Address(),
-				ImportState:  true, ImportStateVerify: true,
-			},
-			resource.TestStep{
-				Config:        f.Config(parent.DeployKey(acctest.KeyLine(key+" ci@host"), `label = "ci"`)),
+			acctest.Step{
+				Config:        config,
 				Destroy:       true,
 				PostApplyFunc: f.ExpectWrites(t, "DELETE "+parent.FirstKey()+" 204"),
 			},
@@ -74,7 +79,7 @@ func TestAccDeployKey_withoutLabelAndComment(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
 		f, key := acctest.NewFake(t), acctest.NewKey(t)
-		acctest.Test(t, resource.TestStep{
+		acctest.Test(t, acctest.Step{
 			Config:            f.Config(parent.DeployKey(acctest.KeyLine(key))),
 			ConfigPlanChecks:  parent.Planned(plancheck.ResourceActionCreate, parent.Unknown()...),
 			ConfigStateChecks: parent.Has(map[string]string{"label": "", "comment": "", "key": key}),
@@ -94,8 +99,8 @@ func TestAccDeployKey_updateInPlace(t *testing.T) {
 	t.Parallel()
 	f, key := acctest.NewFake(t), acctest.NewKey(t)
 	id := statecheck.CompareValue(compare.ValuesSame())
-	step := func(wantBody string, state map[string]string, lines ...string) resource.TestStep {
-		return resource.TestStep{
+	step := func(wantBody string, state map[string]string, lines ...string) acctest.Step {
+		return acctest.Step{
 			Config:           f.Config(acctest.DeployKey(lines...)),
 			ConfigPlanChecks: planned(plancheck.ResourceActionUpdate),
 			ConfigStateChecks: append(has(state),
@@ -111,7 +116,7 @@ func TestAccDeployKey_updateInPlace(t *testing.T) {
 	}
 	body := func(line, label string) string { return fmt.Sprintf(`{"key":%q,"label":%q}`, line, label) }
 	acctest.Test(t,
-		resource.TestStep{
+		acctest.Step{
 			Config:            f.Config(acctest.DeployKey(acctest.KeyLine(key+" in key\n"), `label = "one"`)),
 			ConfigStateChecks: []statecheck.StateCheck{id.AddStateValue(acctest.Address, tfjsonpath.New("key_id"))},
 			PostApplyFunc:     f.ExpectWrites(t, "POST acme/website/deploy-keys 200"),
@@ -142,12 +147,12 @@ func TestAccDeployKey_unknownLabelAndComment(t *testing.T) {
 			return fmt.Sprintf("\nresource \"terraform_data\" \"later\" {\n  input = %q\n  triggers_replace = %q\n}\n", value, value)
 		}
 		acctest.Test(t,
-			resource.TestStep{
+			acctest.Step{
 				Config:            f.Config(later("a") + parent.DeployKey(acctest.KeyLine(key+" in key"), `label = terraform_data.later.output`, `comment = terraform_data.later.output`)),
 				ConfigPlanChecks:  parent.Planned(plancheck.ResourceActionCreate, parent.Unknown("label", "comment")...),
 				ConfigStateChecks: parent.Has(map[string]string{"label": "a", "comment": "a"}),
 			},
-			resource.TestStep{
+			acctest.Step{
 				Config:            f.Config(later("b") + parent.DeployKey(acctest.KeyLine(key+" another in key\n"), `label = terraform_data.later.output`, `comment = terraform_data.later.output`)),
 				ConfigPlanChecks:  parent.PlannedChange("label", "comment"),
 				ConfigStateChecks: parent.Has(map[string]string{"label": "b", "comment": "b"}),
@@ -179,7 +184,7 @@ func TestAccDeployKey_import(t *testing.T) {
 				existing := f.Add(parent, key+" added by hand", "old")
 				parts := strings.Split(id, "/")
 				config := f.Config(parent.DeployKey(acctest.KeyLine(key+" added by hand\n"), `label = "old"`, fmt.Sprintf("workspace = %q", parts[0]), parent.Line(parts[1])))
-				acctest.Test(t, parent.Importing(config, fmt.Sprintf(id, existing.ID)), resource.TestStep{
+				acctest.Test(t, parent.Importing(config, fmt.Sprintf(id, existing.ID)), acctest.Step{
 					Config:            config,
 					ConfigPlanChecks:  parent.Planned(plancheck.ResourceActionNoop),
 					ConfigStateChecks: parent.Has(map[string]string{"id": fmt.Sprintf(id, existing.ID), "comment": "added by hand", "label": "old"}),
@@ -197,7 +202,7 @@ func TestAccDeployKey_importIgnoringKey(t *testing.T) {
 		f := acctest.NewFake(t)
 		existing := f.Add(parent, acctest.NewKey(t)+" me@host", "")
 		config := f.Config(parent.DeployKey(acctest.KeyLine(acctest.NewKey(t)), "lifecycle { ignore_changes = [key] }"))
-		acctest.Test(t, parent.Importing(config, parent.ImportID(existing.ID)), resource.TestStep{
+		acctest.Test(t, parent.Importing(config, parent.ImportID(existing.ID)), acctest.Step{
 			Config:            config,
 			ConfigPlanChecks:  parent.Planned(plancheck.ResourceActionNoop),
 			ConfigStateChecks: parent.Has(map[string]string{"key": existing.Key + " me@host", "comment": "me@host"}),
@@ -213,7 +218,7 @@ func TestAccDeployKey_importOtherSpacing(t *testing.T) {
 		f, key := acctest.NewFake(t), acctest.NewKey(t)
 		existing := f.Add(parent, key+" a b", "")
 		config := f.Config(parent.DeployKey(acctest.KeyLine(key + " a   b")))
-		acctest.Test(t, parent.Importing(config, parent.ImportID(existing.ID)), resource.TestStep{
+		acctest.Test(t, parent.Importing(config, parent.ImportID(existing.ID)), acctest.Step{
 			Config:           config,
 			ConfigPlanChecks: parent.Planned(plancheck.ResourceActionNoop),
 			PostApplyFunc:    f.ExpectWrites(t),
@@ -226,14 +231,14 @@ func TestAccDeployKey_importErrors(t *testing.T) {
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
 		f, key := acctest.NewFake(t), acctest.NewKey(t)
 		existing := f.Add(parent, key, "old")
-		step := func(id string, want ...string) resource.TestStep {
-			return resource.TestStep{
+		step := func(id string, want ...string) acctest.Step {
+			return acctest.Step{
 				Config:       f.Config(parent.DeployKey(acctest.KeyLine(key))),
-				ResourceName: parent.Address(), ImportState: true, ImportStateId: id,
+				ResourceName: parent.Address(), ImportStateID: id,
 				ExpectError: acctest.Message(want...),
 			}
 		}
-		var steps []resource.TestStep
+		var steps []acctest.Step
 		for _, id := range []string{
 			"x", "NAME/1", "acme/NAME/", "acme/NAME/x", "acme/NAME/-1", "acme/NAME/+1", "acme/NAME/01", "acme/NAME/0", "acme/NAME/1/2", "acme//1",
 			"acme/WEB SITE/1", "acme/../1", "acme/NAME/1.5", "acme/NAME/99999999999999999999", "acme/{%2f}/1",
@@ -260,8 +265,8 @@ func TestAccDeployKey_updateRefused(t *testing.T) {
 		f, key := acctest.NewFake(t), acctest.KeyLine(acctest.NewKey(t)+" me")
 		f.SetPUT(emulator.PUTLabelOnly)
 		acctest.Test(t,
-			resource.TestStep{Config: f.Config(acctest.DeployKey(key)), PostApplyFunc: f.ExpectWrites(t, "POST acme/website/deploy-keys 200")},
-			resource.TestStep{
+			acctest.Step{Config: f.Config(acctest.DeployKey(key)), PostApplyFunc: f.ExpectWrites(t, "POST acme/website/deploy-keys 200")},
+			acctest.Step{
 				Config:            f.Config(acctest.DeployKey(key, `label = "new"`)),
 				ConfigPlanChecks:  planned(plancheck.ResourceActionUpdate),
 				ConfigStateChecks: has(map[string]string{"label": "new", "comment": "me"}),
@@ -273,11 +278,11 @@ func TestAccDeployKey_updateRefused(t *testing.T) {
 				},
 			},
 			// Bitbucket cannot change a comment without the key.
-			resource.TestStep{
+			acctest.Step{
 				Config:      f.Config(acctest.DeployKey(key, `label = "newer"`, `comment = "you"`)),
 				ExpectError: acctest.Message("Unable to update deploy key", "For security reasons", `terraform apply -replace=ADDRESS`, `update_strategy = "replace"`),
 			},
-			resource.TestStep{
+			acctest.Step{
 				PreConfig:        f.ExpectWrites(t, "PUT "+acctest.FirstKey+" 400"),
 				Config:           f.Config(acctest.DeployKey(key, `label = "new"`)),
 				ConfigPlanChecks: planned(plancheck.ResourceActionNoop),
@@ -289,23 +294,23 @@ func TestAccDeployKey_updateRefused(t *testing.T) {
 		f, key := acctest.NewFake(t), acctest.KeyLine(acctest.NewKey(t))
 		f.SetPUT(emulator.PUTRefused)
 		acctest.Test(t,
-			resource.TestStep{Config: f.Config(acctest.DeployKey(key)), PostApplyFunc: f.ExpectWrites(t, "POST acme/website/deploy-keys 200")},
-			resource.TestStep{
+			acctest.Step{Config: f.Config(acctest.DeployKey(key)), PostApplyFunc: f.ExpectWrites(t, "POST acme/website/deploy-keys 200")},
+			acctest.Step{
 				Config:      f.Config(acctest.DeployKey(key, `label = "new"`)),
 				ExpectError: acctest.Message("Unable to update deploy key", "For security reasons", `terraform apply -replace=ADDRESS`, `update_strategy = "replace"`),
 			},
-			resource.TestStep{
+			acctest.Step{
 				PreConfig:        f.ExpectWrites(t, "PUT "+acctest.FirstKey+" 400", "PUT "+acctest.FirstKey+" 400"),
 				Config:           f.Config(acctest.DeployKey(key, `label = "new"`), `update_strategy = "replace"`),
 				ConfigPlanChecks: planned(plancheck.ResourceActionReplace, createdUnknown...),
 				PostApplyFunc:    f.ExpectWrites(t, "DELETE "+acctest.FirstKey+" 204", "POST acme/website/deploy-keys 200"),
 			},
-			resource.TestStep{
+			acctest.Step{
 				Config:           f.Config(acctest.DeployKey(key, `label = "new"`, `comment = "c"`), `update_strategy = "replace"`),
 				ConfigPlanChecks: planned(plancheck.ResourceActionReplace, createdUnknown...),
 			},
 			// Another spelling needs no update, so it forces no replacement.
-			resource.TestStep{
+			acctest.Step{
 				Config:           f.Config(acctest.DeployKey(key, `label = "new"`, `comment = "c"`, `repository = "WEBSITE"`), `update_strategy = "replace"`),
 				ConfigPlanChecks: planned(plancheck.ResourceActionUpdate),
 			},
@@ -315,15 +320,15 @@ func TestAccDeployKey_updateRefused(t *testing.T) {
 		t.Parallel()
 		f, key := acctest.NewFake(t), acctest.KeyLine(acctest.NewKey(t))
 		acctest.Test(t,
-			resource.TestStep{Config: f.Config(acctest.DeployKey(key))},
-			resource.TestStep{
+			acctest.Step{Config: f.Config(acctest.DeployKey(key))},
+			acctest.Step{
 				PreConfig: func() {
 					f.Inject(emulator.Fault{Method: "PUT", Status: 400, Body: `{"type":"error","error":{"message":"Bad request","fields":{"key":["For security reasons, you can't modify the contents of an access key."]}}}`})
 				},
 				Config:      f.Config(acctest.DeployKey(key, `label = "new"`)),
 				ExpectError: acctest.Message("Unable to update deploy key", "For security reasons", `update_strategy = "replace"`),
 			},
-			resource.TestStep{PreConfig: f.ClearFaults, Config: f.Config(acctest.DeployKey(key))},
+			acctest.Step{PreConfig: f.ClearFaults, Config: f.Config(acctest.DeployKey(key))},
 		)
 	})
 	t.Run("unknown strategy", func(t *testing.T) {
@@ -334,17 +339,17 @@ func TestAccDeployKey_updateRefused(t *testing.T) {
 				f.Config(acctest.DeployKey(key, fmt.Sprintf("label = %q", label)), "update_strategy = terraform_data.strategy.output")
 		}
 		acctest.Test(t,
-			resource.TestStep{Config: config("in_place", "a")},
-			resource.TestStep{Config: config("replace", "a")},
-			resource.TestStep{Config: config("in_place", "b"), ExpectError: acctest.Message("Update strategy is not known yet")},
+			acctest.Step{Config: config("in_place", "a")},
+			acctest.Step{Config: config("replace", "a")},
+			acctest.Step{Config: config("in_place", "b"), ExpectError: acctest.Message("Update strategy is not known yet")},
 		)
 	})
 	t.Run("another bad request", func(t *testing.T) {
 		t.Parallel()
 		f, key := acctest.NewFake(t), acctest.KeyLine(acctest.NewKey(t))
 		acctest.Test(t,
-			resource.TestStep{Config: f.Config(acctest.DeployKey(key))},
-			resource.TestStep{
+			acctest.Step{Config: f.Config(acctest.DeployKey(key))},
+			acctest.Step{
 				PreConfig: func() {
 					f.ForgetRequests()
 					f.Inject(emulator.Fault{Method: "PUT", Status: 400, Body: `{"type":"error","error":{"message":"label: too long","fields":{"label":["too long"]}}}`})
@@ -352,7 +357,7 @@ func TestAccDeployKey_updateRefused(t *testing.T) {
 				Config:      f.Config(acctest.DeployKey(key, `label = "new"`)),
 				ExpectError: acctest.Message("Unable to update deploy key", "Bitbucket says: label: too long"),
 			},
-			resource.TestStep{
+			acctest.Step{
 				PreConfig: func() { f.ClearFaults(); f.ExpectWrites(t, "PUT "+acctest.FirstKey+" 400")() },
 				Config:    f.Config(acctest.DeployKey(key)),
 			},

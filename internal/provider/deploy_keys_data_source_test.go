@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
@@ -32,7 +31,7 @@ func TestAccDeployKeysDataSource_pages(t *testing.T) {
 		}
 		here, empty := f.Config(search(parent, parent.Line(parent.Name))), f.Config(search(parent, parent.Line(parent.Other)))
 		acctest.Test(t,
-			resource.TestStep{
+			acctest.Step{
 				Config: here,
 				ConfigStateChecks: []statecheck.StateCheck{
 					statecheck.ExpectKnownValue("data."+parent.TypeName+"s.test", tfjsonpath.New("keys"), knownvalue.ListExact(want)),
@@ -47,14 +46,14 @@ func TestAccDeployKeysDataSource_pages(t *testing.T) {
 					}
 				},
 			},
-			resource.TestStep{
+			acctest.Step{
 				Config: empty,
 				ConfigStateChecks: []statecheck.StateCheck{
 					statecheck.ExpectKnownValue("data."+parent.TypeName+"s.test", tfjsonpath.New("keys"), knownvalue.ListSizeExact(0)),
 				},
 			},
 			// If a page fails, the whole list fails, so that no list is incomplete.
-			resource.TestStep{
+			acctest.Step{
 				PreConfig:   func() { f.Inject(emulator.Fault{Skip: 2, Status: 403}) },
 				Config:      here,
 				ExpectError: acctest.Message("Unable to list deploy keys", "403 Forbidden"),
@@ -91,13 +90,13 @@ func TestAccDeployKeysDataSource_workspace(t *testing.T) {
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
 		f := newAudited(t, parent)
 		shared := newPublicKeyValue(f.Keys(parent.Named(parent.Other))[0].Key).fingerprintSHA256().ValueString()
-		step := func(check statecheck.StateCheck, lines ...string) resource.TestStep {
-			return resource.TestStep{Config: f.Config(search(parent, lines...)), ConfigStateChecks: []statecheck.StateCheck{check}}
+		step := func(check statecheck.StateCheck, lines ...string) acctest.Step {
+			return acctest.Step{Config: f.Config(search(parent, lines...)), ConfigStateChecks: []statecheck.StateCheck{check}}
 		}
-		fails := func(line string, want ...string) resource.TestStep {
-			return resource.TestStep{Config: f.Config(search(parent, line)), ExpectError: acctest.Message(want...)}
+		fails := func(line string, want ...string) acctest.Step {
+			return acctest.Step{Config: f.Config(search(parent, line)), ExpectError: acctest.Message(want...)}
 		}
-		steps := []resource.TestStep{
+		steps := []acctest.Step{
 			step(found(parent, "api/10958987", "api/10958988", "website/10958984", "website/10958985")),
 			step(found(parent, "website/10958984", "website/10958985"), `project = "WEB"`),
 			step(found(parent, "website/10958985"), `label_pattern = "(?i)^DEPLOY"`),
@@ -116,17 +115,17 @@ func TestAccDeployKeysDataSource_workspace(t *testing.T) {
 			steps = append(steps, fails(`project = "NONE"`, "Unable to list deploy keys", "404 Not Found"))
 		}
 		acctest.Test(t, append(steps,
-			resource.TestStep{
+			acctest.Step{
 				PreConfig:   func() { f.Inject(emulator.Fault{Path: parent.Reworded("/empty/deploy-keys"), Status: 400}) },
 				Config:      f.Config(search(parent)),
 				ExpectError: acctest.Message("Unable to list deploy keys", parent.Reworded("acme/empty"), "400"),
 			},
-			resource.TestStep{
+			acctest.Step{
 				PreConfig:   func() { f.ClearFaults(); f.Inject(emulator.Redirect("https://login.example.com/")) },
 				Config:      f.Config(search(parent)),
 				ExpectError: acctest.Message(parent.Reworded("Unable to list repositories"), "The address has moved. Either the workspace has another name now", "Check workspace, base_url"),
 			},
-			resource.TestStep{
+			acctest.Step{
 				PreConfig:   func() { f.ClearFaults(); f.RenameWorkspace("acme", "other-name") },
 				Config:      f.Config(search(parent)),
 				ExpectError: acctest.Message(parent.Reworded("Unable to list repositories"), parent.Reworded("list the repositories of acme"), "404 Not Found", "Check workspace for a typo first", "the workspace was deleted or renamed", "that can see the workspace", parent.Reworded("read:repository:bitbucket")),
@@ -140,7 +139,7 @@ func TestAccDeployKeysDataSource_workspace(t *testing.T) {
 func TestAccDeployKeysDataSource_warnings(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
-		f, terraform := newAudited(t, parent), acctest.NewCLI(t, acctest.Attached(t))
+		f, terraform := newAudited(t, parent), acctest.NewCLI(t)
 		output := fmt.Sprintf("\noutput \"number\" {\n  value = \"${length(data.%ss.test.keys)} keys\"\n}\n", parent.TypeName)
 		f.Inject(emulator.UnreadableKey(acctest.FirstID))
 		for _, lines := range [][]string{nil, {parent.Line(parent.Name)}} {

@@ -26,7 +26,7 @@ func forBoth(t *testing.T, run func(t *testing.T, e *exclusive)) {
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
 		run(t, &exclusive{
 			Fake:   acctest.NewFakeOfRepositories(t, []emulator.Repository{{Slug: "website", UUID: acctest.WebsiteUUID, Project: "WEB"}, {Slug: "api"}}),
-			CLI:    acctest.NewCLI(t, acctest.Attached(t)),
+			CLI:    acctest.NewCLI(t),
 			parent: parent,
 		})
 	})
@@ -261,7 +261,7 @@ func TestAccDeployKeysExclusive_rotation(t *testing.T) {
 func TestAccDeployKeysExclusive_newListing(t *testing.T) {
 	t.Parallel()
 	forBoth(t, func(t *testing.T, e *exclusive) {
-		e.CLI = acctest.NewCLI(t) // Each provider configuration needs its own process.
+		e.CLI = acctest.NewBuiltCLI(t) // Each provider configuration needs its own process.
 		e.addByHand(t, "stranger")
 		write := func(key string, generation int) {
 			e.Write(t, e.Config(fmt.Sprintf(`
@@ -715,7 +715,7 @@ func TestAccDeployKeysExclusive_faults(t *testing.T) {
 func TestAccDeployKeysExclusive_renamed(t *testing.T) {
 	t.Parallel()
 	f := acctest.NewFake(t)
-	e := &exclusive{Fake: f, CLI: acctest.NewCLI(t, acctest.Attached(t)), parent: acctest.Website}
+	e := &exclusive{Fake: f, CLI: acctest.NewCLI(t), parent: acctest.Website}
 	key := e.addByHand(t, "kept")
 	e.configure(t, nil, nil, fmt.Sprintf("key_ids = [%d]\n  allow_empty = true", key.ID))
 	e.MustRun(t, "apply", "-auto-approve")
@@ -734,7 +734,7 @@ func TestAccDeployKeysExclusive_renamed(t *testing.T) {
 func TestAccDeployKeysExclusive_anothersProject(t *testing.T) {
 	t.Parallel()
 	f := acctest.NewFakeOfRepositories(t, []emulator.Repository{{Slug: "website", Project: "WEB"}})
-	e := &exclusive{Fake: f, CLI: acctest.NewCLI(t, acctest.Attached(t)), parent: acctest.WEB}
+	e := &exclusive{Fake: f, CLI: acctest.NewCLI(t), parent: acctest.WEB}
 	key := e.addByHand(t, "kept")
 	e.configure(t, nil, nil, fmt.Sprintf("key_ids = [%d]\n  allow_empty = true", key.ID))
 	e.MustRun(t, "apply", "-auto-approve")

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
@@ -93,13 +92,13 @@ func TestAccDeployments_basic(t *testing.T) {
 		}))
 	}
 	acctest.Test(t,
-		resource.TestStep{Config: f.Config(acctest.DataDeployments()), ConfigStateChecks: []statecheck.StateCheck{list(false)}},
-		resource.TestStep{
+		acctest.Step{Config: f.Config(acctest.DataDeployments()), ConfigStateChecks: []statecheck.StateCheck{list(false)}},
+		acctest.Step{
 			PreConfig:         func() { f.SetDeployments(emulator.DeploymentBehavior{Observed: true}) },
 			Config:            f.Config(acctest.DataDeployments()),
 			ConfigStateChecks: []statecheck.StateCheck{list(true)},
 		},
-		resource.TestStep{
+		acctest.Step{
 			Config: f.Config(acctest.DataDeployments(`repository = "api"`)),
 			ConfigStateChecks: []statecheck.StateCheck{
 				statecheck.ExpectKnownValue("data.bitbucket_deployments.test", tfjsonpath.New("deployments"), knownvalue.ListSizeExact(0)),
@@ -181,7 +180,7 @@ func TestAccDeployments_requests(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f, terraform := newDeployed(t), acctest.NewCLI(t, acctest.Attached(t))
+			f, terraform := newDeployed(t), acctest.NewCLI(t)
 			f.SetDeployments(tc.behavior)
 			terraform.Write(t, f.Config(acctest.DataDeployments(tc.lines...)))
 			for _, command := range [][]string{{"plan", "-out=saved"}, {"apply", "saved"}, {"plan", "-detailed-exitcode"}} {
@@ -203,7 +202,7 @@ func TestAccDeployments_requests(t *testing.T) {
 // how Bitbucket behaves.
 func TestAccDeployments_cost(t *testing.T) {
 	t.Parallel()
-	f, terraform := acctest.NewFake(t), acctest.NewCLI(t, acctest.Attached(t))
+	f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
 	for i := range 250 {
 		started := time.Date(2026, 9, 1, i, 0, 0, 0, time.UTC).Format(time.RFC3339)
 		f.AddDeployment("acme", "website", emulator.Deployment{UUID: fmt.Sprintf("{%d}", i), StartedOn: started})
@@ -308,7 +307,7 @@ func TestAccDeployments_errors(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f, terraform := newDeployed(t), acctest.NewCLI(t, acctest.Attached(t))
+			f, terraform := newDeployed(t), acctest.NewCLI(t)
 			terraform.Write(t, f.Config(acctest.DataDeployments(), "max_retries = 0", `max_rate_limit_wait = "0s"`))
 			tc.setUp(f)
 			terraform.Fails(t, []string{"apply", "-auto-approve"}, append([]string{"Unable to list deployments", "Could not list the deployments of acme/website."}, tc.want...)...)
@@ -319,7 +318,7 @@ func TestAccDeployments_errors(t *testing.T) {
 // Wrong values are reported before any request.
 func TestAccDeployments_validation(t *testing.T) {
 	t.Parallel()
-	f, terraform := newDeployed(t), acctest.NewCLI(t, acctest.Attached(t))
+	f, terraform := newDeployed(t), acctest.NewCLI(t)
 	for line, want := range map[string]string{
 		`environment_uuid = "production"`:                                                       "environment_uuid must be a UUID in braces",
 		`environment_uuid = "` + strings.Trim(acctest.ProductionUUID, "{}") + `"`:               "environment_uuid must be a UUID in braces",
@@ -345,7 +344,7 @@ func TestAccDeployments_validation(t *testing.T) {
 // configuration is unknown, the plan fails.
 func TestAccDeployments_unknown(t *testing.T) {
 	t.Parallel()
-	f, terraform := newDeployed(t), acctest.NewCLI(t, acctest.Attached(t))
+	f, terraform := newDeployed(t), acctest.NewCLI(t)
 	later := fmt.Sprintf("\nresource \"terraform_data\" \"later\" {\n  input = { environment = %q, limit = 1, token = \"api-token\" }\n}\n", acctest.ProductionUUID)
 	terraform.Write(t, f.ConfigWith(later+acctest.DataDeployments(), `username = "ci@example.com"`, "token = terraform_data.later.output.token"))
 	terraform.Fails(t, []string{"plan"}, "Provider configuration is not known yet", "-target")
@@ -361,7 +360,7 @@ func TestAccDeployments_unknown(t *testing.T) {
 // A hostile reply can make a command fail, but must do no other harm.
 func TestAccDeployments_hostileReplies(t *testing.T) {
 	t.Parallel()
-	f, terraform := acctest.NewFake(t), acctest.NewCLI(t, acctest.Attached(t))
+	f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
 	deep := strings.Repeat("[", 5_000) + strings.Repeat("]", 5_000)
 	terraform.Write(t, f.Config(acctest.DataDeployments()+"\noutput \"all\" {\n  value = data.bitbucket_deployments.test.deployments\n}\n"))
 	f.Inject(emulator.Fault{Status: 200, Body: `{"values": [
@@ -399,7 +398,7 @@ func TestAccDeployments_hostileReplies(t *testing.T) {
 // choose from. No deployments are requested then.
 func TestAccDeployments_environmentNames(t *testing.T) {
 	t.Parallel()
-	f, terraform := newDeployed(t), acctest.NewCLI(t, acctest.Attached(t))
+	f, terraform := newDeployed(t), acctest.NewCLI(t)
 	f.SetDeployments(emulator.DeploymentBehavior{Observed: true})
 	const list = "website/environments/?pagelen=100 200"
 	refused := func(name string, want ...string) {
@@ -448,7 +447,7 @@ const environmentNames = "\noutput \"names\" {\n  value = data.bitbucket_deploym
 // name of an environment that was deleted is null.
 func TestAccDeployments_missingNames(t *testing.T) {
 	t.Parallel()
-	f, terraform := newDeployed(t), acctest.NewCLI(t, acctest.Attached(t))
+	f, terraform := newDeployed(t), acctest.NewCLI(t)
 	terraform.Write(t, f.Config(acctest.DataDeployments()+environmentNames))
 	expect := func(want string, requests int) {
 		t.Helper()
@@ -479,7 +478,7 @@ func TestAccDeployments_environmentErrors(t *testing.T) {
 	t.Parallel()
 	failing := func(t *testing.T, tc listFailure, lines ...string) *acctest.CLI {
 		t.Helper()
-		f, terraform := newDeployed(t), acctest.NewCLI(t, acctest.Attached(t))
+		f, terraform := newDeployed(t), acctest.NewCLI(t)
 		f.SetDeployments(emulator.DeploymentBehavior{Observed: true})
 		terraform.Write(t, f.Config(acctest.DataDeployments(lines...)+environmentNames, "max_retries = 0", `max_rate_limit_wait = "0s"`))
 		tc.setUp(f)
@@ -517,7 +516,7 @@ func TestAccDeployments_environmentErrors(t *testing.T) {
 // An unknown environment delays the read until apply. It may turn out to be null.
 func TestAccDeployments_unknownEnvironment(t *testing.T) {
 	t.Parallel()
-	f, terraform := newDeployed(t), acctest.NewCLI(t, acctest.Attached(t))
+	f, terraform := newDeployed(t), acctest.NewCLI(t)
 	later := fmt.Sprintf("\nresource \"terraform_data\" \"later\" {\n  input = { name = \"Production\", uuid = %q, none = null }\n}\n", acctest.ProductionUUID)
 	for lines, want := range map[string]string{
 		"environment = terraform_data.later.output.name":                                                        "{d3} {d1}",

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
@@ -34,20 +33,20 @@ func TestAccEnvironments_basic(t *testing.T) {
 		return []statecheck.StateCheck{statecheck.ExpectKnownValue("data.bitbucket_environments.test", tfjsonpath.New("environments"), knownvalue.ListExact(environments))}
 	}
 	acctest.Test(t,
-		resource.TestStep{
+		acctest.Step{
 			Config: f.Config(acctest.DataEnvironments()),
 			ConfigStateChecks: list(
 				environment(acctest.StagingUUID, "QA (2)", "qa-2", "Test", 0, false),
 				environment(acctest.ProductionUUID, "Production", "production", "Production", 2, true)),
 		},
-		resource.TestStep{
+		acctest.Step{
 			PreConfig: func() {
 				f.SetEnvironments("acme", "website", emulator.Environment{UUID: acctest.StagingUUID, Name: "Pre", Type: "Staging"})
 			},
 			Config:            f.Config(acctest.DataEnvironments()),
 			ConfigStateChecks: list(environment(acctest.StagingUUID, "Pre", "pre", "Staging", 1, false)),
 		},
-		resource.TestStep{Config: f.Config(acctest.DataEnvironments(`repository = "api"`)), ConfigStateChecks: list()},
+		acctest.Step{Config: f.Config(acctest.DataEnvironments(`repository = "api"`)), ConfigStateChecks: list()},
 	)
 }
 
@@ -72,7 +71,7 @@ func TestAccEnvironments_requests(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f, terraform := acctest.NewFake(t), acctest.NewCLI(t, acctest.Attached(t))
+			f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
 			var environments []emulator.Environment
 			for i := range tc.number {
 				environments = append(environments, emulator.Environment{Name: fmt.Sprintf("environment %d", i)})
@@ -183,7 +182,7 @@ func TestAccEnvironments_errors(t *testing.T) {
 	for name, tc := range failures {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f, terraform := acctest.NewFake(t), acctest.NewCLI(t, acctest.Attached(t))
+			f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
 			terraform.Write(t, f.Config(acctest.DataEnvironments(), "max_retries = 0", `max_rate_limit_wait = "0s"`))
 			tc.setUp(f)
 			terraform.Fails(t, []string{"apply", "-auto-approve"}, append([]string{"Unable to list environments", "Could not list the environments of acme/website."}, tc.want...)...)
@@ -193,7 +192,7 @@ func TestAccEnvironments_errors(t *testing.T) {
 
 func TestAccEnvironments_validation(t *testing.T) {
 	t.Parallel()
-	f, terraform := acctest.NewFake(t), acctest.NewCLI(t, acctest.Attached(t))
+	f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
 	for line, want := range map[string]string{`repository = "a/b"`: "Invalid repository", `repository = ""`: "Invalid repository", "environments = []": "environments", `name = "qa"`: "name"} {
 		terraform.Write(t, f.Config(acctest.DataEnvironments(line)))
 		for _, command := range []string{"validate", "plan"} {
@@ -209,7 +208,7 @@ func TestAccEnvironments_validation(t *testing.T) {
 // or of another type is null.
 func TestAccEnvironments_hostileReplies(t *testing.T) {
 	t.Parallel()
-	f, terraform := acctest.NewFake(t), acctest.NewCLI(t, acctest.Attached(t))
+	f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
 	terraform.Write(t, f.Config(acctest.DataEnvironments()))
 	f.Inject(emulator.Fault{Status: 200, Body: `{"values": [
 		{"uuid": "{1}"},
@@ -244,7 +243,7 @@ func TestAccEnvironments_hostileReplies(t *testing.T) {
 // If the provider configuration or the repository is unknown, no request is sent.
 func TestAccEnvironments_unknown(t *testing.T) {
 	t.Parallel()
-	f, terraform := acctest.NewFake(t), acctest.NewCLI(t, acctest.Attached(t))
+	f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
 	f.SetEnvironments("acme", "website", emulator.Environment{Name: "qa"})
 	const later = "\nresource \"terraform_data\" \"later\" {\n  input = { repository = \"website\", token = \"api-token\" }\n}\n"
 	terraform.Write(t, f.ConfigWith(later+acctest.DataEnvironments(), `username = "ci@example.com"`, "token = terraform_data.later.output.token"))

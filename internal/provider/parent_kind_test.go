@@ -12,7 +12,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/tfsdk"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
-	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
@@ -31,10 +30,10 @@ import (
 func TestAccProjectDeployKey_changeReplaces(t *testing.T) {
 	t.Parallel()
 	f, key, number := acctest.NewFake(t), acctest.NewKey(t), acctest.FirstID
-	step := func(line, label string, state map[string]string, lines ...string) resource.TestStep {
+	step := func(line, label string, state map[string]string, lines ...string) acctest.Step {
 		writes := []string{fmt.Sprintf("DELETE %s/%d 204", acctest.WEB.Collection(), number), "POST " + acctest.WEB.Collection() + " 200"}
 		number++
-		return resource.TestStep{
+		return acctest.Step{
 			Config:            f.Config(acctest.WEB.DeployKey(lines...)),
 			ConfigPlanChecks:  acctest.WEB.Planned(plancheck.ResourceActionReplace, acctest.WEB.Unknown()...),
 			ConfigStateChecks: acctest.WEB.Has(state),
@@ -47,7 +46,7 @@ func TestAccProjectDeployKey_changeReplaces(t *testing.T) {
 		}
 	}
 	acctest.Test(t,
-		resource.TestStep{
+		acctest.Step{
 			Config:        f.Config(acctest.WEB.DeployKey(acctest.KeyLine(key+" in key\n"), `label = "one"`)),
 			PostApplyFunc: f.ExpectWrites(t, "POST "+acctest.WEB.Collection()+" 200"),
 		},
@@ -88,9 +87,9 @@ func TestAccProjectDeployKey_updateStrategy(t *testing.T) {
 			f.Config(acctest.WEB.DeployKey(key, fmt.Sprintf("label = %q", label)), "update_strategy = terraform_data.strategy.output")
 	}
 	acctest.Test(t,
-		resource.TestStep{Config: config("in_place", "a")},
-		resource.TestStep{Config: config("replace", "a"), ConfigPlanChecks: acctest.WEB.Planned(plancheck.ResourceActionNoop)},
-		resource.TestStep{Config: config("in_place", "b"), ConfigPlanChecks: acctest.WEB.Planned(plancheck.ResourceActionReplace, acctest.WEB.Unknown()...)},
+		acctest.Step{Config: config("in_place", "a")},
+		acctest.Step{Config: config("replace", "a"), ConfigPlanChecks: acctest.WEB.Planned(plancheck.ResourceActionNoop)},
+		acctest.Step{Config: config("in_place", "b"), ConfigPlanChecks: acctest.WEB.Planned(plancheck.ResourceActionReplace, acctest.WEB.Unknown()...)},
 	)
 }
 
@@ -99,8 +98,8 @@ func TestAccProjectDeployKey_sameProject(t *testing.T) {
 	t.Parallel()
 	f, key := acctest.NewFake(t), acctest.KeyLine(acctest.NewKey(t))
 	byUUID := fmt.Sprintf("workspace = %q", acctest.WorkspaceUUID)
-	step := func(id string, lines ...string) resource.TestStep {
-		return resource.TestStep{
+	step := func(id string, lines ...string) acctest.Step {
+		return acctest.Step{
 			Config:            f.Config(acctest.WEB.DeployKey(append(lines, key)...)),
 			ConfigPlanChecks:  acctest.WEB.Planned(plancheck.ResourceActionUpdate),
 			ConfigStateChecks: acctest.WEB.Has(map[string]string{"id": id, "project_uuid": acctest.ProjectUUID}),
@@ -108,12 +107,12 @@ func TestAccProjectDeployKey_sameProject(t *testing.T) {
 		}
 	}
 	acctest.Test(t,
-		resource.TestStep{Config: f.Config(acctest.WEB.DeployKey(key)), PostApplyFunc: f.ExpectWrites(t, "POST "+acctest.WEB.Collection()+" 200")},
+		acctest.Step{Config: f.Config(acctest.WEB.DeployKey(key)), PostApplyFunc: f.ExpectWrites(t, "POST "+acctest.WEB.Collection()+" 200")},
 		step("ACME/WEB/10958984", `workspace = "ACME"`),
 		step(acctest.WorkspaceUUID+"/WEB/10958984", byUUID),
 		step("acme/WEB/10958984"),
 		// If another attribute changes too, the requests use the new spelling.
-		resource.TestStep{
+		acctest.Step{
 			Config:           f.Config(acctest.WEB.DeployKey(key, byUUID, `label = "x"`)),
 			ConfigPlanChecks: acctest.WEB.Planned(plancheck.ResourceActionReplace, acctest.WEB.Unknown()...),
 			PostApplyFunc:    f.ExpectWrites(t, "DELETE "+acctest.WEB.FirstKey()+" 204", "POST "+strings.Replace(acctest.WEB.Collection(), "acme", url.PathEscape(acctest.WorkspaceUUID), 1)+" 200"),
@@ -263,7 +262,7 @@ func TestAccProjectDeployKey_validation(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := acctest.NewFake(t)
-			acctest.Test(t, resource.TestStep{
+			acctest.Test(t, acctest.Step{
 				Config:      f.Config(acctest.WEB.DeployKey(tc.line)),
 				PlanOnly:    true,
 				ExpectError: acctest.Message(tc.want),
@@ -290,18 +289,17 @@ func TestAccProjectDeployKey_identity(t *testing.T) {
 	}
 	byUUID := fmt.Sprintf("workspace = %q", acctest.WorkspaceUUID)
 	acctest.Test(t,
-		resource.TestStep{Config: config(), ConfigStateChecks: identity("acme", acctest.FirstID)},
-		resource.TestStep{Config: config(`label = "new"`), ConfigStateChecks: identity("acme", acctest.FirstID+1)},
-		resource.TestStep{
-			Config: config(`label = "new"`), ResourceName: acctest.WEB.Address(),
-			ImportState: true, ImportStateKind: resource.ImportBlockWithResourceIdentity,
+		acctest.Step{Config: config(), ConfigStateChecks: identity("acme", acctest.FirstID)},
+		acctest.Step{
+			Config: config(`label = "new"`), ConfigStateChecks: identity("acme", acctest.FirstID+1),
+			PostApplyFunc: importsByIdentity(t, config(`label = "new"`), acctest.WEB, acctest.FirstID+1),
 		},
-		resource.TestStep{
+		acctest.Step{
 			Config:            config(`label = "new"`, byUUID),
 			ConfigPlanChecks:  acctest.WEB.Planned(plancheck.ResourceActionUpdate),
 			ConfigStateChecks: identity(acctest.WorkspaceUUID, acctest.FirstID+1),
 		},
-		resource.TestStep{
+		acctest.Step{
 			PreConfig:        func() { f.Remove(acctest.WEB, acctest.FirstID+1) },
 			Config:           config(`label = "new"`, byUUID),
 			ConfigPlanChecks: acctest.WEB.Planned(plancheck.ResourceActionCreate, acctest.WEB.Unknown()...),

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
@@ -59,7 +58,7 @@ func TestAccParseSSHPublicKeyFunction_keys(t *testing.T) {
 				want["fingerprint_sha256"] = knownvalue.StringExact(ssh.FingerprintSHA256(key))
 				want["fingerprint_md5"] = knownvalue.StringExact(ssh.FingerprintLegacyMD5(key))
 			}
-			acctest.Test(t, resource.TestStep{
+			acctest.Test(t, acctest.Step{
 				Config:            acctest.RequiredProviders + acctest.OutputBlock(acctest.ParseCall(fmt.Sprintf("%q", "  "+tc.key+" \t"+tc.comment+"\r\n"))),
 				ConfigStateChecks: []statecheck.StateCheck{statecheck.ExpectKnownOutputValue("test", knownvalue.ObjectExact(want))},
 			})
@@ -75,15 +74,15 @@ func TestAccParseSSHPublicKeyFunction_unknown(t *testing.T) {
 		return acctest.RequiredProviders + fmt.Sprintf("\nresource \"terraform_data\" \"key\" {\n  input = %q\n}\n", text)
 	}
 	acctest.Test(t,
-		resource.TestStep{
+		acctest.Step{
 			Config: withKey(key) + acctest.OutputBlock(acctest.ParseCall("terraform_data.key.output")+".bits"),
-			ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
+			ConfigPlanChecks: []plancheck.PlanCheck{
 				plancheck.ExpectUnknownOutputValue("test"),
-			}},
+			},
 			ConfigStateChecks: []statecheck.StateCheck{statecheck.ExpectKnownOutputValue("test", knownvalue.Int64Exact(256))},
 		},
 		// An unknown argument is checked as soon as it is known.
-		resource.TestStep{
+		acctest.Step{
 			Config:      withKey(key+"AAAA") + acctest.OutputBlock(acctest.ParseCall("terraform_data.key.output")),
 			ExpectError: acctest.Message(`Invalid value for "public_key" parameter: Damaged public key`),
 		},
@@ -95,7 +94,7 @@ func TestAccParseSSHPublicKeyFunction_precondition(t *testing.T) {
 	acctest.Needs(t, terraformcli.Functions)
 	f := acctest.NewFake(t)
 	condition := acctest.ParseCall("local.key") + ".bits >= 3072"
-	acctest.Test(t, resource.TestStep{
+	acctest.Test(t, acctest.Step{
 		Config: f.Config(fmt.Sprintf("\nlocals {\n  key = %q\n}\n", acctest.ShortRSA(t)) +
 			acctest.DeployKey("key = local.key", "lifecycle {\n    precondition {\n      condition = "+condition+"\n      error_message = \"Too short.\"\n    }\n  }")),
 		ExpectError: acctest.Message("Resource precondition failed", "Too short."),

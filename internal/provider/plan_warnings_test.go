@@ -20,7 +20,7 @@ type planTest struct {
 // newPlanTest applies a configuration.
 func newPlanTest(t *testing.T, parent acctest.Parent, resources ...string) *planTest {
 	t.Helper()
-	p := &planTest{acctest.NewFake(t), acctest.NewCLI(t, acctest.Attached(t)), parent}
+	p := &planTest{acctest.NewFake(t), acctest.NewCLI(t), parent}
 	if len(resources) > 0 {
 		p.Write(t, p.Config(strings.Join(resources, "")))
 		out := p.MustRun(t, "apply", "-auto-approve")

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
-
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 )
 
@@ -33,7 +31,7 @@ func TestAccProvider_configurationErrors(t *testing.T) {
 			t.Parallel()
 			f := acctest.NewFake(t)
 			config := acctest.RequiredProviders + "\nprovider \"bitbucket\" {\n  " + strings.Join(tc.lines, "\n  ") + "\n}\n" + acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t)))
-			acctest.Test(t, resource.TestStep{Config: config, PlanOnly: true, ExpectError: acctest.Message(tc.want...)})
+			acctest.Test(t, acctest.Step{Config: config, PlanOnly: true, ExpectError: acctest.Message(tc.want...)})
 			if sent := f.Sent(); len(sent) > 0 {
 				t.Errorf("requests were made: %v", sent)
 			}

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/hashicorp/terraform-plugin-framework/types"
-	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
@@ -33,17 +32,17 @@ func TestAccDeployKey_spelling(t *testing.T) {
 					t.Fatal(err)
 				}
 				acctest.Test(t,
-					resource.TestStep{
+					acctest.Step{
 						Config:            f.Config(parent.DeployKey(acctest.KeyLine(text))),
 						ConfigStateChecks: parent.Has(map[string]string{"key": text, "comment": parsed.Comment}),
 					},
 					// Another spelling with the same comment is not a change.
-					resource.TestStep{
+					acctest.Step{
 						Config:           f.Config(parent.DeployKey(acctest.KeyLine(strings.TrimSpace(key + " " + parsed.Comment)))),
 						ConfigPlanChecks: parent.Planned(plancheck.ResourceActionNoop),
 					},
 					// The attribute comment overrides the comment inside the key.
-					resource.TestStep{
+					acctest.Step{
 						Config:           f.Config(parent.DeployKey(acctest.KeyLine(key+" something else"), fmt.Sprintf("comment = %q", parsed.Comment))),
 						ConfigPlanChecks: parent.Planned(plancheck.ResourceActionNoop),
 						PostApplyFunc:    f.ExpectWrites(t, "POST "+parent.Collection()+" 200"),

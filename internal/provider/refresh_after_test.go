@@ -522,7 +522,7 @@ func TestAccRefreshAfter_exclusive(t *testing.T) {
 func TestAccRefreshAfter_environment(t *testing.T) {
 	t.Parallel()
 	p := newPlanTest(t, acctest.Website)
-	p.CLI = acctest.NewCLI(t) // The provider in this process does not see the environment of a command.
+	p.CLI = acctest.NewBuiltCLI(t) // The provider in this process does not see the environment of a command.
 	p.Write(t, p.Config(p.key("one", acctest.NewKey(t))+p.key("two", acctest.NewKey(t))))
 	set := p.Env
 	for _, tc := range []struct {

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
@@ -37,7 +36,7 @@ func TestAccSSHHostKeys_basic(t *testing.T) {
 		rsa     = "SHA256:46OSHA1Rmj8E8ERTC6xkNcmGOw9oFxYr0WF6zWW8l1E"
 	)
 	acctest.Test(t,
-		resource.TestStep{
+		acctest.Step{
 			PreConfig: func() { f.SetHostKeys("# Host keys\r\n" + lines[2] + lines[0] + "\r\n" + lines[1] + lines[0]) },
 			Config:    f.Config(acctest.DataHostKeys),
 			ConfigStateChecks: []statecheck.StateCheck{
@@ -49,7 +48,7 @@ func TestAccSSHHostKeys_basic(t *testing.T) {
 				})),
 			},
 		},
-		resource.TestStep{
+		acctest.Step{
 			PreConfig: func() { f.SetHostKeys(lines[1]) }, // A rotation that leaves one key.
 			Config:    f.Config(acctest.DataHostKeys),
 			ConfigStateChecks: []statecheck.StateCheck{
@@ -57,7 +56,7 @@ func TestAccSSHHostKeys_basic(t *testing.T) {
 				read("keys", knownvalue.ListExact([]knownvalue.Check{key(lines[1], ed25519)})),
 			},
 		},
-		resource.TestStep{
+		acctest.Step{
 			PreConfig: func() { f.SetHostKeys("ssh." + lines[1] + "ssh.bitbucket.org," + lines[1] + lines[2]) }, // Both names.
 			Config:    f.Config(acctest.DataHostKeys),
 			ConfigStateChecks: []statecheck.StateCheck{
@@ -65,7 +64,7 @@ func TestAccSSHHostKeys_basic(t *testing.T) {
 				read("keys", knownvalue.ListExact([]knownvalue.Check{key(lines[1], ed25519), key(lines[2], rsa), key("ssh."+lines[1], ed25519)})),
 			},
 		},
-		resource.TestStep{
+		acctest.Step{
 			PreConfig: func() { f.SetHostKeys("ssh." + lines[1]) }, // The new name alone.
 			Config:    f.Config(acctest.DataHostKeys),
 			ConfigStateChecks: []statecheck.StateCheck{

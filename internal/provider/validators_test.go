@@ -12,7 +12,6 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
-	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
@@ -63,7 +62,7 @@ func TestAccDeployKey_validation(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := acctest.NewFake(t)
-			acctest.Test(t, resource.TestStep{
+			acctest.Test(t, acctest.Step{
 				Config:      f.Config(acctest.DeployKey(tc.line)),
 				PlanOnly:    true,
 				ExpectError: acctest.Message(tc.want),
@@ -271,7 +270,7 @@ func TestAccDeployKey_importsOldKey(t *testing.T) {
 		f, old := acctest.NewFake(t), acctest.ShortRSA(t)
 		existing := f.Add(parent, old, "old")
 		refused := acctest.Message("Bitbucket refuses this key", "2048 bits and more, but this key has 1024")
-		renamed := resource.TestStep{Config: f.Config(parent.DeployKey(acctest.KeyLine(old), `label = "renamed"`))}
+		renamed := acctest.Step{Config: f.Config(parent.DeployKey(acctest.KeyLine(old), `label = "renamed"`))}
 		if parent.IsProject() {
 			renamed.ExpectError = refused // A replacement would remove the key and could not add it again.
 		} else {
@@ -280,12 +279,12 @@ func TestAccDeployKey_importsOldKey(t *testing.T) {
 		config := f.Config(parent.DeployKey(acctest.KeyLine(old), `label = "old"`))
 		acctest.Test(t,
 			parent.Importing(config, parent.ImportID(existing.ID)),
-			resource.TestStep{
+			acctest.Step{
 				Config:           config,
 				ConfigPlanChecks: parent.Planned(plancheck.ResourceActionNoop),
 			},
 			renamed,
-			resource.TestStep{
+			acctest.Step{
 				Config:      f.Config(parent.DeployKey(acctest.KeyLine(old), `label = "renamed"`, parent.Line(parent.Other))),
 				ExpectError: refused,
 			},
@@ -298,7 +297,7 @@ func TestAccDeployKey_doubtfulKey(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
 		f := acctest.NewFake(t)
-		acctest.Test(t, resource.TestStep{
+		acctest.Test(t, acctest.Step{
 			Config:           f.Config(parent.DeployKey(acctest.KeyLine(acctest.DSAKey(t)))),
 			ConfigPlanChecks: parent.Planned(plancheck.ResourceActionCreate, parent.Unknown()...),
 			PostApplyFunc:    f.ExpectWrites(t, "POST "+parent.Collection()+" 200"),
