@@ -8,6 +8,7 @@ import (
 	"log"
 	"os"
 	"regexp"
+	"runtime/debug"
 	"strings"
 	"testing"
 
@@ -49,6 +50,7 @@ func Main(m interface{ Run() int }, server func(version string) func() tfprotov6
 	if buildDir, err = os.MkdirTemp("", "terraform-provider-bitbucket-"); err != nil {
 		log.Fatal(err)
 	}
+	debug.SetGCPercent(moreGarbage) // Each command makes a new provider, which is soon garbage.
 	code := m.Run()
 	_ = os.RemoveAll(buildDir)
 	os.Exit(code)

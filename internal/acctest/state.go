@@ -15,7 +15,7 @@ import (
 // stateFile is the content of terraform.tfstate.
 type stateFile struct {
 	Outputs map[string]struct {
-		Value any
+		Value json.RawMessage
 	}
 	Resources []struct {
 		Mode, Type, Name string
@@ -50,7 +50,9 @@ func (c *CLI) stateValues(t *testing.T) *tfjson.State {
 	file := c.readState(t)
 	values := &tfjson.StateValues{Outputs: map[string]*tfjson.StateOutput{}, RootModule: &tfjson.StateModule{}}
 	for name, output := range file.Outputs {
-		values.Outputs[name] = &tfjson.StateOutput{Value: output.Value}
+		var value any
+		decodeNumbers(t, output.Value, &value)
+		values.Outputs[name] = &tfjson.StateOutput{Value: value}
 	}
 	for _, resource := range file.Resources {
 		address := resource.Type + "." + resource.Name
