@@ -37,6 +37,11 @@ func TestAccErrors_texts(t *testing.T) {
 			[]string{`403 Forbidden: an HTML page with the title "Blocked by WAF"`, other},
 			[]string{scopes, "Bitbucket says"},
 		},
+		"another server": {
+			"api-token", post(404, "<html><head><title>Page not found</title></head></html>"),
+			[]string{`404 Not Found: an HTML page with the title "Page not found"`, other},
+			[]string{scopes, "typo"},
+		},
 		"closed endpoint": {
 			"api-token", post(403, `{"error":{"message":"This API is only accessible with the following authentication types: session, password, apppassword"}}`),
 			[]string{"Use an API token: set username to the e-mail address of an Atlassian account"},

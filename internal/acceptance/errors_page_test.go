@@ -337,7 +337,6 @@ func causes(t *testing.T) map[string]cause {
 	again := strings.Replace(managed, `"test"`, `"again"`, 1)
 	const apiToken = "Use an API token: set username to the e-mail address of an Atlassian account, and token to its API token."
 	const failed, forbidden403 = registry + "/guides/errors-network#bitbucket-failed", registry + "/guides/errors-credentials#403-forbidden"
-	const otherServer = registry + "/guides/errors-network#the-reply-is-not-from-bitbuckets-api"
 
 	all := map[string]cause{
 		"Unable to create deploy key": {advice: []string{"add a deploy key to"}, section: failed, run: adds(emulator.ServerError())},
@@ -518,7 +517,7 @@ func causes(t *testing.T) map[string]cause {
 				return s.plan(t, s.Config(one, atOnce))
 			},
 		},
-		"refuses the connection: 407 Proxy Authentication Required": {advice: []string{"HTTPS_PROXY"}, section: registry + "/guides/errors-network#no-usable-reply-arrived", run: func(t *testing.T, s stage) string {
+		"refuses the connection: 407 Proxy Authentication Required": {advice: []string{"The proxy requires a user name and a password. Put both into", "HTTPS_PROXY"}, run: func(t *testing.T, s stage) string {
 			proxy := httptest.NewServer(&connecting{})
 			t.Cleanup(proxy.Close)
 			s.URL = "https://bitbucket.example.com"
@@ -534,7 +533,6 @@ func causes(t *testing.T) map[string]cause {
 		}, acctest.DeployKey(acctest.KeyLine(key), `label = "x"`))},
 		"is in the state as tainted": {
 			advice:  []string{"he next apply replaces it. To keep it, run", "terraform untaint ADDRESS"},
-			section: otherServer,
 			run:     adds(emulator.Fault{Method: "POST", CarryOut: true, Status: http.StatusOK, Body: `{"id":10958984}`}, emulator.Fault{Method: "GET", Status: http.StatusForbidden}),
 		},
 		"The run was stopped": {advice: []string{"Run Terraform again."}, run: func(t *testing.T, s stage) string { return readWhenStopped(t, s.Fake) }},
@@ -614,7 +612,7 @@ func causes(t *testing.T) map[string]cause {
 			advice: append([]string{`To try the update without this warning, set update_strategy = "in_place" in the provider block.`}, waysToUpdate...),
 			run:    changed(managed, acctest.DeployKey(acctest.KeyLine(key), `label = "x"`)),
 		},
-		"because of refresh_after, not every plan reads it": {advice: []string{"The next plan reads this key again. Plan and apply again."}, section: registry + "/guides/errors-not-found#404-not-found", run: func(t *testing.T, s stage) string {
+		"because of refresh_after, not every plan reads it": {advice: []string{"The next plan reads this key again. Plan and apply again."}, run: func(t *testing.T, s stage) string {
 			s.apply(t, s.Config(managed, `refresh_after = "24h"`))
 			s.RemoveDeployKey("acme", "website", acctest.FirstID)
 			return s.apply(t, s.Config(acctest.DeployKey(acctest.KeyLine(key), `label = "x"`), `refresh_after = "24h"`))

@@ -23,6 +23,9 @@ const maxNames = 50
 // request would get the same reply again.
 var ErrUnusable = transport.ErrUnusable
 
+// ErrProxyCredentials reports that the proxy in front of Bitbucket requires credentials.
+var ErrProxyCredentials = transport.ErrProxyCredentials
+
 // Error is a request that failed. Its text and its fields never hold credentials.
 type Error struct {
 	Method string

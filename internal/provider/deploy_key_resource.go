@@ -198,7 +198,8 @@ func (r *deployKeyResource) Create(ctx context.Context, req resource.CreateReque
 	if result.Outcome != deploykeys.Done {
 		var more string
 		if result.Key != nil {
-			more = fmt.Sprintf("Bitbucket added the key with the ID %d. It is in the state as tainted: the next apply replaces it. To keep it, run \"terraform untaint ADDRESS\".", result.Key.ID)
+			more = fmt.Sprintf("Bitbucket added the key with the ID %d. It is in the state as tainted: the next apply replaces it. To keep it, run \"terraform untaint ADDRESS\".\n\n%s",
+				result.Key.ID, linkTo("errors-network#the-key-is-in-the-state-as-tainted"))
 		}
 		createDeployKey.addWriteError(&resp.Diagnostics, parent, 0, result, more)
 	}

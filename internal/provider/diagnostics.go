@@ -129,7 +129,8 @@ func (o operation) requiredCredentials(kind *parentKind) string {
 }
 
 // addError reports an operation that failed: what was requested, Bitbucket's reply, and what to
-// do now. id is the ID of the key, 0 for none. more are further paragraphs.
+// do now. id is the ID of the key, 0 for none. more are further paragraphs. If one of them ends
+// with a link, this link takes the place of the link for Bitbucket's reply.
 func (o operation) addError(diags *diag.Diagnostics, parent bitbucket.Parent, id int64, err error, more ...string) {
 	o.addWriteError(diags, parent, id, deploykeys.Result{Outcome: deploykeys.Refused, Err: err}, more...)
 }
@@ -145,7 +146,9 @@ func (o operation) addWriteError(diags *diag.Diagnostics, parent bitbucket.Paren
 		advice, heading = importAdvice(parent, exists)
 	}
 	parts := append([]string{"Could not " + request + ".", describe(result), o.maybeDone(result), advice}, more...)
-	parts = append(parts, linkTo(heading))
+	if !slices.ContainsFunc(more, func(part string) bool { return strings.Contains(part, guides) }) {
+		parts = append(parts, linkTo(heading))
+	}
 	diags.AddError(o.summary, strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), "\n\n"))
 }
 
@@ -288,7 +291,7 @@ func (o operation) advice(kind *parentKind, result deploykeys.Result) (advice, h
 		return "The workspace admits only some IP addresses, or only accounts with two-step verification. A different token or scope does not help. " +
 				"Run Terraform from an allowed IP address, turn on two-step verification for the account, or ask an administrator of the workspace.",
 			"errors-credentials#the-workspace-admits-only-some-ip-addresses"
-	case status == http.StatusForbidden && refused.IsPage():
+	case (status == http.StatusForbidden || status == http.StatusNotFound) && refused.IsPage():
 		return otherServer, "errors-network#the-reply-is-not-from-bitbuckets-api"
 	case status == http.StatusForbidden && len(refused.Required) > 0:
 		return "The token lacks a scope. A scope cannot be added to a token: create a new token.\n\n" + scopes, "errors-credentials#your-credentials-lack-one-or-more-required-privilege-scopes"
@@ -356,6 +359,9 @@ func adviceWithoutReply(failed *bitbucket.Error) (advice, heading string) {
 	if _, untrusted := errors.AsType[x509.UnknownAuthorityError](failed.Err); untrusted {
 		return "This machine does not trust the certificate. Either a proxy opens the connection, or base_url leads to another server. If this is intended, add the certificate authority: " +
 			"on Linux, set SSL_CERT_FILE to a PEM file with the authority; on other systems, add the authority to the certificates of the system.", "errors-network#failed-to-verify-certificate"
+	}
+	if errors.Is(failed.Err, bitbucket.ErrProxyCredentials) {
+		return "The proxy requires a user name and a password. Put both into HTTPS_PROXY.", "errors-network#407-proxy-authentication-required"
 	}
 	if errors.Is(failed.Err, bitbucket.ErrUnusable) {
 		return otherServer, "errors-network#the-reply-is-not-from-bitbuckets-api"

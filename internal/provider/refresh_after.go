@@ -133,5 +133,5 @@ func (a *refreshAfter) planAgain(read lastRead, err error) string {
 		return ""
 	}
 	return fmt.Sprintf("This provider has last read the key at %s: because of refresh_after, not every plan reads it. "+
-		"The next plan reads this key again. Plan and apply again.", read.At.Format(time.RFC3339))
+		"The next plan reads this key again. Plan and apply again.\n\n%s", read.At.Format(time.RFC3339), linkTo("errors-deploy-keys#update-did-not-find-the-key"))
 }

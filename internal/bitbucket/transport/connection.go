@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -29,11 +30,18 @@ func NewHTTPTransport() http.RoundTripper {
 	}
 }
 
+// ErrProxyCredentials reports that a proxy requires credentials.
+var ErrProxyCredentials = errors.New("407 Proxy Authentication Required")
+
 // refusedByProxy reports that a proxy, and not Bitbucket, refused the connection. The text
 // of the proxy is left out because it could repeat the proxy's password.
 func refusedByProxy(_ context.Context, proxy *url.URL, _ *http.Request, response *http.Response) error {
 	if response.StatusCode == http.StatusOK {
 		return nil
 	}
-	return notSentError{fmt.Errorf("the proxy %s refuses the connection: %d %s", proxy.Host, response.StatusCode, http.StatusText(response.StatusCode))}
+	reason := fmt.Errorf("%d %s", response.StatusCode, http.StatusText(response.StatusCode))
+	if response.StatusCode == http.StatusProxyAuthRequired {
+		reason = ErrProxyCredentials
+	}
+	return notSentError{fmt.Errorf("the proxy %s refuses the connection: %w", proxy.Host, reason)}
 }
