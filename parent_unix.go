@@ -10,8 +10,8 @@ import (
 // checkParent is how often awaitEnd checks whether the parent process has ended.
 const checkParent = time.Second
 
-// awaitEnd returns when the parent process has ended. The system then gives this process
-// another parent. A signal makes awaitEnd check at once.
+// awaitEnd returns when the parent process has ended: the system then gives this process a
+// different parent. A signal makes awaitEnd check at once.
 func awaitEnd(parent int, signals <-chan os.Signal) {
 	ticker := time.NewTicker(checkParent)
 	defer ticker.Stop()

@@ -65,10 +65,10 @@ func (a *aliases) remember(parent, name bitbucket.Parent) {
 	a.found[parent] = name
 }
 
-// tryAliases calls operation with each alias of the parent until one works. An alias does not
-// work if Bitbucket answers 404 or redirects, if the listing is empty, or if the name belongs
-// to a different parent. If no alias works, tryAliases returns what the last empty listing
-// returned, else what the first alias returned.
+// tryAliases calls operation with each alias of the parent until an alias works. An alias
+// fails if Bitbucket answers 404 or redirects, if the listing is empty, or if the name belongs
+// to a different parent. If all aliases fail, tryAliases returns the result of the last alias
+// with an empty listing, or else the result of the first alias.
 func tryAliases[T any](a *aliases, parent bitbucket.Parent, operation func(alias bitbucket.Parent) (T, error)) (T, error) {
 	var first T
 	var firstErr error
@@ -92,7 +92,8 @@ func tryAliases[T any](a *aliases, parent bitbucket.Parent, operation func(alias
 // redirect that was not followed.
 func maybeRenamed(err error) bool { return bitbucket.IsNotFound(err) || bitbucket.IsRedirect(err) }
 
-// maybeSame reports whether two names may mean the same object: a slug and a {uuid} may.
+// maybeSame reports whether two names may mean the same workspace or repository. A slug and a
+// {uuid} cannot be compared, so they may mean the same.
 func maybeSame(a, b string) bool {
 	return a == b || a == anyWorkspace || b == anyWorkspace || strings.HasPrefix(a, "{") != strings.HasPrefix(b, "{")
 }

@@ -35,7 +35,7 @@ func newCache(client *bitbucket.Client) *cache {
 	return &cache{client: client, listings: map[bitbucket.Parent]*listing{}}
 }
 
-// listing holds the keys of one parent that were read so far.
+// listing holds the keys of one parent, as far as the cache has read them.
 type listing struct {
 	started  time.Time
 	pager    *bitbucket.Pager[bitbucket.DeployKey]
@@ -46,11 +46,11 @@ type listing struct {
 	// to keys at once, but to order only when its page is read.
 	order  []int64
 	listed map[int64]bool
-	// unreadable is the field of [Listing].
+	// unreadable has the IDs for [Listing.Unreadable].
 	unreadable []int64
 
-	// readers counts the reads of single keys in progress. singleGets counts the keys that were requested
-	// one by one although there were more pages.
+	// readers counts the reads of single keys in progress. singleGets counts the keys that
+	// were requested one by one although there were more pages.
 	readers, singleGets int
 	// page is the call for the next page. singles are the calls for single keys.
 	page    *sharedCall
@@ -58,13 +58,12 @@ type listing struct {
 }
 
 // key returns one key. The first read of a parent requests the first page, which holds all
-// keys of a parent with up to 100 keys. If a parent has more keys, key requests a key that
-// is not on the pages so far by itself, as long as few reads wait. Otherwise it reads the
-// next page.
+// keys of a parent with up to 100 keys. For a key that is not on the pages so far, key requests
+// the key itself while few reads are in progress, and the next page otherwise.
 //
-//	reads of a parent with several pages   requests
-//	one or two keys                        one more than keys
-//	any number of keys                     at most two more than pages
+//	keys that are read, of a parent with several pages   requests, at most
+//	one or two                                           1 for the first page, 1 for each key
+//	any number                                           1 for each page, 2 for single keys
 func (c *cache) key(ctx context.Context, parent bitbucket.Parent, id int64) (*bitbucket.DeployKey, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -84,7 +83,8 @@ func (c *cache) key(ctx context.Context, parent bitbucket.Parent, id int64) (*bi
 		case l.complete && len(l.unreadable) == 0 && ownerUnverifiable(l.order, parent):
 			return nil, errEmptyListing
 		case l.page == nil && preferSingleGet && !l.complete && len(l.singles) > 0:
-			// If neither key is found, both requests would read the first page again.
+			// Wait for the other request: if neither key is found, both requests would read the
+			// first page again.
 			if err := c.waitForAny(ctx, l); err != nil {
 				return nil, err
 			}
@@ -100,7 +100,7 @@ func (c *cache) key(ctx context.Context, parent bitbucket.Parent, id int64) (*bi
 	}
 }
 
-// all returns what a parent lists, from all pages.
+// all returns the complete listing of a parent, from all pages.
 func (c *cache) all(ctx context.Context, parent bitbucket.Parent) (Listing, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -135,12 +135,13 @@ func newListing(pager *bitbucket.Pager[bitbucket.DeployKey]) *listing {
 	}
 }
 
-// values returns the values of the pages so far.
+// values returns a copy of the listing, as far as its pages were read.
 func (l *listing) values() Listing {
 	return Listing{Keys: l.keysFrom(0), Unreadable: slices.Clone(l.unreadable)}
 }
 
-// keysFrom returns the keys of the pages so far without the first ones.
+// keysFrom returns a copy of the keys on the pages that were read. It skips as many keys as
+// first says.
 func (l *listing) keysFrom(first int) []bitbucket.DeployKey {
 	keys := make([]bitbucket.DeployKey, len(l.order)-first)
 	for i, id := range l.order[first:] {
@@ -149,7 +150,8 @@ func (l *listing) keysFrom(first int) []bitbucket.DeployKey {
 	return keys
 }
 
-// drop removes the listings that a write may have changed, under any alias of the parent.
+// drop removes the listings of the parent under any alias, because a write may have changed
+// them.
 func (c *cache) drop(parent bitbucket.Parent) {
 	name := parent.Lower()
 	c.mu.Lock()
@@ -213,10 +215,12 @@ func (l *listing) add(page bitbucket.Page[bitbucket.DeployKey]) {
 	}
 }
 
-// getSingle starts a request for a single key. A 404 means that the key is gone only if the
-// parent lists its keys without it. If all pages were read, the listing has already shown
-// this. The request then uses the UUID of a repository, which finds the key even if the
-// repository was renamed and its name now belongs to a different repository.
+// getSingle starts a request for a single key. A 404 alone does not prove that the key is
+// gone: the parent must also list its keys without this key.
+//
+// If all pages were read, the listing has already shown this. The request then uses the UUID
+// of the repository, if it is known. The UUID finds the key even if the repository was renamed
+// and its name now belongs to a different repository.
 func (c *cache) getSingle(ctx context.Context, l *listing, parent bitbucket.Parent, id int64) *sharedCall {
 	complete := l.complete
 	if !complete {
@@ -246,8 +250,8 @@ func (c *cache) getSingle(ctx context.Context, l *listing, parent bitbucket.Pare
 	return l.singles[id]
 }
 
-// confirmGone requests the first page once more. Only a parent that Bitbucket still finds
-// can show that a key is gone.
+// confirmGone requests the first page again after a 404 for a key. Only a parent that Bitbucket
+// still finds can show that the key is gone.
 func (c *cache) confirmGone(ctx context.Context, parent bitbucket.Parent, id int64, notFound error) error {
 	now := newListing(c.client.ListDeployKeys(parent))
 	page, err := now.pager.NextPage(ctx)
@@ -258,8 +262,9 @@ func (c *cache) confirmGone(ctx context.Context, parent bitbucket.Parent, id int
 	return goneFrom(now.values(), parent, id, notFound)
 }
 
-// goneFrom returns what a 404 for a key means, given what the parent lists. The 404 proves
-// nothing if the key is or may be listed, or if the listing belongs to a different parent.
+// goneFrom interprets a 404 for a key with the listing of the parent. It returns notFound if
+// the key is or may be listed, or if the listing belongs to a different parent, because the
+// 404 then proves nothing. Otherwise it returns [ErrGone] or errEmptyListing.
 func goneFrom(listed Listing, parent bitbucket.Parent, id int64, notFound error) error {
 	for _, key := range listed.Keys {
 		if key.ID == id || belongsElsewhere(parent, &key) {

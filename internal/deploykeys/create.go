@@ -40,11 +40,13 @@ const clockTolerance = 5 * time.Second
 // maxHandovers bounds how often one create sends its request again after a delete.
 const maxHandovers = 3
 
-// Create adds a key. If no usable reply comes, Create looks the key up. A new key that
-// matches the input is the one it has added; without such a key, Create adds it again. If
-// the parent already has the key, Create waits for a delete of this run: see [handovers].
-// Without such a delete, the error is an [*ExistsError]. Create tries no aliases: after a
-// lost reply, it could add the key twice.
+// Create adds a key. If no usable reply arrives, Create looks for a new key that matches the
+// input. If there is none, Create sends the request again.
+//
+// If the parent already has the key, Create waits for a delete of this run: see [handovers].
+// Without such a delete, the error is an [*ExistsError].
+//
+// Create tries no aliases: after a lost reply, it could add the key twice.
 func (s *Service) Create(ctx context.Context, parent bitbucket.Parent, input bitbucket.DeployKeyInput) Result {
 	defer s.handovers.begin()()
 	defer s.cache.drop(parent)
@@ -77,15 +79,15 @@ func (s *Service) Create(ctx context.Context, parent bitbucket.Parent, input bit
 	return s.create(ctx, parent, contested, input)
 }
 
-// takeOver makes an existing key the one that a create wants. It sends no request if label
-// and comment fit. If Bitbucket cannot change them, it removes the key and returns nil, so
-// that the create adds it again. A key that cannot be changed for another reason stays as it
-// is: it must not be lost.
+// takeOver gives an existing key the label and the comment of input, if they differ, and
+// returns the key. If Bitbucket cannot change this key, takeOver removes it and returns nil, so
+// that the create adds the key again. After any other error, takeOver returns the key
+// unchanged: the key must not be lost.
 func (s *Service) takeOver(ctx context.Context, parent bitbucket.Parent, existing *bitbucket.DeployKey, input bitbucket.DeployKeyInput) *bitbucket.DeployKey {
 	if matchesInput(existing, input) {
 		return existing
 	}
-	immutable := parent.Project != "" // Bitbucket updates no key of a project.
+	immutable := parent.Project != "" // Bitbucket cannot update the key of a project.
 	if !immutable {
 		result := s.update(ctx, parent, existing.ID, input)
 		if result.Outcome == Done {
@@ -99,7 +101,8 @@ func (s *Service) takeOver(ctx context.Context, parent bitbucket.Parent, existin
 	return existing
 }
 
-// create sends the request, and looks the key up if that is needed.
+// create sends the request. If the reply is lost, or if a refusal may mean that the parent
+// already has the key (400 or 409), create looks for the key.
 func (s *Service) create(ctx context.Context, parent bitbucket.Parent, contested *contestedKey, input bitbucket.DeployKeyInput) Result {
 	started, lost := time.Now(), false
 	for attempt := 0; ; attempt++ {
@@ -141,10 +144,9 @@ func (s *Service) create(ctx context.Context, parent bitbucket.Parent, contested
 	}
 }
 
-// findSameKey returns the key of a parent with the same public key as input, whatever its
-// label and comment, or nil. It returns an error if the key may be among the entries that
-// cannot be read. It continues for a grace period if ctx ends, because a new key must not be
-// lost.
+// findSameKey returns the key of a parent with the same public key as input, or nil. Label and
+// comment may differ. It returns an error if an entry that cannot be read may be the key. If
+// ctx ends, findSameKey continues for a grace period, because a new key must not be lost.
 func (s *Service) findSameKey(ctx context.Context, parent bitbucket.Parent, input bitbucket.DeployKeyInput) (*bitbucket.DeployKey, error) {
 	s.cache.drop(parent)
 	listing, err := s.cache.all(ctx, parent)

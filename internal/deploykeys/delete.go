@@ -14,10 +14,13 @@ type WithheldError struct{}
 // Error names the reason.
 func (*WithheldError) Error() string { return "another resource of this configuration wants the key" }
 
-// Delete removes a key. A key that is already gone is no error. Neither a 404 nor a missing
-// reply proves that the key is gone: the parent must list its keys without it. publicKey is
-// the text of the key. If a create of this run waits for the key, Delete leaves it to the
-// create. If such a create has given up, the error is a [*WithheldError].
+// Delete removes a key. A key that is already gone is not an error. After a 404 or a lost
+// reply, Delete lists the keys of the parent, because only the list proves that the key is
+// gone.
+//
+// publicKey is the text of the key. If a create of this run waits for the same public key,
+// Delete hands the key over instead of removing it. If such a create has given up, the error
+// is a [*WithheldError].
 func (s *Service) Delete(ctx context.Context, parent bitbucket.Parent, id int64, publicKey string) Result {
 	defer s.handovers.begin()()
 	contested := s.handovers.contest(parent, publicKey)

@@ -21,16 +21,17 @@ import (
 const (
 	// maxIdle is how long no call may make progress before a waiting create gives up.
 	maxIdle = 2 * time.Second
-	// maxIdleAgain is the same after another create has given up: if no call has come since,
-	// or if as many creates wait as then and fill all slots of -parallelism.
+	// maxIdleAgain replaces maxIdle after a create has given up, if a longer wait is probably
+	// useless: no call has started since, or at least as many creates wait as then. Those
+	// creates fill all slots of -parallelism, so no delete can start.
 	maxIdleAgain = maxIdle / 8
 )
 
 // handovers connects the creates and deletes of one run that concern the same key.
 type handovers struct {
 	mu sync.Mutex
-	// contested has the keys that this run creates or deletes, by their fingerprint: the same
-	// key may have several parents.
+	// contested has the keys that this run creates or deletes, by their fingerprint. A
+	// fingerprint has one entry for each parent of the key.
 	contested map[string][]*contestedKey
 	// working counts the calls in progress that do not wait for a handover.
 	working int
@@ -38,11 +39,11 @@ type handovers struct {
 	waiting []*waitingCreate
 	// idle lets the oldest waiting create give up. It runs while no call makes progress.
 	idle *time.Timer
-	// stuckWith is how many creates waited when one gave up, 0 if none did. gaveUp reports that
-	// no call has come since.
+	// stuckWith is how many creates waited when a create last gave up, 0 if none has given up.
+	// gaveUp reports that no call has started since.
 	stuckWith int
 	gaveUp    bool
-	// deleteEnded is closed, and replaced, when a delete has ended.
+	// deleteEnded is closed and set to nil when a delete ends. awaitDeletes creates it.
 	deleteEnded chan struct{}
 }
 
@@ -51,11 +52,12 @@ type contestedKey struct {
 	parent bitbucket.Parent
 	// deleting counts the deletes in progress.
 	deleting int
-	// deleted has the IDs that this run has removed, added those that it has added, and taken
-	// those that a create has found: they may belong to a resource that is to be deleted.
+	// deleted and added have the IDs of the keys that this run has removed and added. taken has
+	// the IDs of existing keys that a create has taken over. Another resource, which is to be
+	// deleted, may still have such an ID.
 	deleted, added, taken map[int64]bool
-	// wanted reports that a create has given up because the key exists. A delete would remove
-	// what the configuration wants.
+	// wanted reports that a create has given up because the key exists. A delete must then not
+	// remove the key, because the configuration wants it.
 	wanted bool
 }
 
@@ -94,7 +96,7 @@ func (h *handovers) begin() (end func()) {
 	}
 }
 
-// contest returns the record of a key of a parent.
+// contest returns the record of a key of a parent, and adds the record if there is none.
 func (h *handovers) contest(parent bitbucket.Parent, publicKey string) *contestedKey {
 	fingerprint := publicKey
 	if key, err := sshkey.Split(publicKey); err == nil {
@@ -104,7 +106,7 @@ func (h *handovers) contest(parent bitbucket.Parent, publicKey string) *conteste
 	defer h.mu.Unlock()
 	for _, k := range h.contested[fingerprint] {
 		if sameParent(k.parent, parent) {
-			k.parent.UUID = cmp.Or(k.parent.UUID, parent.UUID) // A create learns it from the existing key.
+			k.parent.UUID = cmp.Or(k.parent.UUID, parent.UUID) // A create finds the UUID in the existing key.
 			return k
 		}
 	}
@@ -125,7 +127,8 @@ func sameParent(a, b bitbucket.Parent) bool {
 	return a.Lower() == b.Lower()
 }
 
-// knownUUID returns the UUID of a parent, which may be its name.
+// knownUUID returns the UUID of a parent, "" if it is not known. A repository may have its UUID
+// as its name.
 func knownUUID(parent bitbucket.Parent) string {
 	if parent.UUID == "" && strings.HasPrefix(parent.Repository, "{") {
 		return parent.Repository
@@ -133,8 +136,8 @@ func knownUUID(parent bitbucket.Parent) string {
 	return parent.UUID
 }
 
-// awaitDeletes waits until no delete of the key is in progress, and returns how many this run
-// has carried out.
+// awaitDeletes waits until no delete of the key is in progress. It returns how many deletes of
+// the key this run has carried out.
 func (h *handovers) awaitDeletes(ctx context.Context, k *contestedKey) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -160,15 +163,15 @@ func (h *handovers) add(k *contestedKey, id int64) {
 	k.added[id] = true
 }
 
-// isAdded reports whether a create of this run has the key with this ID.
+// isAdded reports whether a create of this run has added the key with this ID or taken it over.
 func (h *handovers) isAdded(k *contestedKey, id int64) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return k.added[id] || k.taken[id]
 }
 
-// take records that a create has found its key after a lost reply. It returns false if the
-// key is another create's, or if this run has removed it meanwhile.
+// take records that a create has found its key after a lost reply. It returns false if another
+// create has the key, or if a delete of this run has removed or may remove the key.
 func (h *handovers) take(ctx context.Context, k *contestedKey, id int64) bool {
 	h.awaitDeletes(ctx, k)
 	h.mu.Lock()
@@ -180,8 +183,8 @@ func (h *handovers) take(ctx context.Context, k *contestedKey, id int64) bool {
 	return true
 }
 
-// await waits until a delete hands the key with this ID over or has removed it. It gives up
-// when ctx ends, or when no call makes progress.
+// await waits until a delete hands over or removes the key with this ID. It gives up when ctx
+// ends, or when no call makes progress.
 func (h *handovers) await(ctx context.Context, k *contestedKey, id int64) handover {
 	h.mu.Lock()
 	if k.deleted[id] {
@@ -259,7 +262,8 @@ const (
 	withholdDelete
 )
 
-// beginDelete decides about a delete of the key with this ID.
+// beginDelete decides what a delete of the key with this ID must do. It hands the key over if a
+// create waits for it.
 func (h *handovers) beginDelete(k *contestedKey, id int64) deletion {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -280,7 +284,8 @@ func (h *handovers) beginDelete(k *contestedKey, id int64) deletion {
 	return sendDelete
 }
 
-// endDelete records the end of a delete, and lets the creates continue that wait for it.
+// endDelete records the end of a delete and wakes awaitDeletes. If the delete has removed the
+// key, endDelete also ends the waits of the creates for this key.
 func (h *handovers) endDelete(k *contestedKey, id int64, done bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

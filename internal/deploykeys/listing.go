@@ -8,13 +8,13 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 )
 
-// Listing is what a parent lists.
+// Listing holds the entries that Bitbucket lists for a parent.
 type Listing struct {
 	// Keys are in Bitbucket's order.
 	Keys []bitbucket.DeployKey
 	// Unreadable has the IDs of the entries that cannot be read, for example because they have
-	// no public key. It has 0 for entries without an ID. So a key that is not in Keys may
-	// still exist.
+	// no public key. It has 0 for entries without an ID. If Unreadable is not empty, a key that
+	// is not in Keys may still exist.
 	Unreadable []int64
 }
 

@@ -10,8 +10,8 @@ const (
 	Unknown Outcome = iota
 	// Done means that Bitbucket has carried the write out.
 	Done
-	// Refused means that Bitbucket has not carried the write out, or that the parent has
-	// another key in its place: see [ExistsError].
+	// Refused means that Bitbucket has not carried the write out, or that the parent already
+	// has the key: see [ExistsError].
 	Refused
 )
 
@@ -23,8 +23,8 @@ type Result struct {
 	Key *bitbucket.DeployKey
 	// Err is the error of the last request, nil if the outcome is Done.
 	Err error
-	// LookupErr is why the provider could not look up whether the write was carried out.
-	// If it is nil and the outcome is Unknown, the lookup did not find the change.
+	// LookupErr is the error of the lookup that checks whether Bitbucket has carried the write
+	// out. If it is nil and the outcome is Unknown, the lookup did not find the change.
 	LookupErr error
 }
 

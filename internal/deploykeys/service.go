@@ -29,9 +29,9 @@ func New(client *bitbucket.Client) *Service {
 	return &Service{client: client, cache: newCache(client)}
 }
 
-// OnListed sets a function that is called with the keys of each page that this service
-// reads, without a request of its own. It must be set before the first request, must not
-// call the service, and may be called by several calls at once.
+// OnListed sets a function that receives the keys of each page that this service reads, and
+// causes no request. Set the function before the first request. The function must not call the
+// service, because the cache is locked while the function runs.
 func (s *Service) OnListed(listed func(parent bitbucket.Parent, keys []bitbucket.DeployKey)) {
 	s.cache.onListed = listed
 }
@@ -41,9 +41,10 @@ var ErrGone = errors.New("it has no such deploy key")
 
 // Get returns one key, if possible from a listing that is shared with other calls. The
 // listing is at most five minutes old, and never older than the last write of this service.
-// Get tries the aliases of a renamed repository. If the key is gone although its parent
-// still exists, the error is [ErrGone]. A 404 alone does not prove that: the parent may be
-// gone, or these credentials may not see it.
+// Get tries the aliases of a renamed repository.
+//
+// If the key is gone although its parent still exists, the error is [ErrGone]. A 404 alone
+// does not prove this: the parent may be gone, or these credentials may not see it.
 func (s *Service) Get(ctx context.Context, parent bitbucket.Parent, id int64) (*bitbucket.DeployKey, error) {
 	defer s.handovers.begin()()
 	return tryAliases(&s.aliases, parent, func(alias bitbucket.Parent) (*bitbucket.DeployKey, error) {

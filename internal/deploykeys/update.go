@@ -8,8 +8,7 @@ import (
 )
 
 // Update changes the label and the comment of a repository's key. If no usable reply
-// arrives, Update reads the key. Unless the key has changed, Update sends the request
-// again.
+// arrives, Update reads the key, and sends the request again if the key has not changed.
 func (s *Service) Update(ctx context.Context, parent bitbucket.Parent, id int64, input bitbucket.DeployKeyInput) Result {
 	defer s.handovers.begin()()
 	return s.write(parent, func(alias bitbucket.Parent) Result { return s.update(ctx, alias, id, input) })

@@ -19,8 +19,10 @@ type ParentKeys struct {
 
 // WalkRepositories yields the keys of the repositories of a workspace that the credentials
 // may see, in Bitbucket's order. If project is not "", it yields only the repositories of
-// that project. It uses as many requests at once as the client allows. An error ends the
-// walk. When the caller stops the walk, no more requests are sent.
+// that project.
+//
+// It sends as many requests at once as the client allows. An error ends the walk. When the
+// caller stops the walk, no more requests are sent.
 func (s *Service) WalkRepositories(ctx context.Context, workspace, project string) iter.Seq2[ParentKeys, error] {
 	return s.walk(ctx, func() *bitbucket.Pager[bitbucket.Parent] { return s.client.ListRepositories(workspace, project) })
 }
@@ -88,8 +90,8 @@ func (s *Service) listParent(ctx context.Context, parent bitbucket.Parent) liste
 	return listed{ParentKeys{Parent: parent, Listing: listing}, err}
 }
 
-// parents yields each parent of all pages once. Without a check, a repository that is added
-// during the walk could move another repository to the next page and so repeat it.
+// parents yields each parent of all pages once. It skips repetitions, because a repository that
+// is added during the walk can move another repository to the next page.
 func parents(ctx context.Context, pager *bitbucket.Pager[bitbucket.Parent]) iter.Seq2[bitbucket.Parent, error] {
 	return func(yield func(bitbucket.Parent, error) bool) {
 		seen := map[bitbucket.Parent]bool{}

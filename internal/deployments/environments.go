@@ -24,7 +24,8 @@ func ListEnvironments(ctx context.Context, client *bitbucket.Client, repository 
 			if err != nil {
 				return nil, err
 			}
-			// An environment that is added meanwhile moves another one to the next page.
+			// Skip repetitions: an environment that is added meanwhile moves another environment
+			// to the next page.
 			if uuid := strings.ToLower(environment.UUID); !seen[uuid] {
 				seen[uuid] = true
 				found = append(found, environment)
@@ -37,16 +38,16 @@ func ListEnvironments(ctx context.Context, client *bitbucket.Client, repository 
 	return nil, err
 }
 
-// LackNames reports whether Bitbucket has sent the environment of a deployment without its
-// name.
+// LackNames reports whether Bitbucket has sent a deployment with the UUID of its environment,
+// but without the name.
 func LackNames(list []bitbucket.Deployment) bool { return slices.ContainsFunc(list, lacksName) }
 
 func lacksName(d bitbucket.Deployment) bool {
 	return d.EnvironmentUUID != "" && d.EnvironmentName == ""
 }
 
-// SetNames sets the names of environments that deployments lack. The name of an environment
-// that was deleted stays empty.
+// SetNames fills in the missing names of the deployments' environments. The name of an
+// environment that was deleted stays empty.
 func SetNames(list []bitbucket.Deployment, environments []bitbucket.Environment) {
 	names := map[string]string{}
 	for _, environment := range environments {

@@ -20,9 +20,9 @@ type frameworkServer interface {
 	tfprotov6.StateStoreServer
 }
 
-// leakFixServer gives each call a context that releases everything when the call returns. The
-// framework (v1.19.0, registerContext in internal/proto6server/serve.go) keeps the context of
-// every call until StopProvider, and with it 30 kB of loggers.
+// leakFixServer gives each frequent call a context that releases everything when the call
+// returns. The framework (v1.19.0, registerContext in internal/proto6server/serve.go) keeps the
+// context of every call until StopProvider, and with it 30 kB of loggers.
 type leakFixServer struct {
 	frameworkServer
 	stopped *atomic.Bool
@@ -47,8 +47,8 @@ func (s leakFixServer) StopProvider(ctx context.Context, req *tfprotov6.StopProv
 }
 
 // Shutdown cancels the running calls of a server from [NewServer], and waits until they have
-// returned: a request that was already sent may finish. The process must end then, because
-// later calls never return.
+// returned, for [transport.MaxGracePeriod] at most: a request that was already sent may finish.
+// The process must then end, because later calls never return.
 func Shutdown(server tfprotov6.ProviderServer) {
 	if server, ok := server.(leakFixServer); ok {
 		server.shutdown(transport.MaxGracePeriod)
@@ -152,7 +152,8 @@ var returned = func() context.Context {
 	return ctx
 }()
 
-// callContext is the context of a call while the call runs, and returned afterwards.
+// callContext is the context of a call. While the call runs, now holds the context of that call.
+// Afterwards, now holds the variable returned.
 type callContext struct {
 	now atomic.Pointer[context.Context]
 }

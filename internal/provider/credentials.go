@@ -92,8 +92,8 @@ func (m *providerModel) conflict(diags *diag.Diagnostics, detail string) {
 	}
 }
 
-// incomplete reports a method of which one half is missing. The error is on the other half,
-// or on no attribute if the other half is a secret.
+// incomplete reports that one half of the credentials is missing. attribute is the half that
+// is set, or "" if that half is a secret: Terraform would print its source line.
 func incomplete(diags *diag.Diagnostics, attribute, detail string) {
 	const summary = "Incomplete Bitbucket credentials"
 	if attribute == "" {

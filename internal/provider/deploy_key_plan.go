@@ -24,7 +24,7 @@ import (
 // decision needs several attributes.
 //
 // For an attribute that the configuration sets, Terraform accepts two planned values: the
-// configured value or the value in state. To plan the value in state means that both values
+// configured value or the value in state. ModifyPlan plans the value in state if both values
 // are equivalent.
 func (r *deployKeyResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
 	if req.Plan.Raw.IsNull() {
@@ -82,9 +82,9 @@ func (r *deployKeyResource) ModifyPlan(ctx context.Context, req resource.ModifyP
 	r.noteReplacement(ctx, &plan, &state, resp)
 }
 
-// readBeforeReplacement reads a key that the refresh has not read, and reports whether it can
-// be replaced. If its repository has a new name, the old key would be removed, but the new
-// key could not be added under the old name.
+// readBeforeReplacement reads a key that the refresh has not read, to find the current name of
+// its repository. Under an old name, a replacement would remove the old key, but could not add
+// the new key. readBeforeReplacement returns false after an error.
 func (r *deployKeyResource) readBeforeReplacement(ctx context.Context, state *deployKeyModel, diags *diag.Diagnostics) bool {
 	parent, id := state.parent(r.kind), state.KeyID.ValueInt64()
 	key, err := r.data.keys.Get(ctx, parent, id)
@@ -99,10 +99,11 @@ func (r *deployKeyResource) readBeforeReplacement(ctx context.Context, state *de
 	return true
 }
 
-// replacedKey is the name of a private value that Terraform passes from the first plan of a
-// resource to its second plan, if there is one: for a replacement, Terraform plans once more
-// without the state. The provider cannot see in another way that -replace was given. The value
-// is the ID of the key, or 0 if the first plan has noted the replacement itself.
+// replacedKey is the name of a private value of a plan. For a replacement, Terraform plans a
+// second time without the state, and passes the value to the second plan. This is the only sign
+// of -replace that the provider gets.
+//
+// The value is the ID of the key, or 0 if the first plan has already noted the replacement.
 const replacedKey = "replaced_key_id"
 
 // noteDelete records a delete for warnings.
@@ -170,7 +171,7 @@ func (r *deployKeyResource) noteCreate(ctx context.Context, plan *deployKeyModel
 	}
 	resp.Diagnostics.Append(resp.Private.SetKey(ctx, replacedKey, nil)...)
 	if id != 0 {
-		r.noteNewKey(plan, id) // Another call gives the warnings.
+		r.noteNewKey(plan, id) // Terraform does not show the warnings of a second plan.
 	}
 }
 
@@ -184,7 +185,7 @@ func (r *deployKeyResource) noteNewKey(plan *deployKeyModel, replaced int64) {
 	r.data.warnings.plans(createDeployKey, r.kind)
 }
 
-// markReplaced tells the second plan, if there is one, which key it replaces.
+// markReplaced stores the ID of the key for a possible second plan: see [replacedKey].
 func markReplaced(ctx context.Context, resp *resource.ModifyPlanResponse, id int64) diag.Diagnostics {
 	return resp.Private.SetKey(ctx, replacedKey, []byte(strconv.FormatInt(id, 10)))
 }
@@ -366,9 +367,9 @@ func (r *deployKeyResource) sameParent(ctx context.Context, plan, state *deployK
 }
 
 // reconcileWithPlan restores the planned values after a write. Terraform accepts only the
-// planned values, and a key that exists must not fail because of its label. The warning
-// names the attributes that differ, and the next refresh shows the difference. asPlanned
-// reports that none differs.
+// planned values, and a write that succeeded must not fail because of a label. A warning names
+// the attributes that differ, and the next refresh shows the difference. asPlanned reports
+// whether all attributes are as planned.
 func (m *deployKeyModel) reconcileWithPlan(plan *deployKeyModel, diags *diag.Diagnostics) (asPlanned bool) {
 	m.Key = plan.Key // The client has checked that it is the same key.
 	m.ignoreCommentSpacing(plan.Comment)

@@ -263,7 +263,8 @@ func (r *deployKeyResource) Read(ctx context.Context, req resource.ReadRequest, 
 	refreshed.flatten(parent, key)
 	refreshed.reconcileWithState(&state)
 	// Encoding an unchanged state would take longer than all of the above. The comparison
-	// includes the parsed key, which reconcileWithState copies from an equal one in the state.
+	// includes the pointer to the parsed key. For the same key, reconcileWithState has copied the
+	// pointer from the state.
 	if refreshed != state {
 		resp.Diagnostics.Append(r.kind.set(ctx, &resp.State, &refreshed)...)
 	}
@@ -300,7 +301,7 @@ func (r *deployKeyResource) Update(ctx context.Context, req resource.UpdateReque
 	r.data.warnings.begins()
 	parent, sent := plan.parent(r.kind), time.Now()
 	read := lastReadOf(ctx, req.Private, &resp.Diagnostics)
-	markDue(ctx, resp.Private, &resp.Diagnostics) // Until the update is known to have succeeded.
+	markDue(ctx, resp.Private, &resp.Diagnostics) // If the update fails, the next refresh reads the key.
 	key := r.updateKey(ctx, &plan, &state, read, &resp.Diagnostics)
 	if key == nil {
 		return
@@ -352,7 +353,7 @@ func (r *deployKeyResource) Delete(ctx context.Context, req resource.DeleteReque
 	defer r.data.warnNearLimit(&resp.Diagnostics)
 	r.data.warnings.begins()
 	parent, id := state.parent(r.kind), state.KeyID.ValueInt64()
-	markDue(ctx, resp.Private, &resp.Diagnostics) // If the delete fails, the key stays in the state.
+	markDue(ctx, resp.Private, &resp.Diagnostics) // If the delete fails, the next refresh reads the key.
 	result := r.data.keys.Delete(ctx, parent, id, state.Key.ValueString())
 	if _, withheld := errors.AsType[*deploykeys.WithheldError](result.Err); withheld {
 		addWithheld(&resp.Diagnostics, parent, id)

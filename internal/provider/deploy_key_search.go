@@ -91,8 +91,8 @@ func searchDescription(kind *parentKind) string {
 // stops. At the end, diags contains the warnings and errors.
 //
 // After the last key that the limit allows, keys looks for one more key, for a warning. It
-// looks at the rest of the same parent and at the next parent, because this costs one request
-// at most.
+// looks at the rest of the same parent and at the next parent, because this usually costs one
+// request at most.
 func (s *deployKeySearch) keys(ctx context.Context, service *deploykeys.Service, diags *diag.Diagnostics) iter.Seq[*deployKeyDataSourceModel] {
 	return func(yield func(*deployKeyDataSourceModel) bool) {
 		pattern := regexp.MustCompile(s.LabelPattern.ValueString()) // patternValidator has checked the pattern.

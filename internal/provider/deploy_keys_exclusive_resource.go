@@ -152,8 +152,8 @@ func (r *deployKeysExclusiveResource) ValidateConfig(ctx context.Context, req re
 // decides from the configuration and the state alone: Terraform plans again during apply, and
 // a planned value must not change even if Bitbucket's keys have changed.
 //
-// For a new set, or a set of another parent, no plan has shown any keys. Apply only stores
-// other_keys then.
+// For a new set, or a set with a new parent, no plan has shown any keys. Apply then removes no
+// key, and only stores other_keys.
 func (r *deployKeysExclusiveResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
 	if req.Plan.Raw.IsNull() {
 		return
@@ -207,8 +207,9 @@ func (r *deployKeysExclusiveResource) ModifyPlan(ctx context.Context, req resour
 	}
 }
 
-// checkAnyListed refuses a wrong key_ids at plan, if this run has refreshed the set: then it
-// costs no request. Apply checks in any case, so an error of Bitbucket needs no report here.
+// checkAnyListed refuses a wrong key_ids in the plan, if this run has refreshed the set. A valid
+// key_ids then costs no request, because the refresh has listed the keys. Apply checks in any
+// case, so an error of Bitbucket needs no report here.
 func (r *deployKeysExclusiveResource) checkAnyListed(ctx context.Context, plan *deployKeysExclusiveModel, diags *diag.Diagnostics) {
 	parent := plan.parent(r.kind)
 	if _, refreshed := r.data.refreshedSets.Load(parent.Lower()); !refreshed {
@@ -255,8 +256,8 @@ func (m *deployKeysExclusiveModel) hasParentOf(state *deployKeysExclusiveModel) 
 		!m.Parent.IsUnknown() && strings.EqualFold(m.Parent.ValueString(), state.Parent.ValueString())
 }
 
-// removedFrom returns the IDs of the keys that a plan shows as removed: those in other_keys of
-// the prior state that are not in key_ids now.
+// removedFrom returns the IDs of the keys that a plan shows as removed: the keys in other_keys
+// of the prior state, except keys whose IDs are now in key_ids.
 func (m *deployKeysExclusiveModel) removedFrom(prior *deployKeysExclusiveModel) map[int64]bool {
 	removed, listed := map[int64]bool{}, m.listed()
 	for text := range prior.OtherKeys.Elements() {
@@ -274,8 +275,8 @@ func (m *deployKeysExclusiveModel) anyListed(keys []bitbucket.DeployKey) bool {
 	return m.AllowEmpty.ValueBool() || slices.ContainsFunc(keys, func(key bitbucket.DeployKey) bool { return listed[key.ID] })
 }
 
-// addNoneLeft reports that no key of key_ids is there: key_ids may by mistake contain the IDs
-// of a different repository's keys.
+// addNoneLeft reports that Bitbucket lists no key of key_ids. By mistake, key_ids may contain
+// the IDs of a different repository's keys.
 func (m *deployKeysExclusiveModel) addNoneLeft(kind *parentKind, diags *diag.Diagnostics) {
 	diags.AddAttributeError(path.Root("key_ids"), "No deploy key would be left", fmt.Sprintf("None of key_ids is a deploy key of the %s %s. "+
 		"Check key_ids. To remove all deploy keys, set allow_empty = true. Nothing was changed.", kind.attribute, m.parent(kind)))

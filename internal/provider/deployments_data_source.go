@@ -219,12 +219,12 @@ func environmentCandidates(repository bitbucket.Parent, name string, matches, al
 	return strings.Join(lines, "\n")
 }
 
-// setEnvironmentNames sets the names of environments that deployments lack. It lists the
+// setEnvironmentNames fills in the missing names of the deployments' environments. It lists the
 // environments if a name is missing and environments is nil.
 //
 // If Bitbucket refuses to list the environments, the names stay empty, because the
-// deployments are of use without them. Any other failure is an error: a name that is null
-// for one run only would show up as a change.
+// deployments are useful without the names. Any other failure is an error: a name that is null
+// in a single run would appear in the plan as a change.
 func (d *deploymentsDataSource) setEnvironmentNames(ctx context.Context, repository bitbucket.Parent, found []bitbucket.Deployment, environments []bitbucket.Environment, diags *diag.Diagnostics) {
 	if !deployments.LackNames(found) {
 		return

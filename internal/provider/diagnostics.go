@@ -26,21 +26,22 @@ type operation struct {
 	// request completes "Could not …". It has formatting verbs for the ID of
 	// the key, if there is one, and for the parent.
 	request string
-	// deployKeys reports whether the operation is about deploy keys. Then scopes are added to
-	// the administrator's scope, and the kind of the parent gives oauth, account and object.
-	// Every other operation sets scopes, oauth, account and object itself.
+	// deployKeys reports whether the operation is about deploy keys. Such an operation sets
+	// only the scopes that it needs in addition to the administrator's scope, because oauth,
+	// account and object follow from the kind of the parent. Every other operation sets all
+	// four fields.
 	deployKeys bool
 	// scopes are the scopes of an API token, and oauth are the scopes of an OAuth consumer.
 	// account describes the account that they must belong to.
 	scopes, oauth, account string
 	// object is the object that a 404 or a redirect concerns.
 	object string
-	// verb is what the operation does to deploy keys, if it changes them. ownScope is the scope
-	// of an API token that it needs in addition to the administrator's scope. The
-	// documentation can be read so that scopes has more than Bitbucket needs.
+	// verb names the change to deploy keys, "" if the operation only reads. ownScope is the
+	// scope of an API token that the change certainly needs in addition to the administrator's
+	// scope. scopes may have more than Bitbucket needs, because the documentation is ambiguous.
 	verb, ownScope string
-	// writes reports whether Bitbucket accepts no access tokens for the operation, and creates
-	// whether the operation adds a key.
+	// writes reports whether the operation changes deploy keys. Bitbucket accepts no access
+	// tokens for such an operation. creates reports whether the operation adds a key.
 	writes, creates bool
 }
 
@@ -129,8 +130,8 @@ func (o operation) requiredCredentials(kind *parentKind) string {
 }
 
 // addError reports an operation that failed: what was requested, Bitbucket's reply, and what to
-// do now. id is the ID of the key, 0 for none. more are further paragraphs. If one of them ends
-// with a link, this link takes the place of the link for Bitbucket's reply.
+// do now. id is the ID of the key, 0 for none. more has further paragraphs. If a paragraph has a
+// link to a guide, addError does not add the link for Bitbucket's reply.
 func (o operation) addError(diags *diag.Diagnostics, parent bitbucket.Parent, id int64, err error, more ...string) {
 	o.addWriteError(diags, parent, id, deploykeys.Result{Outcome: deploykeys.Refused, Err: err}, more...)
 }
@@ -254,7 +255,7 @@ const waysToUpdate = "Choose one:\n\n" +
 	"A replacement removes the key from the repository for a moment."
 
 // advice describes what to do about an error, and returns the heading that explains it: see
-// [linkTo]. Both are "" if only Bitbucket's reply can tell what to do.
+// [linkTo]. Both are "" if there is nothing to add to Bitbucket's reply.
 func (o operation) advice(kind *parentKind, result deploykeys.Result) (advice, heading string) {
 	err := result.Err
 	refused, ok := errors.AsType[*bitbucket.Error](err)
@@ -326,8 +327,8 @@ func (o operation) advice(kind *parentKind, result deploykeys.Result) (advice, h
 }
 
 // adviceNotFound describes what to do about a 404. It begins with the most frequent cause, a
-// typo. object is the object that the request concerns. The scopes for it are of no use if its
-// workspace does not exist.
+// typo. object is the object that the request concerns. If its workspace does not exist, the
+// advice names no scopes, because they would not help.
 func adviceNotFound(err error, refused *bitbucket.Error, object, scopes string) string {
 	notFound, isParent := errors.AsType[*bitbucket.ParentNotFoundError](err)
 	names, missing := "workspace and "+object, "the "+object
@@ -372,7 +373,7 @@ func adviceWithoutReply(failed *bitbucket.Error) (advice, heading string) {
 // maybeDone describes a write that Bitbucket may have carried out although it failed.
 func (o operation) maybeDone(result deploykeys.Result) string {
 	switch {
-	case result.Outcome != deploykeys.Unknown || result.Key != nil: // A key in the result is there.
+	case result.Outcome != deploykeys.Unknown || result.Key != nil: // A key in the result exists.
 		return ""
 	case !o.creates:
 		return "Bitbucket may have made the change anyway. The next plan shows what Bitbucket has."
@@ -430,7 +431,7 @@ func warnUnreadable(kind *parentKind, unreadable []string, diags *diag.Diagnosti
 		"Until then, an exclusive set of such a %s removes no key.", shorten(unreadable), adviceUnreadable, kind.attribute))
 }
 
-// shorten joins names, and counts those for which there is no room.
+// shorten joins the first names, and counts the rest.
 func shorten(names []string) string {
 	const most = 100
 	text := strings.Join(names[:min(len(names), most)], ", ")

@@ -100,7 +100,8 @@ var explained = []struct {
 	{"errors-configuration#setting-id-is-deprecated", []string{"Setting id is deprecated"}},
 }
 
-// headingOf returns the heading that explains a summary: the one with the longest beginning.
+// headingOf returns the heading that explains a summary, "" if there is none. If several
+// beginnings match, the longest beginning selects the heading.
 func headingOf(summary string) string {
 	var heading, beginning string
 	for _, entry := range explained {
@@ -113,8 +114,8 @@ func headingOf(summary string) string {
 	return heading
 }
 
-// addLinks ends each diagnostic with the address of the heading that explains it. A diagnostic
-// that already ends with an address is not changed.
+// addLinks ends each diagnostic with the address of the heading that explains it. It does not
+// change a diagnostic that already contains an address of a guide.
 func addLinks(diagnostics []*tfprotov6.Diagnostic) {
 	for _, d := range diagnostics {
 		if heading := headingOf(d.Summary); heading != "" && !strings.Contains(d.Detail, guides) {

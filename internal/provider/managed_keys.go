@@ -15,8 +15,8 @@ import (
 
 // managedKeys lets exclusive sets recognize the deploy keys that resources of the same
 // configuration manage. Such a key must stay even if key_ids lacks its ID: otherwise one
-// apply would remove it and the next apply would add it again. Terraform plans keys and sets
-// in any order, so whichever is planned second reports the mistake.
+// apply would remove the key and the next apply would add it again. Terraform plans keys and
+// sets in any order, so the second of the two plans reports the mistake.
 type managedKeys struct {
 	mu   sync.Mutex
 	keys map[bitbucket.Parent]map[int64]*managedKey
@@ -45,8 +45,8 @@ type plannedSet struct {
 	removes map[int64]bool
 }
 
-// lookupNames returns the names under which a parent is recorded: its UUID finds a renamed
-// repository.
+// lookupNames returns the names under which a parent is recorded: its own name and, if it is
+// known, its UUID. The UUID finds a renamed repository.
 func lookupNames(parent bitbucket.Parent) []bitbucket.Parent {
 	names := []bitbucket.Parent{parent.Lower()}
 	for _, uuid := range []string{parent.UUID, parent.Repository} {
@@ -65,7 +65,7 @@ func (m *managedKeys) add(parent bitbucket.Parent, id int64) {
 	m.record(parent, id)
 }
 
-// record returns the record of a key. It needs the lock.
+// record returns the record of a key, and adds the record if there is none. It needs the lock.
 func (m *managedKeys) record(parent bitbucket.Parent, id int64) *managedKey {
 	names, key := lookupNames(parent), &managedKey{}
 	for _, name := range names {
@@ -105,8 +105,8 @@ func (m *managedKeys) idsOf(parent bitbucket.Parent) map[int64]bool {
 	return ids
 }
 
-// planKey records that a resource of the configuration has a key, and reports a planned set
-// without the key.
+// planKey records that a resource of the configuration has a key. It reports each planned set
+// that lacks the key in key_ids.
 func (m *managedKeys) planKey(parent bitbucket.Parent, id int64, label types.String, diags *diag.Diagnostics) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -132,8 +132,9 @@ func (m *managedKeys) planSet(parent bitbucket.Parent, set *plannedSet, diags *d
 	set.report(parent, m.keysOf(parent), diags)
 }
 
-// report warns of the planned keys that are missing in key_ids. If the plan already shows
-// that the set removes one of them, that is an error: the plan cannot be changed any more.
+// report warns of the planned keys that are missing in key_ids. If the plan of the set already
+// shows such a key as removed, report adds an error, because that plan cannot be changed any
+// more.
 func (s *plannedSet) report(parent bitbucket.Parent, keys map[int64]*managedKey, diags *diag.Diagnostics) {
 	var removed, missing string
 	for _, id := range slices.Sorted(maps.Keys(keys)) {

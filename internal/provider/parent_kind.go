@@ -192,8 +192,8 @@ func describeParent(parent bitbucket.Parent) string {
 	return parent.String()
 }
 
-// The models of both kinds are the same structs. Where a schema has repository or project,
-// and repository_uuid or project_uuid, their fields have the tags parent and parent_uuid.
+// Both kinds use the same structs as models. In the tags of the fields, parent stands for
+// repository or project, and parent_uuid stands for repository_uuid or project_uuid.
 
 // get reads a configuration, plan, state or identity into a model.
 func (k *parentKind) get(ctx context.Context, from interface {
@@ -205,7 +205,7 @@ func (k *parentKind) get(ctx context.Context, from interface {
 	if diags.HasError() {
 		return diags
 	}
-	if object.IsNull() || object.IsUnknown() { // The callers have checked what Terraform may send.
+	if object.IsNull() || object.IsUnknown() { // Terraform sends such an object only where the callers check for it.
 		diags.AddError("Unexpected provider data", "This is a bug in the provider. Please report it.")
 		return diags
 	}

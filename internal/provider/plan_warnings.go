@@ -13,19 +13,19 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
 )
 
-// planWarnings gives warnings that need what several calls know. Terraform refreshes and
-// plans its resources in any order, so each call adds what it knows, and the call that
-// completes a warning gives it. No call sends a request for a warning.
+// planWarnings gives warnings that depend on several calls. Terraform refreshes and plans its
+// resources in any order, so each call records its facts, and the call that completes a warning
+// gives the warning. No call sends a request for a warning.
 type planWarnings struct {
 	mu sync.Mutex
-	// applying reports that the run has begun to change deploy keys. Bitbucket then has keys
-	// that the run has added itself, so nothing is warned about any more.
+	// applying reports that the run has begun to change deploy keys. From then on there are no
+	// warnings, because Bitbucket has keys that the run has added itself.
 	applying bool
 	// keys has the planned and the listed keys.
 	keys map[keyPlace]*plannedKey
 	// managed has the keys in the state, by their IDs. A value is nil if only the ID is known.
 	managed map[int64]*plannedKey
-	// due has the keys that may complete a warning.
+	// due has the keys that the next report checks.
 	due []*plannedKey
 	// writes has the planned operations. The value reports whether a warning was given.
 	writes map[plannedWrite]bool
@@ -37,7 +37,7 @@ type keyPlace struct {
 	fingerprint string
 }
 
-// plannedKey is what the run knows about a key in one place.
+// plannedKey has the facts that the run has recorded about a key in one place.
 type plannedKey struct {
 	place keyPlace
 	// parent is the place's parent as a resource spells it.
@@ -58,7 +58,8 @@ type plannedWrite struct {
 	kind      *parentKind
 }
 
-// record calls a function that adds what a call knows.
+// record calls a function that adds the facts of one call. It holds the lock meanwhile, and
+// does nothing after the run has begun to change deploy keys.
 func (w *planWarnings) record(add func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -71,7 +72,8 @@ func (w *planWarnings) record(add func()) {
 	add()
 }
 
-// at returns what is known about a key, nil if place or key is not known. It needs the lock.
+// at returns the record of a key in a place, and adds the record if there is none. It returns
+// nil if the place or the key is not known. It needs the lock.
 func (w *planWarnings) at(parent bitbucket.Parent, key publicKeyValue) *plannedKey {
 	if key.parsed == nil || parent.Workspace == "" || parent.Name() == "" {
 		return nil
@@ -126,8 +128,8 @@ func (w *planWarnings) keeps(id int64) (known bool) {
 	return known
 }
 
-// keepsAt is keeps for a key in a place, which may differ from the place in the state by its
-// spelling.
+// keepsAt records that a resource has a key in this place and keeps it. The plan may spell the
+// place differently than the state.
 func (w *planWarnings) keepsAt(parent bitbucket.Parent, publicKey publicKeyValue, id int64) {
 	w.record(func() {
 		if key := w.at(parent, publicKey); key != nil {
@@ -178,7 +180,8 @@ func (w *planWarnings) begins() {
 	w.keys, w.managed, w.due, w.writes = nil, nil, nil, nil
 }
 
-// changed lets the next report look at a key again. It needs the lock.
+// changed makes the next report check a key, if the key can complete a warning. It needs the
+// lock.
 func (w *planWarnings) changed(key *plannedKey) {
 	if key.creates > 0 && !key.warned {
 		w.due = append(w.due, key)
@@ -223,7 +226,7 @@ func (w *planWarnings) warnExists(key *plannedKey, diags *diag.Diagnostics) {
 		twice(fmt.Sprintf("Two resources of this configuration add the key %s to %s. "+once+"The apply will fail to add it a second time. Remove one of the two resources.", key.place.fingerprint, place))
 	case key.listed != nil:
 		if _, managed := w.managed[key.listed.ID]; managed {
-			return // The plan of that resource tells whether it keeps the key.
+			return // A resource has this key. Only its plan shows whether it keeps the key.
 		}
 		key.warned = true
 		id := deployKeyID(key.parent, key.listed.ID)
@@ -236,13 +239,13 @@ func (w *planWarnings) warnExists(key *plannedKey, diags *diag.Diagnostics) {
 	}
 }
 
-// accessTokenTypes are the types of credentials that Bitbucket does not let change the keys of
-// repositories. It is not known whether they may change the keys of projects.
+// accessTokenTypes are the types of credentials that cannot change the deploy keys of
+// repositories. It is not known whether they can change the deploy keys of projects.
 // https://developer.atlassian.com/cloud/bitbucket/rest/intro/#access-tokens
 var accessTokenTypes = []string{"repo_access_token", "project_access_token", "workspace_access_token"}
 
-// warnForbidden warns about planned operations that Bitbucket will refuse, as far as its
-// replies have shown what the credentials may do.
+// warnForbidden warns about planned operations that Bitbucket will refuse. It relies on the type
+// and the scopes of the credentials in Bitbucket's earlier replies.
 func (w *planWarnings) warnForbidden(client *bitbucket.Client, diags *diag.Diagnostics) {
 	if len(w.writes) == 0 {
 		return

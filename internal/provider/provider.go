@@ -1,6 +1,6 @@
 // Package provider is the Terraform side of the provider: schemas, plans, state and
-// diagnostics. Each resource, data source, list resource and function has a file of its name;
-// those for repositories and for projects share one.
+// diagnostics. Each resource, data source, list resource and function has a file of its name.
+// The types for repositories and the types for projects share these files.
 package provider
 
 import (
@@ -67,12 +67,12 @@ type providerData struct {
 	client *bitbucket.Client
 	// keys is nil together with client.
 	keys *deploykeys.Service
-	// unconfigured and nearLimit limit a warning to one for all calls.
+	// unconfigured and nearLimit make sure that only one call gives each warning.
 	unconfigured, nearLimit sync.Once
-	// newNames maps the old names of renamed repositories to the new names. A warning has
-	// reported each of them.
+	// newNames maps the old names of renamed repositories to the new names. It has only names
+	// that a warning has reported.
 	newNames sync.Map
-	// warnings are the warnings for which the plan needs what several calls know.
+	// warnings gives the warnings of a plan that depend on several calls.
 	warnings planWarnings
 	// managed has the deploy keys and the exclusive sets of this run.
 	managed managedKeys
@@ -340,7 +340,7 @@ func (d *providerData) configured(diags *diag.Diagnostics) bool {
 	return false
 }
 
-// canRefresh reports whether the state can be refreshed, and warns once for all calls if not.
+// canRefresh reports whether the state can be refreshed. If not, one call gives a warning.
 func (d *providerData) canRefresh(diags *diag.Diagnostics) bool {
 	if d.client != nil {
 		return true
@@ -352,7 +352,7 @@ func (d *providerData) canRefresh(diags *diag.Diagnostics) bool {
 	return false
 }
 
-// warnNearLimit warns once for all calls that few requests are left.
+// warnNearLimit warns that few requests are left. Only one call gives the warning.
 func (d *providerData) warnNearLimit(diags *diag.Diagnostics) {
 	if !d.client.NearLimit() {
 		return

@@ -82,18 +82,18 @@ func (v publicKeyValue) Equal(other attr.Value) bool {
 	return ok && v.StringValue.Equal(o.StringValue)
 }
 
-// StringSemanticEquals reports whether both have the same key material. The framework then
-// keeps the planned text or the text in state. The attribute comment shows a difference of
-// the comments.
+// StringSemanticEquals reports whether both have the same key material. If they do, the
+// framework keeps the planned text or the text in state. A different comment appears only in
+// the attribute comment.
 func (v publicKeyValue) StringSemanticEquals(_ context.Context, prior basetypes.StringValuable) (bool, diag.Diagnostics) {
 	o, ok := prior.(publicKeyValue)
 	return ok && v.sameMaterial(o), nil
 }
 
-// sameMaterial compares type and base64. Bitbucket has accepted text that is not a key.
-// Such a text equals only the identical text.
+// sameMaterial reports whether both have the same type and base64. A text that is not a key,
+// which Bitbucket has accepted in the past, is the same only as an identical text.
 func (v publicKeyValue) sameMaterial(other publicKeyValue) bool {
-	if v.IsNull() || v.IsUnknown() { // Not even the same as each other.
+	if v.IsNull() || v.IsUnknown() { // Two unknown keys may differ.
 		return false
 	}
 	return v.Equal(other) || v.parsed != nil && other.parsed != nil && v.parsed.SameMaterial(*other.parsed)

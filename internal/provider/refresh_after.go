@@ -24,8 +24,8 @@ type refreshAfter struct {
 	seed maphash.Seed
 
 	mu sync.Mutex
-	// notRead has the IDs of the keys that this run has not read. oldest is the oldest time at
-	// which one of them was read.
+	// notRead has the IDs of the keys that the refresh of this run has skipped. oldest is the
+	// oldest time at which a skipped key was read.
 	notRead map[string]bool
 	oldest  time.Time
 }
@@ -36,8 +36,8 @@ type lastRead struct {
 	// At is when a request has last shown that Bitbucket has the key as it is in the state. It
 	// is zero if the key must be read.
 	At time.Time `json:"at"`
-	// Share is a number from 0, which reads the key again at half of refresh_after, to 1, which
-	// reads it again at the whole.
+	// Share sets the age at which the key is read again: 0 means half of refresh_after, 1 means
+	// all of it, and numbers between 0 and 1 mean ages between.
 	Share float64 `json:"share"`
 }
 
@@ -51,8 +51,8 @@ type privateState interface {
 	SetKey(ctx context.Context, name string, value []byte) diag.Diagnostics
 }
 
-// lastReadOf returns what is stored. A value that cannot be decoded counts as none: the key is
-// then read again, which repairs the value.
+// lastReadOf returns the stored value, or the zero value if the stored value cannot be decoded.
+// The key is then read again, which repairs the stored value.
 func lastReadOf(ctx context.Context, private privateState, diags *diag.Diagnostics) lastRead {
 	value, moreDiags := private.GetKey(ctx, lastReadName)
 	diags.Append(moreDiags...)
@@ -64,17 +64,18 @@ func lastReadOf(ctx context.Context, private privateState, diags *diag.Diagnosti
 }
 
 // newLastRead describes a read at this time. Share differs between parents, so that keys that
-// were read at once are not read again at once. It also differs between runs: otherwise the
-// same keys would meet again and again in runs at regular times. The keys of one parent that
-// one run reads have the same share, because one listing reads them.
+// were read together are not due together. Share also differs between runs: otherwise runs at
+// regular times would read the same keys together again and again.
+//
+// If one run reads several keys of a parent, they have the same share, because one listing reads
+// them all.
 func (a *refreshAfter) newLastRead(parent bitbucket.Parent, at time.Time) lastRead {
 	hash := maphash.Comparable(a.seed, parent.Lower())
 	return lastRead{at.UTC().Truncate(time.Second), float64(hash%1000) / 1000}
 }
 
-// store stores when a request for the key was sent. If every refresh reads every key, nobody
-// needs the time, so store removes it. It also removes a time that JSON cannot hold, because
-// the clock must be wrong.
+// store stores when a request for the key was sent. It removes the stored time instead if every
+// refresh reads every key, or if JSON cannot hold the time, because the clock is then wrong.
 func (a *refreshAfter) store(ctx context.Context, private privateState, parent bitbucket.Parent, at time.Time, diags *diag.Diagnostics) {
 	value, err := json.Marshal(a.newLastRead(parent, at))
 	if a.age == 0 || err != nil {
@@ -84,8 +85,8 @@ func (a *refreshAfter) store(ctx context.Context, private privateState, parent b
 	diags.Append(private.SetKey(ctx, lastReadName, value)...)
 }
 
-// markDue lets the next refresh read the key, because Bitbucket may have something else than
-// the state.
+// markDue makes the next refresh read the key, because the key in Bitbucket may differ from the
+// state.
 func markDue(ctx context.Context, private privateState, diags *diag.Diagnostics) {
 	diags.Append(private.SetKey(ctx, lastReadName, nil)...)
 }
@@ -98,8 +99,8 @@ func (a *refreshAfter) due(read lastRead, now time.Time) bool {
 	return age < 0 || float64(age) >= float64(a.age)/2*(1+share)
 }
 
-// skips reports whether the refresh does not read this key, and logs how many keys it has
-// not read so far, and the oldest time at which one of them was read.
+// skips reports whether the refresh skips this key. It logs how many keys the refresh has skipped
+// so far, and the oldest time at which a skipped key was read.
 func (a *refreshAfter) skips(ctx context.Context, id string, read lastRead) bool {
 	if a.due(read, time.Now()) {
 		return false
@@ -119,7 +120,7 @@ func (a *refreshAfter) skips(ctx context.Context, id string, read lastRead) bool
 	return true
 }
 
-// skipped reports whether the refresh of this run has not read this key.
+// skipped reports whether the refresh of this run has skipped this key.
 func (a *refreshAfter) skipped(id string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

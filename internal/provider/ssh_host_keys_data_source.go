@@ -95,8 +95,8 @@ func (d *sshHostKeysDataSource) Read(ctx context.Context, _ datasource.ReadReque
 	resp.Diagnostics.Append(resp.State.Set(ctx, &model)...)
 }
 
-// flatten sets the attributes from Bitbucket's reply. The lines have the spelling of the
-// provider, so comments and white space in the reply change nothing.
+// flatten sets the attributes from Bitbucket's reply. It writes the lines of known_hosts itself,
+// so that different comments or white space in the reply are not a change.
 func (m *sshHostKeysDataSourceModel) flatten(keys []sshkey.HostKey) {
 	var lines strings.Builder
 	for _, key := range keys {

@@ -81,8 +81,8 @@ var textValidator = stringCheck{"must not hold a private key", func(at path.Path
 }}
 
 // checkText rejects a label or comment that Bitbucket does not store unchanged, because
-// Terraform does not accept a planned value that comes back changed. The value may be a part
-// of the attribute at this path.
+// Terraform does not accept a planned value that comes back changed. The attribute at this
+// path may contain more than the value: the attribute key contains the comment.
 func checkText(at path.Path, name, value string, diags *diag.Diagnostics) {
 	place := name
 	if at.String() != name {

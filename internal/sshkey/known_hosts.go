@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// HostKey is a public key of an SSH server, under one of its names.
+// HostKey is a public key of an SSH server, with one of the server's names.
 type HostKey struct {
 	PublicKey
 	Host string
@@ -17,11 +17,12 @@ type HostKey struct {
 func (k HostKey) String() string { return k.Host + " " + k.PublicKey.String() }
 
 // ParseHostKeys returns the host keys in the lines of a known_hosts file, sorted and without
-// repetitions. A line with several hosts gives a key for each of them. Each line must be a
-// plain line for these hosts: a line with a marker, with a hashed or another name, or with a
-// damaged key is an error. So is a text without a line. A wrong host key would let another
-// server pass for the host, so ParseHostKeys leaves out nothing but empty lines and
-// comments. Its errors contain no part of the text.
+// repetitions. It returns a line with several hosts as one key for each host. It ignores only
+// empty lines and comments.
+//
+// Anything else is an error, because a wrong host key would let a different server pass for
+// the host: a marker, a hashed name, a name that is not in hosts, a damaged key, or a text
+// without keys. The errors contain no part of the text.
 func ParseHostKeys(text string, hosts ...string) ([]HostKey, error) {
 	var keys []HostKey
 	found := map[[2]string]bool{} // The hosts and fingerprints of keys.

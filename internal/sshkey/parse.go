@@ -305,8 +305,8 @@ func holdsHostKey(text string) bool {
 	return false
 }
 
-// fingerprint matches what "ssh-keygen -l" prints: the length of the key, its fingerprint
-// and its comment.
+// fingerprint matches the output of "ssh-keygen -l": the length of the key, its fingerprint
+// and its comment. It also matches a fingerprint alone.
 var fingerprint = regexp.MustCompile(`^([0-9]+ +)?(SHA256:[A-Za-z0-9+/]{43}=?|(MD5:)?([0-9a-f]{2}:){15}[0-9a-f]{2})( |$)`)
 
 // pathStart matches the start of a path in a home directory, of a relative path and of a
@@ -330,13 +330,14 @@ func countKeys(text string) int {
 	return count
 }
 
-// isControl reports whether r is a control character or is invisible. A tab is
-// neither here, because OpenSSH accepts it as a space.
+// isControl reports whether r is a control character or is invisible. It reports false
+// for a tab, because OpenSSH accepts a tab as a space.
 func isControl(r rune) bool {
 	return r != '\t' && (unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) || r == unicode.ReplacementChar)
 }
 
-// isOtherSpace reports whether r is a space in a document, but not in a key.
+// isOtherSpace reports whether r is a space that documents contain, but that OpenSSH does not
+// accept as a space.
 func isOtherSpace(r rune) bool { return r != ' ' && unicode.Is(unicode.Zs, r) }
 
 // characterNames are the names of characters that documents and web pages often contain.
