@@ -29,8 +29,8 @@ type Client struct {
 	transport *transport.Transport
 }
 
-// NewClient returns a client of the API at baseURL, by default [DefaultBaseURL]. The error
-// describes why baseURL is invalid: see [ParseBaseURL].
+// NewClient returns a client of the API at baseURL, by default [DefaultBaseURL]. It returns
+// the error of [ParseBaseURL] if baseURL is invalid.
 func NewClient(baseURL string, options transport.Options) (*Client, error) {
 	base, err := ParseBaseURL(cmp.Or(baseURL, DefaultBaseURL))
 	if err != nil {
@@ -68,14 +68,14 @@ func isLoopback(host string) bool {
 // NearLimit reports whether Bitbucket has warned in a reply that few requests are left.
 func (c *Client) NearLimit() bool { return c.transport.NearLimit() }
 
-// Credential returns what Bitbucket's last reply has shown about the credentials.
+// Credential describes the credentials according to the last reply that described them.
 func (c *Client) Credential() transport.Credential { return c.transport.Credential() }
 
 // MaxConcurrentRequests returns how many requests may be in flight at once.
 func (c *Client) MaxConcurrentRequests() int { return c.transport.MaxConcurrentRequests() }
 
-// ServerTime converts a time of this machine's clock to Bitbucket's clock, as far as the
-// replies show Bitbucket's time.
+// ServerTime converts a time of this machine's clock to Bitbucket's clock, according to the
+// Date of the last reply.
 func (c *Client) ServerTime(local time.Time) time.Time { return c.transport.ServerTime(local) }
 
 // WaitToRetry waits before the caller sends a write again, after the caller has looked up

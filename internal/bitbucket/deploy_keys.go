@@ -44,8 +44,8 @@ type DeployKeyInput struct {
 	Label string `json:"label"`
 }
 
-// PartialReplyError means that Bitbucket has carried out a write, but that its reply cannot
-// be used except for the ID. It wraps the [*Error].
+// PartialReplyError means that Bitbucket has carried out a write, but only the ID in the
+// reply is certainly usable. It wraps the [*Error].
 type PartialReplyError struct {
 	Err *Error
 	// Key holds the usable part of the reply: at least the ID.
@@ -109,8 +109,8 @@ func (c *Client) ListDeployKeys(parent Parent) *Pager[DeployKey] {
 	})
 }
 
-// CreateDeployKey adds a key. If the reply holds only the ID of the new key, the error is
-// a [*PartialReplyError].
+// CreateDeployKey adds a key. If the reply has the ID of the new key but is not usable
+// otherwise, the error is a [*PartialReplyError].
 //
 // POST /repositories/{workspace}/{repo_slug}/deploy-keys
 // https://developer.atlassian.com/cloud/bitbucket/rest/api-group-deployments/#api-repositories-workspace-repo-slug-deploy-keys-post

@@ -26,8 +26,9 @@ type Deployment struct {
 	Deployer, DeployerUUID string
 	// StartedOn and CompletedOn are ISO 8601, with or without a fraction of a second.
 	StartedOn, CompletedOn string
-	// At is when the deployment was started or, if Bitbucket omits the start, created. It
-	// is the zero time if Bitbucket omits both.
+	// At is the start of the deployment. If Bitbucket omits the start, At is the creation,
+	// the last update or the creation of the release. If Bitbucket omits all of these, At is
+	// the zero time.
 	At time.Time
 }
 

@@ -55,8 +55,8 @@ type environmentBody struct {
 	Lock environmentLock `json:"lock"`
 }
 
-// environmentLock is the lock of an environment. Of an open lock, the type is
-// deployment_environment_lock_open and the name is OPEN.
+// environmentLock is the lock of an environment. An open lock has the type
+// deployment_environment_lock_open and the name OPEN.
 type environmentLock struct {
 	Type string `json:"type"`
 	Name string `json:"name"`
@@ -84,8 +84,8 @@ func decodeEnvironment(u *url.URL, value json.RawMessage) (Environment, error) {
 	return environment, nil
 }
 
-// locked reports whether the lock is closed, or nil if Bitbucket does not say. Nobody has
-// observed a closed lock, so every lock that is not open counts as closed.
+// locked reports whether the lock is closed. It returns nil if Bitbucket omits the lock.
+// Nobody has observed a closed lock, so every lock that is not open counts as closed.
 func (l environmentLock) locked() *bool {
 	switch {
 	case l == environmentLock{}:

@@ -23,10 +23,10 @@ const maxNames = 50
 // request would get the same reply again.
 var ErrUnusable = transport.ErrUnusable
 
-// ErrProxyCredentials reports that the proxy in front of Bitbucket requires credentials.
+// ErrProxyCredentials means that the proxy in front of Bitbucket requires credentials.
 var ErrProxyCredentials = transport.ErrProxyCredentials
 
-// Error is a request that failed. Its text and its fields never hold credentials.
+// Error describes a request that failed. Its text and its fields never hold credentials.
 type Error struct {
 	Method string
 	// Path is the escaped path of the request.
@@ -35,9 +35,9 @@ type Error struct {
 	Status int
 	// Message is Bitbucket's message, or a description of a reply without a message.
 	Message string
-	// Described reports that Message is not Bitbucket's text, but describes the reply.
+	// Described reports whether Message describes the reply instead of being Bitbucket's text.
 	Described bool
-	// FromFields reports that Message only repeats the messages in Fields.
+	// FromFields reports whether Message only repeats the messages in Fields.
 	FromFields bool
 	// Fields are Bitbucket's messages about a field of the request.
 	Fields map[string][]string
@@ -51,7 +51,7 @@ type Error struct {
 	RetryAfter string
 	// RateLimit describes the rate limit after a 429. Otherwise it is nil.
 	RateLimit *transport.RateLimit
-	// MaybeDone reports whether Bitbucket may have carried the request out.
+	// MaybeDone reports whether Bitbucket may have carried out the request.
 	MaybeDone bool
 	// Err is the cause if no usable reply arrived.
 	Err error
@@ -89,8 +89,7 @@ func HasStatus(err error, status int) bool {
 func IsNotFound(err error) bool { return HasStatus(err, http.StatusNotFound) }
 
 // IsForbidden reports whether Bitbucket answered 403 for this one object. It ignores a 403
-// because of a missing scope, a rule of the workspace or a firewall, because that concerns
-// all objects.
+// that concerns all objects: a missing scope, a rule of the workspace or a firewall.
 func IsForbidden(err error) bool {
 	e, ok := errors.AsType[*Error](err)
 	_, rule := errors.AsType[*AccessRuleError](err)
@@ -139,7 +138,8 @@ func (e *Error) readHead(status int, header http.Header, location *url.URL) {
 	e.Status = status
 	e.RequestID = transport.Printable(cmp.Or(header.Get("X-Request-Id"), header.Get("X-B3-TraceId")))
 	if location != nil && e.Status < 400 {
-		// After a rename, the path has the new name. The query and the user may be secret.
+		// Show the path, which has the new name after a rename. Omit the query and the
+		// user, which may be secret.
 		e.Detail = transport.Printable("it redirects to " + location.Scheme + "://" + location.Host + location.EscapedPath())
 	}
 	e.RetryAfter = transport.Printable(header.Get("Retry-After"))
@@ -148,7 +148,7 @@ func (e *Error) readHead(status int, header http.Header, location *url.URL) {
 	}
 }
 
-// readBody reads Bitbucket's messages, or describes a body without any.
+// readBody reads Bitbucket's messages, or describes a body that has no messages.
 func (e *Error) readBody(body []byte) {
 	e.readMessages(body)
 	if e.Message == "" {
@@ -156,8 +156,8 @@ func (e *Error) readBody(body []byte) {
 	}
 }
 
-// IsPage reports whether the reply is a page for people. The API sends none, but a firewall
-// or a proxy does.
+// IsPage reports whether the reply is an HTML page. Such a page usually comes from a firewall
+// or a proxy, and not from the API.
 func (e *Error) IsPage() bool { return e.Described && strings.HasPrefix(e.Message, htmlPage) }
 
 // readMessages reads an error of the API.

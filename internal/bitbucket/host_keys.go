@@ -21,9 +21,9 @@ const maxHostKeysText = 64 << 10
 // HostKeysURL returns the address of the host keys of Bitbucket's SSH server.
 func (c *Client) HostKeysURL() string { return transport.SiteURL(c.base, "/site/ssh").String() }
 
-// ListHostKeys returns the host keys of Bitbucket's SSH server, sorted, under the names that
-// the page lists. The page is public, so no credentials are sent. Any reply except a list of
-// these keys is an error.
+// ListHostKeys returns the host keys of Bitbucket's SSH server, sorted, with the host names
+// that the page lists. The page is public, so no credentials are sent. Any reply except a
+// list of host keys is an error.
 //
 // GET https://bitbucket.org/site/ssh
 // https://bitbucket.org/blog/ssh-host-key-changes

@@ -23,11 +23,12 @@ const (
 	maxQuery = 4 << 10
 )
 
-// Pager requests the pages of a collection one after the other. Each page has the address of
-// the first page with another query, so the credentials are only sent there. Of the link to
-// the next page, the pager uses the query alone: Bitbucket has been observed to name an
-// internal host, and behind a proxy the link names Bitbucket and not the proxy. A Pager is
-// not safe for concurrent use.
+// Pager requests the pages of a collection one after the other. It uses only the query of
+// the link to the next page, and sends all requests to the address of the first page. A link
+// has been observed to name an internal host of Bitbucket. Behind a proxy, a link names
+// Bitbucket instead of the proxy.
+//
+// A Pager is not safe for concurrent use.
 type Pager[T any] struct {
 	client *Client
 	first  *url.URL
@@ -36,7 +37,8 @@ type Pager[T any] struct {
 	link string
 	// number is the number of the page that was read last.
 	number int
-	// requested has the queries of the pages so far, and seen has their values.
+	// requested has the queries of all pages so far. seen has the hashes of all values so
+	// far.
 	requested map[string]bool
 	seen      map[uint64]bool
 	decode    func(u *url.URL, value json.RawMessage) (T, error)
@@ -72,7 +74,7 @@ func (p *Pager[T]) Clone() *Pager[T] {
 // NextPage requests the next page with one request. After an error, the pager must not be
 // used again.
 func (p *Pager[T]) NextPage(ctx context.Context) (Page[T], error) {
-	query, number, why := p.nextQuery() // Without a link, this is the first page.
+	query, number, why := p.nextQuery() // If there is no link yet, this is the query of the first page.
 	if why != "" {
 		return nil, unusable(http.MethodGet, p.first, "its link to the next page "+why)
 	}
@@ -96,7 +98,8 @@ func (p *Pager[T]) NextPage(ctx context.Context) (Page[T], error) {
 	}, nil
 }
 
-// nextQuery returns the query and the number of the next page, or why there is none.
+// nextQuery returns the query and the number of the next page. If the link to the next page
+// cannot be used, why is the reason.
 func (p *Pager[T]) nextQuery() (query string, number int, why string) {
 	query, number, ok := followingQuery(p.link, p.first.RawQuery, p.number)
 	switch {
@@ -110,7 +113,7 @@ func (p *Pager[T]) nextQuery() (query string, number int, why string) {
 	return query, number, ""
 }
 
-// repeats reports whether earlier pages have each of these values. Without this check, a
+// repeats reports whether all of these values were on earlier pages. Without this check, a
 // server that ignores the number of the page would send the same page forever.
 func (p *Pager[T]) repeats(values []json.RawMessage) bool {
 	repeated := len(values) > 0
@@ -127,11 +130,12 @@ func (p *Pager[T]) repeats(values []json.RawMessage) bool {
 
 var valueSeed = maphash.MakeSeed()
 
-// followingQuery returns the query for the next page and the number of that page. It takes
-// the query from the link to the next page, and adds the parameters of the first request
-// that the link lacks. If page is not greater than number, the number of the page with this
-// link, then it counts on from number: Bitbucket has been observed to repeat the number. It
-// returns false if the link has a query that cannot be read.
+// followingQuery returns the query and the number of the next page. It uses the query of the
+// link, and adds the parameters of the first request that the link lacks. It returns false
+// if the query of the link cannot be read.
+//
+// number is the number of the page that has the link. If the link does not name a higher
+// number, the next page is number+1, because Bitbucket has been observed to repeat a number.
 func followingQuery(link, first string, number int) (query string, next int, ok bool) {
 	link, _, _ = strings.Cut(link, "#")
 	_, query, _ = strings.Cut(link, "?")

@@ -29,11 +29,11 @@ type AccessRuleError struct{ Refusal *Error }
 type NoEndpointError struct{ Refusal *Error }
 
 // ParentNotFoundError is the refusal of a request whose repository, project or workspace
-// does not exist, or is hidden from these credentials. Another 404 may also mean that only
-// the object below it does not exist.
+// does not exist, or is hidden from these credentials. Any other 404 may mean that only the
+// requested deploy key, deployment or environment does not exist.
 type ParentNotFoundError struct {
 	Refusal *Error
-	// Workspace reports that Bitbucket does not find the workspace itself.
+	// Workspace reports whether the workspace itself was not found.
 	Workspace bool
 }
 
@@ -76,8 +76,8 @@ func (e *ParentNotFoundError) Unwrap() error { return e.Refusal }
 // workspaceNotFound is a part of the text about a workspace.
 const workspaceNotFound = "No workspace with identifier"
 
-// parentNotFound are parts of the texts about a repository or a project, about a workspace,
-// and about a project. Nobody has observed the last one.
+// parentNotFound has a part of each text: about a repository or a project, about a
+// workspace, and about a project. Nobody has observed the last text.
 var parentNotFound = []string{"no longer exists in this workspace", workspaceNotFound, "Project not found"}
 
 // classifyRefusal wraps a refusal in the type that matches the text of unredacted. It returns any

@@ -17,7 +17,7 @@ import (
 func (c *Client) ListRepositories(workspace, project string) *Pager[Parent] {
 	u := firstPage(c.url("repositories", workspace))
 	query := u.Query()
-	query.Set("fields", "next,values.slug") // All fields of a repository take kilobytes.
+	query.Set("fields", "next,values.slug") // With all fields, each repository would take kilobytes.
 	if project != "" {
 		query.Set("q", fmt.Sprintf("project.key=%q", project))
 	}

@@ -36,7 +36,7 @@ type login struct{ name, secret string }
 // credential holds the rights of an accepted token.
 type credential struct {
 	scopes      []string  // scopes is empty if all operations are allowed.
-	accessToken bool      // accessToken reports that the token can read, but not change, the deploy keys of repositories.
+	accessToken bool      // accessToken reports whether the token is an access token, which cannot change the deploy keys of repositories.
 	expires     time.Time // expires is zero if the token never expires.
 }
 
@@ -108,7 +108,8 @@ func (e *Emulator) Revoke() {
 // for OAuth tokens.
 type scopes struct {
 	api, oauth []string
-	// noAccessToken reports that no scope opens the operation to an access token.
+	// noAccessToken reports whether the operation refuses all access tokens, whatever
+	// their scopes are.
 	noAccessToken bool
 }
 
@@ -172,8 +173,8 @@ func (c credential) expired(now time.Time) bool {
 	return !c.expires.IsZero() && !now.Before(c.expires)
 }
 
-// inNamingOf returns the API scopes if granted contains API scopes, and otherwise
-// the OAuth scopes.
+// inNamingOf returns the required scopes with the kind of names that granted has:
+// those of API tokens or those of OAuth.
 func (s scopes) inNamingOf(granted []string) []string {
 	isAPIToken := func(scope string) bool { return strings.HasSuffix(scope, ":bitbucket") }
 	if slices.ContainsFunc(granted, isAPIToken) {

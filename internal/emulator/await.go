@@ -5,12 +5,12 @@ import (
 	"slices"
 )
 
-// Await waits until the condition holds, and returns an error when ctx ends before.
-// It checks the condition now, and again whenever a request has arrived or has been
-// carried out, so that a test need not poll. The condition may call the emulator.
+// Await waits until the condition holds. It returns an error if ctx ends first. It
+// checks the condition at once, and again after each request that arrives or is
+// carried out. The condition may call the emulator.
 func (e *Emulator) Await(ctx context.Context, condition func() bool) error {
 	for {
-		changed := e.nextChange() // Before the check, so that no change is missed.
+		changed := e.nextChange() // Called before the check, so that no change is missed.
 		if condition() {
 			return nil
 		}
@@ -22,8 +22,8 @@ func (e *Emulator) Await(ctx context.Context, condition func() bool) error {
 	}
 }
 
-// AwaitRequest waits until a request that matches has arrived since the start or
-// ForgetRequests. The request need not be answered yet.
+// AwaitRequest waits until the request log contains a request that matches. The
+// emulator may not have answered the request yet.
 func (e *Emulator) AwaitRequest(ctx context.Context, match func(Request) bool) error {
 	return e.Await(ctx, func() bool { return slices.ContainsFunc(e.Requests(), match) })
 }
@@ -38,7 +38,7 @@ func (e *Emulator) nextChange() <-chan struct{} {
 	return e.changed
 }
 
-// announce wakes everybody who waits for a change. The caller holds the mutex.
+// announce wakes all callers that wait for a change. The caller must hold the mutex.
 func (e *Emulator) announce() {
 	if e.changed != nil {
 		close(e.changed)

@@ -8,8 +8,8 @@ import (
 )
 
 // SetCredentialHeaders replaces the headers with which later replies describe the credentials
-// of their requests: X-Credential-Type and X-OAuth-Scopes. An empty header removes them. By
-// default, each reply to known credentials has those that are known.
+// of their requests: X-Credential-Type and X-OAuth-Scopes. An empty header removes both. By
+// default, the replies to known credentials have each header whose value is known.
 func (e *Emulator) SetCredentialHeaders(header http.Header) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -19,7 +19,8 @@ func (e *Emulator) SetCredentialHeaders(header http.Header) {
 	}
 }
 
-// describeCredentials adds the headers to the reply to c. It keeps those that a fault has set.
+// describeCredentials adds the headers to the reply to c. It keeps headers that a fault has
+// set.
 func (e *Emulator) describeCredentials(c call, answer *reply) {
 	headers := e.access.describedAs
 	if headers == nil {

@@ -12,8 +12,8 @@ import (
 // Deployment is a deployment of a repository. The emulator does not send empty
 // fields, except for the fields with a default.
 type Deployment struct {
-	UUID            string `json:"uuid"`   // UUID has braces. If it is empty, it gets a random UUID.
-	Number          int64  `json:"number"` // Number counts the deployments of a repository. If it is 0, it gets the next number.
+	UUID            string `json:"uuid"`   // UUID has braces. It is random by default.
+	Number          int64  `json:"number"` // Number counts the deployments of a repository. It is the next number by default.
 	Key             string `json:"key"`
 	State           string `json:"state"`  // State is COMPLETED by default.
 	Status          string `json:"status"` // Status is SUCCESSFUL by default if State is COMPLETED.
@@ -30,9 +30,9 @@ type Deployment struct {
 }
 
 // DeploymentBehavior selects how the emulator answers requests for deployments and for
-// environments. Each field is for a behavior that is not documented, or that clients of the live API
-// observed to differ from the documentation. The zero value follows the
-// documentation, and supports the filters and sorts that clients use.
+// environments. Each field selects a behavior that is not documented, or that clients
+// of the live API observed to differ from the documentation. The zero value follows
+// the documentation, and supports the filters and sorts that clients use.
 type DeploymentBehavior struct {
 	// Observed sends the observed field names instead of the documented names.
 	Observed bool
@@ -125,8 +125,8 @@ func (e *Emulator) routeDeployments(c call, workspace, slug string, segments []s
 	return routeNotFound()
 }
 
-// isList reports whether a path is the path of a list, if segments follow deployments
-// or environments in the path.
+// isList reports whether a path is the path of a list. segments is the part of the path
+// after deployments or environments.
 func (e *Emulator) isList(segments []string) bool {
 	slash := len(segments) == 1 && segments[0] == ""
 	switch e.deploymentBehavior.Slash {
@@ -200,7 +200,7 @@ func parseTime(text string) time.Time {
 }
 
 // deploymentBody is the JSON of a deployment. It has the documented and the observed
-// field names. A reply contains either of them.
+// field names. A reply contains only the documented or only the observed names.
 type deploymentBody struct {
 	Type           string       `json:"type"`
 	UUID           string       `json:"uuid"`

@@ -70,7 +70,8 @@
 //   - The errors for a new project: its key has other characters, or another project
 //     has the key. A lower-case key is accepted.
 //   - A name becomes a slug in lower case, with one dash for other characters in a row.
-//   - A moved repository is redirected ([RenameRedirect]), as one client reports.
+//   - A request for a moved repository is redirected ([RenameRedirect]), as one client
+//     reports.
 //   - The fields of an environment, and the body of its changes. A change of another
 //     field than name and restrictions is rejected. The list of environments ends in
 //     a slash. A new repository has no environments, as the tests of another client
@@ -79,7 +80,7 @@
 //
 // Assumed, because no source describes it:
 //   - The order of the host keys, and their Content-Type. The page counts towards the
-//     rate limit. It names bitbucket.org alone: no source says whether it also names
+//     rate limit. It names only bitbucket.org. No source describes whether it also names
 //     ssh.bitbucket.org since the move, and with which keys.
 //   - The replies to an unknown ID, a wrong method, a body that is not JSON and a
 //     bad gateway; the HTML of pages; the text "Invalid SSH key.".
@@ -102,10 +103,10 @@
 //   - [PermissionRead] does not allow changes of a repository, a project or an
 //     environment, and no new repositories in a project.
 //   - The names of environments differ in more than their case. An environment needs
-//     a type, and its rank is the rank of its type. The type and the name of a closed
-//     lock end in "locked" and "LOCKED". Changes take effect at once. [SlashRule] also applies to environments, and a repository
-//     without environments gets a 404 if [DeploymentBehavior] selects it. The texts of
-//     the errors.
+//     a type, and its rank is the rank of its type. A closed lock has the type
+//     deployment_environment_lock_locked and the name LOCKED. Changes take effect at
+//     once. [SlashRule] also applies to environments. A repository without environments
+//     gets a 404 if [DeploymentBehavior] selects it. The texts of the errors.
 //   - The 400 for an invalid key has the form of the 400 for a duplicate key. The
 //     400 for a changed key has the standard envelope.
 //   - A PUT of the key without a comment removes the comment.
@@ -170,7 +171,7 @@ type Emulator struct {
 	hostKeys           string
 	statePath          string
 	saveErr            error
-	changed            chan struct{} // changed is closed at the next change, nil while nobody waits for one.
+	changed            chan struct{} // changed is closed at the next change. It is nil while no caller waits.
 }
 
 // Request records a received request, so that a test can check what a client
@@ -185,8 +186,8 @@ type Request struct {
 	Status        int // Status is the status of the reply, or 0 if no reply was sent.
 }
 
-// firstID is the size of the IDs that Bitbucket assigned in 2026. It is large, so
-// that a test fails if a client stores an ID in a 16-bit or float32 type.
+// firstID is about as large as the IDs that Bitbucket assigned in 2026. A test
+// therefore fails if a client stores an ID in a 16-bit or float32 type.
 const firstID = 10958984
 
 // New returns an emulator with the content of seed. It accepts any credentials
@@ -274,7 +275,7 @@ func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if answer.delivery == hanging {
 		<-r.Context().Done()
 	}
-	e.leave() // The client may send its next request as soon as it has the reply.
+	e.leave() // Called before the reply is sent, because the client may then send its next request at once.
 	answer.send(w)
 }
 

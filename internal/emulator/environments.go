@@ -12,7 +12,7 @@ import (
 
 // Environment is a deployment environment of a repository.
 type Environment struct {
-	UUID      string `json:"uuid"` // UUID has braces. If it is empty, it gets a random UUID.
+	UUID      string `json:"uuid"` // UUID has braces. It is random by default.
 	Name      string `json:"name"`
 	Type      string `json:"type"` // Type is Test, Staging or Production. It is Test by default.
 	AdminOnly bool   `json:"admin_only"`
@@ -23,7 +23,8 @@ type Environment struct {
 var environmentTypes = []string{"Test", "Staging", "Production"}
 
 // SetEnvironments replaces the environments of a repository, as other people would with
-// several changes. It does not check them: two of them may have the same name.
+// several changes. It does not check the environments: two environments may have the
+// same name.
 func (e *Emulator) SetEnvironments(workspace, repository string, environments ...Environment) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -52,7 +52,7 @@ func htmlNotFound() reply {
 }
 
 // repositoryNotFound is the reply for a repository that does not exist, and for a
-// repository that the account cannot see. The reply does not show the difference.
+// repository that the account cannot see. A client cannot distinguish the two cases.
 func repositoryNotFound() reply {
 	return errorMessage(http.StatusNotFound, "You may not have access to this repository or it no longer exists in this workspace. "+
 		"If you think this repository exists and you have access, make sure you are authenticated.")

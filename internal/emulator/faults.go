@@ -35,8 +35,8 @@ type Fault struct {
 	// without a body.
 	Truncate bool
 	// Reset ends the connection with a TCP reset (RST). The client then gets an
-	// error instead of an end of file. The reset comes instead of a reply, or with
-	// Truncate in the middle of the reply.
+	// error instead of an end of file. The reset replaces the whole reply. With
+	// Truncate, it replaces only the second half.
 	Reset bool
 	// Hang sends nothing until the client closes the connection.
 	Hang bool
@@ -86,8 +86,8 @@ func (f Fault) matches(c call) bool {
 	return (f.Method == "" || f.Method == c.Method) && strings.Contains(c.path, f.Path)
 }
 
-// answer returns the reply that f makes of a request. It calls carryOut if the
-// fault carries out the request.
+// answer returns the reply to a request to which f applies. It calls carryOut if f
+// carries out the request.
 func (f Fault) answer(carryOut func() reply) reply {
 	var answer reply
 	if f.CarryOut || f.Truncate || f.Rewrite != nil {
@@ -210,8 +210,8 @@ func WrongContentType() Fault {
 	}}
 }
 
-// UnreadableKey removes the text of the deploy key with this ID from replies. Bitbucket was
-// not observed to send such replies.
+// UnreadableKey removes the public key of the deploy key with this ID from replies. Nobody
+// has observed such a reply of Bitbucket.
 func UnreadableKey(id int64) Fault {
 	return Fault{Path: "/deploy-keys", Rewrite: func(_ http.Header, body string) string {
 		var value any

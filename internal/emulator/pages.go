@@ -44,7 +44,8 @@ func newPage[T any](c call, size int, value func(i int) T) (*page[T], reply) {
 }
 
 // next returns the link to the page with this number. Like Bitbucket, it keeps the
-// path as sent and the other parameters of the query. [NextLinks] selects the rest.
+// path as sent and the other parameters of the query. [NextLinks] selects the host
+// and the number in the link.
 func (c call) next(query url.Values, number int) string {
 	rest := maps.Clone(query)
 	rest.Del("page")
@@ -92,8 +93,8 @@ func (c call) nextOrigin() string {
 	return c.origin()
 }
 
-// positive returns the positive number that the query has for name, or defaultValue
-// if the query does not have name. It reports false for any other value.
+// positive returns the number of the parameter name, or defaultValue if the query does
+// not have the parameter. It returns false if the value is not a positive number.
 func positive(query url.Values, name string, defaultValue int) (int, bool) {
 	if !query.Has(name) {
 		return defaultValue, true

@@ -19,8 +19,8 @@ const (
 	RenameRedirect
 )
 
-// SetRename selects the replies to later requests. They also apply to repositories that
-// were renamed before.
+// SetRename selects the replies to later requests, also for repositories that were
+// renamed before the call.
 func (e *Emulator) SetRename(behavior RenameBehavior) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

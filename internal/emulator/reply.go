@@ -20,8 +20,8 @@ const (
 	hanging            // Nothing is sent until the client closes the connection.
 )
 
-// reply is a complete reply. The emulator creates it under the mutex, and sends it
-// after it released the mutex.
+// reply is a complete reply. The emulator creates the reply while it holds the mutex,
+// and sends the reply after it released the mutex.
 type reply struct {
 	status   int
 	header   http.Header

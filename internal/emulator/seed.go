@@ -22,7 +22,7 @@ type Seed struct {
 // a project that is not in Projects, the emulator adds the project.
 type Workspace struct {
 	Slug         string       `json:"slug"`
-	UUID         string       `json:"uuid"` // UUID has braces. If it is empty, it gets a random UUID.
+	UUID         string       `json:"uuid"` // UUID has braces. It is random by default.
 	Repositories []Repository `json:"repositories"`
 	Projects     []Project    `json:"projects"`
 }
@@ -31,7 +31,7 @@ type Workspace struct {
 type Repository struct {
 	Slug       string      `json:"slug"`
 	Name       string      `json:"name"`    // Name is the slug by default.
-	UUID       string      `json:"uuid"`    // UUID has braces. If it is empty, it gets a random UUID.
+	UUID       string      `json:"uuid"`    // UUID has braces. It is random by default.
 	Project    string      `json:"project"` // Project is the key of its project, by default PROJ.
 	Public     bool        `json:"public"`
 	CreatedOn  string      `json:"created_on"` // CreatedOn is the current time by default.
@@ -49,7 +49,7 @@ type Repository struct {
 type Project struct {
 	Key        string      `json:"key"`  // Key is case-sensitive.
 	Name       string      `json:"name"` // Name is the key by default.
-	UUID       string      `json:"uuid"` // UUID has braces. If it is empty, it gets a random UUID.
+	UUID       string      `json:"uuid"` // UUID has braces. It is random by default.
 	Public     bool        `json:"public"`
 	CreatedOn  string      `json:"created_on"` // CreatedOn is the current time by default.
 	Permission Permission  `json:"permission"` // Permission is PermissionAdmin by default.

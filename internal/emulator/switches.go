@@ -1,14 +1,14 @@
 package emulator
 
-// Switch is a behavior of the emulator that differs from its default. Nobody knows yet which
-// of them Bitbucket has.
+// Switch is a behavior of the emulator that differs from the default. Nobody knows yet
+// whether Bitbucket has this behavior or the default behavior.
 type Switch struct {
 	// Name is the call that selects the behavior.
 	Name string
 	Set  func(*Emulator)
 }
 
-// Switches returns the behaviors between which recordings of Bitbucket can decide.
+// Switches returns the behaviors that a recording of Bitbucket can confirm or refute.
 func Switches() []Switch {
 	deployments := func(behavior DeploymentBehavior) func(*Emulator) {
 		return func(e *Emulator) { e.SetDeployments(behavior) }

@@ -25,7 +25,7 @@ func (e *Emulator) SetLatency(latency time.Duration) {
 	e.traffic.latency = latency
 }
 
-// SetJitter adds a random time up to this to the latency of every later request.
+// SetJitter adds a random time of at most jitter to the latency of every later request.
 func (e *Emulator) SetJitter(jitter time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -62,8 +62,8 @@ type RateLimit struct {
 	Header   http.Header // Header is added to the header of each 429. Its fields replace the fields of RateLimited.
 }
 
-// SetRateLimit replaces the rate limit. There is no rate limit after its window ends:
-// no new window starts.
+// SetRateLimit replaces the rate limit. When its window ends, the rate limit ends too,
+// because no new window starts.
 func (e *Emulator) SetRateLimit(limit RateLimit) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -16,10 +16,10 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/live"
 )
 
-// An answer is one line that is the same on each server that behaves the same. Therefore it
-// has placeholders for names, IDs and times.
+// An answer is one line of text. Servers that behave the same must have the same answer, so an
+// answer has placeholders instead of names, IDs and times.
 
-// maxText is the length from which a text of a reply is shortened.
+// maxText is the maximum length of a text of a reply in an answer. A longer text is shortened.
 const maxText = 250
 
 // leaf is a value inside of a JSON value. The path is like "links.self.href" or
@@ -58,7 +58,8 @@ var (
 	typePattern = regexp.MustCompile(`(ssh-[a-z0-9]+|ecdsa-sha2-[a-z0-9]+|sk-[a-z0-9@.-]+) AAAA[A-Za-z0-9+/=]+`)
 )
 
-// kind returns the type of a JSON value. Some texts have a type of their own.
+// kind returns the type of a JSON value. For a time, a UUID and a URL it returns a more exact
+// type than string.
 func kind(value any) string {
 	switch value := value.(type) {
 	case nil:
@@ -113,7 +114,8 @@ func object(reply *live.Reply) map[string]any {
 	return body
 }
 
-// withFields answers with all fields of an object and their types.
+// withFields returns an answer that lists fields and their types: all fields of the object in
+// the reply, or of the value at this path in the object.
 func (r *run) withFields(reply *live.Reply, at ...string) string {
 	body := object(reply)
 	if !succeeded(reply) || body == nil {
@@ -139,7 +141,7 @@ func first(value any, name string) any {
 	return field
 }
 
-// withValues answers with these fields of an object and their values.
+// withValues returns an answer that lists these fields of an object and their values.
 func (r *run) withValues(reply *live.Reply, names ...string) string {
 	body := object(reply)
 	if !succeeded(reply) || body == nil {
@@ -160,7 +162,7 @@ func (r *run) withValues(reply *live.Reply, names ...string) string {
 	return fmt.Sprintf("%d; %s", reply.Status, strings.Join(shown, ", "))
 }
 
-// withPage answers with what describes a page, and with the number of its values.
+// withPage returns an answer with the number of values of a page and with its other fields.
 func (r *run) withPage(reply *live.Reply) string {
 	body := object(reply)
 	values, ok := body["values"].([]any)
@@ -177,7 +179,7 @@ func (r *run) withPage(reply *live.Reply) string {
 	return fmt.Sprintf("%d; %s", reply.Status, strings.Join(shown, ", "))
 }
 
-// value shows a value of a reply.
+// value returns a value of a reply as a text for an answer.
 func (r *run) value(value any) string {
 	text, ok := value.(string)
 	if !ok {
@@ -190,7 +192,7 @@ func (r *run) value(value any) string {
 	return r.quoted(text)
 }
 
-// quoted shows a text of a reply. It shortens a long text.
+// quoted returns a text of a reply with placeholders, in quotes. It shortens a long text.
 func (r *run) quoted(text string) string {
 	text = r.masked(text)
 	if length := utf8.RuneCountInString(text); length > maxText {
@@ -199,8 +201,8 @@ func (r *run) quoted(text string) string {
 	return strconv.Quote(text)
 }
 
-// refusal answers with an error in any form: Bitbucket's envelope, other JSON, text, a page or
-// nothing. It also shows redirects and successes without an object.
+// refusal returns an answer for an error in any form: Bitbucket's envelope, other JSON, text,
+// a page or an empty body. It also describes a redirect and a success without an object.
 func (r *run) refusal(reply *live.Reply) string {
 	status := strconv.Itoa(reply.Status)
 	if target := reply.Header.Get("Location"); target != "" && reply.Status >= 300 && reply.Status < 400 {
@@ -253,8 +255,8 @@ func printable(server *live.Server, text string) string {
 	}, server.Redact(text))
 }
 
-// masked replaces credentials by a note, and everything that differs from server to server by
-// a placeholder.
+// masked replaces credentials with a note, and everything that differs between servers with a
+// placeholder.
 func (r *run) masked(text string) string {
 	text = r.server.Redact(text)
 	text = strings.ReplaceAll(text, r.server.Base.String(), "{api}")
@@ -284,8 +286,8 @@ func (r *run) masked(text string) string {
 	return workspace.ReplaceAllString(text, "${1}{workspace}${2}")
 }
 
-// headers answers with these headers. It shows the form of a value where the value depends on
-// the account.
+// headers returns an answer that lists these headers. If a value depends on the account, the
+// answer has only the form of the value.
 func (r *run) headers(reply *live.Reply, names ...string) string {
 	shown := make([]string, len(names))
 	for i, name := range names {

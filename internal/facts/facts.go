@@ -1,6 +1,6 @@
-// Package facts asks a Bitbucket what its documentation leaves open, and compares the answers
-// with those of the emulator. The questions and the emulator's answers are data, so that a
-// mistake in the emulator shows as a difference too.
+// Package facts sends requests to a Bitbucket to answer questions that the documentation
+// leaves open. It compares the answers with the emulator's answers, which are stored in
+// facts.json. A mistake in the emulator therefore shows as a difference.
 package facts
 
 import (
@@ -16,16 +16,17 @@ var stored []byte
 // Fact is a question about Bitbucket's API and what is known about it.
 type Fact struct {
 	ID string `json:"id"`
-	// Question is for people.
+	// Question is the text of the question.
 	Question string `json:"question"`
-	// Documented is what Atlassian documents, and what others have observed to differ.
+	// Documented describes what Atlassian documents, and which differences others have
+	// observed.
 	Documented string `json:"documented"`
-	// Open reports that nobody has recorded Bitbucket's answer yet, and that it is not
-	// documented, or observed to differ from the documentation.
+	// Open reports whether the question is open. Nobody has recorded Bitbucket's answer yet,
+	// and the answer is not documented or was observed to differ from the documentation.
 	Open bool `json:"open,omitempty"`
 	// Emulator is the emulator's answer.
 	Emulator string `json:"emulator"`
-	// EmulatorAlso has the emulator's other answers by the name of the switch.
+	// EmulatorAlso has the emulator's answers with a switch, by the name of the switch.
 	EmulatorAlso map[string]string `json:"emulator_also,omitempty"`
 }
 

@@ -12,11 +12,11 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/live"
 )
 
-// question is how to ask what facts.json describes under the same ID.
+// question finds the answer to the question that has the same ID in facts.json.
 type question struct {
 	id    string
 	needs []string
-	// ask returns the answer. If the question cannot be asked, the error says why.
+	// ask returns the answer. If the question cannot be asked, the error is the reason.
 	ask func(ctx context.Context, r *run) (string, error)
 }
 
@@ -26,8 +26,8 @@ const unknownID = 1
 // input is the body of a POST or a PUT of a key.
 type input = map[string]any
 
-// questions are asked in this order: some need what an earlier one has created, and renaming a
-// repository comes last.
+// questions are asked in this order. Some questions need an object that an earlier question
+// has created. The questions about a renamed repository are last.
 var questions = []question{
 	{"key-empty-list", []string{aRepository}, func(ctx context.Context, r *run) (string, error) {
 		reply, err := r.get(ctx, r.server.Path(r.renamed.Slug)+"/deploy-keys")
@@ -331,7 +331,7 @@ var questions = []question{
 	}},
 }
 
-// answer describes a reply, unless there is an error.
+// answer returns the description of a reply, or the error if there is one.
 func (r *run) answer(reply *live.Reply, err error, describe func(*live.Reply) string) (string, error) {
 	if err != nil {
 		return "", err
@@ -339,7 +339,8 @@ func (r *run) answer(reply *live.Reply, err error, describe func(*live.Reply) st
 	return describe(reply), nil
 }
 
-// posted asks what a POST to the repository's keys answers, by these fields of the new key.
+// posted returns a question about a POST to the repository's keys. The answer lists these
+// fields of the new key.
 func posted(id string, body func() input, names ...string) question {
 	return question{id, []string{aRepository}, func(ctx context.Context, r *run) (string, error) {
 		return r.post(ctx, r.keys(), body(), names...)
@@ -351,7 +352,7 @@ func (r *run) post(ctx context.Context, collection string, body input, names ...
 	return r.answer(reply, err, func(reply *live.Reply) string { return r.withValues(reply, names...) })
 }
 
-// put asks what a PUT of the changing key answers.
+// put returns a question about a PUT of the changing key.
 func put(id string, body func(createdKey) input) question {
 	return question{id, []string{changingKey}, func(ctx context.Context, r *run) (string, error) {
 		reply, err := r.send(ctx, http.MethodPut, key(r.keys(), r.changing.id), body(r.changing))
@@ -359,7 +360,7 @@ func put(id string, body func(createdKey) input) question {
 	}}
 }
 
-// listed asks what a GET of the repository's keys answers with this query.
+// listed returns a question about a GET of the repository's keys with this query.
 func listed(id, query string, describe func(*run, *live.Reply) string) question {
 	return question{id, []string{aKey, changingKey}, func(ctx context.Context, r *run) (string, error) {
 		reply, err := r.get(ctx, r.keys()+query)
@@ -367,7 +368,7 @@ func listed(id, query string, describe func(*run, *live.Reply) string) question 
 	}}
 }
 
-// renamed asks what a request under the old name of the renamed repository answers.
+// renamed returns a question about a request that uses the old name of the renamed repository.
 func renamed(id string, send func(ctx context.Context, r *run, old string) (*live.Reply, error)) question {
 	return question{id, []string{aRename}, func(ctx context.Context, r *run) (string, error) {
 		reply, err := send(ctx, r, r.server.Path(r.oldSlug))
@@ -375,14 +376,14 @@ func renamed(id string, send func(ctx context.Context, r *run, old string) (*liv
 	}}
 }
 
-// below answers a GET below the path of the repository.
+// below returns the answer to a GET of a path below the repository.
 func (r *run) below(ctx context.Context, path string, describe func(*run, *live.Reply) string) (string, error) {
 	reply, err := r.get(ctx, r.server.Path(r.repository.Slug)+path)
 	return r.answer(reply, err, func(reply *live.Reply) string { return describe(r, reply) })
 }
 
-// withPageForm answers with the fields of a page and whether it has values. The number of
-// values depends on how many keys the server has accepted before.
+// withPageForm returns an answer that lists the fields of a page, and whether the page has
+// values. It omits the number of values, which depends on how many keys the server accepted.
 func (r *run) withPageForm(reply *live.Reply) string {
 	body := object(reply)
 	values, ok := body["values"].([]any)
@@ -397,10 +398,10 @@ func (r *run) withPageForm(reply *live.Reply) string {
 	return fmt.Sprintf("%d; %s, %s", reply.Status, has, fields(body))
 }
 
-// withFieldNames answers with all fields of a page and their types.
+// withFieldNames returns an answer that lists all fields of a page and their types.
 func (r *run) withFieldNames(reply *live.Reply) string { return r.withFields(reply) }
 
-// byUUID answers a GET of the first key, with the repository's UUID in the path.
+// byUUID returns the answer to a GET of the first key, with the repository's UUID in the path.
 func (r *run) byUUID(ctx context.Context, workspace string) (string, error) {
 	path := "/repositories/" + url.PathEscape(workspace) + "/" + url.PathEscape(r.repository.UUID)
 	reply, err := r.get(ctx, key(path+"/deploy-keys", r.first.id))
@@ -421,7 +422,7 @@ func (r *run) postProjectKey(ctx context.Context, line string) (createdKey, stri
 	return added, r.withValues(reply, "key", "label"), nil
 }
 
-// ofProjectKey answers a request for the key of the project.
+// ofProjectKey returns the answer to a request for the key of the project.
 func (r *run) ofProjectKey(ctx context.Context, method string, body any, describe func(*live.Reply) string) (string, error) {
 	if r.projectKey.id == 0 {
 		return "", errNoProjectKey(r)
@@ -430,7 +431,8 @@ func (r *run) ofProjectKey(ctx context.Context, method string, body any, describ
 	return r.answer(reply, err, describe)
 }
 
-// errNoProjectKey is the reason why a question about the key of the project cannot be asked.
+// errNoProjectKey returns the reason why a question about the key of the project cannot be
+// asked.
 func errNoProjectKey(r *run) error {
 	reason := &unanswered{reason: "the project has no key"}
 	if r.projectKey.reply != nil {
@@ -439,7 +441,7 @@ func errNoProjectKey(r *run) error {
 	return reason
 }
 
-// headersOf answers with the headers of a reply.
+// headersOf returns an answer that lists these headers of a reply.
 func (r *run) headersOf(ctx context.Context, names ...string) (string, error) {
 	reply, err := r.get(ctx, "/repositories/"+url.PathEscape(r.server.Workspace)+"?pagelen=1&fields=pagelen")
 	return r.answer(reply, err, func(reply *live.Reply) string { return r.headers(reply, names...) })

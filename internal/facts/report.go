@@ -77,12 +77,12 @@ func difference(answer Answer) []string {
 	return append(texts, play)
 }
 
-// parts splits a list of fields.
+// parts splits an answer into its fields.
 func parts(answer string) []string {
 	return strings.Split(strings.Replace(answer, "; ", ", ", 1), ", ")
 }
 
-// without lists what only the first list has.
+// without returns the parts that only the first list has.
 func without(list, other []string) string {
 	return strings.Join(slices.DeleteFunc(slices.Clone(list), func(part string) bool { return slices.Contains(other, part) }), ", ")
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/live"
 )
 
-// Answer is what a server has answered to a question.
+// Answer is the answer of a server to a question.
 type Answer struct {
 	Fact
 	// Server is the server's answer, "" if the question could not be asked.
@@ -29,10 +29,10 @@ type Answer struct {
 	NotAsked string
 }
 
-// Differs reports whether the server's answer is not the emulator's.
+// Differs reports whether the server's answer differs from the emulator's answer.
 func (a Answer) Differs() bool { return a.NotAsked == "" && a.Server != a.Emulator }
 
-// Switches returns the names of the emulator's switches that play the server's answer.
+// Switches returns the names of the switches with which the emulator has the server's answer.
 func (a Answer) Switches() []string {
 	var names []string
 	for name, answer := range a.EmulatorAlso {
@@ -43,18 +43,18 @@ func (a Answer) Switches() []string {
 	return names
 }
 
-// run is one round of questions to a server. The questions share a project and two
-// repositories, to need few requests.
+// run asks a server all questions once. The questions share a project and two repositories, so
+// that they need fewer requests.
 type run struct {
 	server *live.Server
 	// project is the key of a new project, "" if none could be created.
 	project string
-	// repository is a new repository in the project. Its first key is first.
+	// repository is a new repository in the project. first is its first key.
 	repository live.Repository
 	first      createdKey
 	// changing is a key of the repository for requests that change it.
 	changing createdKey
-	// renamed is another repository, which is renamed. Its first key is kept.
+	// renamed is a second repository, which is renamed from oldSlug. kept is its first key.
 	renamed live.Repository
 	oldSlug string
 	kept    createdKey
@@ -64,7 +64,7 @@ type run struct {
 	names map[string]string
 	// sent are the public keys in requests, without comments.
 	sent map[string]bool
-	// missing are the reasons why one of the above is missing, by its name.
+	// missing has the reason why a need could not be created, by the name of the need.
 	missing map[string]*unanswered
 }
 
@@ -78,22 +78,23 @@ type createdKey struct {
 // unanswered is the error of a question that could not be asked.
 type unanswered struct {
 	reason string
-	// refused reports that the credentials do not have the right or the scope. That is a
-	// finding and not a failure.
+	// refused reports whether the credentials lack the right or the scope. A lack of rights is
+	// a finding and not a failure.
 	refused bool
 }
 
 func (u *unanswered) Error() string { return u.reason }
 
-// stopError ends the run: no other question would be answered.
+// stopError ends the run, because the server would not answer any other question.
 type stopError struct{ error }
 
 func (s stopError) Unwrap() error { return s.error }
 
 // Ask asks a server all questions. It creates repositories and a project, which the caller
-// must remove with [live.Server.Close]. The answers are usable even if there is an error: not
-// all questions could be asked. A question that the server refused because of a missing right
-// or scope is not an error.
+// must remove with [live.Server.Close].
+//
+// An error means that some questions could not be asked. The answers to the other questions
+// are usable. A missing right or scope is not an error.
 func Ask(ctx context.Context, server *live.Server) ([]Answer, error) {
 	facts, err := Facts()
 	if err != nil {
@@ -131,7 +132,7 @@ func Ask(ctx context.Context, server *live.Server) ([]Answer, error) {
 	return answers, nil
 }
 
-// printableError hides credentials that a server has repeated in an error.
+// printableError hides copies of the credentials in the text of an error.
 type printableError struct {
 	error
 	server *live.Server
@@ -140,7 +141,7 @@ type printableError struct {
 func (e printableError) Error() string { return printable(e.server, e.error.Error()) }
 func (e printableError) Unwrap() error { return e.error }
 
-// ask asks one question, unless what it needs is missing.
+// ask asks one question, unless one of its needs is missing.
 func (r *run) ask(ctx context.Context, q question) (string, error) {
 	for _, need := range q.needs {
 		if reason, missing := r.missing[need]; missing {
@@ -150,7 +151,7 @@ func (r *run) ask(ctx context.Context, q question) (string, error) {
 	return q.ask(ctx, r)
 }
 
-// What a question can need.
+// The needs of the questions.
 const (
 	aProject    = "project"
 	aRepository = "repository"
@@ -159,13 +160,13 @@ const (
 	changingKey = "changing key"
 )
 
-// prepare creates what the questions need, and records what could not be created. An error
-// ends the run.
+// prepare creates all needs of the questions, and records the needs that could not be created.
+// An error ends the run.
 func (r *run) prepare(ctx context.Context) error {
 	var err error
 	if r.project, err = r.server.CreateProject(ctx); err != nil {
 		r.project = ""
-		// Without the right to create projects, all other questions can still be asked.
+		// Without a project, the questions that need no project can still be asked.
 		err = r.miss(err, "no project could be created", http.StatusForbidden, http.StatusBadRequest, http.StatusNotFound, http.StatusPaymentRequired)
 		if stops(err) {
 			return err
@@ -201,7 +202,7 @@ func (r *run) prepare(ctx context.Context) error {
 	return nil
 }
 
-// lacks records the reason why these are missing.
+// lacks records the reason why these needs are missing.
 func (r *run) lacks(err error, needs ...string) {
 	if reason, ok := errors.AsType[*unanswered](err); ok {
 		for _, need := range needs {
@@ -216,8 +217,8 @@ func stops(err error) bool {
 	return ok
 }
 
-// miss turns the error of a request that prepares questions into the reason why they cannot be
-// asked. A refusal with one of the statuses is a finding.
+// miss converts the error of a preparing request into the reason why questions cannot be asked.
+// A refusal with one of the statuses in findings is a finding and not a failure.
 func (r *run) miss(err error, what string, findings ...int) error {
 	refused, ok := errors.AsType[*live.Error](err)
 	if !ok {
@@ -236,7 +237,7 @@ func (r *run) miss(err error, what string, findings ...int) error {
 	return reason
 }
 
-// send sends a request. A reply that answers no question is an error.
+// send sends a request. It returns an error if the reply cannot answer a question.
 func (r *run) send(ctx context.Context, method, path string, body any) (*live.Reply, error) {
 	if sent, ok := body.(input); ok {
 		if line, ok := sent["key"].(string); ok {
@@ -250,7 +251,7 @@ func (r *run) send(ctx context.Context, method, path string, body any) (*live.Re
 	return reply, r.check(reply)
 }
 
-// check returns an error if a reply answers no question.
+// check returns an error if a reply cannot answer a question, for example a 429.
 func (r *run) check(reply *live.Reply) error {
 	switch {
 	case reply.Status == http.StatusTooManyRequests:
@@ -269,7 +270,7 @@ func (r *run) check(reply *live.Reply) error {
 	return nil
 }
 
-// checkScopes returns an error if a 403 says that these credentials cannot be used for the
+// checkScopes returns an error if a 403 means that these credentials cannot be used for the
 // request. Any other 403 is an answer.
 func (r *run) checkScopes(reply *live.Reply) error {
 	var refusal struct {
@@ -351,7 +352,8 @@ func securityKey() string {
 	return name + " " + base64.StdEncoding.EncodeToString(blob)
 }
 
-// dsaKey returns a DSA key of 1024 bits. Its numbers only have the right lengths.
+// dsaKey returns a DSA key of 1024 bits. Its numbers have the right lengths but no other
+// properties of a real key.
 func dsaKey() string {
 	return authorizedKey(&dsa.PublicKey{
 		Parameters: dsa.Parameters{P: new(big.Int).SetBit(big.NewInt(1), 1023, 1), Q: new(big.Int).SetBit(big.NewInt(1), 159, 1), G: big.NewInt(2)},

@@ -122,7 +122,7 @@ func Truncated(status int) http.HandlerFunc {
 // Hang sends no reply while the client waits for one.
 func Hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
-// RoundTripFunc is a transport made of a function.
+// RoundTripFunc is a function that is used as a transport.
 type RoundTripFunc func(*http.Request) (*http.Response, error)
 
 // RoundTrip calls the function.

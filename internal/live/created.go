@@ -49,8 +49,8 @@ func (s *Server) ProjectPath(key string) string {
 }
 
 // CreateRepository creates a private repository with a new name in a project. If project is
-// empty, the repository is in the default project of the workspace. A workspace without any
-// project gets one first, because Bitbucket requires a project.
+// empty, the repository is in the default project of the workspace. If the workspace has no
+// project, CreateRepository first creates a project, because Bitbucket requires one.
 func (s *Server) CreateRepository(ctx context.Context, project string) (Repository, error) {
 	project = cmp.Or(project, s.project())
 	repository, err := s.createRepository(ctx, project)
@@ -113,8 +113,8 @@ func (s *Server) CreateProject(ctx context.Context) (string, error) {
 // errClosed is the error of requests that would create something after Close.
 var errClosed = errors.New("the run was stopped")
 
-// create sends a request that creates what has the path created. It remembers created before
-// it sends the request, because the reply may be lost.
+// create sends a request that creates the object with the path created. It records the path
+// before it sends the request, because the reply may be lost.
 func (s *Server) create(ctx context.Context, created, method, path string, body, out any) error {
 	s.creating.RLock()
 	defer s.creating.RUnlock()
@@ -123,12 +123,12 @@ func (s *Server) create(ctx context.Context, created, method, path string, body,
 	}
 	err := s.Expect(ctx, method, path, body, out)
 	if status := Status(err); status >= 400 && status < 500 {
-		s.forget(created) // Surely nothing was created.
+		s.forget(created) // The server refused the request, so it created nothing.
 	}
 	return err
 }
 
-// remember records a path for Close. It returns false after Close.
+// remember records a path, so that Close deletes the object. It returns false after Close.
 func (s *Server) remember(path string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -138,14 +138,14 @@ func (s *Server) remember(path string) bool {
 	return !s.closed
 }
 
-// forget removes a path from what Close deletes.
+// forget removes a path, so that Close does not delete the object.
 func (s *Server) forget(path string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.created = slices.DeleteFunc(s.created, func(created string) bool { return created == path })
 }
 
-// Delete deletes a repository or a project. It is not an error if there is none.
+// Delete deletes a repository or a project. It returns no error if the object does not exist.
 func (s *Server) Delete(ctx context.Context, path string) error {
 	err := s.Expect(ctx, http.MethodDelete, path, nil, nil)
 	if Status(err) == http.StatusNotFound {
@@ -158,7 +158,7 @@ func (s *Server) Delete(ctx context.Context, path string) error {
 }
 
 // Close deletes all repositories and projects that were created and not deleted yet. It waits
-// for a creation that is under way. After Close, nothing can be created.
+// until no creation is in progress. After Close, nothing can be created.
 func (s *Server) Close() error {
 	s.creating.Lock()
 	defer s.creating.Unlock()
@@ -172,7 +172,7 @@ func (s *Server) Close() error {
 	left = slices.Compact(left)
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	s.Counter.Limit = 0 // What was created must go, whatever it costs.
+	s.Counter.Limit = 0 // Delete everything, even if that needs more requests than the limit.
 	var failed []error
 	for _, path := range left {
 		if err := s.Delete(ctx, path); err != nil {
@@ -190,7 +190,7 @@ func (s *Server) Sweep(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	keys, err := s.names(ctx, s.ProjectsPath(), "key", projectPattern)
-	if err != nil && Status(err) != http.StatusForbidden { // Without the right to projects, no run has created any.
+	if err != nil && Status(err) != http.StatusForbidden { // Without the right to projects, no run has created a project.
 		return nil, err
 	}
 	var paths []string

@@ -10,7 +10,7 @@ import (
 	"sync"
 )
 
-// Proxy passes the requests of the provider to a server and logs them. It also counts them.
+// Proxy passes the requests of the provider to a server. It counts and logs the requests.
 type Proxy struct {
 	// BaseURL is the root of the API for the provider.
 	BaseURL string
@@ -31,7 +31,7 @@ func (s *Server) NewProxy() *Proxy {
 			}
 			r.SetURL(upstream)
 		},
-		// Without a reply, the provider must not get one either.
+		// If the server sends no reply, the provider must not get a reply either.
 		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 		// The provider follows redirects within one origin only.
 		ModifyResponse: func(response *http.Response) error {

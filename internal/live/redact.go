@@ -11,8 +11,8 @@ import (
 // Redacted replaces a copy of the credentials in a text.
 const Redacted = "[redacted]"
 
-// minSecret is the length from which a text is searched for. A shorter text may be an
-// ordinary word.
+// minSecret is the minimum length of a secret. Redact ignores a shorter text, because it may
+// be an ordinary word.
 const minSecret = 4
 
 // Redact replaces all copies of the credentials in a text. A server may repeat them in any
@@ -36,7 +36,7 @@ func (s *Server) Redact(text string) string {
 // copiesOf returns the forms of all secrets in lower case. The longest form is first, because
 // another form may be a part of it.
 func copiesOf(secrets []string) []string {
-	all := []string{} // Not nil, even without secrets.
+	all := []string{} // Not nil even without secrets, because nil means that Redact must call copiesOf.
 	for _, secret := range secrets {
 		if len(secret) >= minSecret && !strings.Contains(Redacted, lower(secret)) {
 			for _, form := range Forms(secret) {
@@ -48,7 +48,7 @@ func copiesOf(secrets []string) []string {
 	return all
 }
 
-// lower lowers ASCII letters only, so that all positions stay the same.
+// lower converts only ASCII letters to lower case, so that all positions stay the same.
 func lower(text string) string {
 	bytes := []byte(text)
 	for i, b := range bytes {
@@ -60,10 +60,10 @@ func lower(text string) string {
 }
 
 // Forms returns the forms in which a reply may repeat a text: verbatim, in base64 with any
-// text around it, and each of them escaped for a URL or for JSON.
+// text around it, and both escaped for a URL or for JSON.
 func Forms(text string) []string {
 	plain := []string{text}
-	if len(text) >= 6 { // The base64 of a shorter text is found by chance.
+	if len(text) >= 6 { // The base64 of a shorter text may match by chance.
 		for before := range 3 {
 			padded := strings.Repeat("\x00", before) + text
 			// The first and the last characters also depend on the text around it.
@@ -86,8 +86,8 @@ func Forms(text string) []string {
 // escapedInJSON escapes the characters that some JSON encoders escape.
 var escapedInJSON = strings.NewReplacer("/", `\/`, "+", `\u002b`, "=", `\u003d`, "@", `\u0040`, "&", `\u0026`)
 
-// noteCredentials remembers the credentials of each request: a consumer fetches access tokens,
-// which no environment variable holds.
+// noteCredentials records the credentials of each request, because the access tokens of an
+// OAuth consumer are not in the environment.
 func (s *Server) noteCredentials(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(request *http.Request) (*http.Response, error) {
 		_, sent, _ := strings.Cut(request.Header.Get("Authorization"), " ")

@@ -23,14 +23,14 @@ import (
 )
 
 // WorkspaceVariable names the environment variable with the slug of the workspace. The
-// variables of the credentials are those of the provider.
+// credentials are in the variables that the provider reads.
 const WorkspaceVariable = "BITBUCKET_TEST_WORKSPACE"
 
 // defaultBaseURL is the root of Bitbucket's API. The provider has the same default.
 const defaultBaseURL = "https://api.bitbucket.org/2.0"
 
-// Server is a workspace of a Bitbucket, with an account that may create repositories in it.
-// It is safe for concurrent use.
+// Server is a workspace of a Bitbucket, with the credentials of an account that may create
+// repositories in the workspace. It is safe for concurrent use.
 type Server struct {
 	// Base is the root of the API.
 	Base *url.URL
@@ -46,15 +46,15 @@ type Server struct {
 	mu       sync.Mutex
 	created  []string // created has the paths of repositories and projects.
 	sent     []string // sent has the credentials of requests, as their headers have them.
-	copies   []string // copies are the forms of the credentials in a text, nil until they are needed.
+	copies   []string // copies are the forms in which a text may repeat the credentials. It is nil until Redact needs it.
 	closed   bool
 	// defaultProject is the project that was created because the workspace had none.
 	defaultProject string
 }
 
-// Counter counts requests and refuses those above a limit. Its zero value has no limit.
+// Counter counts requests and refuses requests above a limit. Its zero value has no limit.
 type Counter struct {
-	// Limit is the highest number of requests, or 0.
+	// Limit is the highest number of requests, or 0 for no limit.
 	Limit int64
 	sent  atomic.Int64
 }
@@ -70,10 +70,10 @@ func (c *Counter) count() error {
 	return nil
 }
 
-// account holds the credentials, as the environment sets them.
+// account holds the credentials as the environment has them.
 type account struct{ username, token, clientID, clientSecret string }
 
-// FromEnvironment returns the server that the environment describes. The error says which
+// FromEnvironment returns the server that the environment describes. The error names the
 // variable to set.
 func FromEnvironment(getenv func(string) string) (*Server, error) {
 	get := func(name string) string { return strings.TrimSpace(getenv(name)) }
@@ -165,7 +165,7 @@ func (s *Server) secrets() []string {
 	return append([]string{s.account.username, s.account.token, s.account.clientID, s.account.clientSecret}, s.sent...)
 }
 
-// SetTransport replaces what sends the requests, below the credentials.
+// SetTransport replaces the transport. The transport receives requests with credentials.
 func (s *Server) SetTransport(transport http.RoundTripper) {
 	s.client.Transport = s.authenticated(s.noteCredentials(transport))
 }
@@ -185,7 +185,8 @@ func (r *Reply) Decode(out any) error {
 	return nil
 }
 
-// Message returns the words of an error and the scopes that it requires, without its fields.
+// Message returns the message of an error and the required scopes, without the messages about
+// fields.
 func (r *Reply) Message() string {
 	var envelope struct {
 		Error struct {
@@ -203,7 +204,7 @@ func (r *Reply) Message() string {
 	return strings.Join(strings.Fields(string(r.Body)), " ")
 }
 
-// Error is a reply whose status is not the expected one.
+// Error is a reply with an unexpected status.
 type Error struct {
 	Method, Path string
 	Reply        *Reply
@@ -257,8 +258,8 @@ func (s *Server) Do(ctx context.Context, method, path string, body any) (*Reply,
 	return &Reply{response.StatusCode, response.Header, reply}, nil
 }
 
-// Expect is Do for a request that must succeed. Any status but 200, 201, 202 and 204 is an
-// [*Error]. The reply is decoded into out, unless out is nil.
+// Expect is Do for a request that must succeed. Any status except 200 to 204 is an [*Error].
+// The reply is decoded into out, unless out is nil.
 func (s *Server) Expect(ctx context.Context, method, path string, body, out any) error {
 	reply, err := s.Do(ctx, method, path, body)
 	if err != nil {

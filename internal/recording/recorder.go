@@ -26,8 +26,8 @@ type Recorder struct {
 	file      memory
 }
 
-// Start records all later requests of a server. First it asks the server who the account is:
-// the names must not survive anywhere in the recording.
+// Start records all later requests of a server. It first requests the names of the account and
+// of the workspace, because the recording must not contain these names.
 func Start(ctx context.Context, server *live.Server) (*Recorder, error) {
 	r := &Recorder{sanitizer: newSanitizer(server)}
 	for _, path := range []string{"/user", "/workspaces/" + url.PathEscape(server.Workspace)} {
@@ -36,7 +36,7 @@ func Start(ctx context.Context, server *live.Server) (*Recorder, error) {
 			return nil, fmt.Errorf("asking for the names that must not be recorded: %w", redacted{err, server})
 		}
 		var body any
-		if json.Unmarshal(reply.Body, &body) == nil { // Not all credentials may ask.
+		if json.Unmarshal(reply.Body, &body) == nil { // Not all credentials may read this.
 			r.sanitizer.learn(body, "")
 		}
 	}
@@ -58,8 +58,8 @@ func Start(ctx context.Context, server *live.Server) (*Recorder, error) {
 	return r, nil
 }
 
-// Save stores the exchanges in a file. If anything is left that must not survive, it stores
-// nothing and returns an error.
+// Save stores the exchanges in a file. If the exchanges still have a name or credentials, Save
+// stores nothing and returns an error.
 func (r *Recorder) Save(path string) error {
 	r.sanitizer.learnAll(r.exchanges)
 	for _, exchange := range r.exchanges {
@@ -77,7 +77,7 @@ func (r *Recorder) Save(path string) error {
 	return os.WriteFile(path, r.file, 0o644) //nolint:gosec // Everybody may read test data.
 }
 
-// redacted hides credentials that a server has repeated in an error.
+// redacted hides copies of the credentials in the text of an error.
 type redacted struct {
 	error
 	server *live.Server
@@ -86,7 +86,8 @@ type redacted struct {
 func (e redacted) Error() string { return e.server.Redact(e.error.Error()) }
 func (e redacted) Unwrap() error { return e.error }
 
-// memory is the only file of a [cassette.FS]. The recording is checked before it is stored.
+// memory is the only file of a [cassette.FS]. It is not on disk, because the recording must be
+// checked before it is stored.
 type memory []byte
 
 func (m *memory) ReadFile(string) ([]byte, error) { return nil, errors.ErrUnsupported }

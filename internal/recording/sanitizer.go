@@ -19,9 +19,9 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/live"
 )
 
-// sanitizer removes from exchanges what must not be stored. It works in two passes: it first
-// learns names from all exchanges, because one exchange may have a name in a field and another
-// one in a message.
+// sanitizer removes names and credentials from exchanges. It works in two passes. The first
+// pass collects the names in all exchanges, because a name in a field of one exchange may be in
+// a message of a different exchange.
 type sanitizer struct {
 	server *live.Server
 	// names are the names of people, accounts and workspaces, with their replacements.
@@ -38,13 +38,13 @@ type sanitizer struct {
 // replacement replaces a form of a name, in any case.
 type replacement struct {
 	form, with string
-	// wholeWords reports that the form is so short or so ordinary that it may be a part of
-	// another word.
+	// wholeWords reports whether only whole words are replaced. That is so if the form is
+	// short or ordinary, because it may then be a part of a longer word.
 	wholeWords bool
 }
 
 const (
-	somebody  = "anonymized" // It is no word of Bitbucket's own texts.
+	somebody  = "anonymized" // This word is not in Bitbucket's own texts.
 	workspace = "acme"
 	apiRoot   = "https://api.bitbucket.org/2.0"
 	removed   = "removed"
@@ -76,7 +76,7 @@ var (
 	base64Pattern  = regexp.MustCompile(`[A-Za-z0-9+/_-]{12,}`)
 )
 
-// learn collects the names in a JSON value. The field is the name of the field that holds it.
+// learn collects the names in a JSON value. field is the name of the field with the value.
 func (s *sanitizer) learn(value any, field string) {
 	switch value := value.(type) {
 	case []any:
@@ -103,14 +103,14 @@ func (s *sanitizer) learn(value any, field string) {
 	}
 }
 
-// ordinary are words that are no names by themselves. Bitbucket's own texts have them too.
+// ordinary are words that are not names by themselves. They are also in Bitbucket's own texts.
 var ordinary = []string{
 	"access", "account", "admin", "automation", "bitbucket", "bot", "build", "deploy", "deployment", "deployments", "dev",
 	"environment", "environments", "key", "project", "projects", "repositories", "repository", "robot", "service", "team",
 	"terraform", "test", "token", "user", "workspace", "workspaces",
 }
 
-// learnName adds one name. It also adds the words of the name of a person.
+// learnName adds one name. If the name belongs to an account, it also adds each word of it.
 func (s *sanitizer) learnName(name string, isWorkspace, isAccount bool) {
 	name = strings.TrimSpace(name)
 	if name == "" || createdPattern.FindString(name) == name || strings.EqualFold(name, s.server.Workspace) || s.sent[name] {
@@ -138,7 +138,7 @@ func (s *sanitizer) noteSent(text string) {
 	}
 }
 
-// learnAll is the first pass.
+// learnAll is the first pass. It collects the names in all exchanges.
 func (s *sanitizer) learnAll(exchanges []*cassette.Interaction) {
 	for _, exchange := range exchanges {
 		var body any
@@ -154,11 +154,11 @@ func (s *sanitizer) learnAll(exchanges []*cassette.Interaction) {
 	}
 	for _, secret := range s.server.Secrets() {
 		if name, _, isAddress := strings.Cut(secret, "@"); isAddress && len(name) > 3 && !slices.Contains(ordinary, strings.ToLower(name)) {
-			s.names[name] = somebody // The name in an e-mail address.
+			s.names[name] = somebody // This is the part of an e-mail address before @.
 		}
 	}
 	s.forms = nil
-	// The longest name first: another one may be a part of it.
+	// Begin with the longest name, because a shorter name may be a part of it.
 	for _, name := range slices.SortedFunc(maps.Keys(s.names), func(a, b string) int { return len(b) - len(a) }) {
 		with := s.names[name]
 		if strings.EqualFold(name, with) {
@@ -224,7 +224,7 @@ func (s *sanitizer) headers(header http.Header) http.Header {
 	return kept
 }
 
-// body cleans a body. Of a page for people, nothing is left.
+// body cleans a body. It replaces an HTML page with an empty page.
 func (s *sanitizer) body(body string, sent bool) string {
 	var value any
 	switch decoder := json.NewDecoder(strings.NewReader(body)); {
@@ -249,8 +249,8 @@ func (s *sanitizer) body(body string, sent bool) string {
 	return strings.TrimSpace(out.String())
 }
 
-// value cleans a JSON value, which is in this field. Of a reply it keeps only texts that
-// Bitbucket or this run have written.
+// value cleans a JSON value, which is in this field. Unless keep is set, it keeps only texts
+// that Bitbucket or this run has written.
 func (s *sanitizer) value(value any, field string, keep bool) any {
 	switch value := value.(type) {
 	case []any:
@@ -277,8 +277,8 @@ func (s *sanitizer) value(value any, field string, keep bool) any {
 	return value
 }
 
-// keptTexts are the fields whose texts are kept: those that Bitbucket writes or repeats. Names
-// in them are replaced.
+// keptTexts are the fields whose texts are kept, because Bitbucket writes or repeats these
+// texts. Names in the texts are replaced.
 var keptTexts = []string{
 	"type", "key", "label", "comment", "created_on", "added_on", "updated_on", "last_used",
 	"message", "detail", "fields", "data", "required", "granted", "next", "previous",
@@ -290,8 +290,8 @@ var words = []string{
 	"SUCCESSFUL", "FAILED", "STOPPED", "no_public_forks", "no_forks", "allow_forks", "test", "staging", "production",
 }
 
-// isOwn reports whether a cleaned text says nothing about an account: a word of Bitbucket, a
-// random name, a UUID, a time or an address of the API.
+// isOwn reports whether a cleaned text contains nothing about an account. Such a text is a word
+// of Bitbucket, a random name, a UUID or an address of Bitbucket.
 func (s *sanitizer) isOwn(text string) bool {
 	name := strings.TrimPrefix(text, workspace+"/")
 	return slices.Contains(words, text) || lower(text) == somebody || lower(text) == workspace || createdPattern.FindString(name) == name ||
@@ -299,7 +299,7 @@ func (s *sanitizer) isOwn(text string) bool {
 		strings.HasPrefix(text, "https://api.bitbucket.org/") || strings.HasPrefix(text, "https://bitbucket.org/")
 }
 
-// text cleans a text. If anything is left that must not survive, nothing of the text is kept.
+// text cleans a text. If the result still has a name or credentials, it returns only removed.
 func (s *sanitizer) text(text string) string {
 	if keyTypePattern.MatchString(text) && !s.leaks(text) {
 		return text // The base64 of a public key is not an address or a name.
@@ -330,7 +330,7 @@ func (s *sanitizer) text(text string) string {
 	return text
 }
 
-// isKeyType reports whether what looks like an e-mail address is a type of an SSH key.
+// isKeyType reports whether a text that looks like an e-mail address is the type of an SSH key.
 func isKeyType(address string) bool {
 	return strings.HasPrefix(address, "sk-") && strings.HasSuffix(address, "@openssh.com")
 }
@@ -381,7 +381,7 @@ func (r replacement) apply(text string) string {
 	return out.String() + text[from:]
 }
 
-// matches yields where a lowered text has the form.
+// matches yields the start and the end of each copy of the form in a text in lower case.
 func (r replacement) matches(lowered string) iter.Seq2[int, int] {
 	return func(yield func(at, end int) bool) {
 		for from := 0; ; {
@@ -398,7 +398,7 @@ func (r replacement) matches(lowered string) iter.Seq2[int, int] {
 	}
 }
 
-// lower lowers ASCII letters only, so that all positions stay the same.
+// lower converts only ASCII letters to lower case, so that all positions stay the same.
 func lower(text string) string {
 	bytes := []byte(text)
 	for i, b := range bytes {
@@ -409,7 +409,7 @@ func lower(text string) string {
 	return string(bytes)
 }
 
-// isWhole reports whether a part of a text does not begin or end in a word.
+// isWhole reports whether a part of a text begins and ends at the boundary of a word.
 func isWhole(text string, at, end int) bool {
 	return (at == 0 || !isWordByte(text[at-1]) || !isWordByte(text[at])) &&
 		(end == len(text) || !isWordByte(text[end]) || !isWordByte(text[end-1]))
@@ -419,7 +419,7 @@ func isWordByte(b byte) bool {
 	return b >= '0' && b <= '9' || b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= 0x80
 }
 
-// leaks reports whether a text has anything that must not survive, in any form.
+// leaks reports whether a text has a name or credentials, in any form.
 func (s *sanitizer) leaks(text string) bool {
 	return slices.ContainsFunc(readings(text), func(reading string) bool {
 		if s.server.Redact(reading) != reading || tokenPattern.MatchString(reading) || slices.ContainsFunc(emailPattern.FindAllString(reading, -1), func(address string) bool { return !isKeyType(address) }) {
@@ -435,7 +435,7 @@ func (s *sanitizer) leaks(text string) bool {
 	})
 }
 
-// readings returns a text and everything that it may be an encoded form of.
+// readings returns a text and all texts that it may encode.
 func readings(text string) []string {
 	all := []string{text}
 	for range 2 { // A text may be escaped twice.
@@ -464,8 +464,8 @@ func readings(text string) []string {
 	return all
 }
 
-// check returns an error if the exchanges or the content of the file have anything that must not
-// survive.
+// check returns an error if the exchanges or the content of the file still have a name or
+// credentials.
 func (s *sanitizer) check(exchanges []*cassette.Interaction, content string) error {
 	for i, exchange := range exchanges {
 		request, response := exchange.Request, exchange.Response

@@ -24,7 +24,7 @@ type Feature struct {
 
 // The features in the order in which Terraform added them.
 var (
-	// Protocol is required: without it, the provider does not start.
+	// Protocol is required, because the provider does not start without it.
 	Protocol           = Feature{"Plugin protocol 6", "1.0.0", "1.6.0"}
 	Moved              = Feature{"`moved` blocks", "1.1.0", "1.6.0"}
 	Checks             = Feature{"`check` blocks", "1.5.0", "1.6.0"}
@@ -47,7 +47,7 @@ var (
 	}
 )
 
-// Only the tests use these.
+// Only the tests use these features.
 var (
 	// GroupSignals means that the command stops gracefully if a signal is sent to
 	// its whole process group. Terraform 1.0 runs a child process of itself, which

@@ -24,7 +24,8 @@ var ErrUnusable = errors.New("the reply cannot be used")
 // credentials from replies and errors, so that no code above it sees them.
 type attempt struct {
 	timeout time.Duration
-	// clockSkew is set to how far Bitbucket's clock is ahead.
+	// clockSkew stores the time by which Bitbucket's clock is ahead of this machine's clock, as
+	// a [time.Duration].
 	clockSkew *atomic.Int64
 	next      http.RoundTripper
 }
@@ -72,7 +73,7 @@ func (a attempt) RoundTrip(request *http.Request) (*http.Response, error) {
 	return nil, err
 }
 
-// timeoutError is the error after a time limit.
+// timeoutError means that no complete reply arrived within this time.
 type timeoutError time.Duration
 
 func (e timeoutError) Error() string { return "no answer within " + time.Duration(e).String() }

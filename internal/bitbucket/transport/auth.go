@@ -63,8 +63,8 @@ func (o OAuthConsumer) authenticate(base *url.URL, retrier retrier, next http.Ro
 	}
 }
 
-// TokenError is a request that was not sent because no access token could be fetched. It
-// wraps the error of golang.org/x/oauth2, whose text may contain secrets.
+// TokenError means that a request was not sent, because no access token could be fetched.
+// It wraps the error of golang.org/x/oauth2, whose text may contain secrets.
 type TokenError struct{ Err error }
 
 // Error omits the text of the cause, which may contain secrets.

@@ -12,8 +12,8 @@ import (
 )
 
 // NewHTTPTransport returns the default transport for requests. It uses the proxy variables
-// of the environment. It keeps connections open, because Terraform has ten requests in
-// flight.
+// of the environment. It keeps connections open, because about ten requests are in flight
+// at once.
 func NewHTTPTransport() http.RoundTripper {
 	dialer := &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Transport{
@@ -30,11 +30,11 @@ func NewHTTPTransport() http.RoundTripper {
 	}
 }
 
-// ErrProxyCredentials reports that a proxy requires credentials.
+// ErrProxyCredentials means that a proxy requires credentials.
 var ErrProxyCredentials = errors.New("407 Proxy Authentication Required")
 
-// refusedByProxy reports that a proxy, and not Bitbucket, refused the connection. The text
-// of the proxy is left out because it could repeat the proxy's password.
+// refusedByProxy returns an error if a proxy, and not Bitbucket, refused the connection.
+// The error omits the text of the proxy, because the text could repeat the proxy's password.
 func refusedByProxy(_ context.Context, proxy *url.URL, _ *http.Request, response *http.Response) error {
 	if response.StatusCode == http.StatusOK {
 		return nil

@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// Credential is what Bitbucket's replies show about the credentials of the requests.
+// Credential describes the credentials of the requests, according to Bitbucket's replies.
 type Credential struct {
 	// Type is the kind of the credentials, for example api_token, "" if it is not known.
 	Type string
@@ -21,9 +21,9 @@ type credentialRecord struct {
 	last Credential
 }
 
-// observe reads the headers of a reply. response is nil if no reply arrived. A reply without
-// these headers changes nothing, because they may be missing. A reply to a request without
-// credentials changes nothing, because it describes no credentials.
+// observe stores what the headers of a reply show about the credentials. response is nil if
+// no reply arrived. observe ignores replies that do not describe accepted credentials: a
+// 401, a reply without these headers, and a reply to an anonymous or a token request.
 func (r *credentialRecord) observe(request *http.Request, response *http.Response) {
 	anonymous := request.Header.Get("Authorization") == ""
 	if response == nil || anonymous || response.StatusCode == http.StatusUnauthorized || IsTokenRequest(request) {
@@ -42,7 +42,7 @@ func (r *credentialRecord) observe(request *http.Request, response *http.Respons
 	r.last = credential
 }
 
-// Credential returns what the last reply has shown about the credentials.
+// Credential describes the credentials according to the last reply that described them.
 func (t *Transport) Credential() Credential {
 	record := &t.limiter.credential
 	record.mu.Lock()

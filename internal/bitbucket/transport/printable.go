@@ -5,7 +5,7 @@ import (
 	"unicode"
 )
 
-// MaxText bounds how many characters of one text of a reply are shown.
+// MaxText is the maximum number of characters that are shown of one text in a reply.
 const MaxText = 500
 
 // Printable returns text from an untrusted source as one line of bounded length that is

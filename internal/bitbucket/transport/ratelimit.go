@@ -16,7 +16,7 @@ import (
 const (
 	// maxCooldownStep bounds one wait after a 429 that does not request a wait.
 	maxCooldownStep = 60 * time.Second
-	// longWait is the shortest wait for which OnRateLimitWait is called.
+	// longWait is the length of a wait above which OnRateLimitWait is called.
 	longWait = 10 * time.Second
 )
 
@@ -105,7 +105,8 @@ func (l *rateLimiter) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 }
 
-// repeated returns a request that can be sent although request was already sent.
+// repeated returns a request that can be sent after request was already sent. If request
+// has a body, the result is a copy with a new body.
 func repeated(request *http.Request) (*http.Request, error) {
 	if request.Body == nil || request.Body == http.NoBody {
 		return request, nil
@@ -127,7 +128,7 @@ func (l *rateLimiter) admit(ctx context.Context, refused time.Time) (probe bool,
 	for {
 		c := l.cooldown
 		switch {
-		case ctx.Err() != nil: // The last check before the request is sent: a write that was sent is not cancelled.
+		case ctx.Err() != nil: // Check directly before sending, because a write that was sent is not cancelled.
 			return false, notSentError{ctx.Err()}
 		case c == nil:
 			l.requests++
@@ -194,9 +195,9 @@ func (l *rateLimiter) observe(ctx context.Context, probe bool, response *http.Re
 	}
 }
 
-// extend blocks requests for as long as a 429 requests, but at least for a back-off, which
-// grows with each refusal. Only the first 429 and the 429s to probes let it grow, because
-// the other requests were sent before the first 429 arrived.
+// extend blocks requests for the wait that a 429 requests. If grows is set, it blocks them
+// for at least a back-off, which grows with each refusal. grows is set for the first 429 and
+// for a 429 to a probe, because other requests were sent before the first 429 arrived.
 func (l *rateLimiter) extend(ctx context.Context, c *cooldown, grows bool, response *http.Response) {
 	now := time.Now()
 	wait, _ := retryAfter(response, now)
@@ -233,7 +234,7 @@ func latest(a, b time.Time) time.Time {
 }
 
 // isNearLimit reports whether the header X-RateLimit-NearLimit says that few requests are
-// left. It is "true" according to the documentation. Another client reads a number.
+// left. The documented value is "true". Another client reads a number.
 func isNearLimit(value string) bool {
 	number, err := strconv.ParseFloat(value, 64)
 	return strings.EqualFold(value, "true") || err == nil && (number > 0 || number < 0)
@@ -253,8 +254,8 @@ type RateLimit struct {
 	Until time.Time
 }
 
-// RateLimitError is a request that was not sent because an earlier request has reached the
-// rate limit and the wait would take too long.
+// RateLimitError means that a request was not sent, because an earlier request has reached
+// the rate limit and the wait would take too long.
 type RateLimitError struct{ RateLimit RateLimit }
 
 // Error returns the reason.

@@ -45,7 +45,7 @@ func containsAnyWrapped(text string, forms []string) bool {
 	return containsAny(text, forms) || containsAny(withoutSpace(text), unwrapped)
 }
 
-// withoutSpace removes white space, with which long lines are wrapped.
+// withoutSpace removes all white space, including line breaks in a wrapped text.
 func withoutSpace(text string) string { return strings.Join(strings.Fields(text), "") }
 
 // containsAny reports whether text contains the beginning or the end of one of the forms. A
@@ -87,19 +87,19 @@ func formsOf(secret string, least int) []string {
 	return forms
 }
 
-// Some JSON encoders escape a slash, some also the characters with a meaning in HTML
-// or in a URL.
+// Some JSON encoders escape slashes. Other JSON encoders also escape characters that have a
+// meaning in HTML or in a URL.
 var (
 	slashInJSON = strings.NewReplacer("/", `\/`)
 	signsInJSON = strings.NewReplacer("/", `\/`, "+", `\u002b`, "=", `\u003d`)
 )
 
-// unredactedKey is the key of the place in a context for the body of [Response.Unredacted].
+// unredactedKey is the context key of the pointer that receives [Response.Unredacted].
 type unredactedKey struct{}
 
 // redactReply replaces headers that contain the credentials. It returns the body, or
-// [Redacted] if the body contains the credentials: neither an error nor the state may
-// contain them.
+// [Redacted] if the body contains the credentials, because the credentials must not get
+// into an error or into the state.
 func redactReply(request *http.Request, response *http.Response, body []byte) []byte {
 	forms := Secrets(request)
 	for _, values := range response.Header {

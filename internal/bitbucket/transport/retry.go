@@ -14,15 +14,15 @@ import (
 // the request fails at once.
 const maxNamedWait = 10 * time.Minute
 
-// retrier sends a request again where that is safe. It does not send a request again after a
-// 429: the rate limiter does that, so that maxRetries does not bound it.
+// retrier sends a request again if that is safe. It does not handle a 429. The rate limiter
+// handles a 429, because maxRetries must not bound the attempts after a 429.
 type retrier struct {
 	maxRetries int
 	firstWait  time.Duration
 }
 
-// client returns a client for one request at a time. It sets lost if an attempt may have been
-// carried out although the caller does not get its reply.
+// client returns a client for one request at a time. It sets lost if Bitbucket may have
+// carried out an attempt whose reply the caller does not get.
 func (r retrier) client(client *http.Client, method string, lost *bool) *retryablehttp.Client {
 	var last verdict
 	return &retryablehttp.Client{
@@ -51,15 +51,14 @@ type verdict struct {
 	retry bool
 	// wait is how long to wait before the retry, nil for a back-off.
 	wait *time.Duration
-	// lost reports whether the attempt may have been carried out although the caller does
-	// not get its reply.
+	// lost reports whether Bitbucket may have carried out the attempt, but the caller does
+	// not get the reply.
 	lost bool
 }
 
-// classify decides by the response or the error of an attempt whether to send the request
-// again. It does so if the attempt was certainly not carried out, or if the method is GET
-// or DELETE, because those can be carried out twice without harm. It sends no request again
-// after the caller has stopped.
+// classify decides whether to send a request again after a transient failure. It allows that
+// if the attempt was certainly not carried out, or if the method is GET or DELETE, because a
+// second GET or DELETE does no harm. It allows no retry after the caller has stopped.
 func (r retrier) classify(ctx context.Context, method string, response *http.Response, err error, now time.Time) verdict {
 	done := maybeDone(response, err)
 	switch {
@@ -104,8 +103,8 @@ func isUntrusted(err error) bool {
 	return untrusted
 }
 
-// maybeDone reports whether Bitbucket may have carried an attempt out. A status below 300
-// means success. A status of 500 or more leaves it open.
+// maybeDone reports whether Bitbucket may have carried out an attempt. A status below 300
+// means success. After a status of 500 or more, the outcome is unknown.
 func maybeDone(response *http.Response, err error) bool {
 	if err != nil {
 		_, notSent := errors.AsType[notSentError](err)

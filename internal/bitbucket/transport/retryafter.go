@@ -25,7 +25,7 @@ func retryAfter(response *http.Response, now time.Time) (wait time.Duration, nam
 		return 0, false
 	}
 	reset, ok := parseSeconds(response.Header.Get("X-RateLimit-Reset"))
-	if ok && reset > 366*24*time.Hour { // Other services send a point in time.
+	if ok && reset > 366*24*time.Hour { // Other services send a Unix time.
 		return max(0, time.Unix(int64(reset/time.Second), 0).Sub(now)), true
 	}
 	return reset, ok

@@ -89,21 +89,21 @@ type Response struct {
 	StatusCode int
 	Header     http.Header
 	Body       []byte
-	// Unredacted is the body if Body is [Redacted] because of its credentials, otherwise
-	// nil. It may decide what an error means, but must never be shown or stored.
+	// Unredacted is the original body if Body is [Redacted], otherwise nil. It may be used
+	// to classify an error, but must never be shown or stored.
 	Unredacted []byte
 	// Location is the target of a redirect, nil if the reply has none.
 	Location *url.URL
-	// MaybeDone reports whether Bitbucket may have carried the request out in this
-	// attempt or in an earlier one whose reply was lost.
+	// MaybeDone reports whether Bitbucket may have carried out the request, in the last
+	// attempt or in an earlier attempt whose reply was lost.
 	MaybeDone bool
 	// RetryAfter is the wait that Bitbucket requests, nil if it requests none.
 	RetryAfter *time.Duration
 }
 
-// Error is a request without a usable reply.
+// Error means that a request got no usable reply.
 type Error struct {
-	// MaybeDone reports whether Bitbucket may have carried the request out.
+	// MaybeDone reports whether Bitbucket may have carried out the request.
 	MaybeDone bool
 	Err       error
 }
@@ -130,7 +130,7 @@ func (t *Transport) Do(ctx context.Context, method string, u *url.URL, body []by
 }
 
 // GetText requests a public text. It sends no credentials, neither to u nor to the target of
-// a redirect. The result is that of [Transport.Do].
+// a redirect. It returns the same results as [Transport.Do].
 func (t *Transport) GetText(ctx context.Context, u *url.URL) (*Response, error) {
 	return t.send(ctx, t.anonymous, http.MethodGet, u, http.Header{"Accept": {"text/plain"}}, nil)
 }

@@ -45,8 +45,8 @@ func (s *stateStore) grow(path string, values [][]string) error {
 	return nil
 }
 
-// values returns the values of a key that differ from those of other keys. A
-// value comes before the values that it contains, so that it is replaced first.
+// values returns the values that grow must replace for each key. A value comes
+// before the values that it contains, so that it is replaced first.
 func (k deployKey) values() []string { return []string{k.name, k.repository, k.material()} }
 
 // material returns the base64 part of the key.

@@ -16,8 +16,8 @@ const (
 	hourlyLimit        = 1000
 )
 
-// hourly has the applies of a state with refresh_after, one each hour, in which nothing
-// changes.
+// hourly has one apply for each hour, of a state with refresh_after. The applies change
+// nothing.
 type hourly struct {
 	Repositories int     `json:"repositories"`
 	Applies      []usage `json:"applies"`
@@ -25,16 +25,18 @@ type hourly struct {
 	OldestHours float64 `json:"oldest_hours"`
 }
 
-// measureHourly applies one key on each repository each hour. No hour passes: before each
-// apply, all times in the state become older, and Bitbucket allows a new hour's requests. All
-// keys are read at once before the first hour, which is the worst case.
-// It fails if a request is refused or if a key in the state is older than refresh_after.
+// measureHourly applies one key on each repository each hour. Instead of waiting for an hour,
+// it makes all times in the state older and resets the rate limit. It fails if a request is
+// refused, or if a key in the state is older than refresh_after.
+//
+// One apply reads all keys before the first hour. This is the worst case, because all keys then
+// have the same age.
 func (b *bench) measureHourly(ctx context.Context, repositories, hours int, latency time.Duration) (*hourly, error) {
 	s := shape{repositories, 1}
 	keys, line := s.deployKeys("Deployment"), fmt.Sprintf("refresh_after = %q", hourlyRefreshAfter)
 	m := measurement{bench: b, ctx: ctx, shape: s}
 	m.addKeys(keys, line)
-	// Now all keys have the time of the first key. They become so old that one apply reads all.
+	// Now all keys have the time of the first key. Make them so old that one apply reads all keys.
 	b.shift(&m, hourlyRefreshAfter)
 	started := time.Now()
 	m.step("apply that reads all keys", b.provider, keysAt(b.baseURL, keys, line), apply)
@@ -129,7 +131,8 @@ func (s *stateStore) shift(path string, by time.Duration) (oldest time.Duration,
 	return oldest, nil
 }
 
-// shifted returns the private data of a resource with an older time, and this time.
+// shifted makes the time in the private data of a resource older. It returns the older time and
+// the new private data.
 func shifted(private json.RawMessage, by time.Duration) (time.Time, json.RawMessage, error) {
 	const name = "last_read" // As internal/provider stores it.
 	var content []byte

@@ -1,13 +1,13 @@
 // Command bench measures what the provider costs in requests, time and memory.
 //
 // It builds the provider, starts an emulated Bitbucket with a set latency, and
-// runs the real Terraform or OpenTofu command. For each number of repositories
-// and keys, it creates, plans, updates and destroys the keys. It also plans the
-// same number of terraform_data resources, to show how much of the time is
-// Terraform's own. It compares one plan with that of a provider that does nothing, in
-// turns. At the end, it applies a large state with refresh_after each hour, on a scaled
-// clock. Before all that, it measures the start of the provider and the size of its
-// binary.
+// runs the real Terraform or OpenTofu command. It measures in this order:
+//   - the start of the provider and the size of its binary
+//   - the commands that create, plan, update and destroy keys, for each number of
+//     repositories and keys, and a plan of the same number of terraform_data
+//     resources, which shows how much of the time Terraform itself takes
+//   - a plan in comparison with the same plan of a provider that does nothing
+//   - an apply in each hour of a large state with refresh_after, on a scaled clock
 //
 // It writes results.json, table.md and plan.svg. It removes all other files
 // that it creates.
@@ -45,10 +45,10 @@ type options struct {
 	large   []shape // large shapes are only planned.
 	repeat  int
 	out     string
-	// compared is planned in turns, with this provider and with one that does nothing.
+	// compared is planned in turns: with this provider, and with a provider that does nothing.
 	compared shape
 	turns    int
-	// repositories and hours are of the hourly applies.
+	// repositories and hours belong to the hourly applies.
 	repositories, hours             int
 	startup, overhead, hourly, draw bool
 }

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// overhead compares a plan without changes and without latency with the same plan of a
-// provider that does nothing, which is in the folder floor.
+// overhead compares a plan of this provider with the same plan of the provider in the folder
+// floor, which does nothing. The plan has no changes, and Bitbucket has no latency.
 type overhead struct {
 	Date         time.Time `json:"date"`
 	Repositories int       `json:"repositories"`
@@ -17,8 +17,8 @@ type overhead struct {
 	Turns        []turn    `json:"turns"`
 }
 
-// turn is a plan of each provider, one after the other. The load of the machine changes with
-// time, so only the plans of one turn can be compared.
+// turn is one plan of each provider. The plans of one turn run directly one after the other,
+// because the load of the machine changes with time.
 type turn struct {
 	// Floor is the plan of the provider that does nothing. By default, terraform-plugin-go
 	// writes several log lines for each call. Silent is the same plan without logs.
@@ -50,8 +50,8 @@ func (b *bench) measureOverhead(ctx context.Context, s shape, turns int) (*overh
 
 func (o *overhead) shape() shape { return shape{o.Repositories, o.KeysInEach} }
 
-// ratios returns the medians of the ratios of all turns, to the provider that does nothing
-// and to the same provider without logs.
+// ratios returns two medians of all turns: the ratio of this provider to the provider that does
+// nothing, and the ratio to that provider without logs.
 func (o *overhead) ratios(of func(*usage) float64) (toFloor, toSilent float64) {
 	var floors, silents []float64
 	for _, t := range o.Turns {
@@ -78,7 +78,8 @@ for a key, and returns each state as it receives it.
 `, o, toFloor, toSilent, len(o.Turns), o.Date.Format("2 January 2006"))
 }
 
-// median returns the number in the middle, or the higher one of the two in the middle.
+// median sorts numbers and returns the number in the middle. If two numbers are in the middle,
+// it returns the higher number.
 func median[T cmp.Ordered](numbers []T) T {
 	slices.Sort(numbers)
 	return numbers[len(numbers)/2]

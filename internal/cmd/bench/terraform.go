@@ -46,10 +46,9 @@ func newTerraform(ctx context.Context, cli terraformcli.CLI, dir, pkg, state str
 	return t, err
 }
 
-// keysAt returns a configuration with these keys, and with these lines in the provider block.
-// Each key has its own block,
-// because Terraform evaluates for_each again for every instance. That would take
-// longer than everything that this command measures.
+// keysAt returns a configuration with these keys, and with these lines in the provider
+// block. Each key has its own block, because Terraform evaluates for_each again for
+// every instance, which would take longer than everything that this command measures.
 func keysAt(baseURL string, keys []deployKey, lines ...string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nprovider \"bitbucket\" {\n  base_url = %q\n  username = %q\n  token    = %q\n  %s\n}\n", baseURL, username, token, strings.Join(lines, "\n  "))

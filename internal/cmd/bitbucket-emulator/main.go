@@ -1,5 +1,6 @@
 // Command bitbucket-emulator serves an emulated Bitbucket Cloud API, to try the
-// provider without an account. It keeps all data in memory.
+// provider without an account. It keeps all data in memory, and saves the data to a file
+// only if -state is set.
 package main
 
 import (

@@ -1,6 +1,7 @@
-// Command facts asks a Bitbucket what its documentation leaves open, and shows how its answers
-// differ from the emulator's. The environment names the workspace and has the credentials. The
-// command creates two repositories and a project there, and removes them at the end.
+// Command facts sends requests to a Bitbucket to answer questions that the documentation leaves
+// open, and shows how the answers differ from the emulator's answers. It creates two
+// repositories and a project in the workspace, and removes them at the end. The workspace and
+// the credentials come from the environment.
 package main
 
 import (
@@ -20,7 +21,8 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/recording"
 )
 
-// recorded is where -record stores the exchanges. The tests read it from there.
+// recorded is the file in which -record stores the exchanges by default. The tests read this
+// file.
 const recorded = "internal/bitbucket/testdata/recorded/facts.yaml"
 
 func main() {

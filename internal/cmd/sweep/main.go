@@ -1,6 +1,6 @@
 // Command sweep deletes the repositories and projects that killed runs of "make testacc" and
 // "make facts" have left in BITBUCKET_TEST_WORKSPACE. It deletes nothing else. Do not run it
-// at the same time as one of them.
+// at the same time as "make testacc" or "make facts".
 package main
 
 import (
