@@ -532,8 +532,8 @@ func causes(t *testing.T) map[string]cause {
 			s.Inject(emulator.Fault{Method: "PUT"})
 		}, acctest.DeployKey(acctest.KeyLine(key), `label = "x"`))},
 		"is in the state as tainted": {
-			advice:  []string{"he next apply replaces it. To keep it, run", "terraform untaint ADDRESS"},
-			run:     adds(emulator.Fault{Method: "POST", CarryOut: true, Status: http.StatusOK, Body: `{"id":10958984}`}, emulator.Fault{Method: "GET", Status: http.StatusForbidden}),
+			advice: []string{"he next apply replaces it. To keep it, run", "terraform untaint ADDRESS"},
+			run:    adds(emulator.Fault{Method: "POST", CarryOut: true, Status: http.StatusOK, Body: `{"id":10958984}`}, emulator.Fault{Method: "GET", Status: http.StatusForbidden}),
 		},
 		"The run was stopped": {advice: []string{"Run Terraform again."}, run: func(t *testing.T, s stage) string { return readWhenStopped(t, s.Fake) }},
 		"Invalid Bitbucket base URL": {advice: []string{"base_url", "not an absolute URL"}, run: func(t *testing.T, s stage) string {
@@ -638,7 +638,7 @@ func causes(t *testing.T) map[string]cause {
 		}},
 		"Invalid label_pattern":   {advice: []string{"in the syntax of RE2, as in Terraform's regex()"}, validate: "\ndata \"bitbucket_deploy_keys\" \"test\" {\n  workspace = \"acme\"\n  label_pattern = \"(\"\n}\n"},
 		"Invalid number":          {advice: []string{"Write a whole number"}, validate: acctest.DataDeployKey("key_id = 1.5")},
-		"Invalid duration":        {advice: []string{"positive duration", `with its unit, for example "30s"`}, run: configured(`request_timeout = "30"`)},
+		"Invalid duration":        {advice: []string{`with its unit, for example "30s"`}, run: configured(`request_timeout = "30"`)},
 		"Invalid id":              {advice: []string{"workspace/repository/key_id"}, validate: acctest.DataDeployKey(`id = "x"`)},
 		"Invalid Attribute Value": {advice: []string{"must be"}, validate: acctest.DataDeployKey("key_id = 0")},
 		"Missing Configuration for Required Attribute": {advice: []string{"required"}, validate: exclusive("null")},

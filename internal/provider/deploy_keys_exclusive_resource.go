@@ -416,7 +416,12 @@ func (r *deployKeysExclusiveResource) Read(ctx context.Context, req resource.Rea
 	parent := state.parent(r.kind)
 	keys, err := r.data.keys.ListComplete(ctx, parent)
 	if err != nil {
-		r.addListError(&resp.Diagnostics, parent, err, stateKept("This resource", parent))
+		var more []string
+		imported := state.KeyIDs.IsNull() // An import has no key_ids yet.
+		if !imported && (bitbucket.IsNotFound(err) || errors.Is(err, deploykeys.ErrNameReused)) {
+			more = []string{stateKept("This resource", parent)}
+		}
+		r.addListError(&resp.Diagnostics, parent, err, more...)
 		return
 	}
 	r.data.refreshedSets.Store(parent.Lower(), true)

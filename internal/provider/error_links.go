@@ -138,97 +138,70 @@ func linkErrors(server tfprotov6.ProviderServer) tfprotov6.ProviderServer {
 }
 
 func (s linkServer) ValidateProviderConfig(ctx context.Context, req *tfprotov6.ValidateProviderConfigRequest) (*tfprotov6.ValidateProviderConfigResponse, error) {
-	resp, err := s.frameworkServer.ValidateProviderConfig(ctx, req)
-	if resp != nil {
-		addLinks(resp.Diagnostics)
-	}
-	return resp, err
+	return callWithLinks(ctx, req, s.frameworkServer.ValidateProviderConfig, func(resp *tfprotov6.ValidateProviderConfigResponse) []*tfprotov6.Diagnostic { return resp.Diagnostics })
 }
 
 func (s linkServer) ConfigureProvider(ctx context.Context, req *tfprotov6.ConfigureProviderRequest) (*tfprotov6.ConfigureProviderResponse, error) {
-	resp, err := s.frameworkServer.ConfigureProvider(ctx, req)
-	if resp != nil {
-		addLinks(resp.Diagnostics)
-	}
-	return resp, err
+	return callWithLinks(ctx, req, s.frameworkServer.ConfigureProvider, func(resp *tfprotov6.ConfigureProviderResponse) []*tfprotov6.Diagnostic { return resp.Diagnostics })
 }
 
 func (s linkServer) ValidateResourceConfig(ctx context.Context, req *tfprotov6.ValidateResourceConfigRequest) (*tfprotov6.ValidateResourceConfigResponse, error) {
-	resp, err := s.frameworkServer.ValidateResourceConfig(ctx, req)
-	if resp != nil {
-		addLinks(resp.Diagnostics)
-	}
-	return resp, err
+	return callWithLinks(ctx, req, s.frameworkServer.ValidateResourceConfig, func(resp *tfprotov6.ValidateResourceConfigResponse) []*tfprotov6.Diagnostic { return resp.Diagnostics })
 }
 
 func (s linkServer) UpgradeResourceState(ctx context.Context, req *tfprotov6.UpgradeResourceStateRequest) (*tfprotov6.UpgradeResourceStateResponse, error) {
-	resp, err := s.frameworkServer.UpgradeResourceState(ctx, req)
-	if resp != nil {
-		addLinks(resp.Diagnostics)
-	}
-	return resp, err
+	return callWithLinks(ctx, req, s.frameworkServer.UpgradeResourceState, func(resp *tfprotov6.UpgradeResourceStateResponse) []*tfprotov6.Diagnostic { return resp.Diagnostics })
+}
+
+func (s linkServer) UpgradeResourceIdentity(ctx context.Context, req *tfprotov6.UpgradeResourceIdentityRequest) (*tfprotov6.UpgradeResourceIdentityResponse, error) {
+	return callWithLinks(ctx, req, s.frameworkServer.UpgradeResourceIdentity, func(resp *tfprotov6.UpgradeResourceIdentityResponse) []*tfprotov6.Diagnostic { return resp.Diagnostics })
 }
 
 func (s linkServer) MoveResourceState(ctx context.Context, req *tfprotov6.MoveResourceStateRequest) (*tfprotov6.MoveResourceStateResponse, error) {
-	resp, err := s.frameworkServer.MoveResourceState(ctx, req)
-	if resp != nil {
-		addLinks(resp.Diagnostics)
-	}
-	return resp, err
+	return callWithLinks(ctx, req, s.frameworkServer.MoveResourceState, func(resp *tfprotov6.MoveResourceStateResponse) []*tfprotov6.Diagnostic { return resp.Diagnostics })
 }
 
 func (s linkServer) ImportResourceState(ctx context.Context, req *tfprotov6.ImportResourceStateRequest) (*tfprotov6.ImportResourceStateResponse, error) {
-	resp, err := s.frameworkServer.ImportResourceState(ctx, req)
-	if resp != nil {
-		addLinks(resp.Diagnostics)
-	}
-	return resp, err
+	return callWithLinks(ctx, req, s.frameworkServer.ImportResourceState, func(resp *tfprotov6.ImportResourceStateResponse) []*tfprotov6.Diagnostic { return resp.Diagnostics })
+}
+
+func (s linkServer) GenerateResourceConfig(ctx context.Context, req *tfprotov6.GenerateResourceConfigRequest) (*tfprotov6.GenerateResourceConfigResponse, error) {
+	return callWithLinks(ctx, req, s.frameworkServer.GenerateResourceConfig, func(resp *tfprotov6.GenerateResourceConfigResponse) []*tfprotov6.Diagnostic { return resp.Diagnostics })
 }
 
 func (s linkServer) ReadResource(ctx context.Context, req *tfprotov6.ReadResourceRequest) (*tfprotov6.ReadResourceResponse, error) {
-	resp, err := s.frameworkServer.ReadResource(ctx, req)
-	if resp != nil {
-		addLinks(resp.Diagnostics)
-	}
-	return resp, err
+	return callWithLinks(ctx, req, s.frameworkServer.ReadResource, func(resp *tfprotov6.ReadResourceResponse) []*tfprotov6.Diagnostic { return resp.Diagnostics })
 }
 
 func (s linkServer) PlanResourceChange(ctx context.Context, req *tfprotov6.PlanResourceChangeRequest) (*tfprotov6.PlanResourceChangeResponse, error) {
-	resp, err := s.frameworkServer.PlanResourceChange(ctx, req)
-	if resp != nil {
-		addLinks(resp.Diagnostics)
-	}
-	return resp, err
+	return callWithLinks(ctx, req, s.frameworkServer.PlanResourceChange, func(resp *tfprotov6.PlanResourceChangeResponse) []*tfprotov6.Diagnostic { return resp.Diagnostics })
 }
 
 func (s linkServer) ApplyResourceChange(ctx context.Context, req *tfprotov6.ApplyResourceChangeRequest) (*tfprotov6.ApplyResourceChangeResponse, error) {
-	resp, err := s.frameworkServer.ApplyResourceChange(ctx, req)
-	if resp != nil {
-		addLinks(resp.Diagnostics)
-	}
-	return resp, err
+	return callWithLinks(ctx, req, s.frameworkServer.ApplyResourceChange, func(resp *tfprotov6.ApplyResourceChangeResponse) []*tfprotov6.Diagnostic { return resp.Diagnostics })
 }
 
 func (s linkServer) ValidateDataResourceConfig(ctx context.Context, req *tfprotov6.ValidateDataResourceConfigRequest) (*tfprotov6.ValidateDataResourceConfigResponse, error) {
-	resp, err := s.frameworkServer.ValidateDataResourceConfig(ctx, req)
-	if resp != nil {
-		addLinks(resp.Diagnostics)
-	}
-	return resp, err
+	return callWithLinks(ctx, req, s.frameworkServer.ValidateDataResourceConfig, func(resp *tfprotov6.ValidateDataResourceConfigResponse) []*tfprotov6.Diagnostic {
+		return resp.Diagnostics
+	})
 }
 
 func (s linkServer) ReadDataSource(ctx context.Context, req *tfprotov6.ReadDataSourceRequest) (*tfprotov6.ReadDataSourceResponse, error) {
-	resp, err := s.frameworkServer.ReadDataSource(ctx, req)
-	if resp != nil {
-		addLinks(resp.Diagnostics)
-	}
-	return resp, err
+	return callWithLinks(ctx, req, s.frameworkServer.ReadDataSource, func(resp *tfprotov6.ReadDataSourceResponse) []*tfprotov6.Diagnostic { return resp.Diagnostics })
 }
 
 func (s linkServer) ValidateListResourceConfig(ctx context.Context, req *tfprotov6.ValidateListResourceConfigRequest) (*tfprotov6.ValidateListResourceConfigResponse, error) {
-	resp, err := s.frameworkServer.ValidateListResourceConfig(ctx, req)
+	return callWithLinks(ctx, req, s.frameworkServer.ValidateListResourceConfig, func(resp *tfprotov6.ValidateListResourceConfigResponse) []*tfprotov6.Diagnostic {
+		return resp.Diagnostics
+	})
+}
+
+// callWithLinks makes one call, and adds links to the diagnostics of its reply.
+func callWithLinks[Request, Response any](ctx context.Context, req Request, call func(context.Context, Request) (*Response, error), diagnostics func(*Response) []*tfprotov6.Diagnostic) (*Response, error) {
+	resp, err := call(ctx, req)
 	if resp != nil {
-		addLinks(resp.Diagnostics)
+		addLinks(diagnostics(resp))
 	}
 	return resp, err
 }

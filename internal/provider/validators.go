@@ -137,7 +137,7 @@ var (
 )
 
 // expectedDuration describes a duration.
-const expectedDuration = "Expected a positive duration with its unit, for example \"30s\" or \"1m30s\"."
+const expectedDuration = "Expected a duration with its unit, for example \"30s\" or \"1m30s\"."
 
 func newDurationValidator(least time.Duration) stringCheck {
 	return stringCheck{"must be a duration like 30s", func(at path.Path, value string, diags *diag.Diagnostics) {
