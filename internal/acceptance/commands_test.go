@@ -51,7 +51,8 @@ var ranElsewhere = map[string]string{
 	"terraform apply -replace=aws_secretsmanager_secret_version.ci": "TestAccGuide_noPrivateKeyInState",
 	`ssh-keygen -t ed25519 -N "" -f ~/.ssh/website -C website`:      "TestAccGuide_machineWithout",
 
-	"git pull": "TestAccCommands",
+	"git pull":          "TestAccCommands",
+	"terraform destroy": "TestAccCommands",
 
 	// The transcript of README.
 	"terraform apply -auto-approve":                                       "demo",
@@ -92,7 +93,7 @@ func scenarios() []scenario {
 			{command: "make install", prints: "/.terraform.d/plugins/registry.terraform.io/bitbucket-deploy-keys/bitbucket/", inRepository: true},
 			{command: "export BITBUCKET_USERNAME=EMAIL_ADDRESS"},
 			{command: "export BITBUCKET_TOKEN=API_TOKEN"},
-			{command: "ssh-keygen -t ed25519 -N '' -f ci"},
+			{command: "ssh-keygen -t ed25519 -N '' -f ci -C ci"},
 			{command: "terraform init", prints: "successfully initialized", before: func(t *testing.T, s stage) { s.Write(t, block(t, root+"/README.md", "terraform")) }},
 			{command: "terraform apply", prints: "1 added"},
 			{command: `git clone -c core.sshCommand="ssh -i '$PWD/ci' -o IdentitiesOnly=yes" git@ssh.bitbucket.org:acme/website.git`, prints: "Cloning into 'website'"},
