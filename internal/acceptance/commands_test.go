@@ -126,6 +126,7 @@ func scenarios() []scenario {
 		}},
 
 		{name: "from drfaust92 and back", start: switchingFrom("drfaust92-created-with-comment", "drfaust92"), steps: []step{
+			{command: "terraform init", prints: "successfully initialized"},
 			{command: "terraform state pull > before.tfstate"},
 			{command: "terraform state replace-provider drfaust92/bitbucket bitbucket-deploy-keys/bitbucket", prints: "Successfully replaced provider for 1 resources.", before: func(t *testing.T, s stage) {
 				s.Write(t, guideBlock(t, switching, "From drfaust92/bitbucket")+strings.TrimPrefix(s.Config(oldExample), acctest.RequiredProviders))
