@@ -39,9 +39,9 @@ var notRun = map[string]string{
 	"ssh-keygen -i -f FILE":          "not every machine has it",
 	"ssh-keygen -i -m PKCS8 -f FILE": "not every machine has it",
 
-	"kubectl create secret generic website --namespace flux-system --from-file=identity=website --from-file=known_hosts=known_hosts": "it needs Kubernetes",
+	"kubectl create secret generic website --namespace flux-system --from-file=identity=\"$HOME/.ssh/website\" --from-file=known_hosts=known_hosts": "it needs Kubernetes",
 
-	"argocd cert add-ssh --batch < known_hosts\nargocd repo add git@ssh.bitbucket.org:acme/website.git --ssh-private-key-path website": "it needs Argo CD",
+	"argocd cert add-ssh --batch < known_hosts\nargocd repo add git@ssh.bitbucket.org:acme/website.git --ssh-private-key-path ~/.ssh/website": "it needs Argo CD",
 
 	"aws secretsmanager get-secret-value --secret-id bitbucket/website/ci --query SecretString --output text > ci && chmod 600 ci": "it needs AWS",
 }
