@@ -39,9 +39,9 @@ var notRun = map[string]string{
 	"ssh-keygen -i -f FILE":          "not every machine has it",
 	"ssh-keygen -i -m PKCS8 -f FILE": "not every machine has it",
 
-	"kubectl create secret generic website --namespace flux-system --from-file=identity=website --from-file=known_hosts=known_hosts": "it needs Kubernetes",
+	"kubectl create secret generic website --namespace flux-system --from-file=identity=\"$HOME/.ssh/website\" --from-file=known_hosts=known_hosts": "it needs Kubernetes",
 
-	"argocd cert add-ssh --batch < known_hosts\nargocd repo add git@ssh.bitbucket.org:acme/website.git --ssh-private-key-path website": "it needs Argo CD",
+	"argocd cert add-ssh --batch < known_hosts\nargocd repo add git@ssh.bitbucket.org:acme/website.git --ssh-private-key-path ~/.ssh/website": "it needs Argo CD",
 
 	"aws secretsmanager get-secret-value --secret-id bitbucket/website/ci --query SecretString --output text > ci && chmod 600 ci": "it needs AWS",
 }
@@ -51,7 +51,8 @@ var ranElsewhere = map[string]string{
 	"terraform apply -replace=aws_secretsmanager_secret_version.ci": "TestAccGuide_noPrivateKeyInState",
 	`ssh-keygen -t ed25519 -N "" -f ~/.ssh/website -C website`:      "TestAccGuide_machineWithout",
 
-	"git pull": "TestAccCommands",
+	"git pull":          "TestAccCommands",
+	"terraform destroy": "TestAccCommands",
 
 	// The transcript of README.
 	"terraform apply -auto-approve":                                       "demo",
@@ -92,7 +93,7 @@ func scenarios() []scenario {
 			{command: "make install", prints: "/.terraform.d/plugins/registry.terraform.io/bitbucket-deploy-keys/bitbucket/", inRepository: true},
 			{command: "export BITBUCKET_USERNAME=EMAIL_ADDRESS"},
 			{command: "export BITBUCKET_TOKEN=API_TOKEN"},
-			{command: "ssh-keygen -t ed25519 -N '' -f ci"},
+			{command: "ssh-keygen -t ed25519 -N '' -f ci -C ci"},
 			{command: "terraform init", prints: "successfully initialized", before: func(t *testing.T, s stage) { s.Write(t, block(t, root+"/README.md", "terraform")) }},
 			{command: "terraform apply", prints: "1 added"},
 			{command: `git clone -c core.sshCommand="ssh -i '$PWD/ci' -o IdentitiesOnly=yes" git@ssh.bitbucket.org:acme/website.git`, prints: "Cloning into 'website'"},
@@ -125,6 +126,7 @@ func scenarios() []scenario {
 		}},
 
 		{name: "from drfaust92 and back", start: switchingFrom("drfaust92-created-with-comment", "drfaust92"), steps: []step{
+			{command: "terraform init", prints: "successfully initialized"},
 			{command: "terraform state pull > before.tfstate"},
 			{command: "terraform state replace-provider drfaust92/bitbucket bitbucket-deploy-keys/bitbucket", prints: "Successfully replaced provider for 1 resources.", before: func(t *testing.T, s stage) {
 				s.Write(t, guideBlock(t, switching, "From drfaust92/bitbucket")+strings.TrimPrefix(s.Config(oldExample), acctest.RequiredProviders))
