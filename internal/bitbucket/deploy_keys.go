@@ -103,7 +103,7 @@ func (c *Client) ListDeployKeys(parent Parent) *Pager[DeployKey] {
 	return newPager(c, firstPage(c.deployKeysURL(parent)), func(u *url.URL, value json.RawMessage) (DeployKey, error) {
 		var key DeployKey
 		if json.Unmarshal(value, &key) != nil || key.check(http.MethodGet, u, 0) != nil {
-			return DeployKey{}, &UnreadableKeyError{max(key.ID, 0), unusable(http.MethodGet, u, "one of its values has no id")}
+			return DeployKey{}, &UnreadableKeyError{max(key.ID, 0), unusable(http.MethodGet, u, "one of its values is not a complete deploy key")}
 		}
 		return key, nil
 	})
@@ -169,8 +169,10 @@ func (c *Client) writeDeployKey(ctx context.Context, method string, u *url.URL, 
 // returns an error if the reply has a different ID.
 func (k *DeployKey) check(method string, u *url.URL, id int64) error {
 	switch {
-	case k.ID <= 0 || k.Key == "":
+	case k.ID <= 0:
 		return unusable(method, u, "it has no deploy key with an id")
+	case k.Key == "":
+		return unusable(method, u, "its deploy key has no public key")
 	case id != 0 && k.ID != id:
 		return unusable(method, u, fmt.Sprintf("it is about deploy key %d", k.ID))
 	}

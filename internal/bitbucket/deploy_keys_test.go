@@ -276,6 +276,23 @@ func TestDeployKey_unusableReplies(t *testing.T) {
 	}
 }
 
+// The error names what is missing.
+func TestDeployKey_unusableTexts(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]string{
+		`{"key": "ssh-ed25519 AAAA"}`: "it has no deploy key with an id",
+		`{"id": 1234}`:                "its deploy key has no public key",
+	} {
+		c := newTestClient(t, httpfake.NewScript(t, httpfake.Reply(200, body), httpfake.Page("", body)))
+		if err := calls["GET"].send(t.Context(), c); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got error %v, want %q", body, err, want)
+		}
+		if _, err := collect(t.Context(), c.ListDeployKeys(repository)); err == nil || !strings.Contains(err.Error(), "one of its values is not a complete deploy key") {
+			t.Errorf("%s in a list: got error %v", body, err)
+		}
+	}
+}
+
 // A successful status that is not documented for the method is an error.
 func TestDeployKey_unexpectedStatus(t *testing.T) {
 	t.Parallel()

@@ -15,11 +15,14 @@ import (
 // https://community.atlassian.com/forums/Bitbucket-articles/Upcoming-change-to-Bitbucket-Cloud-SSH-access-move-from/ba-p/3234032
 var sshHosts = []string{"bitbucket.org", "ssh.bitbucket.org"}
 
+// hostKeysPath is the path of the host keys on Bitbucket's web site.
+const hostKeysPath = "/site/ssh"
+
 // maxHostKeysText bounds the list of host keys, in bytes. The list has less than 1 kB.
 const maxHostKeysText = 64 << 10
 
 // HostKeysURL returns the address of the host keys of Bitbucket's SSH server.
-func (c *Client) HostKeysURL() string { return transport.SiteURL(c.base, "/site/ssh").String() }
+func (c *Client) HostKeysURL() string { return transport.SiteURL(c.base, hostKeysPath).String() }
 
 // ListHostKeys returns the host keys of Bitbucket's SSH server, sorted, with the host names
 // that the page lists. The page is public, so no credentials are sent. Any reply except a
@@ -28,7 +31,7 @@ func (c *Client) HostKeysURL() string { return transport.SiteURL(c.base, "/site/
 // GET https://bitbucket.org/site/ssh
 // https://bitbucket.org/blog/ssh-host-key-changes
 func (c *Client) ListHostKeys(ctx context.Context) ([]sshkey.HostKey, error) {
-	u := transport.SiteURL(c.base, "/site/ssh")
+	u := transport.SiteURL(c.base, hostKeysPath)
 	response, err := c.transport.GetText(ctx, u)
 	switch {
 	case err != nil:

@@ -18,8 +18,8 @@ func (c *Client) tokenError(failed *transport.TokenError) *Error {
 		return newRateLimitError(http.MethodPost, transport.TokenPath, limited)
 	}
 	e := &Error{Method: http.MethodPost, Path: transport.TokenPath}
-	var refused *oauth2.RetrieveError
-	if !errors.As(failed, &refused) || refused.Response == nil {
+	refused, ok := errors.AsType[*oauth2.RetrieveError](failed)
+	if !ok || refused.Response == nil {
 		e.Err = failed.Err
 		return e
 	}

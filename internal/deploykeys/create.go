@@ -148,6 +148,10 @@ func (s *Service) create(ctx context.Context, parent bitbucket.Parent, contested
 // comment may differ. It returns an error if an entry that cannot be read may be the key. If
 // ctx ends, findSameKey continues for a grace period, because a new key must not be lost.
 func (s *Service) findSameKey(ctx context.Context, parent bitbucket.Parent, input bitbucket.DeployKeyInput) (*bitbucket.DeployKey, error) {
+	wanted, err := sshkey.Split(input.Key)
+	if err != nil {
+		return nil, nil // A text that is not a key matches no key, so no request is needed.
+	}
 	s.cache.drop(parent)
 	listing, err := s.cache.all(ctx, parent)
 	if err != nil && ctx.Err() != nil {
@@ -158,10 +162,6 @@ func (s *Service) findSameKey(ctx context.Context, parent bitbucket.Parent, inpu
 	}
 	if err != nil {
 		return nil, err
-	}
-	wanted, err := sshkey.Split(input.Key)
-	if err != nil {
-		return nil, nil // A text that is not a key matches no key.
 	}
 	i := slices.IndexFunc(listing.Keys, func(key bitbucket.DeployKey) bool {
 		stored, err := sshkey.Split(key.Key)

@@ -152,11 +152,12 @@ func TestCreate_idOnlyNotListed(t *testing.T) {
 	}
 }
 
-// If the text that was sent is not a key, no key is returned for a reply with only an ID.
+// If the text that was sent is not a key, no key is returned for a reply with only an ID. No
+// listing is requested, because no key can match the text.
 func TestCreate_idOnlyNoKey(t *testing.T) {
 	t.Parallel()
-	api := httpfake.NewScript(t, httpfake.Reply(200, `{"id": 7}`), httpfake.Reply(403, ""))
-	if result := newTestService(t, api).Create(t.Context(), repository, bitbucket.DeployKeyInput{Key: "none"}); result.Outcome != Unknown || result.Key != nil {
+	api := httpfake.NewScript(t, httpfake.Reply(200, `{"id": 7}`))
+	if result := newTestService(t, api).Create(t.Context(), repository, bitbucket.DeployKeyInput{Key: "none"}); result.Outcome != Unknown || result.Key != nil || result.LookupErr != nil {
 		t.Errorf("got %+v", result)
 	}
 }

@@ -97,11 +97,13 @@ func (e *Emulator) AllowConsumer(id, secret string, expiresIn int) {
 }
 
 // Revoke removes all credentials and all issued tokens. Every later request with
-// credentials gets a 401, until a test allows new credentials.
+// credentials gets a 401, until a test allows new credentials. The headers of SetCredentialHeaders stay.
 func (e *Emulator) Revoke() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.access = noAccess()
+	revoked := noAccess()
+	revoked.describedAs = e.access.describedAs
+	e.access = revoked
 }
 
 // scopes lists the scopes that an operation requires, once for API tokens and once

@@ -30,6 +30,10 @@ func TestCredentialHeaders(t *testing.T) {
 		"others": {func(e *emulator.Emulator) {
 			e.SetCredentialHeaders(http.Header{"X-Credential-Type": {"x"}, "X-Oauth-Scopes": {"y"}})
 		}, func(r *http.Request) { r.SetBasicAuth("ci", "t") }, "x", "y"},
+		"others, revoked": {func(e *emulator.Emulator) {
+			e.SetCredentialHeaders(http.Header{"X-Credential-Type": {"x"}, "X-Oauth-Scopes": {"y"}})
+			e.Revoke()
+		}, func(r *http.Request) { r.SetBasicAuth("ci", "t") }, "x", "y"},
 		"a fault's": {func(e *emulator.Emulator) {
 			e.AllowBasic("ci", "t")
 			e.Inject(emulator.Fault{Status: http.StatusOK, Body: "{}", Header: http.Header{"X-Credential-Type": {"theirs"}}})

@@ -157,7 +157,13 @@ func (m InMemory) RoundTrip(sent *http.Request) (*http.Response, error) {
 
 // serve reports whether the handler aborted without a reply.
 func (m InMemory) serve(w http.ResponseWriter, r *http.Request) (aborted bool) {
-	defer func() { aborted = recover() != nil }()
+	defer func() {
+		reason := recover()
+		aborted = reason == http.ErrAbortHandler //nolint:errorlint // net/http compares in the same way.
+		if reason != nil && !aborted {
+			panic(reason) // A mistake in a handler must not look like a lost reply.
+		}
+	}()
 	m.Handler.ServeHTTP(w, r)
 	return false
 }

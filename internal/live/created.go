@@ -55,10 +55,12 @@ func (s *Server) CreateRepository(ctx context.Context, project string) (Reposito
 	project = cmp.Or(project, s.project())
 	repository, err := s.createRepository(ctx, project)
 	if project == "" && Status(err) == http.StatusBadRequest {
-		if project, projectErr := s.CreateProject(ctx); projectErr == nil {
-			s.setProject(project)
-			return s.createRepository(ctx, project)
+		created, projectErr := s.CreateProject(ctx)
+		if projectErr != nil {
+			return repository, errors.Join(err, projectErr)
 		}
+		s.setProject(created)
+		return s.createRepository(ctx, created)
 	}
 	return repository, err
 }
@@ -147,7 +149,18 @@ func (s *Server) forget(path string) {
 
 // Delete deletes a repository or a project. It returns no error if the object does not exist.
 func (s *Server) Delete(ctx context.Context, path string) error {
-	err := s.Expect(ctx, http.MethodDelete, path, nil, nil)
+	if err := s.Counter.count(); err != nil {
+		return err
+	}
+	return s.delete(ctx, path)
+}
+
+// delete is Delete without counting the request.
+func (s *Server) delete(ctx context.Context, path string) error {
+	reply, err := s.send(ctx, http.MethodDelete, path, nil)
+	if err == nil {
+		err = reply.check(http.MethodDelete, path)
+	}
 	if Status(err) == http.StatusNotFound {
 		err = nil
 	}
@@ -172,10 +185,10 @@ func (s *Server) Close() error {
 	left = slices.Compact(left)
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	s.Counter.Limit = 0 // Delete everything, even if that needs more requests than the limit.
 	var failed []error
 	for _, path := range left {
-		if err := s.Delete(ctx, path); err != nil {
+		s.Counter.sent.Add(1) // The limit does not apply, because everything must be deleted.
+		if err := s.delete(ctx, path); err != nil {
 			failed = append(failed, fmt.Errorf("%w: run \"make sweep\" to delete it", err))
 		}
 	}

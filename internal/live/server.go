@@ -29,6 +29,9 @@ const WorkspaceVariable = "BITBUCKET_TEST_WORKSPACE"
 // defaultBaseURL is the root of Bitbucket's API. The provider has the same default.
 const defaultBaseURL = "https://api.bitbucket.org/2.0"
 
+// timeout limits each request, including the reading of its reply.
+const timeout = time.Minute
+
 // Server is a workspace of a Bitbucket, with the credentials of an account that may create
 // repositories in the workspace. It is safe for concurrent use.
 type Server struct {
@@ -36,7 +39,7 @@ type Server struct {
 	Base *url.URL
 	// Workspace is the slug of the workspace.
 	Workspace string
-	// Counter counts all requests, including those of the proxies.
+	// Counter counts all requests, including requests of the proxies and requests for tokens.
 	Counter *Counter
 
 	account account
@@ -54,7 +57,8 @@ type Server struct {
 
 // Counter counts requests and refuses requests above a limit. Its zero value has no limit.
 type Counter struct {
-	// Limit is the highest number of requests, or 0 for no limit.
+	// Limit is the highest number of requests, or 0 for no limit. Set it before the first
+	// request. [Server.Close] may send more requests.
 	Limit int64
 	sent  atomic.Int64
 }
@@ -106,7 +110,7 @@ func newServer(baseURL, workspace string, a account, counter *Counter) (*Server,
 	s := &Server{Base: base, Workspace: workspace, Counter: counter, account: a}
 	s.client = &http.Client{
 		Transport: s.authenticated(s.noteCredentials(NewTransport())),
-		Timeout:   time.Minute,
+		Timeout:   timeout,
 		// A redirect is a reply that a caller may want to see.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
@@ -127,7 +131,15 @@ func (s *Server) authenticated(next http.RoundTripper) http.RoundTripper {
 			ClientID: s.account.clientID, ClientSecret: s.account.clientSecret,
 			TokenURL: site.JoinPath("/site/oauth2/access_token").String(), AuthStyle: oauth2.AuthStyleInHeader,
 		}
-		return &oauth2.Transport{Source: consumer.TokenSource(context.Background()), Base: next}
+		// Use a transport of its own, because a transport that records must not receive tokens.
+		// The limit does not apply: a token belongs to a request that was allowed already.
+		counted := s.noteCredentials(NewTransport())
+		tokens := &http.Client{Timeout: timeout, Transport: roundTripper(func(request *http.Request) (*http.Response, error) {
+			s.Counter.sent.Add(1)
+			return counted.RoundTrip(request)
+		})}
+		ctx := context.WithValue(context.Background(), oauth2.HTTPClient, tokens)
+		return &oauth2.Transport{Source: consumer.TokenSource(ctx), Base: next}
 	}
 	return roundTripper(func(request *http.Request) (*http.Response, error) {
 		request = request.Clone(request.Context())
@@ -230,6 +242,11 @@ func (s *Server) Do(ctx context.Context, method, path string, body any) (*Reply,
 	if err := s.Counter.count(); err != nil {
 		return nil, err
 	}
+	return s.send(ctx, method, path, body)
+}
+
+// send is Do without counting the request.
+func (s *Server) send(ctx context.Context, method, path string, body any) (*Reply, error) {
 	var content io.Reader
 	if body != nil {
 		encoded, err := json.Marshal(body)
@@ -265,11 +282,16 @@ func (s *Server) Expect(ctx context.Context, method, path string, body, out any)
 	if err != nil {
 		return err
 	}
-	if reply.Status < http.StatusOK || reply.Status > http.StatusNoContent {
-		return &Error{method, path, reply}
-	}
-	if out == nil {
-		return nil
+	if err := reply.check(method, path); err != nil || out == nil {
+		return err
 	}
 	return reply.Decode(out)
+}
+
+// check returns an [*Error] unless the status is 200 to 204.
+func (r *Reply) check(method, path string) error {
+	if r.Status < http.StatusOK || r.Status > http.StatusNoContent {
+		return &Error{method, path, r}
+	}
+	return nil
 }

@@ -58,6 +58,13 @@ func TestFromEnvironment_credentials(t *testing.T) {
 		if err := server.Expect(t.Context(), http.MethodGet, server.RepositoriesPath(), nil, nil); err != nil {
 			t.Errorf("%v: %v", credentials, err)
 		}
+		want := int64(1)
+		if credentials["BITBUCKET_OAUTH_CLIENT_ID"] != "" {
+			want = 2 // The first request is for a token.
+		}
+		if sent := server.Counter.Sent(); sent != want {
+			t.Errorf("%v: counted %d requests, want %d", credentials, sent, want)
+		}
 	}
 }
 
@@ -89,6 +96,23 @@ func left(e *emulator.Emulator) string {
 		names = append(names, project.Key)
 	}
 	return strings.Join(names, " ")
+}
+
+// A workspace without a project gets one. If that fails, the error has both refusals.
+func TestServer_CreateRepository_noProject(t *testing.T) {
+	t.Parallel()
+	e, url := listen(t)
+	server := newServer(t, url)
+	refusal := emulator.Fault{Method: http.MethodPost, Path: "/repositories/", Status: http.StatusBadRequest, Body: `{"error": {"message": "A project is required."}}`, Times: 1}
+	e.Inject(refusal)
+	if _, err := server.CreateRepository(t.Context(), ""); err != nil {
+		t.Error(err)
+	}
+	e.Inject(refusal, emulator.Fault{Method: http.MethodPost, Path: "/projects", Status: http.StatusForbidden, Body: `{"error": {"message": "No right to projects."}}`})
+	_, err := newServer(t, url).CreateRepository(t.Context(), "")
+	if err == nil || live.Status(err) != http.StatusBadRequest || !strings.Contains(err.Error(), "A project is required.") || !strings.Contains(err.Error(), "No right to projects.") {
+		t.Errorf("got error %v, want both refusals", err)
+	}
 }
 
 // Close deletes all that was created, also what was renamed and what has keys. Then nothing can
@@ -198,6 +222,12 @@ func TestCounter(t *testing.T) {
 	before := left(e)
 	if err := server.Close(); err != nil || left(e) == before {
 		t.Errorf("left: %s, %v", left(e), err)
+	}
+	if sent := server.Counter.Sent(); sent != 5 {
+		t.Errorf("counted %d requests, want 5", sent)
+	}
+	if _, err := server.Do(t.Context(), http.MethodGet, "/repositories/acme", nil); err == nil {
+		t.Error("after Close, sent more requests than allowed")
 	}
 }
 

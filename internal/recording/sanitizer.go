@@ -3,6 +3,7 @@ package recording
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html"
 	"iter"
@@ -486,7 +487,7 @@ func (s *sanitizer) check(exchanges []*cassette.Interaction, content string) err
 		}
 	}
 	if s.leaks(content) {
-		return fmt.Errorf("nothing was stored: the file would have a name or credentials")
+		return errors.New("nothing was stored: the file would have a name or credentials")
 	}
 	return nil
 }

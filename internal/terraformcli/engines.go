@@ -96,14 +96,14 @@ func FindAll(ctx context.Context) ([]CLI, error) {
 	return all, nil
 }
 
-// InstallOpenTofu builds OpenTofu into the cache folder, unless it is already
-// there.
+// InstallOpenTofu builds OpenTofu into the cache folder, unless the same
+// version is already there.
 func InstallOpenTofu(ctx context.Context) (CLI, error) {
 	cache, err := cacheFolder()
 	if err != nil {
 		return CLI{}, err
 	}
-	if cli, err := inspect(ctx, filepath.Join(cache, "tofu")); err == nil {
+	if cli, err := inspect(ctx, filepath.Join(cache, "tofu")); err == nil && cli.OpenTofu && cli.Version == openTofuVersion {
 		return cli, nil
 	}
 	return install(ctx, cache, buildOpenTofu)

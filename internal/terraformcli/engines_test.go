@@ -1,6 +1,7 @@
 package terraformcli
 
 import (
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -31,6 +32,29 @@ func TestFindAll(t *testing.T) {
 		if all, err := FindAll(t.Context()); err == nil {
 			t.Errorf("%q: got %v, want an error", wrong, all)
 		}
+	}
+}
+
+// An installed OpenTofu of a different version is replaced.
+func TestInstallOpenTofu(t *testing.T) {
+	bin, cache := isolate(t)
+	goCommand := script(t, filepath.Join(bin, "go"), `{"Dir": "`+bin+`"}`+"\n")
+	tofu := script(t, filepath.Join(cache, "tofu"), openTofu)
+	want := CLI{tofu, true, openTofuVersion}
+	if got, err := InstallOpenTofu(t.Context()); err != nil || got != want {
+		t.Errorf("same version: got %v, %v", got, err)
+	}
+	script(t, tofu, "OpenTofu v1.11.0\n")
+	if got, err := InstallOpenTofu(t.Context()); err == nil { // The fake go command builds nothing.
+		t.Errorf("old version: got %v, want a new build", got)
+	}
+	build := "#!/bin/sh\nif test \"$1\" = build; then printf '#!/bin/sh\\necho OpenTofu v" + openTofuVersion + "\\n' > \"$6tofu\"; /bin/chmod +x \"$6tofu\"; fi\n" +
+		"printf %s '{\"Dir\": \"" + bin + "\"}'\n"
+	if err := os.WriteFile(goCommand, []byte(build), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := InstallOpenTofu(t.Context()); err != nil || got != want {
+		t.Errorf("old version: got %v, %v, want %v", got, err, want)
 	}
 }
 

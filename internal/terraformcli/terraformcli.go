@@ -25,7 +25,10 @@ const pathVariable = "TF_ACC_TERRAFORM_PATH"
 // openTofuModule is built if releases.hashicorp.com is not reachable. This
 // repository needs the Go module proxy anyway, and the proxy has OpenTofu but no
 // Terraform that can be built.
-const openTofuModule = "github.com/opentofu/opentofu@v1.12.6"
+const (
+	openTofuVersion = "1.12.6"
+	openTofuModule  = "github.com/opentofu/opentofu@v" + openTofuVersion
+)
 
 // CLI is a Terraform or OpenTofu command that reported its version.
 type CLI struct {

@@ -102,12 +102,8 @@ func (t *tokenTransport) RoundTrip(request *http.Request) (*http.Response, error
 	if err != nil || response.StatusCode != http.StatusUnauthorized {
 		return response, err
 	}
-	if request.Body != nil && request.Body != http.NoBody {
-		again := request.Clone(request.Context())
-		if again.Body, err = request.GetBody(); err != nil {
-			return response, nil //nolint:nilerr // The body cannot be sent again, so return the refusal.
-		}
-		request = again
+	if request, err = repeated(request); err != nil {
+		return response, nil //nolint:nilerr // The body cannot be sent again, so return the refusal.
 	}
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10)) // Allows the connection to be used again.
 	_ = response.Body.Close()

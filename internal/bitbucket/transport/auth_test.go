@@ -215,6 +215,26 @@ func TestOAuthConsumer_renewsRefusedToken(t *testing.T) {
 	}
 }
 
+// If the body of a refused request cannot be sent again, the refusal is returned.
+func TestOAuthConsumer_bodyOfOneUse(t *testing.T) {
+	t.Parallel()
+	tokens := httpfake.NewScript(t, token("token-1", 7200))
+	api := httpfake.NewScript(t, httpfake.Reply(401, ""))
+	c := newTestClient(t, withTokens(tokens, api), consumer)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, c.root.JoinPath("item").String(), io.NopCloser(strings.NewReader(item)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := c.client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	if response.StatusCode != 401 {
+		t.Errorf("got status %d, want 401", response.StatusCode)
+	}
+}
+
 // If Bitbucket refuses a token for many requests, the token is renewed only once.
 func TestOAuthConsumer_renewsSharedToken(t *testing.T) {
 	t.Parallel()

@@ -13,7 +13,9 @@ const MaxGracePeriod = 30 * time.Second
 type gracePeriodKey struct{}
 
 // WithGracePeriod returns a context that outlives ctx by up to [MaxGracePeriod]. A request
-// with this context is not sent again and does not wait for the rate limit.
+// with this context is not sent again and does not wait until Bitbucket's rate limit ends. It
+// only waits for the reply to a probe that was already sent: the reply may end the rate limit,
+// and the grace period limits this wait too.
 func WithGracePeriod(ctx context.Context) (context.Context, context.CancelFunc) {
 	longer, cancel := context.WithCancelCause(context.WithValue(context.WithoutCancel(ctx), gracePeriodKey{}, true))
 	stopWatching := context.AfterFunc(ctx, func() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -140,5 +141,81 @@ func TestGracePeriod_noWaitForRateLimit(t *testing.T) {
 				t.Error(err)
 			}
 		}
+	})
+}
+
+// A request in the grace period waits for the reply to a probe. It is not refused, because it
+// may be the only request that can find a new key.
+func TestGracePeriod_waitsForProbe(t *testing.T) {
+	t.Parallel()
+	const replyTime = 10 * time.Second
+	for name, tc := range map[string]struct {
+		probe http.HandlerFunc
+		// canceled reports whether the caller of the probe stops before the reply.
+		canceled bool
+		wait     time.Duration
+		refused  bool
+	}{
+		"accepted":      {httpfake.Reply(200, item), false, replyTime, false},
+		"no reply":      {httpfake.Cut, false, replyTime, false},
+		"refused again": {httpfake.Reply(429, "", "Retry-After: 60"), false, replyTime, true},
+		"canceled":      {httpfake.Hang, true, time.Second, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				slow := func(w http.ResponseWriter, r *http.Request) {
+					select {
+					case <-time.After(replyTime):
+					case <-r.Context().Done():
+					}
+					tc.probe(w, r)
+				}
+				api := httpfake.NewScript(t, httpfake.Reply(429, "", "Retry-After: 60"), slow, httpfake.Reply(200, item), httpfake.Reply(200, item))
+				c := newInMemoryClient(t, api, withRetries(0))
+				ctx, stop := context.WithCancel(t.Context())
+				var others sync.WaitGroup
+				others.Go(func() { _ = calls["GET"].send(ctx, c) }) // Gets the 429 and is then the probe.
+				<-time.After(time.Minute)
+				synctest.Wait()
+				if tc.canceled {
+					time.AfterFunc(time.Second, stop)
+				}
+				longer, cancel := WithGracePeriod(t.Context())
+				defer cancel()
+				start := time.Now()
+				err := calls["GET"].send(longer, c)
+				if _, refused := errors.AsType[*RateLimitError](err); refused != tc.refused || !refused && err != nil || time.Since(start) != tc.wait {
+					t.Errorf("got error %v after %v", err, time.Since(start))
+				}
+				stop()
+				others.Wait()
+			})
+		})
+	}
+}
+
+// A probe without a reply delays a request in the grace period until the grace period ends.
+func TestGracePeriod_endsWaitForProbe(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		api := httpfake.NewScript(t, httpfake.Reply(429, "", "Retry-After: 60"), httpfake.Hang)
+		c := newInMemoryClient(t, api, withRetries(0))
+		ctx, stopProbe := context.WithCancel(t.Context())
+		var others sync.WaitGroup
+		others.Go(func() { _ = calls["GET"].send(ctx, c) })
+		<-time.After(time.Minute)
+		synctest.Wait()
+		stopped, stop := context.WithCancel(t.Context())
+		stop()
+		longer, cancel := WithGracePeriod(stopped)
+		defer cancel()
+		start := time.Now()
+		err := calls["GET"].send(longer, c)
+		if _, maybeDone := outcome(t, err); !errors.Is(err, context.Canceled) || maybeDone || time.Since(start) != MaxGracePeriod {
+			t.Errorf("got error %v with MaybeDone %t after %v", err, maybeDone, time.Since(start))
+		}
+		stopProbe()
+		others.Wait()
 	})
 }

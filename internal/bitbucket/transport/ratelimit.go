@@ -133,7 +133,7 @@ func (l *rateLimiter) admit(ctx context.Context, refused time.Time) (probe bool,
 		case c == nil:
 			l.requests++
 			return false, nil
-		case c.probing:
+		case c.probing: // Wait for the reply to the probe, also in a grace period.
 		case time.Until(c.until) <= 0:
 			c.probing = true
 			l.requests++

@@ -109,13 +109,13 @@ func redactReply(request *http.Request, response *http.Response, body []byte) []
 			}
 		}
 	}
-	repeated := false
+	var repeats bool
 	if response.StatusCode < 300 {
-		repeated = containsAny(string(body), secretsFrom(request, minToken))
+		repeats = containsAny(string(body), secretsFrom(request, minToken))
 	} else {
-		repeated = containsAnyWrapped(string(body), forms)
+		repeats = containsAnyWrapped(string(body), forms)
 	}
-	if !repeated {
+	if !repeats {
 		return body
 	}
 	if unredacted, ok := request.Context().Value(unredactedKey{}).(*atomic.Pointer[[]byte]); ok {

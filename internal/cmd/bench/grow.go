@@ -23,8 +23,11 @@ func (s *stateStore) grow(path string, values [][]string) error {
 	if err := json.Unmarshal(s.load(path), &state); err != nil {
 		return fmt.Errorf("the state of one resource: %w", err)
 	}
-	if err := json.Unmarshal(state["resources"], &resources); err != nil || len(resources) != 1 {
-		return fmt.Errorf("the state has %d resources, want 1 (%w)", len(resources), err)
+	if err := json.Unmarshal(state["resources"], &resources); err != nil {
+		return fmt.Errorf("the resources of the state: %w", err)
+	}
+	if len(resources) != 1 {
+		return fmt.Errorf("the state has %d resources, want 1", len(resources))
 	}
 	for _, other := range values[1:] {
 		var pairs []string

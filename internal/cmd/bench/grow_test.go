@@ -44,4 +44,7 @@ func TestGrow(t *testing.T) {
 	if err := states.grow("/absent", values); err == nil {
 		t.Error("got no error for a missing state")
 	}
+	if err := states.grow("/x", values); err == nil || err.Error() != "the state has 4 resources, want 1" {
+		t.Errorf("got error %v for a state of many resources", err)
+	}
 }

@@ -20,7 +20,7 @@ import (
 )
 
 func main() {
-	build := flag.Bool("build", false, "build OpenTofu into the cache folder, unless it is already there")
+	build := flag.Bool("build", false, "build OpenTofu into the cache folder, unless the same version is already there")
 	test := flag.Bool("test", false, "run the acceptance tests with each engine and store the results")
 	flag.Parse()
 	if err := run(context.Background(), *build, *test); err != nil {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -47,6 +48,23 @@ no JSON
 `))
 	if passed != 3 || skipped != 2 || failures != "undefined: x\npanic\nbad\ncut off\n" {
 		t.Errorf("got %d passed, %d skipped, %q", passed, skipped, failures)
+	}
+}
+
+// Each test must run on an emulator, also if TF_ACC selects a real workspace.
+func TestRunAcceptanceTests_emulated(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the fake command is a shell script")
+	}
+	bin := t.TempDir()
+	script := "#!/bin/sh\necho \"TF_ACC=$TF_ACC, $TF_ACC_TERRAFORM_PATH\" >&2\ntest -z \"$TF_ACC\" && test \"$TF_ACC_TERRAFORM_PATH\" = tofu\n"
+	if err := os.WriteFile(filepath.Join(bin, "go"), []byte(script), 0o700); err != nil { //nolint:gosec // A script must be executable.
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin)
+	t.Setenv("TF_ACC", "1")
+	if _, err := runAcceptanceTests(t.Context(), terraformcli.CLI{Path: "tofu"}); err != nil {
+		t.Error(err)
 	}
 }
 

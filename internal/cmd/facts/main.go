@@ -29,16 +29,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // A second signal ends the command at once.
 	err := run(ctx, os.Args[1:], os.Getenv, os.Stdout)
-	switch interrupted := ctx.Err() != nil; {
-	case err == nil || errors.Is(err, flag.ErrHelp):
-		stop()
-		return
-	default:
-		stop()
+	stop()
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "facts:", err)
-		if interrupted {
-			os.Exit(130)
-		}
 		os.Exit(1)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"syscall"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/live"
 )
@@ -18,7 +19,7 @@ func main() {
 		fmt.Fprintf(os.Stderr, "sweep: %v.\n", err)
 		os.Exit(1)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	deleted, err := server.Sweep(ctx)
 	stop()
 	for _, path := range deleted {
