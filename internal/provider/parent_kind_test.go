@@ -26,44 +26,6 @@ import (
 // The tests for both kinds of keys are in deploy_key_resource_test.go: see
 // [acctest.ForEachParent].
 
-// Bitbucket cannot update a key of a project, so a change forces replacement.
-func TestAccProjectDeployKey_changeReplaces(t *testing.T) {
-	t.Parallel()
-	f, key, number := acctest.NewFake(t), acctest.NewKey(t), acctest.FirstID
-	step := func(line, label string, state map[string]string, lines ...string) acctest.Step {
-		writes := []string{fmt.Sprintf("DELETE %s/%d 204", acctest.WEB.Collection(), number), "POST " + acctest.WEB.Collection() + " 200"}
-		number++
-		return acctest.Step{
-			Config:            f.Config(acctest.WEB.DeployKey(lines...)),
-			ConfigPlanChecks:  acctest.WEB.Planned(plancheck.ResourceActionReplace, acctest.WEB.Unknown()...),
-			ConfigStateChecks: acctest.WEB.Has(state),
-			PostApplyFunc: func() {
-				if got, want := f.LastWrite(t).Body, fmt.Sprintf(`{"key":%q,"label":%q}`, line, label); got != want {
-					t.Errorf("sent %s\nwant %s", got, want)
-				}
-				f.ExpectWrites(t, writes...)()
-			},
-		}
-	}
-	acctest.Test(t,
-		acctest.Step{
-			Config:        f.Config(acctest.WEB.DeployKey(acctest.KeyLine(key+" in key\n"), `label = "one"`)),
-			PostApplyFunc: f.ExpectWrites(t, "POST "+acctest.WEB.Collection()+" 200"),
-		},
-		step(key+" in key", "two", map[string]string{"label": "two", "comment": "in key"},
-			acctest.KeyLine(key+" in key\n"), `label = "two"`),
-		step(key+" set", "two", map[string]string{"comment": "set"},
-			acctest.KeyLine(key+" in key\n"), `label = "two"`, `comment = "set"`),
-		// Without the attribute comment, the comment inside the key is used again.
-		step(key+" in key", "two", map[string]string{"comment": "in key"},
-			acctest.KeyLine(key+" in key\n"), `label = "two"`),
-		step(key+" other", "two", map[string]string{"comment": "other", "key": key + " other"},
-			acctest.KeyLine(key+" other"), `label = "two"`),
-		step(key, "", map[string]string{"label": "", "comment": ""},
-			acctest.KeyLine(key)),
-	)
-}
-
 // The plan shows the replacement and its reason.
 func TestAccProjectDeployKey_planOfChange(t *testing.T) {
 	t.Parallel()
@@ -76,48 +38,6 @@ func TestAccProjectDeployKey_planOfChange(t *testing.T) {
 	if strings.Count(out, "forces replacement") != 1 {
 		t.Errorf("more than the label forces replacement: %s", out)
 	}
-}
-
-// The update strategy has no effect, because there are no updates.
-func TestAccProjectDeployKey_updateStrategy(t *testing.T) {
-	t.Parallel()
-	f, key := acctest.NewFake(t), acctest.KeyLine(acctest.NewKey(t))
-	config := func(strategy, label string) string {
-		return fmt.Sprintf("\nresource \"terraform_data\" \"strategy\" {\n  input = %q\n  triggers_replace = %q\n}\n", strategy, strategy) +
-			f.Config(acctest.WEB.DeployKey(key, fmt.Sprintf("label = %q", label)), "update_strategy = terraform_data.strategy.output")
-	}
-	acctest.Test(t,
-		acctest.Step{Config: config("in_place", "a")},
-		acctest.Step{Config: config("replace", "a"), ConfigPlanChecks: acctest.WEB.Planned(plancheck.ResourceActionNoop)},
-		acctest.Step{Config: config("in_place", "b"), ConfigPlanChecks: acctest.WEB.Planned(plancheck.ResourceActionReplace, acctest.WEB.Unknown()...)},
-	)
-}
-
-// Another spelling of the workspace is an update without requests that write.
-func TestAccProjectDeployKey_sameProject(t *testing.T) {
-	t.Parallel()
-	f, key := acctest.NewFake(t), acctest.KeyLine(acctest.NewKey(t))
-	byUUID := fmt.Sprintf("workspace = %q", acctest.WorkspaceUUID)
-	step := func(id string, lines ...string) acctest.Step {
-		return acctest.Step{
-			Config:            f.Config(acctest.WEB.DeployKey(append(lines, key)...)),
-			ConfigPlanChecks:  acctest.WEB.Planned(plancheck.ResourceActionUpdate),
-			ConfigStateChecks: acctest.WEB.Has(map[string]string{"id": id, "project_uuid": acctest.ProjectUUID}),
-			PostApplyFunc:     f.ExpectWrites(t),
-		}
-	}
-	acctest.Test(t,
-		acctest.Step{Config: f.Config(acctest.WEB.DeployKey(key)), PostApplyFunc: f.ExpectWrites(t, "POST "+acctest.WEB.Collection()+" 200")},
-		step("ACME/WEB/10958984", `workspace = "ACME"`),
-		step(acctest.WorkspaceUUID+"/WEB/10958984", byUUID),
-		step("acme/WEB/10958984"),
-		// If another attribute changes too, the requests use the new spelling.
-		acctest.Step{
-			Config:           f.Config(acctest.WEB.DeployKey(key, byUUID, `label = "x"`)),
-			ConfigPlanChecks: acctest.WEB.Planned(plancheck.ResourceActionReplace, acctest.WEB.Unknown()...),
-			PostApplyFunc:    f.ExpectWrites(t, "DELETE "+acctest.WEB.FirstKey()+" 204", "POST "+strings.Replace(acctest.WEB.Collection(), "acme", url.PathEscape(acctest.WorkspaceUUID), 1)+" 200"),
-		},
-	)
 }
 
 // Each command sends exactly these requests.
