@@ -69,6 +69,18 @@ func (s Server) Configure(t testing.TB, attributes map[string]string) string {
 	return Reported(configured.Diagnostics)
 }
 
+// ValidateResource validates a resource. It returns what the provider reports.
+func (s Server) ValidateResource(t testing.TB, typeName string, attributes map[string]string) string {
+	t.Helper()
+	resp, err := s.ValidateResourceConfig(t.Context(), &tfprotov6.ValidateResourceConfigRequest{
+		TypeName: typeName, Config: ProtocolObject(t, s.Schemas.ResourceSchemas[typeName], attributes),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Reported(resp.Diagnostics)
+}
+
 // ReadData validates and reads a data source. It returns what the provider reports.
 func (s Server) ReadData(t testing.TB, typeName string, attributes map[string]string) string {
 	t.Helper()

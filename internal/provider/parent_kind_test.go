@@ -158,42 +158,6 @@ func TestAccProjectDeployKey_besideRepository(t *testing.T) {
 	}
 }
 
-// The plan reports a mistake before any request.
-func TestAccProjectDeployKey_validation(t *testing.T) {
-	t.Parallel()
-	key := acctest.KeyLine(acctest.NewKey(t))
-	for name, tc := range map[string]struct{ line, want string }{
-		"lower case":   {key + "\n  project = \"web\"", "Invalid project"},
-		"uuid":         {key + "\n  project = \"" + acctest.ProjectUUID + "\"", "Expected the key of a project as Bitbucket shows it, in capitals"},
-		"digit":        {key + "\n  project = \"1WEB\"", "Invalid project"},
-		"path":         {key + "\n  project = \"WEB/deploy-keys\"", "Invalid project"},
-		"escape":       {key + "\n  project = \"WEB%2F\"", "Invalid project"},
-		"empty":        {key + "\n  project = \"\"", "Invalid project"},
-		"long":         {key + "\n  project = \"" + strings.Repeat("W", 129) + "\"", "Invalid project"},
-		"repository":   {key + "\n  repository = \"website\"", "Unsupported argument"},
-		"workspace":    {key + "\n  workspace = \"Acme Inc\"", "Invalid workspace"},
-		"no key":       {"", `The argument "key" is required`},
-		"private key":  {`key = "-----BEGIN OPENSSH PRIVATE KEY-----"`, "Private key given"},
-		"label space":  {key + "\n  label = \" x\"", "Invalid label"},
-		"comment tab":  {key + "\n  comment = \"x\\ty\"", "Invalid comment"},
-		"short rsa":    {acctest.KeyLine(acctest.ShortRSA(t)), "Bitbucket refuses this key"},
-		"another type": {strings.Replace(key, "ssh-ed25519", "ssh-rsa", 1), "Key type does not match the key"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := acctest.NewFake(t)
-			acctest.Test(t, acctest.Step{
-				Config:      f.Config(acctest.WEB.DeployKey(tc.line)),
-				PlanOnly:    true,
-				ExpectError: acctest.Message(tc.want),
-			})
-			if sent := f.Sent(); len(sent) > 0 {
-				t.Errorf("requests were made: %v", sent)
-			}
-		})
-	}
-}
-
 // The identity follows the configuration. It also changes if the key is replaced.
 func TestAccProjectDeployKey_identity(t *testing.T) {
 	t.Parallel()
