@@ -152,7 +152,7 @@ func TestAccDeployKey_sameParent(t *testing.T) {
 		acctest.Step{
 			PreConfig: f.ForgetRequests,
 			Config:    parents(byUUID),
-			ConfigStateChecks: append(has(map[string]string{"id": acctest.WorkspaceUUID + "/website/10958984"}),
+			ConfigStateChecks: append(has(map[string]string{"workspace": acctest.WorkspaceUUID, "repository_uuid": acctest.WebsiteUUID}),
 				acctest.WEB.Has(map[string]string{"workspace": acctest.WorkspaceUUID, "project_uuid": acctest.ProjectUUID})...),
 			PostApplyFunc: f.ExpectWrites(t),
 		},
@@ -170,7 +170,11 @@ func TestDeployKeyApply_sameParent(t *testing.T) {
 		{
 			acctest.Website,
 			[][2]string{
-				{"acme", "WebSite"}, {"ACME", acctest.WebsiteUUID}, {acctest.WorkspaceUUID, acctest.WebsiteUUID}, {acctest.WorkspaceUUID, "website"}, {"acme", "website"},
+				{"acme", "WebSite"},
+				{"ACME", acctest.WebsiteUUID},
+				{acctest.WorkspaceUUID, acctest.WebsiteUUID},
+				{acctest.WorkspaceUUID, "website"},
+				{"acme", "website"},
 				{"acme", acctest.WebsiteUUID},
 			},
 			[]string{"PUT acme/" + url.PathEscape(acctest.WebsiteUUID) + "/deploy-keys/10958984 200"},
@@ -250,7 +254,7 @@ func TestDeployKeyPlan_lookUpWithoutUUID(t *testing.T) {
 }
 
 // keyRun is a run of Terraform with deploy keys of one parent: it calls the provider over the
-// protocol, because no CLI is needed to see what a plan decides.
+// protocol, because no CLI is needed to see what the provider plans, sends and reports.
 type keyRun struct {
 	acctest.Server
 	*acctest.Fake
@@ -455,23 +459,28 @@ func (r *keyRun) importKey(t *testing.T, id string) (*storedKey, string) {
 	if out := acctest.Reported(resp.Diagnostics); out != "" {
 		return nil, out
 	}
-	imported := resp.ImportedResources[0]
-	read, err := r.ReadResource(t.Context(), &tfprotov6.ReadResourceRequest{TypeName: r.parent.TypeName, CurrentState: imported.State, Private: imported.Private, CurrentIdentity: imported.Identity})
+	return r.read(t, &storedKey{resp.ImportedResources[0].State, resp.ImportedResources[0].Private})
+}
+
+// read reads a key. It returns what the provider reports.
+func (r *keyRun) read(t *testing.T, key *storedKey) (*storedKey, string) {
+	t.Helper()
+	resp, err := r.ReadResource(t.Context(), &tfprotov6.ReadResourceRequest{TypeName: r.parent.TypeName, CurrentState: key.state, Private: key.private})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &storedKey{read.NewState, read.Private}, acctest.Reported(read.Diagnostics)
+	return &storedKey{resp.NewState, resp.Private}, acctest.Reported(resp.Diagnostics)
 }
 
 // refresh reads a key, as a run does before it plans.
 func (r *keyRun) refresh(t *testing.T, key *storedKey) *storedKey {
 	t.Helper()
-	resp, err := r.ReadResource(t.Context(), &tfprotov6.ReadResourceRequest{TypeName: r.parent.TypeName, CurrentState: key.state, Private: key.private})
-	if err != nil || len(resp.Diagnostics) > 0 {
-		t.Fatal(err, diagnosed(resp.Diagnostics))
+	read, out := r.read(t, key)
+	if out != "" {
+		t.Fatal(out)
 	}
 	r.ForgetRequests()
-	return &storedKey{resp.NewState, resp.Private}
+	return read
 }
 
 // expect compares a plan with what is wanted.

@@ -151,19 +151,20 @@ func TestAccDeployKeysDataSource_warnings(t *testing.T) {
 }
 
 // A token with only the scope for deploy keys cannot list the repositories.
-func TestAccDeployKeysDataSource_scopes(t *testing.T) {
+func TestDeployKeysDataSource_scopes(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
-		f, terraform := newAudited(t, parent), acctest.NewCLI(t)
+		f := newAudited(t, parent)
 		admin, read := parent.Reworded("admin:repository:bitbucket"), parent.Reworded("read:repository:bitbucket")
-		f.AllowBasic("ci@example.com", "api-token", admin)
-		terraform.Write(t, f.Config(search(parent)))
-		terraform.Fails(t, []string{"plan"}, parent.Reworded("Unable to list repositories"), "403 Forbidden", "Required scopes: "+read, "Scopes of its API token: "+read+" (OAuth: "+parent.Kind+")")
+		reports := func(scopes []string, want ...string) {
+			t.Helper()
+			f.AllowBasic("ci@example.com", "api-token", scopes...)
+			acctest.Contains(t, acctest.NewConfiguredServer(t, f).ReadData(t, parent.TypeName+"s", map[string]string{"workspace": "acme"}), want...)
+		}
+		reports([]string{admin}, parent.Reworded("Error: Unable to list repositories"), "403 Forbidden", "Required scopes: "+read, "Scopes of its API token: "+read+" (OAuth: "+parent.Kind+")")
 		// A missing scope is an error. It is not a list in which everything is skipped.
-		f.AllowBasic("ci@example.com", "api-token", read)
-		terraform.Fails(t, []string{"plan"}, "Unable to list deploy keys", "403 Forbidden", "Required scopes: "+admin)
-		f.AllowBasic("ci@example.com", "api-token", admin, read)
-		acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve"), parent.Reworded("Warning: Deploy keys of some repositories are not included"), parent.Reworded("acme/secret"))
+		reports([]string{read}, "Error: Unable to list deploy keys", "403 Forbidden", "Required scopes: "+admin)
+		reports([]string{admin, read}, parent.Reworded("Warning: Deploy keys of some repositories are not included"), parent.Reworded("acme/secret"))
 	})
 }
 

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -50,13 +51,10 @@ func TestAccProjectDeployKey_requestsPerCommand(t *testing.T) {
 		args  []string
 		want  []string
 	}{
-		{nil, []string{"validate"}, nil},
 		{nil, []string{"plan"}, nil},
 		{nil, []string{"apply", "-auto-approve"}, []string{post}},
 		{nil, []string{"plan"}, []string{get}},
-		{[]string{`label = "x"`}, []string{"plan"}, []string{get}},
 		{[]string{`label = "x"`}, []string{"apply", "-auto-approve"}, []string{get, "DELETE " + acctest.WEB.FirstKey() + " 204", post}},
-		{[]string{`label = "x"`, `workspace = "ACME"`}, []string{"plan"}, []string{get}},
 		{[]string{`label = "x"`, fmt.Sprintf("workspace = %q", acctest.WorkspaceUUID)}, []string{"plan"}, []string{get, "GET " + strings.Replace(second, "acme", url.PathEscape(acctest.WorkspaceUUID), 1) + " 200"}},
 		{[]string{`label = "x"`, `project = "API"`}, []string{"plan"}, []string{get, "GET " + strings.Replace(second, "WEB", "API", 1) + " 404"}},
 		{[]string{`label = "x"`}, []string{"destroy", "-auto-approve"}, []string{get, "DELETE " + second + " 204"}},
@@ -73,12 +71,44 @@ func TestAccProjectDeployKey_requestsPerCommand(t *testing.T) {
 // project key in the configuration, the deploy keys are kept.
 func TestAccProjectDeployKey_renamed(t *testing.T) {
 	t.Parallel()
+	f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
+	first, second := acctest.KeyLine(acctest.NewKey(t)), acctest.KeyLine(acctest.NewKey(t))
+	config := func(project string) string {
+		return f.Config(acctest.WEB.DeployKey(first, acctest.WEB.Line(project)) + withName(acctest.WEB.DeployKey(second, acctest.WEB.Line(project)), "second"))
+	}
+	terraform.Write(t, config("WEB"))
+	terraform.MustRun(t, "apply", "-auto-approve")
+	f.RenameProject("acme", "WEB", "SITE")
+	f.ForgetRequests()
+	for _, args := range [][]string{{"apply", "-auto-approve"}, {"destroy", "-auto-approve"}, {"destroy", "-auto-approve", "-refresh=false"}} {
+		terraform.Fails(t, args, append([]string{"Error: Unable to ", "Project not found"}, adviceOfRenamed...)...)
+	}
+	if keys := terraform.State(t); len(keys) != 2 || len(f.ProjectDeployKeys("acme", "SITE")) != 2 {
+		t.Errorf("the state has %+v, Bitbucket %+v", keys, f.ProjectDeployKeys("acme", "SITE"))
+	}
+	f.ForgetRequests()
+	terraform.Write(t, config("SITE"))
+	acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve", "-refresh=false"), "0 added, 2 changed, 0 destroyed")
+	terraform.MustRun(t, "plan", "-detailed-exitcode")
+	f.ExpectWrites(t)()
+	terraform.MustRun(t, "destroy", "-auto-approve")
+	if keys := f.ProjectDeployKeys("acme", "SITE"); len(keys) > 0 {
+		t.Errorf("Bitbucket still has %v", keys)
+	}
+}
+
+var adviceOfRenamed = []string{
+	"The key is still in the Terraform state.", "If the project or its workspace was renamed, put the new name into the configuration (workspace, project)",
+	"terraform apply -refresh=false", "terraform state rm",
+}
+
+func TestProjectDeployKey_renamed(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		rename             func(*acctest.Fake)
 		workspace, project string
 		message            string
 	}{
-		"project":   {func(f *acctest.Fake) { f.RenameProject("acme", "WEB", "SITE") }, "acme", "SITE", "Project not found"},
 		"workspace": {func(f *acctest.Fake) { f.RenameWorkspace("acme", "umbrella") }, "umbrella", "WEB", "No workspace with identifier 'acme'."},
 		"and its key was taken": {func(f *acctest.Fake) {
 			f.RenameProject("acme", "WEB", "SITE")
@@ -88,34 +118,32 @@ func TestAccProjectDeployKey_renamed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
-			first, second := acctest.KeyLine(acctest.NewKey(t)), acctest.KeyLine(acctest.NewKey(t))
-			config := func(workspace, project string) string {
-				one := acctest.WEB.DeployKey(first, fmt.Sprintf("workspace = %q", workspace), acctest.WEB.Line(project))
-				return f.Config(one + strings.NewReplacer(`"test"`, `"second"`, first, second).Replace(one))
-			}
-			terraform.Write(t, config("acme", "WEB"))
-			terraform.MustRun(t, "apply", "-auto-approve")
+			f, config := acctest.NewFake(t), map[string]string{"key": acctest.NewKey(t)}
+			stored := createKey(t, f, acctest.WEB, nil, config)
 			tc.rename(f)
-			keysBefore := f.ProjectDeployKeys(tc.workspace, tc.project)
+			advice := append([]string{"Error: Unable to ", tc.message}, adviceOfRenamed...)
+			r := newKeyRun(t, f, acctest.WEB, nil)
+			read, out := r.read(t, stored)
+			acctest.Contains(t, out, advice...)
+			kept, out := r.apply(t, stored, r.planDelete(t, stored))
+			acctest.Contains(t, out, advice...)
+			for _, state := range []*storedKey{read, kept} {
+				if !maps.Equal(r.values(t, state.state), r.values(t, stored.state)) {
+					t.Errorf("the state is %v", r.values(t, state.state))
+				}
+			}
+			if keys := f.ProjectDeployKeys(tc.workspace, tc.project); len(keys) != 1 {
+				t.Errorf("Bitbucket has %v", keys)
+			}
 			f.ForgetRequests()
-			for _, args := range [][]string{{"plan"}, {"apply", "-auto-approve"}, {"destroy", "-auto-approve"}, {"destroy", "-auto-approve", "-refresh=false"}} {
-				terraform.Fails(t, args, "Error: Unable to ", tc.message, "The key is still in the Terraform state.",
-					"If the project or its workspace was renamed, put the new name into the configuration (workspace, project)", "terraform apply -refresh=false", "terraform state rm")
-			}
-			if keys := terraform.State(t); len(keys) != 2 || !slices.Equal(f.ProjectDeployKeys(tc.workspace, tc.project), keysBefore) {
-				t.Errorf("the state has %+v, Bitbucket %+v", keys, f.ProjectDeployKeys(tc.workspace, tc.project))
-			}
-			f.ForgetRequests()
-			terraform.Write(t, config(tc.workspace, tc.project))
-			acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve", "-refresh=false"), "0 added, 2 changed, 0 destroyed")
-			terraform.MustRun(t, "plan", "-detailed-exitcode")
-			if writes := f.Writes(); len(writes) > 0 {
-				t.Errorf("sent %v", writes)
-			}
-			terraform.MustRun(t, "destroy", "-auto-approve")
-			if keys := f.ProjectDeployKeys(tc.workspace, tc.project); len(keys) > 0 {
-				t.Errorf("Bitbucket still has %v", keys)
+			config["workspace"], config["project"] = tc.workspace, tc.project
+			stored = newKeyRun(t, f, acctest.WEB, nil).change(t, stored, config)
+			f.ExpectWrites(t)()
+			r = newKeyRun(t, f, acctest.WEB, nil)
+			stored = r.refresh(t, stored)
+			r.plan(t, stored, config).expect(t, nil, nil, nil)
+			if _, out := r.apply(t, stored, r.planDelete(t, stored)); out != "" || len(f.ProjectDeployKeys(tc.workspace, tc.project)) > 0 {
+				t.Errorf("Bitbucket still has %v: %s", f.ProjectDeployKeys(tc.workspace, tc.project), out)
 			}
 		})
 	}
