@@ -83,9 +83,3 @@ func (p Parent) Has(values map[string]string) []statecheck.StateCheck {
 	}
 	return checks
 }
-
-// Importing returns a step that imports a key with the import command. The next steps start
-// with the imported state.
-func (p Parent) Importing(config, id string) Step {
-	return Step{Config: config, ResourceName: p.Address(), ImportStateID: id}
-}

@@ -3,6 +3,7 @@ package acctest
 import (
 	"maps"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
@@ -43,11 +44,72 @@ func NewServerWith(t testing.TB, f *Fake, attributes map[string]string) Server {
 	server := NewServer(t)
 	values := map[string]string{"base_url": f.URL + "/2.0", "username": "ci@example.com", "token": "api-token", "max_retries": "0"}
 	maps.Copy(values, attributes)
-	configured, err := server.ConfigureProvider(t.Context(), &tfprotov6.ConfigureProviderRequest{Config: ProtocolObject(t, server.Schemas.Provider, values)})
-	if err != nil || len(configured.Diagnostics) > 0 {
-		t.Fatal(err, configured)
+	if out := server.Configure(t, values); out != "" {
+		t.Fatal(out)
 	}
 	return server
+}
+
+// Configure validates and configures a provider with these attributes. It returns what the
+// provider reports.
+func (s Server) Configure(t testing.TB, attributes map[string]string) string {
+	t.Helper()
+	config := ProtocolObject(t, s.Schemas.Provider, attributes)
+	validated, err := s.ValidateProviderConfig(t.Context(), &tfprotov6.ValidateProviderConfigRequest{Config: config})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out := Reported(validated.Diagnostics); out != "" {
+		return out
+	}
+	configured, err := s.ConfigureProvider(t.Context(), &tfprotov6.ConfigureProviderRequest{Config: config})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Reported(configured.Diagnostics)
+}
+
+// ValidateResource validates a resource. It returns what the provider reports.
+func (s Server) ValidateResource(t testing.TB, typeName string, attributes map[string]string) string {
+	t.Helper()
+	resp, err := s.ValidateResourceConfig(t.Context(), &tfprotov6.ValidateResourceConfigRequest{
+		TypeName: typeName, Config: ProtocolObject(t, s.Schemas.ResourceSchemas[typeName], attributes),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Reported(resp.Diagnostics)
+}
+
+// ReadData validates and reads a data source. It returns what the provider reports.
+func (s Server) ReadData(t testing.TB, typeName string, attributes map[string]string) string {
+	t.Helper()
+	config := ProtocolObject(t, s.Schemas.DataSourceSchemas[typeName], attributes)
+	validated, err := s.ValidateDataResourceConfig(t.Context(), &tfprotov6.ValidateDataResourceConfigRequest{TypeName: typeName, Config: config})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out := Reported(validated.Diagnostics); out != "" {
+		return out
+	}
+	read, err := s.ReadDataSource(t.Context(), &tfprotov6.ReadDataSourceRequest{TypeName: typeName, Config: config})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Reported(read.Diagnostics)
+}
+
+// Reported returns diagnostics on one line, as [CLI.Run] does.
+func Reported(diagnostics []*tfprotov6.Diagnostic) string {
+	var words []string
+	for _, d := range diagnostics {
+		severity := "Error:"
+		if d.Severity == tfprotov6.DiagnosticSeverityWarning {
+			severity = "Warning:"
+		}
+		words = append(words, strings.Fields(severity+" "+d.Summary+" "+d.Detail)...)
+	}
+	return strings.Join(words, " ")
 }
 
 // UnknownValue is the value of an attribute that is known only after apply.

@@ -18,8 +18,6 @@ import (
 type Step struct {
 	PreConfig         func()                  // PreConfig runs before the commands.
 	Config            string                  // Config is the whole configuration.
-	ImportStateID     string                  // ImportStateID is the ID of a resource to import. The step then runs only the import.
-	ResourceName      string                  // ResourceName is the address of the resource to import.
 	PlanOnly          bool                    // PlanOnly expects an empty plan and applies nothing.
 	Destroy           bool                    // Destroy destroys everything.
 	ConfigPlanChecks  []plancheck.PlanCheck   // ConfigPlanChecks check the plan that is applied.
@@ -63,9 +61,6 @@ func Test(t *testing.T, steps ...Step) {
 // step runs the commands of a step. If one fails, it returns what the command printed.
 func (c *CLI) step(t *testing.T, step Step) (string, error) {
 	t.Helper()
-	if step.ImportStateID != "" {
-		return c.result(t, "import", step.ResourceName, step.ImportStateID)
-	}
 	if step.Destroy {
 		return c.result(t, "destroy", "-auto-approve")
 	}

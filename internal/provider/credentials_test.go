@@ -9,9 +9,6 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/types"
-	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
-	"github.com/hashicorp/terraform-plugin-testing/statecheck"
-	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket/transport"
@@ -94,18 +91,28 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
+// configuredRun starts a run with only these attributes in the provider block.
+func configuredRun(t *testing.T, f *acctest.Fake, attributes map[string]string) *keyRun {
+	t.Helper()
+	r := &keyRun{acctest.NewServer(t), f, acctest.Website}
+	if out := r.Configure(t, attributes); out != "" {
+		t.Fatal(out)
+	}
+	return r
+}
+
 // Each authentication method sends these headers.
-func TestAccProvider_authentication(t *testing.T) {
+func TestProvider_authentication(t *testing.T) {
 	t.Parallel()
 	basic := func(pair string) string { return "Basic " + base64.StdEncoding.EncodeToString([]byte(pair)) }
 	for name, tc := range map[string]struct {
-		lines []string
-		want  string
+		attributes map[string]string
+		want       string
 	}{
-		"API token": {[]string{`username = "ci@example.com"`, `token = "secret"`}, basic("ci@example.com:secret")},
-		"password":  {[]string{`username = "ci@example.com"`, `password = "secret"`}, basic("ci@example.com:secret")},
-		"bearer":    {[]string{`token = "secret"`}, "Bearer secret"},
-		"consumer":  {[]string{`oauth_client_id = "id"`, `oauth_client_secret = "secret"`}, "Bearer "},
+		"API token": {map[string]string{"username": "ci@example.com", "token": "secret"}, basic("ci@example.com:secret")},
+		"password":  {map[string]string{"username": "ci@example.com", "password": "secret"}, basic("ci@example.com:secret")},
+		"bearer":    {map[string]string{"token": "secret"}, "Bearer secret"},
+		"consumer":  {map[string]string{"oauth_client_id": "id", "oauth_client_secret": "secret"}, "Bearer "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -114,10 +121,12 @@ func TestAccProvider_authentication(t *testing.T) {
 			f.AllowBasic("ci@example.com", "secret")
 			f.AllowBearer("secret")
 			f.AllowConsumer("id", "secret", 7200)
-			acctest.Test(t, acctest.Step{
-				Config:            f.ConfigWith(acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t))), tc.lines...),
-				ConfigStateChecks: []statecheck.StateCheck{statecheck.ExpectKnownValue(acctest.Address, tfjsonpath.New("key_id"), knownvalue.NotNull())},
-			})
+			tc.attributes["base_url"] = f.URL + "/2.0"
+			r := configuredRun(t, f, tc.attributes)
+			stored, created := r.apply(t, nil, r.plan(t, nil, map[string]string{"key": acctest.NewKey(t)}))
+			if _, read := r.read(t, stored); strings.Contains(created, "Error: ") || read != "" {
+				t.Error(created, read)
+			}
 			for _, request := range f.Requests() {
 				want := tc.want
 				if strings.HasPrefix(request.Path, "/site/") {
@@ -130,36 +139,40 @@ func TestAccProvider_authentication(t *testing.T) {
 					t.Errorf("%s %s was sent by %q", request.Method, request.Path, request.UserAgent)
 				}
 			}
+			if methods := f.Writes(); !slices.Contains(methods, "POST "+acctest.Collection+" 200") {
+				t.Errorf("sent %v", methods)
+			}
 		})
 	}
 }
 
 // An access token can read keys, but cannot add one.
-func TestAccProvider_accessToken(t *testing.T) {
+func TestProvider_accessToken(t *testing.T) {
 	t.Parallel()
 	f := acctest.NewFake(t)
 	f.Revoke()
 	f.AllowAccessToken("access-token")
 	f.AddDeployKey("acme", "website", acctest.NewKey(t), "ci")
-	acctest.Test(t,
-		acctest.Step{Config: f.ConfigWith(acctest.DataDeployKey(`label = "ci"`), `token = "access-token"`)},
-		acctest.Step{
-			Config: f.ConfigWith(acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t))), `token = "access-token"`),
-			ExpectError: acctest.Message("Unable to create deploy key", "403 Forbidden", "This API is not accessible by this authentication mechanism",
-				"can read deploy keys, but cannot add", "Use an API token"),
-		},
-	)
+	r := configuredRun(t, f, map[string]string{"base_url": f.URL + "/2.0", "token": "access-token"})
+	if out := r.ReadData(t, "bitbucket_deploy_key", map[string]string{"workspace": "acme", "repository": "website", "label": "ci"}); out != "" {
+		t.Error(out)
+	}
+	_, out := r.apply(t, nil, r.plan(t, nil, map[string]string{"key": acctest.NewKey(t)}))
+	acctest.Contains(t, out, "Error: Unable to create deploy key", "403 Forbidden", "This API is not accessible by this authentication mechanism",
+		"can read deploy keys, but cannot add", "Use an API token")
 }
 
 // The provider requests a new token when the token expires during a run.
-func TestAccProvider_tokenExpires(t *testing.T) {
+func TestProvider_tokenExpires(t *testing.T) {
 	t.Parallel()
 	f := acctest.NewFake(t)
 	f.Revoke()
 	f.AllowConsumer("id", "secret", 1)
-	acctest.Test(t, acctest.Step{
-		Config: f.ConfigWith(acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t))), `oauth_client_id = "id"`, `oauth_client_secret = "secret"`),
-	})
+	r := configuredRun(t, f, map[string]string{"base_url": f.URL + "/2.0", "oauth_client_id": "id", "oauth_client_secret": "secret"})
+	stored, created := r.apply(t, nil, r.plan(t, nil, map[string]string{"key": acctest.NewKey(t)}))
+	if _, read := r.read(t, stored); strings.Contains(created, "Error: ") || read != "" {
+		t.Error(created, read)
+	}
 	fetched := 0
 	for _, line := range f.Sent() {
 		if strings.HasPrefix(line, "POST /site/oauth2/access_token") {
@@ -173,52 +186,72 @@ func TestAccProvider_tokenExpires(t *testing.T) {
 	}
 }
 
-func TestAccProvider_wrongConsumer(t *testing.T) {
+func TestProvider_wrongConsumer(t *testing.T) {
 	t.Parallel()
 	f := acctest.NewFake(t)
 	f.Revoke()
 	f.AllowConsumer("id", "secret", 7200)
-	acctest.Test(t, acctest.Step{
-		Config:      f.ConfigWith(acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t))), `oauth_client_id = "id"`, `oauth_client_secret = "wrong"`),
-		ExpectError: acctest.Message("Unable to create deploy key", "POST /site/oauth2/access_token: 401 Unauthorized", "consumer must be marked as private"),
-	})
+	r := configuredRun(t, f, map[string]string{"base_url": f.URL + "/2.0", "oauth_client_id": "id", "oauth_client_secret": "wrong"})
+	_, out := r.apply(t, nil, r.plan(t, nil, map[string]string{"key": acctest.NewKey(t)}))
+	acctest.Contains(t, out, "Error: Unable to create deploy key", "POST /site/oauth2/access_token: 401 Unauthorized", "consumer must be marked as private")
 	if sent := f.Sent(); slices.ContainsFunc(sent, func(line string) bool { return strings.Contains(line, "deploy-keys") }) {
 		t.Errorf("requests were made without a token: %v", sent)
 	}
 }
 
-// The environment provides the values that the provider block omits. These tests set
-// variables of the process, so they do not run in parallel with other tests.
-func TestAccProvider_environment(t *testing.T) { //nolint:paralleltest // See above.
+// The environment provides the values that the provider block omits. This test sets
+// variables of the process, so it does not run in parallel with other tests.
+func TestProvider_environment(t *testing.T) { //nolint:paralleltest // See above.
 	for name, tc := range map[string]struct {
-		env   map[string]string
-		lines []string
-		want  string
+		env, attributes map[string]string
+		want            string
 	}{
-		"all":              {map[string]string{"BITBUCKET_USERNAME": "ci", "BITBUCKET_TOKEN": "t", "BITBUCKET_PASSWORD": "other"}, nil, "Basic Y2k6dA=="},
-		"missing half":     {map[string]string{"BITBUCKET_PASSWORD": "t", "BITBUCKET_OAUTH_TOKEN": "other"}, []string{`username = "ci"`}, "Basic Y2k6dA=="},
-		"OAuth token":      {map[string]string{"BITBUCKET_OAUTH_TOKEN": "t", "BITBUCKET_TOKEN": ""}, nil, "Bearer t"},
-		"block is enough":  {map[string]string{"BITBUCKET_USERNAME": "ci"}, []string{`token = "t"`}, "Bearer t"},
-		"null is left out": {map[string]string{"BITBUCKET_TOKEN": "t"}, []string{"username = null"}, "Bearer t"},
+		"all":             {map[string]string{"BITBUCKET_USERNAME": "ci", "BITBUCKET_TOKEN": "t", "BITBUCKET_PASSWORD": "other"}, nil, "Basic Y2k6dA=="},
+		"missing half":    {map[string]string{"BITBUCKET_PASSWORD": "t", "BITBUCKET_OAUTH_TOKEN": "other"}, map[string]string{"username": "ci"}, "Basic Y2k6dA=="},
+		"OAuth token":     {map[string]string{"BITBUCKET_OAUTH_TOKEN": "t", "BITBUCKET_TOKEN": ""}, nil, "Bearer t"},
+		"block is enough": {map[string]string{"BITBUCKET_USERNAME": "ci"}, map[string]string{"token": "t"}, "Bearer t"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := acctest.NewFake(t)
-			f.Revoke()
-			f.AllowBasic("ci", "t")
-			f.AllowBearer("t")
-			t.Setenv("BITBUCKET_BASE_URL", f.URL+"/2.0/")
 			for variable, value := range tc.env {
 				t.Setenv(variable, value)
 			}
-			acctest.Test(t, acctest.Step{
-				Config: acctest.RequiredProviders + "\nprovider \"bitbucket\" {\n  " + strings.Join(tc.lines, "\n  ") + "\n}\n" + acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t))),
-			})
-			for _, request := range f.Requests() {
-				if request.Authorization != tc.want {
-					t.Errorf("%s %s was sent with %s, want %s", request.Method, request.Path, request.Authorization, tc.want)
-				}
-			}
+			f := newFakeOfEnvironment(t)
+			configuredRun(t, f, tc.attributes).change(t, nil, map[string]string{"key": acctest.NewKey(t)})
+			expectAuthorization(t, f, tc.want)
 		})
+	}
+}
+
+// An attribute whose value is null is omitted.
+func TestAccProvider_environment(t *testing.T) { //nolint:paralleltest // It sets variables of the process.
+	t.Setenv("BITBUCKET_TOKEN", "t")
+	f, terraform := newFakeOfEnvironment(t), acctest.NewCLI(t)
+	terraform.Write(t, acctest.RequiredProviders+"\nprovider \"bitbucket\" {\n  username = null\n}\n"+acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t))))
+	terraform.MustRun(t, "apply", "-auto-approve")
+	expectAuthorization(t, f, "Bearer t")
+}
+
+// newFakeOfEnvironment starts a Bitbucket whose address is in the environment.
+func newFakeOfEnvironment(t *testing.T) *acctest.Fake {
+	t.Helper()
+	f := acctest.NewFake(t)
+	f.Revoke()
+	f.AllowBasic("ci", "t")
+	f.AllowBearer("t")
+	t.Setenv("BITBUCKET_BASE_URL", f.URL+"/2.0/")
+	return f
+}
+
+func expectAuthorization(t *testing.T, f *acctest.Fake, want string) {
+	t.Helper()
+	requests := f.Requests()
+	if len(requests) == 0 {
+		t.Error("no request was sent")
+	}
+	for _, request := range requests {
+		if request.Authorization != want {
+			t.Errorf("%s %s was sent with %s, want %s", request.Method, request.Path, request.Authorization, want)
+		}
 	}
 }
 
@@ -237,7 +270,7 @@ func TestAccProvider_oauthToken(t *testing.T) {
 
 // Wrong credentials of the OAuth consumer and other failures of the request for a token
 // result in different advice.
-func TestAccProvider_noAccessToken(t *testing.T) {
+func TestProvider_noAccessToken(t *testing.T) {
 	t.Parallel()
 	const consumer = "Check oauth_client_id and oauth_client_secret"
 	for name, tc := range map[string]struct {
@@ -252,11 +285,12 @@ func TestAccProvider_noAccessToken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
+			f := acctest.NewFake(t)
 			f.AllowConsumer("id", "secret", 7200)
 			f.Inject(tc.fault)
-			terraform.Write(t, f.ConfigWith(acctest.DataDeployKey("key_id = 1"), `oauth_client_id = "id"`, `oauth_client_secret = "secret"`, "max_retries = 0", `max_rate_limit_wait = "0s"`))
-			if out := terraform.Fails(t, []string{"plan"}, "POST /site/oauth2/access_token", tc.advice); strings.Contains(out, tc.other) {
+			r := configuredRun(t, f, map[string]string{"base_url": f.URL + "/2.0", "oauth_client_id": "id", "oauth_client_secret": "secret", "max_retries": "0", "max_rate_limit_wait": "0s"})
+			out := r.ReadData(t, "bitbucket_deploy_key", map[string]string{"workspace": "acme", "repository": "website", "key_id": "1"})
+			if acctest.Contains(t, out, "Error: ", "POST /site/oauth2/access_token", tc.advice); strings.Contains(out, tc.other) {
 				t.Errorf("the output contains %q: %s", tc.other, out)
 			}
 		})

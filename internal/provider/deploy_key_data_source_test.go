@@ -2,6 +2,7 @@ package provider
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -16,8 +17,10 @@ import (
 
 func TestAccDeployKeyDataSource_basic(t *testing.T) {
 	t.Parallel()
-	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
-		f, key := acctest.NewFake(t), acctest.NewKey(t)
+	f, config := acctest.NewFake(t), ""
+	var checks []statecheck.StateCheck
+	for _, parent := range []acctest.Parent{acctest.Website, acctest.WEB} {
+		key := acctest.NewKey(t)
 		f.Add(parent, acctest.NewKey(t), "other")
 		existing := f.Add(parent, key+" me@host", "ci")
 		f.Edit(parent, existing.ID, func(k *emulator.DeployKey) { k.LastUsed = new("2026-11-01T10:00:00.5+00:00") })
@@ -25,14 +28,13 @@ func TestAccDeployKeyDataSource_basic(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var steps []acctest.Step
-		for _, line := range []string{
-			fmt.Sprintf("key_id = %d", existing.ID),
-			`label = "ci"`,
-			fmt.Sprintf("fingerprint_sha256 = %q", parsed.FingerprintSHA256()),
+		for name, line := range map[string]string{
+			"by_id":          fmt.Sprintf("key_id = %d", existing.ID),
+			"by_label":       `label = "ci"`,
+			"by_fingerprint": fmt.Sprintf("fingerprint_sha256 = %q", parsed.FingerprintSHA256()),
 		} {
-			step := acctest.Step{Config: f.Config(parent.Data(line))}
-			for name, want := range map[string]knownvalue.Check{
+			config += withName(parent.Data(line), name)
+			for attribute, want := range map[string]knownvalue.Check{
 				"id":                  knownvalue.StringExact(parent.ImportID(existing.ID)),
 				"key_id":              knownvalue.Int64Exact(existing.ID),
 				"key":                 knownvalue.StringExact(key),
@@ -45,13 +47,11 @@ func TestAccDeployKeyDataSource_basic(t *testing.T) {
 				"last_used":           knownvalue.StringExact("2026-11-01T10:00:00.5+00:00"),
 				parent.Kind + "_uuid": knownvalue.StringExact(parent.UUID),
 			} {
-				step.ConfigStateChecks = append(step.ConfigStateChecks,
-					statecheck.ExpectKnownValue("data."+parent.Address(), tfjsonpath.New(name), want))
+				checks = append(checks, statecheck.ExpectKnownValue("data."+parent.TypeName+"."+name, tfjsonpath.New(attribute), want))
 			}
-			steps = append(steps, step)
 		}
-		acctest.Test(t, steps...)
-	})
+	}
+	acctest.Test(t, acctest.Step{Config: f.Config(config), ConfigStateChecks: checks})
 }
 
 // Another provider uses only the key ID as id. The data source accepts it, keeps it in
@@ -69,35 +69,35 @@ func TestAccDeployKeyDataSource_id(t *testing.T) {
 	}
 }
 
-func TestAccDeployKeyDataSource_errors(t *testing.T) {
+func TestDeployKeyDataSource_errors(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
 		f := acctest.NewFake(t)
 		one, two := f.Add(parent, acctest.NewKey(t), "ci"), f.Add(parent, acctest.NewKey(t), "ci")
 		f.Add(parent, acctest.NewKey(t), "alone")
-		step := func(line string, want ...string) acctest.Step {
-			return acctest.Step{Config: f.Config(parent.Data(line)), ExpectError: acctest.Message(want...)}
+		fails := func(attributes map[string]string, want ...string) {
+			t.Helper()
+			config := map[string]string{"workspace": "acme", parent.Kind: parent.Name}
+			maps.Copy(config, attributes)
+			acctest.Contains(t, acctest.NewConfiguredServer(t, f).ReadData(t, parent.TypeName, config), want...)
 		}
-		byID := step(`id = "acme/7"`, "Invalid id", "Expected workspace/repository/key_id, or the ID of a key")
-		byBoth := step("key_id = 1\n  id = \"1\"", "Invalid Attribute Combination")
+		const several = "Error: Invalid Attribute Combination"
+		byID, byBoth := []string{"Error: Invalid id", "Expected workspace/repository/key_id, or the ID of a key"}, several
 		if parent.IsProject() { // For a project, id is read-only, because no other provider accepts it.
-			byID, byBoth = step(`id = "acme/WEB/7"`, "Invalid Configuration for Read-Only Attribute"), step("key_id = 1\n  id = \"1\"", "Invalid Configuration for Read-Only Attribute")
+			byID, byBoth = []string{"Error: Invalid Configuration for Read-Only Attribute"}, "Error: Invalid Configuration for Read-Only Attribute"
 		}
-		acctest.Test(t,
-			step(`label = "ci"`, "No single deploy key found", "2 deploy keys of acme/"+parent.Name, fmt.Sprintf(`%d  "ci"`, one.ID), fmt.Sprintf(`%d  "ci"`, two.ID)),
-			step(`label = "nobody"`, "No single deploy key found", "No deploy key of acme/"+parent.Name, fmt.Sprintf(`%d  "ci"`, one.ID), `"alone"`),
-			step(`fingerprint_sha256 = "SHA256:`+strings.Repeat("A", 43)+`"`, "No single deploy key found", "fingerprint SHA256:AAAA"),
-			step(`fingerprint_sha256 = "aa:bb"`, "must be a fingerprint as ssh-keygen"),
-			step(`key_id = 1`, "No single deploy key found", "No deploy key of acme/"+parent.Name+" has the ID 1. The "+parent.Kind+" has these keys:", fmt.Sprintf(`%d  "ci"`, one.ID)),
-			step(`key_id = 0`, "must be at least 1"),
-			byID, byBoth,
-			step("", "Invalid Attribute Combination"),
-			step("key_id = 1\n  label = \"ci\"", "Invalid Attribute Combination"),
-			acctest.Step{
-				PreConfig:   func() { f.RemoveParent(parent) },
-				Config:      f.Config(parent.Data(`label = "ci"`)),
-				ExpectError: acctest.Message("Unable to list deploy keys", "list the deploy keys of "+parent.String(), "404 Not Found", "the "+parent.Kind+" was deleted or renamed, or these credentials cannot see it: Bitbucket answers 404 in all of these cases.", "admin:"+parent.Kind+":bitbucket"),
-			},
-		)
+		fails(map[string]string{"id": "acme/7"}, byID...)
+		fails(map[string]string{"key_id": "1", "id": "1"}, byBoth)
+		fails(map[string]string{"label": "ci"}, "Error: No single deploy key found", "2 deploy keys of acme/"+parent.Name, fmt.Sprintf(`%d "ci"`, one.ID), fmt.Sprintf(`%d "ci"`, two.ID))
+		fails(map[string]string{"label": "nobody"}, "Error: No single deploy key found", "No deploy key of acme/"+parent.Name, fmt.Sprintf(`%d "ci"`, one.ID), `"alone"`)
+		fails(map[string]string{"fingerprint_sha256": "SHA256:" + strings.Repeat("A", 43)}, "Error: No single deploy key found", "fingerprint SHA256:AAAA")
+		fails(map[string]string{"fingerprint_sha256": "aa:bb"}, "Error: ", "must be a fingerprint as ssh-keygen")
+		fails(map[string]string{"key_id": "1"}, "Error: No single deploy key found", "No deploy key of acme/"+parent.Name+" has the ID 1. The "+parent.Kind+" has these keys:", fmt.Sprintf(`%d "ci"`, one.ID))
+		fails(map[string]string{"key_id": "0"}, "Error: ", "must be at least 1")
+		fails(nil, several)
+		fails(map[string]string{"key_id": "1", "label": "ci"}, several)
+		f.RemoveParent(parent)
+		fails(map[string]string{"label": "ci"}, "Error: Unable to list deploy keys", "list the deploy keys of "+parent.String(), "404 Not Found",
+			"the "+parent.Kind+" was deleted or renamed, or these credentials cannot see it: Bitbucket answers 404 in all of these cases.", "admin:"+parent.Kind+":bitbucket")
 	})
 }

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"strings"
 	"testing"
@@ -91,67 +92,80 @@ func TestParseDeployKeyReference_project(t *testing.T) {
 	}
 }
 
-// A key can be imported by each form of reference. The import sends one request, and
-// the plan is empty.
-func TestAccDeployKey_importForms(t *testing.T) {
+// A key can be imported by each form of reference. The import sends one request, gives the
+// same state as the creation of the key, and the plan is empty.
+func TestDeployKeyImport_forms(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
 		f, key := acctest.NewFake(t), acctest.NewKey(t)
 		f.Add(parent, acctest.NewKey(t), "twice")
 		f.Add(parent, acctest.NewKey(t), "twice")
-		existing := f.Add(parent, key, "team/deploy")
-		for name, id := range map[string]string{
-			"fingerprint": "acme/" + parent.Name + "/" + newPublicKeyValue(key).fingerprintSHA256().ValueString(),
-			"label":       "acme/" + parent.Name + "/label:team/deploy",
-			"self link":   f.URL + parent.Path + "/deploy-keys/10958986",
-			"with slash":  f.URL + parent.Path + "/deploy-keys/10958986/", // Bitbucket sends this form in its reply to a POST for a project.
-			"page":        parent.Page + "/access-keys/10958986",
-		} {
-			terraform := acctest.NewCLI(t)
-			terraform.Write(t, f.Config(parent.DeployKey(acctest.KeyLine(key), `label = "team/deploy"`)))
-			f.ForgetRequests()
-			terraform.MustRun(t, "import", parent.Address(), id)
-			if sent := f.Sent(); len(sent) != 1 {
-				t.Errorf("%s: sent %v", name, sent)
-			}
-			terraform.MustRun(t, "plan", "-detailed-exitcode")
-			if keys := terraform.State(t); len(keys) != 1 || keys[0].ID != existing.ID {
-				t.Errorf("%s: imported %+v", name, keys)
-			}
+		config := map[string]string{"key": key + " a b", "label": "team/deploy"}
+		created := newKeyRun(t, f, parent, nil).change(t, nil, config)
+		forms := map[string]string{
+			"names":          parent.ImportID(10958986),
+			"workspace uuid": acctest.WorkspaceUUID + "/" + parent.Name + "/10958986",
+			"fingerprint":    "acme/" + parent.Name + "/" + newPublicKeyValue(key).fingerprintSHA256().ValueString(),
+			"label":          "acme/" + parent.Name + "/label:team/deploy",
+			"self link":      f.URL + parent.Path + "/deploy-keys/10958986",
+			"with slash":     f.URL + parent.Path + "/deploy-keys/10958986/", // Bitbucket sends this form in its reply to a POST for a project.
+			"page":           parent.Page + "/access-keys/10958986",
 		}
-		terraform := acctest.NewCLI(t)
-		terraform.Write(t, f.Config(parent.DeployKey(acctest.KeyLine(key))))
+		if !parent.IsProject() { // Bitbucket does not accept the UUID of a project.
+			forms["uuids"] = acctest.WorkspaceUUID + "/" + parent.UUID + "/10958986"
+		}
+		for name, id := range forms {
+			f.ForgetRequests()
+			r := newKeyRun(t, f, parent, nil)
+			imported, out := r.importKey(t, id)
+			if sent := f.Sent(); out != "" || len(sent) != 1 {
+				t.Fatalf("%s: sent %v, got %s", name, sent, out)
+			}
+			want, state := r.values(t, created.state), r.values(t, imported.state)
+			if strings.HasPrefix(id, "{") {
+				want["id"] = id
+				want["workspace"], _, _ = strings.Cut(id, "/")
+				want[parent.Kind] = state[parent.Kind]
+			}
+			if !maps.Equal(state, want) {
+				t.Errorf("%s: imported %v, want %v", name, state, want)
+			}
+			r.plan(t, imported, map[string]string{"key": key + " a   b\n", "label": "team/deploy", "workspace": want["workspace"], parent.Kind: want[parent.Kind]}).expect(t, nil, nil, nil)
+			f.ExpectWrites(t)()
+		}
 		fails := func(id string, want ...string) {
 			t.Helper()
-			terraform.Fails(t, []string{"import", parent.Address(), id}, want...)
+			_, out := newKeyRun(t, f, parent, nil).importKey(t, id)
+			acctest.Contains(t, out, want...)
 		}
-		fails("acme/"+parent.Name+"/label:twice", "No single deploy key found", "2 deploy keys of acme/"+parent.Name+` have the label "twice"`, "10958984", "10958985")
-		fails("acme/"+parent.Name+"/label:none", "No single deploy key found", "No deploy key of acme/"+parent.Name+` has the label "none". The `+parent.Kind+" has these keys:", "10958986", "team/deploy")
-		fails("acme/"+parent.Name+"/7", "No single deploy key found", "No deploy key of acme/"+parent.Name+" has the ID 7. The "+parent.Kind+" has these keys:", "10958986", "team/deploy")
-		fails("acme/"+parent.Other+"/7", "No single deploy key found", "The "+parent.Kind+" has no deploy keys.")
-		fails("acme/NOTHING/7", "Unable to read deploy key", "404")
-		fails("acme/"+parent.Other+"/label:none", "No single deploy key found", "The "+parent.Kind+" has no deploy keys.")
-		fails("acme/NOTHING/label:none", "Unable to list deploy keys", "404")
+		fails("acme/"+parent.Name+"/label:twice", "Error: No single deploy key found", "2 deploy keys of acme/"+parent.Name+` have the label "twice"`, "10958984", "10958985")
+		fails("acme/"+parent.Name+"/label:none", "Error: No single deploy key found", "No deploy key of acme/"+parent.Name+` has the label "none". The `+parent.Kind+" has these keys:", "10958986", "team/deploy")
+		fails("acme/"+parent.Name+"/7", "Error: No single deploy key found", "No deploy key of acme/"+parent.Name+" has the ID 7. The "+parent.Kind+" has these keys:", "10958986", "team/deploy")
+		fails("acme/"+parent.Other+"/7", "Error: No single deploy key found", "The "+parent.Kind+" has no deploy keys.")
+		fails("acme/NOTHING/7", "Error: Unable to read deploy key", "404")
+		fails("acme/"+parent.Other+"/label:none", "Error: No single deploy key found", "The "+parent.Kind+" has no deploy keys.")
+		fails("acme/NOTHING/label:none", "Error: Unable to list deploy keys", "404")
 	})
 }
 
 // If the key is not found, it may be an entry that cannot be read.
-func TestAccDeployKey_importUnreadable(t *testing.T) {
+func TestDeployKeyImport_unreadable(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
 		f, key := acctest.NewFake(t), acctest.NewKey(t)
 		f.Add(parent, acctest.NewKey(t), "unreadable")
 		f.Add(parent, key, "CI")
 		f.Inject(emulator.UnreadableKey(acctest.FirstID))
-		terraform := acctest.NewCLI(t)
-		terraform.Write(t, f.Config(parent.DeployKey(acctest.KeyLine(key), `label = "CI"`)))
-		for id, words := range map[string]string{"label:unreadable": "No single deploy key found", "10958984": "Unable to read deploy key"} {
-			terraform.Fails(t, []string{"import", parent.Address(), "acme/" + parent.Name + "/" + id}, words)
+		_, out := newKeyRun(t, f, parent, nil).importKey(t, parent.ImportID(acctest.FirstID))
+		acctest.Contains(t, out, "Error: Unable to read deploy key")
+		_, out = newKeyRun(t, f, parent, nil).importKey(t, "acme/"+parent.Name+"/label:unreadable")
+		acctest.Contains(t, out, "Error: No single deploy key found", "Bitbucket lists entries without a readable key: deploy key 10958984", "Open the list of access keys in Bitbucket's settings")
+		r := newKeyRun(t, f, parent, nil)
+		imported, out := r.importKey(t, "acme/"+parent.Name+"/label:CI")
+		if out != "" {
+			t.Fatal(out)
 		}
-		terraform.Fails(t, []string{"import", parent.Address(), "acme/" + parent.Name + "/label:unreadable"},
-			"Bitbucket lists entries without a readable key: deploy key 10958984", "Open the list of access keys in Bitbucket's settings")
-		terraform.MustRun(t, "import", parent.Address(), "acme/"+parent.Name+"/label:CI")
-		terraform.MustRun(t, "plan", "-detailed-exitcode")
+		r.plan(t, imported, map[string]string{"key": key, "label": "CI"}).expect(t, nil, nil, nil)
 	})
 }
 
@@ -239,26 +253,34 @@ func TestAccDeployKey_identityErrors(t *testing.T) {
 // A label is found in each Unicode form: macOS writes "é" as two characters.
 func TestAccDeployKey_labelForms(t *testing.T) {
 	t.Parallel()
-	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
-		const composed, decomposed = "caf\u00e9", "cafe\u0301"
-		for _, stored := range []string{composed, decomposed} {
-			f, key, terraform := acctest.NewFake(t), acctest.NewKey(t), acctest.NewCLI(t)
-			f.Add(parent, key, stored)
-			terraform.Write(t, f.Config(parent.DeployKey(acctest.KeyLine(key), `label = "`+composed+`"`)+parent.Data(`label = "`+decomposed+`"`)+
-				fmt.Sprintf("\ndata \"%ss\" \"test\" {\n  workspace = \"acme\"\n  %s\n  label_pattern = \"^%s$\"\n}\n", parent.TypeName, parent.Line(parent.Name), decomposed)+
-				fmt.Sprintf("\noutput \"found\" {\n  value = length(data.%ss.test.keys)\n}\n", parent.TypeName)))
-			for _, wanted := range []string{composed, decomposed} {
-				terraform.MustRun(t, "import", parent.Address(), "acme/"+parent.Name+"/label:"+wanted)
-				terraform.MustRun(t, "apply", "-auto-approve")
-				terraform.MustRun(t, "plan", "-detailed-exitcode")
-				terraform.MustRun(t, "state", "rm", parent.Address())
-			}
-			if found := strings.TrimSpace(terraform.Output(t, "found")); found != "1" {
-				t.Errorf("found %s keys", found)
-			}
-			if writes := f.Writes(); len(writes) > 0 {
-				t.Errorf("sent %v", writes)
+	const composed, decomposed = "caf\u00e9", "cafe\u0301"
+	f, terraform, config := acctest.NewFake(t), acctest.NewCLI(t), ""
+	var imports [][]string
+	for _, parent := range []acctest.Parent{acctest.Website, acctest.WEB} {
+		for name, label := range map[string][2]string{parent.Name: {composed, decomposed}, parent.Other: {decomposed, composed}} {
+			key, of := acctest.NewKey(t), parent.Line(name)
+			f.Add(parent.Named(name), key, label[0])
+			config += withName(parent.DeployKey(acctest.KeyLine(key), `label = "`+composed+`"`, of), name) + withName(parent.Data(`label = "`+decomposed+`"`, of), name) +
+				withName(search(parent, of, `label_pattern = "^`+decomposed+`$"`), name) +
+				fmt.Sprintf("\noutput %q {\n  value = length(data.%ss.%[1]s.keys)\n}\n", name, parent.TypeName)
+			imports = append(imports, []string{"import", parent.TypeName + "." + name, "acme/" + name + "/label:" + label[1]})
+			for _, wanted := range label {
+				if _, out := newKeyRun(t, f, parent, nil).importKey(t, "acme/"+name+"/label:"+wanted); out != "" {
+					t.Errorf("the label %+q, stored as %+q: %s", wanted, label[0], out)
+				}
 			}
 		}
-	})
+	}
+	terraform.Write(t, f.Config(config))
+	for _, args := range imports {
+		terraform.MustRun(t, args...)
+	}
+	terraform.MustRun(t, "apply", "-auto-approve")
+	terraform.MustRun(t, "plan", "-detailed-exitcode")
+	for _, name := range []string{"website", "api", "WEB", "API"} {
+		if found := terraform.Output(t, name); found != "1" {
+			t.Errorf("found %s keys of %s", found, name)
+		}
+	}
+	f.ExpectWrites(t)()
 }

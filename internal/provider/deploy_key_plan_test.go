@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/big"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -16,7 +17,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 	"github.com/hashicorp/terraform-plugin-testing/compare"
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
-	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
 
@@ -27,218 +27,234 @@ import (
 
 func TestAccDeployKey_otherKeyReplaces(t *testing.T) {
 	t.Parallel()
-	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
-		f, one, two := acctest.NewFake(t), acctest.NewKey(t), acctest.NewKey(t)
-		parsed, err := sshkey.Split(two)
-		if err != nil {
-			t.Fatal(err)
-		}
-		id := statecheck.CompareValue(compare.ValuesDiffer())
-		check := parent.Planned(plancheck.ResourceActionReplace, parent.Unknown()...)
-		check = append(check,
-			plancheck.ExpectKnownValue(parent.Address(), tfjsonpath.New("fingerprint_sha256"), knownvalue.StringExact(parsed.FingerprintSHA256())))
-		acctest.Test(t,
-			acctest.Step{
-				Config:            f.Config(parent.DeployKey(acctest.KeyLine(one + " same"))),
-				ConfigStateChecks: []statecheck.StateCheck{id.AddStateValue(parent.Address(), tfjsonpath.New("id"))},
-				PostApplyFunc:     f.ExpectWrites(t, "POST "+parent.Collection()+" 200"),
-			},
-			acctest.Step{
-				Config:            f.Config(parent.DeployKey(acctest.KeyLine(two + " same"))),
-				ConfigPlanChecks:  check,
-				ConfigStateChecks: append(parent.Has(map[string]string{"key": two + " same"}), id.AddStateValue(parent.Address(), tfjsonpath.New("id"))),
-				PostApplyFunc:     f.ExpectWrites(t, "DELETE "+parent.FirstKey()+" 204", "POST "+parent.Collection()+" 200"),
-			},
-			acctest.Step{
-				Config:           f.Config(parent.DeployKey(acctest.KeyLine(one), `lifecycle { create_before_destroy = true }`)),
-				ConfigPlanChecks: parent.Planned(plancheck.ResourceActionCreateBeforeDestroy, parent.Unknown()...),
-				PostApplyFunc:    f.ExpectWrites(t, "POST "+parent.Collection()+" 200", "DELETE "+parent.SecondKey()+" 204"),
-			},
-		)
-	})
-}
-
-// A key that is unknown until apply may be another key. An example is the key of a
-// tls_private_key that is replaced.
-func TestAccDeployKey_unknownKey(t *testing.T) {
-	t.Parallel()
-	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
-		f, one, two := acctest.NewFake(t), acctest.NewKey(t), acctest.NewKey(t)
-		later := func(key string) string {
-			return fmt.Sprintf("\nresource \"terraform_data\" \"pair\" {\n  input = %q\n  triggers_replace = %q\n}\n", key+"\n", key) +
-				parent.DeployKey("key = terraform_data.pair.output", `label = "ci"`)
-		}
-		unknown := parent.Unknown("key", "comment", "key_type", "fingerprint_sha256", "fingerprint_md5")
-		acctest.Test(t,
-			acctest.Step{
-				Config:            f.Config(later(one + " me")),
-				ConfigPlanChecks:  parent.Planned(plancheck.ResourceActionCreate, unknown...),
-				ConfigStateChecks: parent.Has(map[string]string{"key": one + " me\n", "comment": "me"}),
-			},
-			acctest.Step{
-				Config:            f.Config(later(two)),
-				ConfigPlanChecks:  parent.Planned(plancheck.ResourceActionReplace, unknown...),
-				ConfigStateChecks: parent.Has(map[string]string{"key": two + "\n", "comment": ""}),
-				PostApplyFunc: f.ExpectWrites(t, "POST "+parent.Collection()+" 200",
-					"DELETE "+parent.FirstKey()+" 204", "POST "+parent.Collection()+" 200"),
-			},
-		)
-	})
-}
-
-func TestAccDeployKey_otherPlaceReplaces(t *testing.T) {
-	t.Parallel()
-	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
-		for name, tc := range map[string]struct {
-			line string
-			post string
-		}{
-			"name":      {parent.Line(parent.Other), strings.Replace(parent.Collection(), parent.Name, parent.Other, 1)},
-			"workspace": {`workspace = "other"`, strings.Replace(parent.Collection(), "acme", "other", 1)},
-			"uuid":      {`repository = "{00000000-0000-4000-8000-00000000beef}"`, "acme/%7B00000000-0000-4000-8000-00000000beef%7D/deploy-keys"},
-		} {
-			if name == "uuid" && parent.IsProject() {
-				continue // Bitbucket does not accept the UUID of a project.
-			}
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
-				f := newFakeWith(t, emulator.Repository{Slug: "tools", UUID: "{00000000-0000-4000-8000-00000000beef}"})
-				key := acctest.KeyLine(acctest.NewKey(t))
-				acctest.Test(t,
-					acctest.Step{
-						Config:        f.Config(parent.DeployKey(key)),
-						PostApplyFunc: f.ExpectWrites(t, "POST "+parent.Collection()+" 200"),
-					},
-					acctest.Step{
-						Config:           f.Config(parent.DeployKey(key, tc.line)),
-						ConfigPlanChecks: parent.Planned(plancheck.ResourceActionReplace, parent.Unknown()...),
-						PostApplyFunc:    f.ExpectWrites(t, "DELETE "+parent.FirstKey()+" 204", "POST "+tc.post+" 200"),
-					},
-				)
-			})
-		}
-	})
-}
-
-func TestAccDeployKey_unknownPlaceReplaces(t *testing.T) {
-	t.Parallel()
-	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
-		f, key := acctest.NewFake(t), acctest.KeyLine(acctest.NewKey(t))
-		acctest.Test(t,
-			acctest.Step{Config: f.Config(parent.DeployKey(key))},
-			acctest.Step{
-				Config: f.Config(fmt.Sprintf("\nresource \"terraform_data\" \"later\" {\n  input = %q\n}\n", parent.Other) +
-					parent.DeployKey(key, parent.Kind+" = terraform_data.later.output")),
-				ConfigPlanChecks: parent.Planned(plancheck.ResourceActionReplace, parent.Unknown(parent.Kind)...),
-			},
-		)
-	})
-}
-
-// Another spelling of the same repository is an update without requests that write.
-func TestAccDeployKey_sameRepository(t *testing.T) {
-	t.Parallel()
-	f, key := acctest.NewFake(t), acctest.KeyLine(acctest.NewKey(t))
-	uuid := fmt.Sprintf("repository = %q", acctest.WebsiteUUID)
-	step := func(id string, lines ...string) acctest.Step {
-		return acctest.Step{
-			Config:            f.Config(acctest.DeployKey(append(lines, key)...)),
-			ConfigPlanChecks:  planned(plancheck.ResourceActionUpdate),
-			ConfigStateChecks: has(map[string]string{"id": id}),
-			PostApplyFunc:     f.ExpectWrites(t),
-		}
-	}
+	f, one, two := acctest.NewFake(t), acctest.NewKey(t), acctest.NewKey(t)
+	id := statecheck.CompareValue(compare.ValuesDiffer())
+	differs := func() statecheck.StateCheck { return id.AddStateValue(acctest.Address, tfjsonpath.New("id")) }
 	acctest.Test(t,
-		acctest.Step{Config: f.Config(acctest.DeployKey(key)), PostApplyFunc: f.ExpectWrites(t, "POST acme/website/deploy-keys 200")},
-		step("acme/WebSite/10958984", `repository = "WebSite"`),
-		step("ACME/"+acctest.WebsiteUUID+"/10958984", `workspace = "ACME"`, uuid),
-		step(acctest.WorkspaceUUID+"/"+acctest.WebsiteUUID+"/10958984", fmt.Sprintf("workspace = %q", acctest.WorkspaceUUID), uuid),
-		step(acctest.WorkspaceUUID+"/website/10958984", fmt.Sprintf("workspace = %q", acctest.WorkspaceUUID)),
-		step("acme/website/10958984"),
-		// If another attribute changes too, the request uses the new spelling.
+		acctest.Step{Config: f.Config(acctest.DeployKey(acctest.KeyLine(one + " same"))), ConfigStateChecks: []statecheck.StateCheck{differs()}},
 		acctest.Step{
-			Config:           f.Config(acctest.DeployKey(key, uuid, `label = "x"`)),
-			ConfigPlanChecks: planned(plancheck.ResourceActionUpdate),
-			PostApplyFunc:    f.ExpectWrites(t, "PUT acme/%7B85d08b4e-571d-44e9-a507-fa476535aa98%7D/deploy-keys/10958984 200"),
+			PreConfig:         f.ForgetRequests,
+			Config:            f.Config(acctest.DeployKey(acctest.KeyLine(two + " same"))),
+			ConfigStateChecks: append(has(map[string]string{"key": two + " same"}), differs()),
+			PostApplyFunc:     f.ExpectWrites(t, "DELETE "+acctest.FirstKey+" 204", "POST "+acctest.Collection+" 200"),
+		},
+		acctest.Step{
+			Config:        f.Config(acctest.DeployKey(acctest.KeyLine(one), `lifecycle { create_before_destroy = true }`)),
+			PostApplyFunc: f.ExpectWrites(t, "POST "+acctest.Collection+" 200", "DELETE "+acctest.SecondKey+" 204"),
 		},
 	)
 }
 
-// If the provider cannot compare the repositories, it reports an error and replaces nothing.
-func TestAccDeployKey_lookUpFails(t *testing.T) {
+// A value that is unknown until apply may be another value. An example is the key of a
+// tls_private_key that is replaced.
+func TestAccDeployKey_unknownValues(t *testing.T) {
+	t.Parallel()
+	f, key, moved, one, two := acctest.NewFake(t), acctest.NewKey(t), acctest.NewKey(t), acctest.NewKey(t), acctest.NewKey(t)
+	config := func(input, comment, repository, project string) string {
+		config := "\nresource \"terraform_data\" \"later\" {\n  input = " + input + "\n  triggers_replace = " + input + "\n}\n"
+		for parent, name := range map[acctest.Parent]string{acctest.Website: repository, acctest.WEB: project} {
+			config += withName(parent.DeployKey("key = terraform_data.later.output.key", `label = "ci"`), "key") +
+				withName(parent.DeployKey(acctest.KeyLine(key+comment), "label = terraform_data.later.output.text", "comment = terraform_data.later.output.text"), "text") +
+				withName(parent.DeployKey(acctest.KeyLine(moved), parent.Kind+" = "+name), "place")
+		}
+		return f.Config(config)
+	}
+	values := func(key, comment, text string) (checks []statecheck.StateCheck) {
+		for _, parent := range []acctest.Parent{acctest.Website, acctest.WEB} {
+			for attribute, want := range map[string]string{"key.key": key, "key.comment": comment, "text.label": text, "text.comment": text} {
+				name, attribute, _ := strings.Cut(attribute, ".")
+				checks = append(checks, statecheck.ExpectKnownValue(parent.TypeName+"."+name, tfjsonpath.New(attribute), knownvalue.StringExact(want)))
+			}
+		}
+		return checks
+	}
+	acctest.Test(t,
+		acctest.Step{
+			Config:            config(fmt.Sprintf("{ key = %q, text = \"a\" }", one+" me\n"), " in key", `"website"`, `"WEB"`),
+			ConfigStateChecks: values(one+" me\n", "me", "a"),
+		},
+		acctest.Step{
+			PreConfig: f.ForgetRequests,
+			Config: config(fmt.Sprintf("{ key = %q, text = \"b\", repository = \"api\", project = \"API\" }", two+"\n"), " another in key\n",
+				"terraform_data.later.output.repository", "terraform_data.later.output.project"),
+			ConfigStateChecks: values(two+"\n", "", "b"),
+			PostApplyFunc: func() {
+				// Only label and comment of a key of a repository are updated.
+				counts := map[string]int{}
+				for _, line := range f.Writes() {
+					method, path, _ := strings.Cut(line, " ")
+					counts[method+" "+path[:strings.Index(path, "/deploy-keys")]]++
+				}
+				projects := "/2.0/workspaces/acme/projects/"
+				if want := map[string]int{
+					"PUT acme/website": 1, "DELETE acme/website": 2, "POST acme/website": 1, "POST acme/api": 1,
+					"DELETE " + projects + "WEB": 3, "POST " + projects + "WEB": 2, "POST " + projects + "API": 1,
+				}; !maps.Equal(counts, want) {
+					t.Errorf("sent %v, want %v", counts, want)
+				}
+			},
+		},
+	)
+}
+
+func TestAccDeployKey_otherPlaceReplaces(t *testing.T) {
+	t.Parallel()
+	f, terraform, key := acctest.NewFake(t), acctest.NewCLI(t), acctest.KeyLine(acctest.NewKey(t))
+	terraform.Write(t, f.Config(acctest.Website.DeployKey(key)+acctest.WEB.DeployKey(key)))
+	terraform.MustRun(t, "apply", "-auto-approve")
+	terraform.Write(t, f.Config(acctest.Website.DeployKey(key, `repository = "api"`)+acctest.WEB.DeployKey(key, `project = "API"`)))
+	acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve"), "2 added, 0 changed, 2 destroyed")
+	for _, parent := range []acctest.Parent{acctest.Website, acctest.WEB} {
+		if keys := f.Keys(parent); len(keys) > 0 {
+			t.Errorf("%s still has %v", parent, keys)
+		}
+		f.OnlyKeyOf(t, parent.Named(parent.Other))
+	}
+}
+
+// A replacement in another place deletes the key and adds it there.
+func TestDeployKeyApply_otherPlace(t *testing.T) {
+	t.Parallel()
+	const toolsUUID = "{00000000-0000-4000-8000-00000000beef}"
+	for name, tc := range map[string]struct {
+		parent               acctest.Parent
+		attribute, value     string
+		inCollection, posted string
+	}{
+		"repository":        {acctest.Website, "repository", "api", "website", "api"},
+		"project":           {acctest.WEB, "project", "API", "WEB", "API"},
+		"workspace":         {acctest.Website, "workspace", "other", "acme", "other"},
+		"project workspace": {acctest.WEB, "workspace", "other", "acme", "other"},
+		"uuid":              {acctest.Website, "repository", toolsUUID, "website", url.PathEscape(toolsUUID)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f, config := newFakeWith(t, emulator.Repository{Slug: "tools", UUID: toolsUUID}), map[string]string{"key": acctest.NewKey(t)}
+			stored := createKey(t, f, tc.parent, nil, config)
+			config[tc.attribute] = tc.value
+			newKeyRun(t, f, tc.parent, nil).change(t, stored, config)
+			f.ExpectWrites(t, "DELETE "+tc.parent.FirstKey()+" 204", "POST "+strings.Replace(tc.parent.Collection(), tc.inCollection, tc.posted, 1)+" 200")()
+		})
+	}
+}
+
+// Another spelling of the same parent is an update without requests that write.
+func TestAccDeployKey_sameParent(t *testing.T) {
+	t.Parallel()
+	f, key := acctest.NewFake(t), acctest.KeyLine(acctest.NewKey(t))
+	byUUID := fmt.Sprintf("workspace = %q", acctest.WorkspaceUUID)
+	parents := func(lines ...string) string {
+		lines = append(lines, key)
+		return f.Config(acctest.Website.DeployKey(lines...) + acctest.WEB.DeployKey(lines...))
+	}
+	acctest.Test(t,
+		acctest.Step{Config: parents()},
+		acctest.Step{
+			PreConfig: f.ForgetRequests,
+			Config:    parents(byUUID),
+			ConfigStateChecks: append(has(map[string]string{"workspace": acctest.WorkspaceUUID, "repository_uuid": acctest.WebsiteUUID}),
+				acctest.WEB.Has(map[string]string{"workspace": acctest.WorkspaceUUID, "project_uuid": acctest.ProjectUUID})...),
+			PostApplyFunc: f.ExpectWrites(t),
+		},
+	)
+}
+
+func TestDeployKeyApply_sameParent(t *testing.T) {
+	t.Parallel()
+	byUUID := url.PathEscape(acctest.WorkspaceUUID)
+	for _, tc := range []struct {
+		parent    acctest.Parent
+		spellings [][2]string
+		renamed   []string // renamed has the requests that change the label too, by the last spelling.
+	}{
+		{
+			acctest.Website,
+			[][2]string{
+				{"acme", "WebSite"},
+				{"ACME", acctest.WebsiteUUID},
+				{acctest.WorkspaceUUID, acctest.WebsiteUUID},
+				{acctest.WorkspaceUUID, "website"},
+				{"acme", "website"},
+				{"acme", acctest.WebsiteUUID},
+			},
+			[]string{"PUT acme/" + url.PathEscape(acctest.WebsiteUUID) + "/deploy-keys/10958984 200"},
+		},
+		{
+			acctest.WEB,
+			[][2]string{{"ACME", "WEB"}, {acctest.WorkspaceUUID, "WEB"}, {"acme", "WEB"}, {acctest.WorkspaceUUID, "WEB"}},
+			[]string{"DELETE " + acctest.WEB.FirstKey() + " 204", "POST " + strings.Replace(acctest.WEB.Collection(), "acme", byUUID, 1) + " 200"},
+		},
+	} {
+		f, strategy := acctest.NewFake(t), map[string]string{"update_strategy": "in_place"}
+		config := map[string]string{"key": acctest.NewKey(t)}
+		stored := createKey(t, f, tc.parent, nil, config)
+		for i, spelling := range tc.spellings {
+			config["workspace"], config[tc.parent.Kind] = spelling[0], spelling[1]
+			if i == len(tc.spellings)-1 {
+				config["label"] = "x" // If another attribute changes too, the requests use the new spelling.
+			}
+			r := newKeyRun(t, f, tc.parent, strategy)
+			if stored = r.change(t, stored, config); i == len(tc.spellings)-1 {
+				f.ExpectWrites(t, tc.renamed...)()
+				continue
+			}
+			f.ExpectWrites(t)()
+			values := r.values(t, stored.state)
+			if want := fmt.Sprintf("%s/%s/%d", spelling[0], spelling[1], acctest.FirstID); values["id"] != want || values[tc.parent.Kind+"_uuid"] != tc.parent.UUID {
+				t.Errorf("got %v, want the id %s", values, want)
+			}
+			r = newKeyRun(t, f, tc.parent, strategy)
+			r.plan(t, r.refresh(t, stored), config).expect(t, nil, nil, nil)
+		}
+	}
+}
+
+// If the provider cannot compare the parents, it reports an error and replaces nothing.
+func TestDeployKeyPlan_lookUpFails(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
-		for name, tc := range map[string]struct {
-			fault emulator.Fault
-			want  string
-		}{
-			"forbidden":     {emulator.Forbidden(), "403 Forbidden"},
-			"unauthorized":  {emulator.Unauthorized(), "401 Unauthorized"},
-			"rate limit":    {emulator.RateLimited(), "429 Too Many Requests"},
-			"server error":  {emulator.ServerError(), "500 Internal Server Error"},
-			"no connection": {emulator.Fault{Cut: true}, "EOF"},
-			"html":          {emulator.Fault{Status: 200, Body: "<html><title>Log in</title></html>"}, `an HTML page with\s+the title "Log in"`},
+		f, config := acctest.NewFake(t), map[string]string{"key": acctest.NewKey(t)}
+		stored := createKey(t, f, parent, nil, config)
+		for want, fault := range map[string]emulator.Fault{
+			"403 Forbidden":                        emulator.Forbidden(),
+			"401 Unauthorized":                     emulator.Unauthorized(),
+			"429 Too Many Requests":                emulator.RateLimited(),
+			"500 Internal Server Error":            emulator.ServerError(),
+			"EOF":                                  {Cut: true},
+			`an HTML page with the title "Log in"`: {Status: 200, Body: "<html><title>Log in</title></html>"},
 		} {
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
-				f, key := acctest.NewFake(t), acctest.KeyLine(acctest.NewKey(t))
-				acctest.Test(t,
-					acctest.Step{
-						Config:        f.Config(parent.DeployKey(key)),
-						PostApplyFunc: f.ExpectWrites(t, "POST "+parent.Collection()+" 200"),
-					},
-					acctest.Step{
-						PreConfig: func() {
-							fault := tc.fault
-							fault.Path = "/" + parent.Other + "/"
-							f.Inject(fault)
-						},
-						Config:      f.Config(parent.DeployKey(key, parent.Line(parent.Other)), "max_retries = 0", `max_rate_limit_wait = "0s"`),
-						ExpectError: acctest.Message("Unable to read deploy key", tc.want, "is a new name of acme/"+parent.Name+", the "+parent.Kind+" in the state"),
-					},
-					acctest.Step{
-						PreConfig:        func() { f.ClearFaults(); f.ExpectWrites(t)() },
-						Config:           f.Config(parent.DeployKey(key)),
-						ConfigPlanChecks: parent.Planned(plancheck.ResourceActionNoop),
-					},
-				)
-			})
+			fault.Path = "/" + parent.Other + "/"
+			f.Inject(fault)
+			plan := newKeyRun(t, f, parent, map[string]string{"max_rate_limit_wait": "0s"}).plan(t, stored, map[string]string{"key": config["key"], parent.Kind: parent.Other})
+			acctest.Contains(t, acctest.Reported(plan.response.Diagnostics), "Error: Unable to read deploy key", want, "is a new name of acme/"+parent.Name+", the "+parent.Kind+" in the state")
+			f.ClearFaults()
+			newKeyRun(t, f, parent, nil).plan(t, stored, config).expect(t, nil, nil, nil)
+			f.ExpectWrites(t)()
 		}
 	})
 }
 
 // Bitbucket may omit the UUID of a repository. The key is then kept if a repository with
 // another spelling has the same key; otherwise the plan fails.
-func TestAccDeployKey_lookUpWithoutUUID(t *testing.T) {
+func TestDeployKeyPlan_lookUpWithoutUUID(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
-		f, key := acctest.NewFake(t), acctest.NewKey(t)
-		other := fmt.Sprintf("workspace = %q", acctest.WorkspaceUUID)
+		f, config := acctest.NewFake(t), map[string]string{"key": acctest.NewKey(t)}
+		stored := createKey(t, f, parent, nil, config)
+		config["workspace"] = acctest.WorkspaceUUID
 		_, below, _ := strings.Cut(parent.FirstKey(), "acme")
-		answer := func(key string) func() {
-			return func() {
-				f.ClearFaults()
-				f.Inject(emulator.Fault{Method: "GET", Path: "%7D" + below, Status: 200, Body: fmt.Sprintf(`{"id":10958984,"key":%q}`, key)})
-			}
+		plan := func(key string) keyPlan {
+			f.ClearFaults()
+			f.Inject(emulator.Fault{Method: "GET", Path: "%7D" + below, Status: 200, Body: fmt.Sprintf(`{"id":10958984,"key":%q}`, key)})
+			return newKeyRun(t, f, parent, nil).plan(t, stored, config)
 		}
-		acctest.Test(t,
-			acctest.Step{Config: f.Config(parent.DeployKey(acctest.KeyLine(key)))},
-			acctest.Step{
-				PreConfig:   answer(acctest.NewKey(t)),
-				Config:      f.Config(parent.DeployKey(acctest.KeyLine(key), other)),
-				ExpectError: acctest.Message("Unable to read deploy key", "does not identify the "+parent.Kind),
-			},
-			acctest.Step{
-				PreConfig:        answer(key),
-				Config:           f.Config(parent.DeployKey(acctest.KeyLine(key), other)),
-				ConfigPlanChecks: parent.Planned(plancheck.ResourceActionUpdate),
-			},
-		)
+		acctest.Contains(t, acctest.Reported(plan(acctest.NewKey(t)).response.Diagnostics), "Error: Unable to read deploy key", "does not identify the "+parent.Kind)
+		plan(config["key"]).expect(t, map[string]string{"workspace": acctest.WorkspaceUUID, "id": fmt.Sprintf("%s/%s/%d", acctest.WorkspaceUUID, parent.Name, acctest.FirstID)}, nil, nil)
 	})
 }
 
 // keyRun is a run of Terraform with deploy keys of one parent: it calls the provider over the
-// protocol, because no CLI is needed to see what a plan decides.
+// protocol, because no CLI is needed to see what the provider plans, sends and reports.
 type keyRun struct {
 	acctest.Server
 	*acctest.Fake
@@ -395,28 +411,76 @@ func diagnosed(diagnostics []*tfprotov6.Diagnostic) []string {
 // createKey plans and applies a new key, in a run of its own.
 func createKey(t *testing.T, f *acctest.Fake, parent acctest.Parent, attributes, config map[string]string) *storedKey {
 	t.Helper()
-	r := newKeyRun(t, f, parent, attributes)
-	plan := r.plan(t, nil, config)
+	stored := newKeyRun(t, f, parent, attributes).change(t, nil, config)
+	f.ForgetRequests()
+	return stored
+}
+
+// change plans and applies a configuration. As Terraform does for a replacement, it plans
+// twice, and deletes the key before it creates another.
+func (r *keyRun) change(t *testing.T, prior *storedKey, config map[string]string) *storedKey {
+	t.Helper()
+	plan := r.plan(t, prior, config)
+	diagnostics := plan.diagnostics
+	if len(plan.replaces) > 0 {
+		r.apply(t, prior, r.planDelete(t, prior))
+		prior, plan = nil, r.planAgain(t, plan)
+	}
+	stored, out := r.apply(t, prior, plan)
+	if out != "" || len(diagnostics) > 0 {
+		t.Fatal(diagnostics, out)
+	}
+	return stored
+}
+
+// apply applies a plan. It returns what the provider reports.
+func (r *keyRun) apply(t *testing.T, prior *storedKey, plan keyPlan) (*storedKey, string) {
+	t.Helper()
+	if prior == nil {
+		prior = &storedKey{state: r.object(t, nil)}
+	}
 	resp, err := r.ApplyResourceChange(t.Context(), &tfprotov6.ApplyResourceChangeRequest{
-		TypeName: parent.TypeName, PriorState: r.object(t, nil), Config: plan.config,
+		TypeName: r.parent.TypeName, PriorState: prior.state, Config: plan.config,
 		PlannedState: plan.response.PlannedState, PlannedPrivate: plan.response.PlannedPrivate, PlannedIdentity: plan.response.PlannedIdentity,
 	})
-	if err != nil || len(resp.Diagnostics) > 0 || len(plan.diagnostics) > 0 {
-		t.Fatal(err, plan.diagnostics, diagnosed(resp.Diagnostics))
+	if err != nil {
+		t.Fatal(err)
 	}
-	f.ForgetRequests()
-	return &storedKey{resp.NewState, resp.Private}
+	return &storedKey{resp.NewState, resp.Private}, acctest.Reported(resp.Diagnostics)
+}
+
+// importKey imports and reads a key. It returns what the provider reports.
+func (r *keyRun) importKey(t *testing.T, id string) (*storedKey, string) {
+	t.Helper()
+	resp, err := r.ImportResourceState(t.Context(), &tfprotov6.ImportResourceStateRequest{TypeName: r.parent.TypeName, ID: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out := acctest.Reported(resp.Diagnostics); out != "" {
+		return nil, out
+	}
+	return r.read(t, &storedKey{resp.ImportedResources[0].State, resp.ImportedResources[0].Private})
+}
+
+// read reads a key. It returns what the provider reports.
+func (r *keyRun) read(t *testing.T, key *storedKey) (*storedKey, string) {
+	t.Helper()
+	resp, err := r.ReadResource(t.Context(), &tfprotov6.ReadResourceRequest{TypeName: r.parent.TypeName, CurrentState: key.state, Private: key.private})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &storedKey{resp.NewState, resp.Private}, acctest.Reported(resp.Diagnostics)
 }
 
 // refresh reads a key, as a run does before it plans.
 func (r *keyRun) refresh(t *testing.T, key *storedKey) *storedKey {
 	t.Helper()
-	resp, err := r.ReadResource(t.Context(), &tfprotov6.ReadResourceRequest{TypeName: r.parent.TypeName, CurrentState: key.state, Private: key.private})
-	if err != nil || len(resp.Diagnostics) > 0 {
-		t.Fatal(err, diagnosed(resp.Diagnostics))
+	read, out := r.read(t, key)
+	if out != "" {
+		t.Fatal(out)
 	}
 	r.ForgetRequests()
-	return &storedKey{resp.NewState, resp.Private}
+	return read
 }
 
 // expect compares a plan with what is wanted.
@@ -496,6 +560,8 @@ func TestDeployKeyPlan_labelAndComment(t *testing.T) {
 				"comment":                    {map[string]string{"key": key + " me", "label": "ci", "comment": "you"}, map[string]string{"comment": "you"}},
 				"comment in key":             {map[string]string{"key": key + " you", "label": "ci"}, map[string]string{"comment": "you", "key": key + " you"}},
 				"no comment in key":          {map[string]string{"key": key, "label": "ci"}, map[string]string{"comment": "", "key": key}},
+				"unknown label":              {map[string]string{"key": key + " me", "label": acctest.UnknownValue}, map[string]string{"label": acctest.UnknownValue}},
+				"unknown comment":            {map[string]string{"key": key + " me", "label": "ci", "comment": acctest.UnknownValue}, map[string]string{"comment": acctest.UnknownValue}},
 				"label and comment":          {map[string]string{"key": key + " you", "label": "prod"}, map[string]string{"comment": "you", "key": key + " you", "label": "prod"}},
 			} {
 				t.Run(change, func(t *testing.T) {
@@ -586,19 +652,28 @@ func TestDeployKeyPlan_otherKey(t *testing.T) {
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
 		f, key, other := acctest.NewFake(t), acctest.NewKey(t), acctest.NewKey(t)
 		stored := createKey(t, f, parent, map[string]string{"update_strategy": "in_place"}, map[string]string{"key": key + " me", "label": "ci"})
+		parsed, err := sshkey.Split(other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		material, keyAndComment := []string{"key", "key_type", "fingerprint_sha256", "fingerprint_md5"}, []string{"key"}
+		if parent.IsProject() {
+			keyAndComment = []string{"comment", "key"}
+		}
 		for name, tc := range map[string]struct {
-			config   map[string]string
-			replaces []string
-			err      string
+			config            map[string]string
+			replaces, unknown []string
+			err               string
 		}{
-			"other key":              {map[string]string{"key": other + " me", "label": "ci"}, []string{"key"}, ""},
-			"unknown key":            {map[string]string{"key": acctest.UnknownValue, "label": "ci", "comment": "me"}, []string{"key"}, ""},
-			"other key in other":     {map[string]string{"key": other + " me", "label": "ci", parent.Kind: parent.Other}, []string{"key"}, ""},
-			"unknown workspace":      {map[string]string{"key": key + " me", "label": "ci", "workspace": acctest.UnknownValue}, []string{"workspace"}, ""},
-			"unknown parent":         {map[string]string{"key": key + " me", "label": "ci", parent.Kind: acctest.UnknownValue}, []string{parent.Kind}, ""},
-			"unknown, both":          {map[string]string{"key": key + " me", "label": "ci", parent.Kind: acctest.UnknownValue, "workspace": acctest.UnknownValue}, []string{parent.Kind, "workspace"}, ""},
-			"other key, short":       {map[string]string{"key": acctest.ShortRSA(t) + " me", "label": "ci"}, nil, "ERROR key: Bitbucket refuses this key"},
-			"other key, bad comment": {map[string]string{"key": other + " me", "label": "ci", "comment": "a\x1b"}, nil, "ERROR comment: Invalid comment"},
+			"other key":              {map[string]string{"key": other + " me", "label": "ci"}, []string{"key"}, nil, ""},
+			"unknown key":            {map[string]string{"key": acctest.UnknownValue, "label": "ci", "comment": "me"}, []string{"key"}, material, ""},
+			"unknown key, comment":   {map[string]string{"key": acctest.UnknownValue, "label": "ci"}, keyAndComment, append(material, "comment"), ""},
+			"other key in other":     {map[string]string{"key": other + " me", "label": "ci", parent.Kind: parent.Other}, []string{"key"}, nil, ""},
+			"unknown workspace":      {map[string]string{"key": key + " me", "label": "ci", "workspace": acctest.UnknownValue}, []string{"workspace"}, []string{"workspace"}, ""},
+			"unknown parent":         {map[string]string{"key": key + " me", "label": "ci", parent.Kind: acctest.UnknownValue}, []string{parent.Kind}, []string{parent.Kind}, ""},
+			"unknown, both":          {map[string]string{"key": key + " me", "label": "ci", parent.Kind: acctest.UnknownValue, "workspace": acctest.UnknownValue}, []string{parent.Kind, "workspace"}, []string{parent.Kind, "workspace"}, ""},
+			"other key, short":       {map[string]string{"key": acctest.ShortRSA(t) + " me", "label": "ci"}, nil, nil, "ERROR key: Bitbucket refuses this key"},
+			"other key, bad comment": {map[string]string{"key": other + " me", "label": "ci", "comment": "a\x1b"}, nil, nil, "ERROR comment: Invalid comment"},
 		} {
 			t.Run(name, func(t *testing.T) {
 				r := newKeyRun(t, f, parent, map[string]string{"update_strategy": "in_place"})
@@ -611,10 +686,17 @@ func TestDeployKeyPlan_otherKey(t *testing.T) {
 				if !slices.Equal(plan.replaces, tc.replaces) || len(plan.diagnostics) > 0 {
 					t.Errorf("%v force replacement, want %v; got the diagnostics %q", plan.replaces, tc.replaces, plan.diagnostics)
 				}
-				for _, attribute := range parent.Unknown() {
-					if plan.changes[attribute] != acctest.UnknownValue {
-						t.Errorf("the plan has the old %s for the new key", attribute)
+				var unknown []string
+				for attribute, value := range plan.changes {
+					if value == acctest.UnknownValue {
+						unknown = append(unknown, attribute)
 					}
+				}
+				if slices.Sort(unknown); !slices.Equal(unknown, slices.Sorted(slices.Values(parent.Unknown(tc.unknown...)))) {
+					t.Errorf("known after apply: %v", unknown)
+				}
+				if fingerprint := plan.changes["fingerprint_sha256"]; name == "other key" && fingerprint != parsed.FingerprintSHA256() {
+					t.Errorf("the plan has the fingerprint %s", fingerprint)
 				}
 				second := r.planAgain(t, plan)
 				if len(second.diagnostics) > 0 {

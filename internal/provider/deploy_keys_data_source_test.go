@@ -2,8 +2,8 @@ package provider
 
 import (
 	"fmt"
+	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -20,7 +20,7 @@ func TestAccDeployKeysDataSource_pages(t *testing.T) {
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
 		f := acctest.NewFake(t)
 		var want []knownvalue.Check
-		for i := range 250 {
+		for i := range 201 {
 			key := f.Add(parent, acctest.NewKey(t), fmt.Sprintf("label %d", i))
 			want = append(want, knownvalue.ObjectPartial(map[string]knownvalue.Check{
 				"key_id":    knownvalue.Int64Exact(key.ID),
@@ -29,33 +29,30 @@ func TestAccDeployKeysDataSource_pages(t *testing.T) {
 				"last_used": knownvalue.Null(),
 			}))
 		}
-		here, empty := f.Config(search(parent, parent.Line(parent.Name))), f.Config(search(parent, parent.Line(parent.Other)))
+		here, keys := search(parent, parent.Line(parent.Name)), tfjsonpath.New("keys")
 		acctest.Test(t,
 			acctest.Step{
-				Config: here,
+				Config: f.Config(here + withName(search(parent, parent.Line(parent.Other)), "empty")),
 				ConfigStateChecks: []statecheck.StateCheck{
-					statecheck.ExpectKnownValue("data."+parent.TypeName+"s.test", tfjsonpath.New("keys"), knownvalue.ListExact(want)),
+					statecheck.ExpectKnownValue("data."+parent.TypeName+"s.test", keys, knownvalue.ListExact(want)),
+					statecheck.ExpectKnownValue("data."+parent.TypeName+"s.empty", keys, knownvalue.ListSizeExact(0)),
 				},
 				PostApplyFunc: func() {
 					var queries []string
 					for _, request := range f.Requests() {
-						queries = append(queries, request.Query)
+						if strings.HasPrefix(request.Path, parent.Path+"/") {
+							queries = append(queries, request.Query)
+						}
 					}
 					if len(queries) < 3 || !slices.Equal(queries[:3], []string{"pagelen=100", "pagelen=100&page=2", "pagelen=100&page=3"}) {
 						t.Errorf("got the queries %v", queries)
 					}
 				},
 			},
-			acctest.Step{
-				Config: empty,
-				ConfigStateChecks: []statecheck.StateCheck{
-					statecheck.ExpectKnownValue("data."+parent.TypeName+"s.test", tfjsonpath.New("keys"), knownvalue.ListSizeExact(0)),
-				},
-			},
 			// If a page fails, the whole list fails, so that no list is incomplete.
 			acctest.Step{
 				PreConfig:   func() { f.Inject(emulator.Fault{Skip: 2, Status: 403}) },
-				Config:      here,
+				Config:      f.Config(here),
 				ExpectError: acctest.Message("Unable to list deploy keys", "403 Forbidden"),
 			},
 		)
@@ -67,70 +64,66 @@ func search(p acctest.Parent, lines ...string) string {
 	return fmt.Sprintf("\ndata \"%ss\" \"test\" {\n  workspace = \"acme\"\n  %s\n}\n", p.TypeName, strings.Join(lines, "\n  "))
 }
 
-// found checks that the data source has these keys, as "name/ID", in this order.
-func found(p acctest.Parent, keys ...string) statecheck.StateCheck {
-	want := make([]knownvalue.Check, len(keys))
-	for i, key := range keys {
-		name, number, _ := strings.Cut(p.Reworded(key), "/")
-		id, _ := strconv.ParseInt(number, 10, 64)
-		want[i] = knownvalue.ObjectPartial(map[string]knownvalue.Check{
-			"id":        knownvalue.StringExact(p.Named(name).ImportID(id)),
-			"workspace": knownvalue.StringExact("acme"),
-			p.Kind:      knownvalue.StringExact(name),
-			"key_id":    knownvalue.Int64Exact(id),
-		})
-	}
-	return statecheck.ExpectKnownValue("data."+p.TypeName+"s.test", tfjsonpath.New("keys"), knownvalue.ListExact(want))
-}
-
 // Without a repository or project, the data source lists the keys of the whole
 // workspace, sorted by the name of the parent.
 func TestAccDeployKeysDataSource_workspace(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
-		f := newAudited(t, parent)
+		f, terraform := newAudited(t, parent), acctest.NewCLI(t)
 		shared := newPublicKeyValue(f.Keys(parent.Named(parent.Other))[0].Key).fingerprintSHA256().ValueString()
-		step := func(check statecheck.StateCheck, lines ...string) acctest.Step {
-			return acctest.Step{Config: f.Config(search(parent, lines...)), ConfigStateChecks: []statecheck.StateCheck{check}}
+		const website, second, api, last = "website/10958984", "website/10958985", "api/10958987", "api/10958988"
+		wants, config := map[string]string{}, ""
+		finds := func(name string, keys []string, lines ...string) {
+			t.Helper()
+			config += withName(search(parent, lines...), name) + fmt.Sprintf("\noutput %q {\n  value = join(\" \", data.%ss.%[1]s.keys[*].id)\n}\n", name, parent.TypeName)
+			for i, key := range keys {
+				name, number, _ := strings.Cut(parent.Reworded(key), "/")
+				keys[i] = "acme/" + name + "/" + number
+			}
+			wants[name] = strings.Join(keys, " ")
 		}
-		fails := func(line string, want ...string) acctest.Step {
-			return acctest.Step{Config: f.Config(search(parent, line)), ExpectError: acctest.Message(want...)}
-		}
-		steps := []acctest.Step{
-			step(found(parent, "api/10958987", "api/10958988", "website/10958984", "website/10958985")),
-			step(found(parent, "website/10958984", "website/10958985"), `project = "WEB"`),
-			step(found(parent, "website/10958985"), `label_pattern = "(?i)^DEPLOY"`),
-			step(found(parent, "api/10958987", "website/10958984"), fmt.Sprintf("fingerprint_sha256 = %q", shared)),
-			step(found(parent, "api/10958987", "api/10958988"), parent.Line(parent.Other), `label_pattern = "^$"`),
-			fails(`label_pattern = "["`, "Invalid label_pattern", "missing closing ]"),
-			fails(`project = "web"`, "Expected the key of a project"),
-			fails(parent.Line(parent.Reworded("secret")), "Unable to list deploy keys", "403 Forbidden"),
-		}
+		finds("all", []string{api, last, website, second})
+		finds("of_project", []string{website, second}, `project = "WEB"`)
+		finds("by_label", []string{second}, `label_pattern = "(?i)^DEPLOY"`)
+		finds("by_fingerprint", []string{api, website}, fmt.Sprintf("fingerprint_sha256 = %q", shared))
+		finds("without_label", []string{api, last}, parent.Line(parent.Other), `label_pattern = "^$"`)
 		if !parent.IsProject() {
-			steps = append(steps,
-				step(found(parent), `project = "NONE"`),
-				fails("project = \"WEB\"\n  repository = \"api\"", "Invalid Attribute Combination"),
-			)
-		} else {
-			steps = append(steps, fails(`project = "NONE"`, "Unable to list deploy keys", "404 Not Found"))
+			finds("of_none", nil, `project = "NONE"`)
 		}
-		acctest.Test(t, append(steps,
-			acctest.Step{
-				PreConfig:   func() { f.Inject(emulator.Fault{Path: parent.Reworded("/empty/deploy-keys"), Status: 400}) },
-				Config:      f.Config(search(parent)),
-				ExpectError: acctest.Message("Unable to list deploy keys", parent.Reworded("acme/empty"), "400"),
-			},
-			acctest.Step{
-				PreConfig:   func() { f.ClearFaults(); f.Inject(emulator.Redirect("https://login.example.com/")) },
-				Config:      f.Config(search(parent)),
-				ExpectError: acctest.Message(parent.Reworded("Unable to list repositories"), "The address has moved. Either the workspace has another name now", "Check workspace, base_url"),
-			},
-			acctest.Step{
-				PreConfig:   func() { f.ClearFaults(); f.RenameWorkspace("acme", "other-name") },
-				Config:      f.Config(search(parent)),
-				ExpectError: acctest.Message(parent.Reworded("Unable to list repositories"), parent.Reworded("list the repositories of acme"), "404 Not Found", "Check workspace for a typo first", "the workspace was deleted or renamed", "that can see the workspace", parent.Reworded("read:repository:bitbucket")),
-			},
-		)...)
+		config += fmt.Sprintf("\noutput \"names\" {\n  value = join(\" \", [for key in data.%[1]ss.all.keys : \"${key.workspace}/${key.%[2]s}/${key.key_id}\"])\n}\n", parent.TypeName, parent.Kind)
+		wants["names"] = wants["all"]
+		terraform.Write(t, f.Config(config))
+		terraform.MustRun(t, "apply", "-auto-approve")
+		for name, want := range wants {
+			if got := terraform.Output(t, name); got != fmt.Sprintf("%q", want) {
+				t.Errorf("%s: found %s, want %s", name, got, want)
+			}
+		}
+
+		fails := func(attributes map[string]string, want ...string) {
+			t.Helper()
+			config := map[string]string{"workspace": "acme"}
+			maps.Copy(config, attributes)
+			out := acctest.NewConfiguredServer(t, f).ReadData(t, parent.TypeName+"s", config)
+			acctest.Contains(t, out, append([]string{"Error: "}, want...)...)
+		}
+		fails(map[string]string{"label_pattern": "["}, "Invalid label_pattern", "missing closing ]")
+		fails(map[string]string{"project": "web"}, "Expected the key of a project")
+		fails(map[string]string{parent.Kind: parent.Reworded("secret")}, "Unable to list deploy keys", "403 Forbidden")
+		if parent.IsProject() {
+			fails(map[string]string{"project": "NONE"}, "Unable to list deploy keys", "404 Not Found")
+		} else {
+			fails(map[string]string{"project": "WEB", "repository": "api"}, "Invalid Attribute Combination")
+		}
+		f.Inject(emulator.Fault{Path: parent.Reworded("/empty/deploy-keys"), Status: 400})
+		fails(nil, "Unable to list deploy keys", parent.Reworded("acme/empty"), "400")
+		f.ClearFaults()
+		f.Inject(emulator.Redirect("https://login.example.com/"))
+		fails(nil, parent.Reworded("Unable to list repositories"), "The address has moved. Either the workspace has another name now", "Check workspace, base_url")
+		f.ClearFaults()
+		f.RenameWorkspace("acme", "other-name")
+		fails(nil, parent.Reworded("Unable to list repositories"), parent.Reworded("list the repositories of acme"), "404 Not Found", "Check workspace for a typo first", "the workspace was deleted or renamed",
+			"that can see the workspace", parent.Reworded("read:repository:bitbucket"))
 	})
 }
 
@@ -158,19 +151,20 @@ func TestAccDeployKeysDataSource_warnings(t *testing.T) {
 }
 
 // A token with only the scope for deploy keys cannot list the repositories.
-func TestAccDeployKeysDataSource_scopes(t *testing.T) {
+func TestDeployKeysDataSource_scopes(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
-		f, terraform := newAudited(t, parent), acctest.NewCLI(t)
+		f := newAudited(t, parent)
 		admin, read := parent.Reworded("admin:repository:bitbucket"), parent.Reworded("read:repository:bitbucket")
-		f.AllowBasic("ci@example.com", "api-token", admin)
-		terraform.Write(t, f.Config(search(parent)))
-		terraform.Fails(t, []string{"plan"}, parent.Reworded("Unable to list repositories"), "403 Forbidden", "Required scopes: "+read, "Scopes of its API token: "+read+" (OAuth: "+parent.Kind+")")
+		reports := func(scopes []string, want ...string) {
+			t.Helper()
+			f.AllowBasic("ci@example.com", "api-token", scopes...)
+			acctest.Contains(t, acctest.NewConfiguredServer(t, f).ReadData(t, parent.TypeName+"s", map[string]string{"workspace": "acme"}), want...)
+		}
+		reports([]string{admin}, parent.Reworded("Error: Unable to list repositories"), "403 Forbidden", "Required scopes: "+read, "Scopes of its API token: "+read+" (OAuth: "+parent.Kind+")")
 		// A missing scope is an error. It is not a list in which everything is skipped.
-		f.AllowBasic("ci@example.com", "api-token", read)
-		terraform.Fails(t, []string{"plan"}, "Unable to list deploy keys", "403 Forbidden", "Required scopes: "+admin)
-		f.AllowBasic("ci@example.com", "api-token", admin, read)
-		acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve"), parent.Reworded("Warning: Deploy keys of some repositories are not included"), parent.Reworded("acme/secret"))
+		reports([]string{read}, "Error: Unable to list deploy keys", "403 Forbidden", "Required scopes: "+admin)
+		reports([]string{admin, read}, parent.Reworded("Warning: Deploy keys of some repositories are not included"), parent.Reworded("acme/secret"))
 	})
 }
 

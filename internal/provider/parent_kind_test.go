@@ -2,6 +2,7 @@ package provider
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -26,44 +27,6 @@ import (
 // The tests for both kinds of keys are in deploy_key_resource_test.go: see
 // [acctest.ForEachParent].
 
-// Bitbucket cannot update a key of a project, so a change forces replacement.
-func TestAccProjectDeployKey_changeReplaces(t *testing.T) {
-	t.Parallel()
-	f, key, number := acctest.NewFake(t), acctest.NewKey(t), acctest.FirstID
-	step := func(line, label string, state map[string]string, lines ...string) acctest.Step {
-		writes := []string{fmt.Sprintf("DELETE %s/%d 204", acctest.WEB.Collection(), number), "POST " + acctest.WEB.Collection() + " 200"}
-		number++
-		return acctest.Step{
-			Config:            f.Config(acctest.WEB.DeployKey(lines...)),
-			ConfigPlanChecks:  acctest.WEB.Planned(plancheck.ResourceActionReplace, acctest.WEB.Unknown()...),
-			ConfigStateChecks: acctest.WEB.Has(state),
-			PostApplyFunc: func() {
-				if got, want := f.LastWrite(t).Body, fmt.Sprintf(`{"key":%q,"label":%q}`, line, label); got != want {
-					t.Errorf("sent %s\nwant %s", got, want)
-				}
-				f.ExpectWrites(t, writes...)()
-			},
-		}
-	}
-	acctest.Test(t,
-		acctest.Step{
-			Config:        f.Config(acctest.WEB.DeployKey(acctest.KeyLine(key+" in key\n"), `label = "one"`)),
-			PostApplyFunc: f.ExpectWrites(t, "POST "+acctest.WEB.Collection()+" 200"),
-		},
-		step(key+" in key", "two", map[string]string{"label": "two", "comment": "in key"},
-			acctest.KeyLine(key+" in key\n"), `label = "two"`),
-		step(key+" set", "two", map[string]string{"comment": "set"},
-			acctest.KeyLine(key+" in key\n"), `label = "two"`, `comment = "set"`),
-		// Without the attribute comment, the comment inside the key is used again.
-		step(key+" in key", "two", map[string]string{"comment": "in key"},
-			acctest.KeyLine(key+" in key\n"), `label = "two"`),
-		step(key+" other", "two", map[string]string{"comment": "other", "key": key + " other"},
-			acctest.KeyLine(key+" other"), `label = "two"`),
-		step(key, "", map[string]string{"label": "", "comment": ""},
-			acctest.KeyLine(key)),
-	)
-}
-
 // The plan shows the replacement and its reason.
 func TestAccProjectDeployKey_planOfChange(t *testing.T) {
 	t.Parallel()
@@ -78,48 +41,6 @@ func TestAccProjectDeployKey_planOfChange(t *testing.T) {
 	}
 }
 
-// The update strategy has no effect, because there are no updates.
-func TestAccProjectDeployKey_updateStrategy(t *testing.T) {
-	t.Parallel()
-	f, key := acctest.NewFake(t), acctest.KeyLine(acctest.NewKey(t))
-	config := func(strategy, label string) string {
-		return fmt.Sprintf("\nresource \"terraform_data\" \"strategy\" {\n  input = %q\n  triggers_replace = %q\n}\n", strategy, strategy) +
-			f.Config(acctest.WEB.DeployKey(key, fmt.Sprintf("label = %q", label)), "update_strategy = terraform_data.strategy.output")
-	}
-	acctest.Test(t,
-		acctest.Step{Config: config("in_place", "a")},
-		acctest.Step{Config: config("replace", "a"), ConfigPlanChecks: acctest.WEB.Planned(plancheck.ResourceActionNoop)},
-		acctest.Step{Config: config("in_place", "b"), ConfigPlanChecks: acctest.WEB.Planned(plancheck.ResourceActionReplace, acctest.WEB.Unknown()...)},
-	)
-}
-
-// Another spelling of the workspace is an update without requests that write.
-func TestAccProjectDeployKey_sameProject(t *testing.T) {
-	t.Parallel()
-	f, key := acctest.NewFake(t), acctest.KeyLine(acctest.NewKey(t))
-	byUUID := fmt.Sprintf("workspace = %q", acctest.WorkspaceUUID)
-	step := func(id string, lines ...string) acctest.Step {
-		return acctest.Step{
-			Config:            f.Config(acctest.WEB.DeployKey(append(lines, key)...)),
-			ConfigPlanChecks:  acctest.WEB.Planned(plancheck.ResourceActionUpdate),
-			ConfigStateChecks: acctest.WEB.Has(map[string]string{"id": id, "project_uuid": acctest.ProjectUUID}),
-			PostApplyFunc:     f.ExpectWrites(t),
-		}
-	}
-	acctest.Test(t,
-		acctest.Step{Config: f.Config(acctest.WEB.DeployKey(key)), PostApplyFunc: f.ExpectWrites(t, "POST "+acctest.WEB.Collection()+" 200")},
-		step("ACME/WEB/10958984", `workspace = "ACME"`),
-		step(acctest.WorkspaceUUID+"/WEB/10958984", byUUID),
-		step("acme/WEB/10958984"),
-		// If another attribute changes too, the requests use the new spelling.
-		acctest.Step{
-			Config:           f.Config(acctest.WEB.DeployKey(key, byUUID, `label = "x"`)),
-			ConfigPlanChecks: acctest.WEB.Planned(plancheck.ResourceActionReplace, acctest.WEB.Unknown()...),
-			PostApplyFunc:    f.ExpectWrites(t, "DELETE "+acctest.WEB.FirstKey()+" 204", "POST "+strings.Replace(acctest.WEB.Collection(), "acme", url.PathEscape(acctest.WorkspaceUUID), 1)+" 200"),
-		},
-	)
-}
-
 // Each command sends exactly these requests.
 func TestAccProjectDeployKey_requestsPerCommand(t *testing.T) {
 	t.Parallel()
@@ -130,13 +51,10 @@ func TestAccProjectDeployKey_requestsPerCommand(t *testing.T) {
 		args  []string
 		want  []string
 	}{
-		{nil, []string{"validate"}, nil},
 		{nil, []string{"plan"}, nil},
 		{nil, []string{"apply", "-auto-approve"}, []string{post}},
 		{nil, []string{"plan"}, []string{get}},
-		{[]string{`label = "x"`}, []string{"plan"}, []string{get}},
 		{[]string{`label = "x"`}, []string{"apply", "-auto-approve"}, []string{get, "DELETE " + acctest.WEB.FirstKey() + " 204", post}},
-		{[]string{`label = "x"`, `workspace = "ACME"`}, []string{"plan"}, []string{get}},
 		{[]string{`label = "x"`, fmt.Sprintf("workspace = %q", acctest.WorkspaceUUID)}, []string{"plan"}, []string{get, "GET " + strings.Replace(second, "acme", url.PathEscape(acctest.WorkspaceUUID), 1) + " 200"}},
 		{[]string{`label = "x"`, `project = "API"`}, []string{"plan"}, []string{get, "GET " + strings.Replace(second, "WEB", "API", 1) + " 404"}},
 		{[]string{`label = "x"`}, []string{"destroy", "-auto-approve"}, []string{get, "DELETE " + second + " 204"}},
@@ -153,12 +71,44 @@ func TestAccProjectDeployKey_requestsPerCommand(t *testing.T) {
 // project key in the configuration, the deploy keys are kept.
 func TestAccProjectDeployKey_renamed(t *testing.T) {
 	t.Parallel()
+	f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
+	first, second := acctest.KeyLine(acctest.NewKey(t)), acctest.KeyLine(acctest.NewKey(t))
+	config := func(project string) string {
+		return f.Config(acctest.WEB.DeployKey(first, acctest.WEB.Line(project)) + withName(acctest.WEB.DeployKey(second, acctest.WEB.Line(project)), "second"))
+	}
+	terraform.Write(t, config("WEB"))
+	terraform.MustRun(t, "apply", "-auto-approve")
+	f.RenameProject("acme", "WEB", "SITE")
+	f.ForgetRequests()
+	for _, args := range [][]string{{"apply", "-auto-approve"}, {"destroy", "-auto-approve"}, {"destroy", "-auto-approve", "-refresh=false"}} {
+		terraform.Fails(t, args, append([]string{"Error: Unable to ", "Project not found"}, adviceOfRenamed...)...)
+	}
+	if keys := terraform.State(t); len(keys) != 2 || len(f.ProjectDeployKeys("acme", "SITE")) != 2 {
+		t.Errorf("the state has %+v, Bitbucket %+v", keys, f.ProjectDeployKeys("acme", "SITE"))
+	}
+	f.ForgetRequests()
+	terraform.Write(t, config("SITE"))
+	acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve", "-refresh=false"), "0 added, 2 changed, 0 destroyed")
+	terraform.MustRun(t, "plan", "-detailed-exitcode")
+	f.ExpectWrites(t)()
+	terraform.MustRun(t, "destroy", "-auto-approve")
+	if keys := f.ProjectDeployKeys("acme", "SITE"); len(keys) > 0 {
+		t.Errorf("Bitbucket still has %v", keys)
+	}
+}
+
+var adviceOfRenamed = []string{
+	"The key is still in the Terraform state.", "If the project or its workspace was renamed, put the new name into the configuration (workspace, project)",
+	"terraform apply -refresh=false", "terraform state rm",
+}
+
+func TestProjectDeployKey_renamed(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		rename             func(*acctest.Fake)
 		workspace, project string
 		message            string
 	}{
-		"project":   {func(f *acctest.Fake) { f.RenameProject("acme", "WEB", "SITE") }, "acme", "SITE", "Project not found"},
 		"workspace": {func(f *acctest.Fake) { f.RenameWorkspace("acme", "umbrella") }, "umbrella", "WEB", "No workspace with identifier 'acme'."},
 		"and its key was taken": {func(f *acctest.Fake) {
 			f.RenameProject("acme", "WEB", "SITE")
@@ -168,34 +118,32 @@ func TestAccProjectDeployKey_renamed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
-			first, second := acctest.KeyLine(acctest.NewKey(t)), acctest.KeyLine(acctest.NewKey(t))
-			config := func(workspace, project string) string {
-				one := acctest.WEB.DeployKey(first, fmt.Sprintf("workspace = %q", workspace), acctest.WEB.Line(project))
-				return f.Config(one + strings.NewReplacer(`"test"`, `"second"`, first, second).Replace(one))
-			}
-			terraform.Write(t, config("acme", "WEB"))
-			terraform.MustRun(t, "apply", "-auto-approve")
+			f, config := acctest.NewFake(t), map[string]string{"key": acctest.NewKey(t)}
+			stored := createKey(t, f, acctest.WEB, nil, config)
 			tc.rename(f)
-			keysBefore := f.ProjectDeployKeys(tc.workspace, tc.project)
+			advice := append([]string{"Error: Unable to ", tc.message}, adviceOfRenamed...)
+			r := newKeyRun(t, f, acctest.WEB, nil)
+			read, out := r.read(t, stored)
+			acctest.Contains(t, out, advice...)
+			kept, out := r.apply(t, stored, r.planDelete(t, stored))
+			acctest.Contains(t, out, advice...)
+			for _, state := range []*storedKey{read, kept} {
+				if !maps.Equal(r.values(t, state.state), r.values(t, stored.state)) {
+					t.Errorf("the state is %v", r.values(t, state.state))
+				}
+			}
+			if keys := f.ProjectDeployKeys(tc.workspace, tc.project); len(keys) != 1 {
+				t.Errorf("Bitbucket has %v", keys)
+			}
 			f.ForgetRequests()
-			for _, args := range [][]string{{"plan"}, {"apply", "-auto-approve"}, {"destroy", "-auto-approve"}, {"destroy", "-auto-approve", "-refresh=false"}} {
-				terraform.Fails(t, args, "Error: Unable to ", tc.message, "The key is still in the Terraform state.",
-					"If the project or its workspace was renamed, put the new name into the configuration (workspace, project)", "terraform apply -refresh=false", "terraform state rm")
-			}
-			if keys := terraform.State(t); len(keys) != 2 || !slices.Equal(f.ProjectDeployKeys(tc.workspace, tc.project), keysBefore) {
-				t.Errorf("the state has %+v, Bitbucket %+v", keys, f.ProjectDeployKeys(tc.workspace, tc.project))
-			}
-			f.ForgetRequests()
-			terraform.Write(t, config(tc.workspace, tc.project))
-			acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve", "-refresh=false"), "0 added, 2 changed, 0 destroyed")
-			terraform.MustRun(t, "plan", "-detailed-exitcode")
-			if writes := f.Writes(); len(writes) > 0 {
-				t.Errorf("sent %v", writes)
-			}
-			terraform.MustRun(t, "destroy", "-auto-approve")
-			if keys := f.ProjectDeployKeys(tc.workspace, tc.project); len(keys) > 0 {
-				t.Errorf("Bitbucket still has %v", keys)
+			config["workspace"], config["project"] = tc.workspace, tc.project
+			stored = newKeyRun(t, f, acctest.WEB, nil).change(t, stored, config)
+			f.ExpectWrites(t)()
+			r = newKeyRun(t, f, acctest.WEB, nil)
+			stored = r.refresh(t, stored)
+			r.plan(t, stored, config).expect(t, nil, nil, nil)
+			if _, out := r.apply(t, stored, r.planDelete(t, stored)); out != "" || len(f.ProjectDeployKeys(tc.workspace, tc.project)) > 0 {
+				t.Errorf("Bitbucket still has %v: %s", f.ProjectDeployKeys(tc.workspace, tc.project), out)
 			}
 		})
 	}
@@ -235,42 +183,6 @@ func TestAccProjectDeployKey_besideRepository(t *testing.T) {
 	f.OnlyKey(t)
 	if keys := f.Keys(acctest.WEB); len(keys) > 0 {
 		t.Errorf("the project has %v", keys)
-	}
-}
-
-// The plan reports a mistake before any request.
-func TestAccProjectDeployKey_validation(t *testing.T) {
-	t.Parallel()
-	key := acctest.KeyLine(acctest.NewKey(t))
-	for name, tc := range map[string]struct{ line, want string }{
-		"lower case":   {key + "\n  project = \"web\"", "Invalid project"},
-		"uuid":         {key + "\n  project = \"" + acctest.ProjectUUID + "\"", "Expected the key of a project as Bitbucket shows it, in capitals"},
-		"digit":        {key + "\n  project = \"1WEB\"", "Invalid project"},
-		"path":         {key + "\n  project = \"WEB/deploy-keys\"", "Invalid project"},
-		"escape":       {key + "\n  project = \"WEB%2F\"", "Invalid project"},
-		"empty":        {key + "\n  project = \"\"", "Invalid project"},
-		"long":         {key + "\n  project = \"" + strings.Repeat("W", 129) + "\"", "Invalid project"},
-		"repository":   {key + "\n  repository = \"website\"", "Unsupported argument"},
-		"workspace":    {key + "\n  workspace = \"Acme Inc\"", "Invalid workspace"},
-		"no key":       {"", `The argument "key" is required`},
-		"private key":  {`key = "-----BEGIN OPENSSH PRIVATE KEY-----"`, "Private key given"},
-		"label space":  {key + "\n  label = \" x\"", "Invalid label"},
-		"comment tab":  {key + "\n  comment = \"x\\ty\"", "Invalid comment"},
-		"short rsa":    {acctest.KeyLine(acctest.ShortRSA(t)), "Bitbucket refuses this key"},
-		"another type": {strings.Replace(key, "ssh-ed25519", "ssh-rsa", 1), "Key type does not match the key"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := acctest.NewFake(t)
-			acctest.Test(t, acctest.Step{
-				Config:      f.Config(acctest.WEB.DeployKey(tc.line)),
-				PlanOnly:    true,
-				ExpectError: acctest.Message(tc.want),
-			})
-			if sent := f.Sent(); len(sent) > 0 {
-				t.Errorf("requests were made: %v", sent)
-			}
-		})
 	}
 }
 

@@ -10,31 +10,26 @@ import (
 
 func TestMain(m *testing.M) { acctest.Main(m, NewServer) }
 
-func TestAccProvider_configurationErrors(t *testing.T) {
+func TestProvider_configurationErrors(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
-		lines []string
-		want  []string
+		attributes map[string]string
+		want       []string
 	}{
 		"no credentials":   {nil, []string{"Missing Bitbucket credentials", "BITBUCKET_USERNAME"}},
-		"half":             {[]string{`username = "ci"`}, []string{"Incomplete Bitbucket credentials"}},
-		"two":              {[]string{`token = "t"`, `oauth_client_id = "i"`, `oauth_client_secret = "s"`}, []string{"Conflicting Bitbucket credentials"}},
-		"http":             {[]string{`token = "t"`, `base_url = "http://bitbucket.example.com/2.0"`}, []string{"Invalid Bitbucket base URL", "unencrypted"}},
-		"no URL":           {[]string{`token = "t"`, `base_url = "api.bitbucket.org"`}, []string{"Invalid Bitbucket base URL"}},
-		"empty URL":        {[]string{`token = "t"`, `base_url = ""`}, []string{"Invalid Bitbucket base URL"}},
-		"timeout":          {[]string{`token = "t"`, `request_timeout = "30"`}, []string{"Invalid duration"}},
-		"negative timeout": {[]string{`token = "t"`, `request_timeout = "-1s"`}, []string{"Invalid duration"}},
-		"retries":          {[]string{`token = "t"`, `max_retries = -1`}, []string{"between 0 and 20"}},
-		"update strategy":  {[]string{`token = "t"`, `update_strategy = "always"`}, []string{"update_strategy value must be one of"}},
+		"half":             {map[string]string{"username": "ci"}, []string{"Incomplete Bitbucket credentials"}},
+		"two":              {map[string]string{"token": "t", "oauth_client_id": "i", "oauth_client_secret": "s"}, []string{"Conflicting Bitbucket credentials"}},
+		"http":             {map[string]string{"token": "t", "base_url": "http://bitbucket.example.com/2.0"}, []string{"Invalid Bitbucket base URL", "unencrypted"}},
+		"no URL":           {map[string]string{"token": "t", "base_url": "api.bitbucket.org"}, []string{"Invalid Bitbucket base URL"}},
+		"empty URL":        {map[string]string{"token": "t", "base_url": ""}, []string{"Invalid Bitbucket base URL"}},
+		"timeout":          {map[string]string{"token": "t", "request_timeout": "30"}, []string{"Invalid duration"}},
+		"negative timeout": {map[string]string{"token": "t", "request_timeout": "-1s"}, []string{"Invalid duration"}},
+		"retries":          {map[string]string{"token": "t", "max_retries": "-1"}, []string{"between 0 and 20"}},
+		"update strategy":  {map[string]string{"token": "t", "update_strategy": "always"}, []string{"update_strategy value must be one of"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := acctest.NewFake(t)
-			config := acctest.RequiredProviders + "\nprovider \"bitbucket\" {\n  " + strings.Join(tc.lines, "\n  ") + "\n}\n" + acctest.DeployKey(acctest.KeyLine(acctest.NewKey(t)))
-			acctest.Test(t, acctest.Step{Config: config, PlanOnly: true, ExpectError: acctest.Message(tc.want...)})
-			if sent := f.Sent(); len(sent) > 0 {
-				t.Errorf("requests were made: %v", sent)
-			}
+			acctest.Contains(t, acctest.NewServer(t).Configure(t, tc.attributes), append([]string{"Error: "}, tc.want...)...)
 		})
 	}
 }
@@ -72,9 +67,10 @@ func TestAccProvider_unknownCredentials(t *testing.T) {
 
 	// A plan that needs a reply from Bitbucket fails. The provider does not guess the
 	// reply.
-	terraform.Write(t, config(3, `repository = "api"`))
-	terraform.Fails(t, []string{"plan"}, "Provider configuration is not known yet", "-target")
-	terraform.Write(t, config(3, "")+acctest.DataDeployKey("key_id = 1"))
-	terraform.Fails(t, []string{"plan"}, "Provider configuration is not known yet")
+	terraform.Write(t, config(3, `repository = "api"`)+acctest.DataDeployKey("key_id = 1"))
+	out = terraform.Fails(t, []string{"plan"}, "Provider configuration is not known yet", "-target")
+	if strings.Count(out, "Error: Provider configuration is not known yet") != 2 {
+		t.Errorf("want an error of the resource and one of the data source: %s", out)
+	}
 	f.ExpectWrites(t)()
 }

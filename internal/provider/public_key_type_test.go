@@ -6,7 +6,9 @@ import (
 	"testing"
 
 	"github.com/hashicorp/terraform-plugin-framework/types"
-	"github.com/hashicorp/terraform-plugin-testing/plancheck"
+	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
+	"github.com/hashicorp/terraform-plugin-testing/statecheck"
+	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/sshkey"
@@ -15,42 +17,45 @@ import (
 // The plan after apply is empty for every spelling of the same key.
 func TestAccDeployKey_spelling(t *testing.T) {
 	t.Parallel()
-	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
+	f := acctest.NewFake(t)
+	var applied, respelled, overridden string
+	var has []statecheck.StateCheck
+	for i, spelling := range []string{
+		"%s %s\n",
+		"%s %s me@host\r\n",
+		"  %s   %s  two  words here \n\n",
+		"%s\t%s",
+		"%s %s # not a comment",
+	} {
 		key := acctest.NewKey(t)
-		for name, text := range map[string]string{
-			"newline":      key + "\n",
-			"crlf":         key + " me@host\r\n",
-			"spaces":       "  " + strings.Replace(key, " ", "   ", 1) + "  two  words here \n\n",
-			"tab":          strings.Replace(key, " ", "\t", 1),
-			"hash comment": key + " # not a comment",
-		} {
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
-				f := acctest.NewFake(t)
-				parsed, err := sshkey.Split(text)
-				if err != nil {
-					t.Fatal(err)
-				}
-				acctest.Test(t,
-					acctest.Step{
-						Config:            f.Config(parent.DeployKey(acctest.KeyLine(text))),
-						ConfigStateChecks: parent.Has(map[string]string{"key": text, "comment": parsed.Comment}),
-					},
-					// Another spelling with the same comment is not a change.
-					acctest.Step{
-						Config:           f.Config(parent.DeployKey(acctest.KeyLine(strings.TrimSpace(key + " " + parsed.Comment)))),
-						ConfigPlanChecks: parent.Planned(plancheck.ResourceActionNoop),
-					},
-					// The attribute comment overrides the comment inside the key.
-					acctest.Step{
-						Config:           f.Config(parent.DeployKey(acctest.KeyLine(key+" something else"), fmt.Sprintf("comment = %q", parsed.Comment))),
-						ConfigPlanChecks: parent.Planned(plancheck.ResourceActionNoop),
-						PostApplyFunc:    f.ExpectWrites(t, "POST "+parent.Collection()+" 200"),
-					},
-				)
-			})
+		algorithm, blob, _ := strings.Cut(key, " ")
+		text := fmt.Sprintf(spelling, algorithm, blob)
+		parsed, err := sshkey.Split(text)
+		if err != nil {
+			t.Fatal(err)
 		}
-	})
+		for _, parent := range []acctest.Parent{acctest.Website, acctest.WEB} {
+			name := fmt.Sprintf("spelling_%d", i)
+			applied += withName(parent.DeployKey(acctest.KeyLine(text)), name)
+			respelled += withName(parent.DeployKey(acctest.KeyLine(strings.TrimSpace(key+" "+parsed.Comment))), name)
+			overridden += withName(parent.DeployKey(acctest.KeyLine(key+" something else"), fmt.Sprintf("comment = %q", parsed.Comment)), name)
+			has = append(has,
+				statecheck.ExpectKnownValue(parent.TypeName+"."+name, tfjsonpath.New("key"), knownvalue.StringExact(text)),
+				statecheck.ExpectKnownValue(parent.TypeName+"."+name, tfjsonpath.New("comment"), knownvalue.StringExact(parsed.Comment)))
+		}
+	}
+	acctest.Test(t,
+		acctest.Step{Config: f.Config(applied), ConfigStateChecks: has},
+		// Another spelling with the same comment is not a change.
+		acctest.Step{PreConfig: f.ForgetRequests, Config: f.Config(respelled), PlanOnly: true},
+		// The attribute comment overrides the comment inside the key.
+		acctest.Step{Config: f.Config(overridden), PlanOnly: true, PostApplyFunc: f.ExpectWrites(t)},
+	)
+}
+
+// withName gives another name to a resource or data source whose name is "test".
+func withName(block, name string) string {
+	return strings.Replace(block, `"test"`, fmt.Sprintf("%q", name), 1)
 }
 
 // Only known texts can be the same key, and a text that is not a key only equals itself.

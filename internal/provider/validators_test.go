@@ -4,15 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
-	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
@@ -24,9 +20,8 @@ func TestAccDeployKey_validation(t *testing.T) {
 	t.Parallel()
 	key := acctest.NewKey(t)
 	blob := strings.Fields(key)[1]
-	for name, tc := range map[string]struct{ line, want string }{
+	repository := map[string][2]string{ // Each has the lines of the resource, and a part of the error.
 		"empty key":          {`key = ""`, "Empty public key"},
-		"no key":             {``, `The argument "key" is required`},
 		"private key":        {`key = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n-----END OPENSSH PRIVATE KEY-----\n"`, "Private key given"},
 		"putty key":          {`key = "PuTTY-User-Key-File-3: ssh-ed25519"`, "Private key given"},
 		"two keys":           {fmt.Sprintf("key = %q", key+"\n"+key), "Several public keys"},
@@ -36,8 +31,8 @@ func TestAccDeployKey_validation(t *testing.T) {
 		"control characters": {fmt.Sprintf(`key = "%s\u0007"`, key), "Control characters in public key"},
 		"control in comment": {fmt.Sprintf(`key = "%s a\u0007b"`, key), "Invalid comment"},
 		"host key":           {fmt.Sprintf("key = %q", "bitbucket.org "+key), "Host key given"},
-		"no-break space":     {fmt.Sprintf("key = %q", strings.Replace(key, " ", "\u00a0", 1)), `a no-break space .U.00A0.`},
-		"path":               {`key = "~/.ssh/id_ed25519.pub"`, `Write file."PATH".`},
+		"no-break space":     {fmt.Sprintf("key = %q", strings.Replace(key, " ", "\u00a0", 1)), "a no-break space (U+00A0)"},
+		"path":               {`key = "~/.ssh/id_ed25519.pub"`, `Write file("PATH")`},
 		"fingerprint":        {`key = "256 SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU me (ED25519)"`, "Fingerprint given"},
 		"bad base64":         {fmt.Sprintf("key = %q", "ssh-ed25519 "+blob[:20]+"!"), "Invalid base64 in public key"},
 		"truncated":          {fmt.Sprintf("key = %q", "ssh-ed25519 "+blob[:60]), "Damaged public key"},
@@ -45,7 +40,7 @@ func TestAccDeployKey_validation(t *testing.T) {
 		"another type":       {fmt.Sprintf("key = %q", "ssh-rsa "+blob), "Key type does not match the key"},
 		"short rsa":          {acctest.KeyLine(acctest.ShortRSA(t)), "Bitbucket refuses this key"},
 		"label space":        {acctest.KeyLine(key) + "\n  label = \" x\"", "Invalid label"},
-		"label file":         {acctest.KeyLine(key) + "\n  label = \"x\\n\"", `trimspace.file.`},
+		"label file":         {acctest.KeyLine(key) + "\n  label = \"x\\n\"", `trimspace(file(`},
 		"label newline":      {acctest.KeyLine(key) + "\n  label = \"x\\ny\"", "Invalid label"},
 		"comment space":      {acctest.KeyLine(key) + "\n  comment = \"x \"", "Invalid comment"},
 		"comment tab":        {acctest.KeyLine(key) + "\n  comment = \"x\\ty\"", "Invalid comment"},
@@ -55,23 +50,74 @@ func TestAccDeployKey_validation(t *testing.T) {
 		"repository query":   {acctest.KeyLine(key) + "\n  repository = \"website?x\"", "Invalid repository"},
 		"repository escape":  {acctest.KeyLine(key) + "\n  repository = \"a%2fb\"", "Invalid repository"},
 		"repository empty":   {acctest.KeyLine(key) + "\n  repository = \"\"", "Invalid repository"},
-		"repository uuid":    {acctest.KeyLine(key) + "\n  repository = \"85D08b4e-571d-44e9-a507-fa476535aa98\"", `Write "\{85D08b4e-571d-44e9-a507-fa476535aa98\}"`},
-		"workspace uuid":     {acctest.KeyLine(key) + "\n  workspace = \"85d08b4e-571d-44e9-a507-fa476535aa98\"", `Write "\{85d08b4e-571d-44e9-a507-fa476535aa98\}"`},
+		"repository uuid":    {acctest.KeyLine(key) + "\n  repository = \"85D08b4e-571d-44e9-a507-fa476535aa98\"", `Write "{85D08b4e-571d-44e9-a507-fa476535aa98}"`},
+		"workspace uuid":     {acctest.KeyLine(key) + "\n  workspace = \"85d08b4e-571d-44e9-a507-fa476535aa98\"", `Write "{85d08b4e-571d-44e9-a507-fa476535aa98}"`},
 		"workspace name":     {acctest.KeyLine(key) + "\n  workspace = \"Acme Inc\"", "Invalid workspace"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := acctest.NewFake(t)
-			acctest.Test(t, acctest.Step{
-				Config:      f.Config(acctest.DeployKey(tc.line)),
-				PlanOnly:    true,
-				ExpectError: acctest.Message(tc.want),
-			})
-			if sent := f.Sent(); len(sent) > 0 {
-				t.Errorf("requests were made: %v", sent)
-			}
-		})
 	}
+	project := map[string][2]string{
+		"lower case":   {acctest.KeyLine(key) + "\n  project = \"web\"", "Invalid project"},
+		"uuid":         {acctest.KeyLine(key) + "\n  project = \"" + acctest.ProjectUUID + "\"", "Expected the key of a project as Bitbucket shows it, in capitals"},
+		"digit":        {acctest.KeyLine(key) + "\n  project = \"1WEB\"", "Invalid project"},
+		"path":         {acctest.KeyLine(key) + "\n  project = \"WEB/deploy-keys\"", "Invalid project"},
+		"escape":       {acctest.KeyLine(key) + "\n  project = \"WEB%2F\"", "Invalid project"},
+		"empty":        {acctest.KeyLine(key) + "\n  project = \"\"", "Invalid project"},
+		"long":         {acctest.KeyLine(key) + "\n  project = \"" + strings.Repeat("W", 129) + "\"", "Invalid project"},
+		"workspace":    {acctest.KeyLine(key) + "\n  workspace = \"Acme Inc\"", "Invalid workspace"},
+		"private key":  {`key = "-----BEGIN OPENSSH PRIVATE KEY-----"`, "Private key given"},
+		"label space":  {acctest.KeyLine(key) + "\n  label = \" x\"", "Invalid label"},
+		"comment tab":  {acctest.KeyLine(key) + "\n  comment = \"x\\ty\"", "Invalid comment"},
+		"short rsa":    {acctest.KeyLine(acctest.ShortRSA(t)), "Bitbucket refuses this key"},
+		"another type": {strings.Replace(acctest.KeyLine(key), "ssh-ed25519", "ssh-rsa", 1), "Key type does not match the key"},
+	}
+	f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
+	invalid, want := map[string]string{}, map[string]string{}
+	for parent, cases := range map[acctest.Parent]map[string][2]string{acctest.Website: repository, acctest.WEB: project} {
+		for name, tc := range cases {
+			name = strings.ReplaceAll(name, " ", "_")
+			invalid[parent.TypeName+"."+name], want[parent.TypeName+"."+name] = withName(parent.DeployKey(tc[0]), name), tc[1]
+		}
+	}
+	// Terraform plans only if all resources are valid, so the second round has the errors that
+	// the provider reports in the plan.
+	for range 2 {
+		terraform.Write(t, f.Config(strings.Join(slices.Sorted(maps.Values(invalid)), "")))
+		for address, out := range errorsOfPlan(t, terraform) {
+			if words, found := want[address]; !found || !strings.Contains(out, words) {
+				t.Errorf("%s: got the error %q, want %q", address, out, words)
+			}
+			delete(invalid, address)
+		}
+	}
+	if len(invalid) > 0 {
+		t.Errorf("there is no error for %v", invalid)
+	}
+	terraform.Write(t, f.Config(acctest.DeployKey()+acctest.WEB.DeployKey(`repository = "website"`)))
+	out := terraform.Fails(t, []string{"plan"}, `An argument named "repository" is not expected here`)
+	if strings.Count(out, `The argument "key" is required`) != 2 {
+		t.Error(out)
+	}
+	if sent := f.Sent(); len(sent) > 0 {
+		t.Errorf("requests were made: %v", sent)
+	}
+}
+
+// errorsOfPlan returns the errors of a plan by the addresses of the resources.
+func errorsOfPlan(t *testing.T, terraform *acctest.CLI) map[string]string {
+	t.Helper()
+	out, _ := terraform.Run(t, "plan", "-json")
+	errors := map[string]string{}
+	for values := json.NewDecoder(strings.NewReader(out)); values.More(); {
+		var line struct {
+			Diagnostic struct{ Severity, Summary, Detail, Address string }
+		}
+		if err := values.Decode(&line); err != nil {
+			t.Fatalf("%v in %s", err, out)
+		}
+		if d := line.Diagnostic; d.Severity == "error" {
+			errors[d.Address] += d.Summary + " " + d.Detail + " "
+		}
+	}
+	return errors
 }
 
 // hostile contains texts that could lead to a different endpoint, or split a line or a
@@ -116,103 +162,57 @@ var hostile = map[string]string{
 	"another parameter": "a&pagelen=1",
 }
 
-// summaries runs a command that prints JSON, and returns the summaries of the errors by
-// address.
-func summaries(t *testing.T, terraform *acctest.CLI, args ...string) map[string][]string {
-	t.Helper()
-	out, _ := terraform.Run(t, args...)
-	type diagnostic struct{ Severity, Summary, Address string }
-	by := map[string][]string{}
-	note := func(d diagnostic) {
-		if d.Severity == "error" {
-			by[d.Address] = append(by[d.Address], d.Summary)
-		}
-	}
-	// A plan prints an object for each diagnostic, and validate prints one for all.
-	for values := json.NewDecoder(strings.NewReader(out)); values.More(); {
-		var result struct {
-			Diagnostic  diagnostic
-			Diagnostics []diagnostic
-		}
-		if err := values.Decode(&result); err != nil {
-			t.Fatalf("%v in %s", err, out)
-		}
-		note(result.Diagnostic)
-		for _, d := range result.Diagnostics {
-			note(d)
-		}
-	}
-	return by
-}
-
-func TestAccDeployKey_hostileNames(t *testing.T) {
+func TestDeployKey_hostileNames(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
-		f, terraform, key := acctest.NewFake(t), acctest.NewCLI(t), acctest.KeyLine(acctest.NewKey(t))
-		config, want := "", map[string][]string{}
-		for _, text := range hostile {
-			value := acctest.HCL(t, text)
+		f, key := acctest.NewFake(t), acctest.NewKey(t)
+		r := newKeyRun(t, f, parent, nil)
+		for name, text := range hostile {
 			for _, attribute := range []string{"workspace", parent.Kind} {
-				name := fmt.Sprintf("%s_%d", attribute, len(want))
-				resource := parent.DeployKey(attribute+" = "+value, key)
-				data := strings.Replace(strings.Replace(resource, "resource", "data", 1), key, "key_id = 1", 1)
-				config += strings.Replace(resource, `"test"`, `"`+name+`"`, 1) + strings.Replace(data, `"test"`, `"`+name+`"`, 1)
-				want[parent.TypeName+"."+name] = []string{"Invalid " + attribute}
-				want["data."+parent.TypeName+"."+name] = []string{"Invalid " + attribute}
+				config := map[string]string{"workspace": "acme", parent.Kind: parent.Name}
+				config[attribute] = text
+				data := maps.Clone(config)
+				config["key"], data["key_id"] = key, "1"
+				for _, out := range []string{r.ValidateResource(t, parent.TypeName, config), r.ReadData(t, parent.TypeName, data)} {
+					if !strings.HasPrefix(out, "Error: Invalid "+attribute) || strings.Count(out, "Error: ") != 1 {
+						t.Errorf("%s as %s: got %s", name, attribute, out)
+					}
+				}
 			}
 		}
-		terraform.Write(t, f.Config(config))
-		if got := summaries(t, terraform, "validate", "-json"); !reflect.DeepEqual(got, want) {
-			t.Errorf("got %v\nwant %v", got, want)
-		}
+		r.sends(t)
 	})
 }
 
 // A label or comment can be any text of one line, because it is never part of an address.
-func TestAccDeployKey_hostileTexts(t *testing.T) {
+func TestDeployKey_hostileTexts(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
 		refused := []string{"NUL", "tab", "CRLF", "trailing newline", "escape", "C1 control", "line separator", "no-break space"}
-		config, want := "", map[string][]string{}
-		accepted := map[string]string{}
+		f := acctest.NewFake(t)
+		r := newKeyRun(t, f, parent, nil)
 		for name, text := range hostile {
 			for _, attribute := range []string{"label", "comment"} {
-				resource := parent.DeployKey(attribute+" = "+acctest.HCL(t, text), acctest.KeyLine(acctest.NewKey(t)))
-				id := fmt.Sprintf("%s_%d", attribute, len(want)+len(accepted))
-				if resource = strings.Replace(resource, `"test"`, `"`+id+`"`, 1); !slices.Contains(refused, name) {
-					accepted[parent.TypeName+"."+id] = resource
+				config := map[string]string{"key": acctest.NewKey(t), attribute: text}
+				if slices.Contains(refused, name) {
+					r.plan(t, nil, config).expectErrors(t, []string{"ERROR " + attribute + ": Invalid " + attribute})
+					r.sends(t)
 					continue
 				}
-				config += resource
-				want[parent.TypeName+"."+id] = []string{"Invalid " + attribute}
+				stored := r.change(t, nil, config)
+				r.sends(t, "POST "+parent.Collection()+" 200")
+				next := newKeyRun(t, f, parent, nil)
+				next.plan(t, next.refresh(t, stored), config).expect(t, nil, nil, nil) // Bitbucket returned the text unchanged.
 			}
 		}
-		config += strings.Replace(parent.DeployKey("key = "+acctest.HCL(t, acctest.NewKey(t)+" two\u2028lines")), `"test"`, `"comment_in_key"`, 1)
-		want[parent.TypeName+".comment_in_key"] = []string{"Invalid comment"}
-		f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
-		terraform.Write(t, f.Config(config))
-		if got := summaries(t, terraform, "plan", "-json"); !reflect.DeepEqual(got, want) {
-			t.Errorf("got %v\nwant %v", got, want)
-		}
-
-		config = ""
-		for _, resource := range accepted {
-			config += resource
-		}
-		terraform.Write(t, f.Config(config))
-		terraform.MustRun(t, "apply", "-auto-approve")
-		sent := f.Sent()
-		if slices.Sort(sent); len(sent) != len(accepted) || len(slices.Compact(sent)) != 1 || sent[0] != "POST "+parent.Collection()+" 200" {
-			t.Errorf("for %d keys the requests were %v", len(accepted), sent)
-		}
-		acctest.Contains(t, terraform.MustRun(t, "plan"), "No changes") // Bitbucket returned each text unchanged.
+		r.plan(t, nil, map[string]string{"key": acctest.NewKey(t) + " two\u2028lines"}).expectErrors(t, []string{"ERROR key: Invalid comment"})
 	})
 }
 
-func TestAccDeployKey_hostileImports(t *testing.T) {
+func TestDeployKeyImport_hostile(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
-		f, terraform, key := acctest.NewFake(t), acctest.NewCLI(t), acctest.KeyLine(acctest.NewKey(t))
+		r := newKeyRun(t, acctest.NewFake(t), parent, nil)
 		ids := []string{
 			"1", "acme/1", "acme/website/1/2", "acme/website/1/", "/acme/website/1", "acme/website/-1", "acme/website/0", "acme/website/١",
 			"acme/website/0x10", "acme/website/1e3", "acme/website/1.0", "acme/website/1_0", "acme/website/9223372036854775808", "acme/website/１",
@@ -222,86 +222,80 @@ func TestAccDeployKey_hostileImports(t *testing.T) {
 		for _, text := range hostile {
 			ids = append(ids, text+"/website/1", "acme/"+text+"/1")
 		}
-		config := ""
-		for i, id := range ids {
+		for _, id := range ids {
 			id = strings.ReplaceAll(id, "website", parent.Name)
-			if reference, ok := parseDeployKeyReference(kindNamed(parent.Kind), id); ok {
-				t.Errorf("%q was accepted as %+v", id, reference)
+			if _, out := r.importKey(t, id); !strings.HasPrefix(out, "Error: Invalid import ID") {
+				t.Errorf("%q: got %s", id, out)
 			}
-			name := fmt.Sprintf("key_%d", i)
-			config += strings.Replace(parent.DeployKey(key), `"test"`, `"`+name+`"`, 1) +
-				fmt.Sprintf("\nimport {\n  to = %s.%s\n  id = %s\n}\n", parent.TypeName, name, acctest.HCL(t, id))
 		}
-		terraform.Write(t, f.Config(config))
-		// Newer CLIs stop at the first error.
-		terraform.Fails(t, []string{"plan"}, "Error: Invalid import ID")
-		if sent := f.Sent(); len(sent) > 0 {
-			t.Errorf("requests were made: %v", sent)
-		}
+		r.sends(t)
 	})
 }
 
 // Values that are unknown in the plan are checked during apply.
 func TestAccDeployKey_hostileUnknowns(t *testing.T) {
 	t.Parallel()
-	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
-		f, terraform, key := acctest.NewFake(t), acctest.NewCLI(t), acctest.KeyLine(acctest.NewKey(t))
-		config := ""
-		for i, text := range []string{"../../2.0/user", "..", "a%2fb", "a?b", "a\nb"} {
-			config += fmt.Sprintf("\nresource \"terraform_data\" \"name_%d\" {\n  input = %s\n}\n", i, acctest.HCL(t, text))
-			resource := strings.Replace(parent.DeployKey(fmt.Sprintf("%s = terraform_data.name_%d.output", parent.Kind, i), key), `"test"`, fmt.Sprintf(`"key_%d"`, i), 1)
-			config += resource + strings.Replace(strings.Replace(resource, "resource", "data", 1), key, "key_id = 1", 1)
+	f, terraform, key := acctest.NewFake(t), acctest.NewCLI(t), acctest.KeyLine(acctest.NewKey(t))
+	config := ""
+	for i, text := range []string{"../../2.0/user", "..", "a%2fb", "a?b", "a\nb"} {
+		name := fmt.Sprintf("name_%d", i)
+		config += fmt.Sprintf("\nresource \"terraform_data\" %q {\n  input = %s\n}\n", name, acctest.HCL(t, text))
+		for _, parent := range []acctest.Parent{acctest.Website, acctest.WEB} {
+			line := parent.Kind + " = terraform_data." + name + ".output"
+			config += withName(parent.DeployKey(line, key), name) + withName(parent.Data(line, "key_id = 1"), name)
 		}
-		terraform.Write(t, f.Config(config))
-		out := terraform.Fails(t, []string{"apply", "-auto-approve"}, "Error: ")
-		if got := strings.Count(out, "Error: Invalid "+parent.Kind); got != 10 {
-			t.Errorf("%d of 10 names were refused: %s", got, out)
+	}
+	terraform.Write(t, f.Config(config))
+	out := terraform.Fails(t, []string{"apply", "-auto-approve"}, "Error: ")
+	for _, kind := range []string{"repository", "project"} {
+		if got := strings.Count(out, "Error: Invalid "+kind); got != 10 {
+			t.Errorf("%d of 10 names of a %s were refused: %s", got, kind, out)
 		}
-		if sent := f.Sent(); len(sent) > 0 {
-			t.Errorf("requests were made: %v", sent)
-		}
-	})
+	}
+	if sent := f.Sent(); len(sent) > 0 {
+		t.Errorf("requests were made: %v", sent)
+	}
 }
 
 // Bitbucket may have a key that it would not accept today.
-func TestAccDeployKey_importsOldKey(t *testing.T) {
+func TestDeployKeyImport_oldKey(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
 		f, old := acctest.NewFake(t), acctest.ShortRSA(t)
 		existing := f.Add(parent, old, "old")
-		refused := acctest.Message("Bitbucket refuses this key", "2048 bits and more, but this key has 1024")
-		renamed := acctest.Step{Config: f.Config(parent.DeployKey(acctest.KeyLine(old), `label = "renamed"`))}
-		if parent.IsProject() {
-			renamed.ExpectError = refused // A replacement would remove the key and could not add it again.
-		} else {
-			renamed.ConfigPlanChecks = parent.Planned(plancheck.ResourceActionUpdate)
+		r := newKeyRun(t, f, parent, map[string]string{"update_strategy": "in_place"})
+		imported, out := r.importKey(t, parent.ImportID(existing.ID))
+		if out != "" {
+			t.Fatal(out)
 		}
-		config := f.Config(parent.DeployKey(acctest.KeyLine(old), `label = "old"`))
-		acctest.Test(t,
-			parent.Importing(config, parent.ImportID(existing.ID)),
-			acctest.Step{
-				Config:           config,
-				ConfigPlanChecks: parent.Planned(plancheck.ResourceActionNoop),
-			},
-			renamed,
-			acctest.Step{
-				Config:      f.Config(parent.DeployKey(acctest.KeyLine(old), `label = "renamed"`, parent.Line(parent.Other))),
-				ExpectError: refused,
-			},
-		)
+		warning := []string{"WARNING key: Bitbucket refuses new keys of this kind"}
+		r.plan(t, imported, map[string]string{"key": old, "label": "old"}).expect(t, nil, nil, warning)
+		refused := func(config map[string]string) {
+			t.Helper()
+			acctest.Contains(t, acctest.Reported(r.plan(t, imported, config).response.Diagnostics), "Error: Bitbucket refuses this key", "2048 bits and more, but this key has 1024")
+		}
+		renamed := map[string]string{"key": old, "label": "renamed"}
+		if parent.IsProject() {
+			refused(renamed) // A replacement would remove the key and could not add it again.
+		} else {
+			plan := r.plan(t, imported, renamed)
+			plan.expect(t, map[string]string{"label": "renamed"}, nil, warning)
+			if _, out := r.apply(t, imported, plan); out != "" {
+				t.Error(out)
+			}
+		}
+		renamed[parent.Kind] = parent.Other
+		refused(renamed)
 	})
 }
 
 // The provider cannot know whether Bitbucket accepts these keys, so it sends them.
-func TestAccDeployKey_doubtfulKey(t *testing.T) {
+func TestDeployKeyApply_doubtfulKey(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
-		f := acctest.NewFake(t)
-		acctest.Test(t, acctest.Step{
-			Config:           f.Config(parent.DeployKey(acctest.KeyLine(acctest.DSAKey(t)))),
-			ConfigPlanChecks: parent.Planned(plancheck.ResourceActionCreate, parent.Unknown()...),
-			PostApplyFunc:    f.ExpectWrites(t, "POST "+parent.Collection()+" 200"),
-		})
+		r := newKeyRun(t, acctest.NewFake(t), parent, nil)
+		r.change(t, nil, map[string]string{"key": acctest.DSAKey(t)})
+		r.sends(t, "POST "+parent.Collection()+" 200")
 	})
 }
 
@@ -328,66 +322,71 @@ var existingTexts = map[string]string{
 	"none":             "",
 }
 
-// addExisting adds a key for each text of existingTexts as a label and as a comment. It
-// returns the keys.
-func addExisting(t *testing.T, f *acctest.Fake, parent acctest.Parent) []emulator.DeployKey {
+// addExisting adds a key for each text of existingTexts, which is its label and its comment. It
+// returns the keys by the names of the texts.
+func addExisting(t *testing.T, f *acctest.Fake, parent acctest.Parent) map[string]emulator.DeployKey {
 	t.Helper()
-	var keys []emulator.DeployKey
-	for _, name := range slices.Sorted(maps.Keys(existingTexts)) {
-		keys = append(keys, f.Add(parent, acctest.NewKey(t)+" me@host", existingTexts[name]))
-		commented := f.Add(parent, acctest.NewKey(t), name)
-		f.Edit(parent, commented.ID, func(key *emulator.DeployKey) { key.Comment = existingTexts[name] })
-		keys = append(keys, commented)
+	keys := map[string]emulator.DeployKey{}
+	for name, text := range existingTexts {
+		keys[name] = f.Add(parent, acctest.NewKey(t), text)
+		f.Edit(parent, keys[name].ID, func(key *emulator.DeployKey) { key.Comment = text })
 	}
 	return keys
 }
 
 // Terraform generates configuration for each key that Bitbucket has. It can be applied, and
-// then the plan is empty. Only another value is checked.
+// then the plan is empty.
 func TestAccDeployKey_importsExistingTexts(t *testing.T) {
 	t.Parallel()
 	acctest.Needs(t, terraformcli.ImportBlocks)
+	f, terraform, blocks := acctest.NewFake(t), acctest.NewCLI(t), ""
+	for _, parent := range []acctest.Parent{acctest.Website, acctest.WEB} {
+		for _, key := range addExisting(t, f, parent) {
+			blocks += fmt.Sprintf("\nimport {\n  to = %s.key_%d\n  id = %q\n}\n", parent.TypeName, key.ID, parent.ImportID(key.ID))
+		}
+	}
+	terraform.Generate(t, f.Config(blocks))
+	acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve"), fmt.Sprintf("%d imported, 0 added, 0 changed, 0 destroyed", 2*len(existingTexts)))
+	terraform.MustRun(t, "plan", "-detailed-exitcode")
+	f.ExpectWrites(t)()
+}
+
+// Only another value is checked.
+func TestDeployKeyImport_existingTexts(t *testing.T) {
+	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
-		f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
-		keys := addExisting(t, f, parent)
-		blocks := ""
-		for i, key := range keys {
-			blocks += fmt.Sprintf("\nimport {\n  to = %s.key_%d\n  id = %q\n}\n", parent.TypeName, i, parent.ImportID(key.ID))
-		}
-		terraform.Generate(t, f.Config(blocks))
-		terraform.MustRun(t, "validate")
-		acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve"), fmt.Sprintf("%d imported, 0 added, 0 changed, 0 destroyed", len(keys)))
-		terraform.MustRun(t, "plan", "-detailed-exitcode")
-		if writes := f.Writes(); len(writes) > 0 {
-			t.Errorf("sent %v", writes)
-		}
-
-		generated := acctest.ReadFile(t, filepath.Join(terraform.Dir, "generated.tf"))
-		width := max(len(parent.Kind), len("workspace"))
-		for _, change := range [][3]string{
-			{"label", `"a\tb"`, `"a\tc"`},
-			{"label", `"  a  b  "`, `"  a  c  "`},
-			{"comment", `"a\tb"`, `"a\tc"`},
-		} {
-			from, to := fmt.Sprintf("%-*s = %s", width, change[0], change[1]), change[0]+" = "+change[2]
-			if strings.Count(generated, from) != 1 {
-				t.Fatalf("%q is not in %s", from, generated)
+		f := acctest.NewFake(t)
+		for name, key := range addExisting(t, f, parent) {
+			r := newKeyRun(t, f, parent, map[string]string{"update_strategy": "in_place"})
+			imported, out := r.importKey(t, parent.ImportID(key.ID))
+			if out != "" {
+				t.Fatal(out)
 			}
-			terraform.WriteFile(t, "generated.tf", strings.Replace(generated, from, to, 1))
-			terraform.Fails(t, []string{"plan"}, "Error: Invalid "+change[0])
-		}
-
-		// A change of the label sends the comment again. An update leaves the comment as it
-		// is, and a replacement would write it.
-		terraform.WriteFile(t, "generated.tf", strings.Replace(generated, fmt.Sprintf("%-*s = %q", width, "label", "tab"), `label = "renamed"`, 1))
-		if parent.IsProject() {
-			terraform.Fails(t, []string{"plan"}, "Error: Invalid comment")
-			return
-		}
-		terraform.MustRun(t, "apply", "-auto-approve")
-		terraform.MustRun(t, "plan", "-detailed-exitcode")
-		if writes := f.Writes(); len(writes) != 1 {
-			t.Errorf("sent %v", writes)
+			text := existingTexts[name]
+			config := func(label, comment string) map[string]string {
+				return map[string]string{"key": r.values(t, imported.state)["key"], "label": label, "comment": comment}
+			}
+			r.plan(t, imported, config(text, text)).expect(t, nil, nil, nil)
+			label, comment := "ERROR label: Invalid label", "ERROR comment: Invalid comment"
+			changed := strings.Replace(text, "b", "c", 1)
+			switch {
+			case name != "tab" && name != "spaces":
+			case parent.IsProject(): // A replacement would write the comment, too.
+				r.plan(t, imported, config(changed, text)).expectErrors(t, []string{label, comment})
+				r.plan(t, imported, config("renamed", text)).expectErrors(t, []string{comment})
+			default:
+				r.plan(t, imported, config(changed, text)).expectErrors(t, []string{label})
+				if name == "tab" {
+					r.plan(t, imported, config(text, changed)).expectErrors(t, []string{comment})
+				}
+				f.ForgetRequests()
+				renamed := r.change(t, imported, config("renamed", text))
+				if writes := f.Writes(); len(writes) != 1 {
+					t.Errorf("sent %v", writes)
+				}
+				next := newKeyRun(t, f, parent, nil)
+				next.plan(t, next.refresh(t, renamed), config("renamed", text)).expect(t, nil, nil, nil)
+			}
 		}
 	})
 }
@@ -418,9 +417,8 @@ func TestDeployKeyList_existingTexts(t *testing.T) {
 				}
 				generated[name] = text
 			}
-			resp, err := l.ValidateResourceConfig(t.Context(), &tfprotov6.ValidateResourceConfigRequest{TypeName: parent.TypeName, Config: acctest.ProtocolObject(t, schema, generated)})
-			if err != nil || len(resp.Diagnostics) > 0 {
-				t.Errorf("%q: %v, %v", generated, err, resp)
+			if out := l.ValidateResource(t, parent.TypeName, generated); out != "" {
+				t.Errorf("%q: %s", generated, out)
 			}
 		}
 		if found != len(keys) {
@@ -439,22 +437,20 @@ func TestAccValidation_fractions(t *testing.T) {
 		return "\nresource \"bitbucket_deploy_keys_exclusive\" \"test\" {\n  workspace = \"acme\"\n  repository = \"website\"\n  key_ids = " + ids + "\n}\n"
 	}
 	const later = "\nresource \"terraform_data\" \"number\" {\n  input = 1.5\n}\n"
-	for name, config := range map[string]string{
-		"key_id":                  f.Config(acctest.DataDeployKey("key_id = 1.5")),
-		"key_ids":                 f.Config(exclusive("[10958984, 1.5]")),
-		"large key_ids":           f.Config(exclusive("[9223372036854775808]")),
-		"limit":                   f.Config(acctest.DataDeployments("limit = 1.5")),
-		"max_retries":             f.Config(acctest.DataDeployKey("key_id = 1"), "max_retries = 1.5"),
-		"max_concurrent_requests": f.Config(acctest.DataDeployKey("key_id = 1"), "max_concurrent_requests = 1.5"),
-		"unknown key_id":          later + f.Config(acctest.DataDeployKey("key_id = terraform_data.number.output")),
-		"unknown key_ids":         later + f.Config(exclusive("[terraform_data.number.output]")),
+	for name, tc := range map[string]struct {
+		config string
+		errors int
+	}{
+		"data sources and resources": {f.Config(acctest.DataDeployKey("key_id = 1.5") + exclusive("[10958984, 1.5]") + withName(exclusive("[9223372036854775808]"), "large") + acctest.DataDeployments("limit = 1.5")), 4},
+		"provider":                   {f.Config(acctest.DataDeployKey("key_id = 1"), "max_retries = 1.5", "max_concurrent_requests = 1.5"), 2},
+		"unknown":                    {later + f.Config(acctest.DataDeployKey("key_id = terraform_data.number.output")+exclusive("[terraform_data.number.output]")), 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			terraform := acctest.NewCLI(t)
-			terraform.Write(t, config)
+			terraform.Write(t, tc.config)
 			out := terraform.Fails(t, []string{"apply", "-auto-approve"}, "Error: Invalid number", "is not a whole number")
-			if strings.Contains(out, "provider developer") || strings.Count(out, "Error:") != 1 {
+			if strings.Contains(out, "provider developer") || strings.Count(out, "Error:") != tc.errors || strings.Count(out, "is not a whole number") != tc.errors {
 				t.Error(out)
 			}
 		})
@@ -465,8 +461,7 @@ func TestAccValidation_fractions(t *testing.T) {
 		terraform.Write(t, f.Config(acctest.DataDeployKey("key_id = 10958984")+exclusive("[1.0958984e7]"), "max_retries = 1"))
 		terraform.MustRun(t, "apply", "-auto-approve")
 		terraform.MustRun(t, "plan", "-detailed-exitcode")
-		terraform.MustRun(t, "destroy", "-auto-approve")
-		terraform.Write(t, f.Config(exclusive("[10958984]")))
+		terraform.MustRun(t, "state", "rm", "bitbucket_deploy_keys_exclusive.test")
 		terraform.MustRun(t, "import", "bitbucket_deploy_keys_exclusive.test", "acme/website")
 	})
 }
