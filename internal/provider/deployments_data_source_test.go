@@ -413,16 +413,18 @@ func TestAccDeployments_errors(t *testing.T) {
 	}
 }
 
-// expectRefused checks that a command reports an error with this text for each address.
+// expectRefused checks that a command reports an error with this text for each block, which is
+// given by its first line.
 func expectRefused(t *testing.T, terraform *acctest.CLI, command string, want map[string]string) {
 	t.Helper()
 	out := terraform.Fails(t, []string{command})
 	reported := strings.Split(out, "Error: ")[1:]
-	for address, text := range want {
+	for block, text := range want {
 		if !slices.ContainsFunc(reported, func(e string) bool {
-			return strings.Contains(e, "with "+address+", on main.tf line ") && strings.Contains(e, text)
+			_, lines, found := strings.Cut(e, "on main.tf line ")
+			return found && strings.Contains(lines, ", in "+block+":") && strings.Contains(e, text)
 		}) {
-			t.Errorf("%s reports no error %q of %s: %s", command, text, address, out)
+			t.Errorf("%s reports no error %q of %s: %s", command, text, block, out)
 		}
 	}
 }
@@ -447,7 +449,7 @@ func TestAccDeployments_validation(t *testing.T) {
 		name := fmt.Sprintf("data_%d", len(want))
 		block, _, _ := strings.Cut(acctest.DataDeployments(line), "\noutput")
 		config += strings.Replace(block, `"test"`, fmt.Sprintf("%q", name), 1)
-		want["data.bitbucket_deployments."+name] = message
+		want[fmt.Sprintf("data \"bitbucket_deployments\" %q", name)] = message
 	}
 	terraform.Write(t, f.Config(config))
 	for _, command := range []string{"validate", "plan"} {

@@ -217,7 +217,7 @@ func TestAccEnvironments_validation(t *testing.T) {
 		name := fmt.Sprintf("data_%d", len(want))
 		block, _, _ := strings.Cut(acctest.DataEnvironments(line), "\noutput")
 		config += strings.Replace(block, `"test"`, fmt.Sprintf("%q", name), 1)
-		want["data.bitbucket_environments."+name] = message
+		want[fmt.Sprintf("data \"bitbucket_environments\" %q", name)] = message
 	}
 	terraform.Write(t, f.Config(config))
 	for _, command := range []string{"validate", "plan"} {
