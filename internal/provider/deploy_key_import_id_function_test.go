@@ -2,6 +2,7 @@ package provider
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
@@ -16,22 +17,20 @@ import (
 func TestAccDeployKeyImportIDFunction_roundTrip(t *testing.T) {
 	t.Parallel()
 	acctest.Needs(t, terraformcli.LoneFunctions)
+	config, checks := acctest.RequiredProviders, []statecheck.StateCheck{}
 	for _, want := range []string{"acme/website/10958984", "Acme-1/web_site.git/1", acctest.WorkspaceUUID + "/" + acctest.WebsiteUUID + "/9223372036854775807"} {
-		t.Run(want, func(t *testing.T) {
-			t.Parallel()
-			reference, ok := parseDeployKeyReference(repositoryKind, want)
-			if !ok {
-				t.Fatal("the import does not accept the ID")
-			}
-			repository, id := reference.parent, reference.id()
-			for _, keyID := range []string{fmt.Sprint(id), fmt.Sprintf(`"%d"`, id)} {
-				acctest.Test(t, acctest.Step{
-					Config:            acctest.RequiredProviders + acctest.OutputBlock(acctest.ImportIDCall(acctest.HCL(t, repository.Workspace), acctest.HCL(t, repository.Repository), keyID)),
-					ConfigStateChecks: []statecheck.StateCheck{statecheck.ExpectKnownOutputValue("test", knownvalue.StringExact(want))},
-				})
-			}
-		})
+		reference, ok := parseDeployKeyReference(repositoryKind, want)
+		if !ok {
+			t.Fatalf("the import does not accept the ID %s", want)
+		}
+		repository, id := reference.parent, reference.id()
+		for _, keyID := range []string{fmt.Sprint(id), fmt.Sprintf(`"%d"`, id)} {
+			name := fmt.Sprintf("id_%d", len(checks))
+			config += strings.Replace(acctest.OutputBlock(acctest.ImportIDCall(acctest.HCL(t, repository.Workspace), acctest.HCL(t, repository.Repository), keyID)), `"test"`, fmt.Sprintf("%q", name), 1)
+			checks = append(checks, statecheck.ExpectKnownOutputValue(name, knownvalue.StringExact(want)))
+		}
 	}
+	acctest.Test(t, acctest.Step{Config: config, ConfigStateChecks: checks})
 }
 
 func TestAccDeployKeyImportIDFunction_unknown(t *testing.T) {

@@ -39,11 +39,6 @@ func (p *planTest) key(name, key string, lines ...string) string {
 	return strings.Replace(p.parent.DeployKey(append(lines, acctest.KeyLine(key))...), `"test"`, fmt.Sprintf("%q", name), 1)
 }
 
-// after returns a line that lets a resource be planned after another one.
-func (p *planTest) after(name string) string {
-	return fmt.Sprintf("depends_on = [%s.%s]", p.parent.TypeName, name)
-}
-
 // list returns the request that lists the keys.
 func (p *planTest) list() []string { return []string{"GET " + p.parent.Collection() + " 200"} }
 

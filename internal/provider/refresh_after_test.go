@@ -474,10 +474,9 @@ func TestRefreshAfter_writeFails(t *testing.T) {
 			f.Inject(tc.faults...)
 			if tc.replaced {
 				plan = r.planAgain(t, plan)
-				if stored, ok = r.applyKey(t, stored, r.planDelete(t, stored)); ok {
-					stored, ok = r.applyKey(t, stored, plan)
-				}
-			} else {
+				stored, ok = r.applyKey(t, stored, r.planDelete(t, stored))
+			}
+			if ok {
 				stored, ok = r.applyKey(t, stored, plan)
 			}
 			if ok == tc.fails {
