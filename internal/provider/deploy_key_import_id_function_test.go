@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
@@ -61,7 +63,7 @@ func TestAccDeployKeyImportIDFunction_errors(t *testing.T) {
 		{`"acme"`, "null", "1", "repository", "argument must not be null"},
 		{"null", `"website"`, "1", "workspace", "argument must not be null"},
 	}
-	for _, text := range hostile {
+	for _, text := range []string{"..", "a/b"} {
 		calls = append(calls, call{acctest.HCL(t, text), `"website"`, "1", "workspace", slug}, call{`"acme"`, acctest.HCL(t, text), "1", "repository", slug})
 	}
 	config := acctest.RequiredProviders
@@ -73,5 +75,29 @@ func TestAccDeployKeyImportIDFunction_errors(t *testing.T) {
 	out := terraform.Fails(t, []string{"validate"})
 	for i, tc := range calls {
 		acctest.Contains(t, out, fmt.Sprintf(`, in output "id_%d":`, i), fmt.Sprintf("Invalid value for %q parameter: %s", tc.parameter, tc.want))
+	}
+}
+
+func TestDeployKeyImportIDFunction_hostileNames(t *testing.T) {
+	t.Parallel()
+	server := acctest.NewServer(t)
+	for name, text := range hostile {
+		for i, names := range [][]string{{text, "website"}, {"acme", text}} {
+			arguments := []*tfprotov6.DynamicValue{}
+			for _, value := range []tftypes.Value{tftypes.NewValue(tftypes.String, names[0]), tftypes.NewValue(tftypes.String, names[1]), tftypes.NewValue(tftypes.Number, 1)} {
+				argument, err := tfprotov6.NewDynamicValue(value.Type(), value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				arguments = append(arguments, &argument)
+			}
+			resp, err := server.CallFunction(t.Context(), &tfprotov6.CallFunctionRequest{Name: "deploy_key_import_id", Arguments: arguments})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e := resp.Error; e == nil || e.FunctionArgument == nil || *e.FunctionArgument != int64(i) || !strings.HasPrefix(e.Text, "Expected a slug, for example") {
+				t.Errorf("%s as argument %d: got %+v", name, i, e)
+			}
+		}
 	}
 }

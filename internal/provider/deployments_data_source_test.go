@@ -162,8 +162,8 @@ func readData(t *testing.T, server acctest.Server, typeName string, attributes m
 func (r dataRead) column(t *testing.T, list, attribute string) []string {
 	t.Helper()
 	var objects []tftypes.Value
-	if err := r.attributes[list].As(&objects); err != nil {
-		t.Fatal(err)
+	if err := r.attributes[list].As(&objects); err != nil || r.attributes[list].IsNull() {
+		t.Fatalf("%s is %s, %v", list, r.attributes[list], err)
 	}
 	texts := []string{}
 	for _, object := range objects {

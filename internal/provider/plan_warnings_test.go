@@ -390,13 +390,15 @@ func TestPlanWarnings_newParentNotFound(t *testing.T) {
 	})
 }
 
-// A change in place may be refused, unless the configuration chooses it.
+// A change in place may be refused, unless the configuration chooses it. A user also sees the
+// warning about a new name.
 func TestAccPlanWarnings_updateStrategy(t *testing.T) {
 	t.Parallel()
 	key := acctest.NewKey(t)
 	p := newPlanTest(t, acctest.Website, (&planTest{parent: acctest.Website}).key("one", key))
 	const warning = "Bitbucket may refuse to update this deploy key"
 	acctest.Contains(t, p.plans(t, p.Config(p.key("one", key, `label = "x"`)), p.list(), warning, 1), `update_strategy = "replace"`, `update_strategy = "in_place"`)
+	p.plans(t, p.Config(p.key("one", key, `repository = "websiteX"`)), append(p.list(), "GET acme/websiteX/deploy-keys/10958984 404"), "Not found: acme/websiteX", 1)
 	p.Write(t, p.Config(p.key("one", key, `label = "x"`), `update_strategy = "in_place"`))
 	if out := p.MustRun(t, "apply", "-auto-approve"); len(warnings(out)) > 0 {
 		t.Errorf("the apply warns: %s", out)

@@ -378,14 +378,17 @@ func TestAccRefreshAfter_drift(t *testing.T) {
 	r.ages(t, 24*time.Hour)
 	r.run(t, "apply -refresh=false")
 	acctest.Contains(t, r.run(t, "plan", list), `"theirs"`, `"theirs"`)
-	r.planPair[0].MustRun(t, "apply", "-auto-approve")
-	for _, p := range r.planPair {
-		if key := p.OnlyKeyOf(t, p.parent); key.Label != "" {
-			t.Errorf("Bitbucket has %+v", key)
+	website, web := r.planPair[0].OnlyKeyOf(t, acctest.Website).ID, r.planPair[1].OnlyKeyOf(t, acctest.WEB).ID
+	r.run(t, "apply", list, func(p *planTest) []string {
+		if p.parent.IsProject() {
+			return append(p.adds(), fmt.Sprintf("DELETE %s/%d 204", p.parent.Collection(), web))
 		}
+		return []string{fmt.Sprintf("PUT %s/%d 200", p.parent.Collection(), website)}
+	})
+	r.run(t, "plan -detailed-exitcode")
+	for _, p := range r.planPair {
 		p.Remove(p.parent, p.OnlyKeyOf(t, p.parent).ID)
 	}
-	r.planPair[0].ForgetRequests()
 	r.run(t, "plan -detailed-exitcode")
 	r.ages(t, 24*time.Hour)
 	acctest.Contains(t, r.planPair[0].MustRun(t, "plan"), "2 to add")
