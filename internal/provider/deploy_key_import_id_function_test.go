@@ -2,8 +2,11 @@ package provider
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
@@ -16,22 +19,20 @@ import (
 func TestAccDeployKeyImportIDFunction_roundTrip(t *testing.T) {
 	t.Parallel()
 	acctest.Needs(t, terraformcli.LoneFunctions)
+	config, checks := acctest.RequiredProviders, []statecheck.StateCheck{}
 	for _, want := range []string{"acme/website/10958984", "Acme-1/web_site.git/1", acctest.WorkspaceUUID + "/" + acctest.WebsiteUUID + "/9223372036854775807"} {
-		t.Run(want, func(t *testing.T) {
-			t.Parallel()
-			reference, ok := parseDeployKeyReference(repositoryKind, want)
-			if !ok {
-				t.Fatal("the import does not accept the ID")
-			}
-			repository, id := reference.parent, reference.id()
-			for _, keyID := range []string{fmt.Sprint(id), fmt.Sprintf(`"%d"`, id)} {
-				acctest.Test(t, acctest.Step{
-					Config:            acctest.RequiredProviders + acctest.OutputBlock(acctest.ImportIDCall(acctest.HCL(t, repository.Workspace), acctest.HCL(t, repository.Repository), keyID)),
-					ConfigStateChecks: []statecheck.StateCheck{statecheck.ExpectKnownOutputValue("test", knownvalue.StringExact(want))},
-				})
-			}
-		})
+		reference, ok := parseDeployKeyReference(repositoryKind, want)
+		if !ok {
+			t.Fatalf("the import does not accept the ID %s", want)
+		}
+		repository, id := reference.parent, reference.id()
+		for _, keyID := range []string{fmt.Sprint(id), fmt.Sprintf(`"%d"`, id)} {
+			name := fmt.Sprintf("id_%d", len(checks))
+			config += strings.Replace(acctest.OutputBlock(acctest.ImportIDCall(acctest.HCL(t, repository.Workspace), acctest.HCL(t, repository.Repository), keyID)), `"test"`, fmt.Sprintf("%q", name), 1)
+			checks = append(checks, statecheck.ExpectKnownOutputValue(name, knownvalue.StringExact(want)))
+		}
 	}
+	acctest.Test(t, acctest.Step{Config: config, ConfigStateChecks: checks})
 }
 
 func TestAccDeployKeyImportIDFunction_unknown(t *testing.T) {
@@ -62,7 +63,7 @@ func TestAccDeployKeyImportIDFunction_errors(t *testing.T) {
 		{`"acme"`, "null", "1", "repository", "argument must not be null"},
 		{"null", `"website"`, "1", "workspace", "argument must not be null"},
 	}
-	for _, text := range hostile {
+	for _, text := range []string{"..", "a/b"} {
 		calls = append(calls, call{acctest.HCL(t, text), `"website"`, "1", "workspace", slug}, call{`"acme"`, acctest.HCL(t, text), "1", "repository", slug})
 	}
 	config := acctest.RequiredProviders
@@ -74,5 +75,29 @@ func TestAccDeployKeyImportIDFunction_errors(t *testing.T) {
 	out := terraform.Fails(t, []string{"validate"})
 	for i, tc := range calls {
 		acctest.Contains(t, out, fmt.Sprintf(`, in output "id_%d":`, i), fmt.Sprintf("Invalid value for %q parameter: %s", tc.parameter, tc.want))
+	}
+}
+
+func TestDeployKeyImportIDFunction_hostileNames(t *testing.T) {
+	t.Parallel()
+	server := acctest.NewServer(t)
+	for name, text := range hostile {
+		for i, names := range [][]string{{text, "website"}, {"acme", text}} {
+			arguments := []*tfprotov6.DynamicValue{}
+			for _, value := range []tftypes.Value{tftypes.NewValue(tftypes.String, names[0]), tftypes.NewValue(tftypes.String, names[1]), tftypes.NewValue(tftypes.Number, 1)} {
+				argument, err := tfprotov6.NewDynamicValue(value.Type(), value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				arguments = append(arguments, &argument)
+			}
+			resp, err := server.CallFunction(t.Context(), &tfprotov6.CallFunctionRequest{Name: "deploy_key_import_id", Arguments: arguments})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e := resp.Error; e == nil || e.FunctionArgument == nil || *e.FunctionArgument != int64(i) || !strings.HasPrefix(e.Text, "Expected a slug, for example") {
+				t.Errorf("%s as argument %d: got %+v", name, i, e)
+			}
+		}
 	}
 }

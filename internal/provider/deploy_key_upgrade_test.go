@@ -1,7 +1,11 @@
 package provider
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
+	"maps"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,37 +19,106 @@ import (
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
-// The plan for the state of another provider with the same resource type is empty. The
-// key can then be changed and removed.
-func TestAccDeployKey_replaceProvider(t *testing.T) {
-	t.Parallel()
+// otherState is a state of another provider with the same resource type.
+type otherState struct {
+	comment string // comment is the comment in Bitbucket.
+	config  map[string]string
+	// unread means that a plan without a refresh needs values that the state does not have.
+	unread bool
+	// sensitive means that a sensitive mark is removed, which Terraform shows as an update.
+	sensitive bool
+}
+
+func otherStates() map[string]otherState {
 	const comment = "deploy@example.com"
-	withComment := []string{acctest.KeyLine(acctest.BareKey + " " + comment), `label = "ci"`}
-	withNewline := []string{acctest.KeyLine(acctest.BareKey + " " + comment + "\n"), `label = "ci"`}
-	for state, tc := range map[string]struct {
-		comment string
-		config  []string
-		// unread means that a plan without a refresh needs values that the state does not
-		// have.
-		unread bool
-		// sensitive means that a sensitive mark is removed, which Terraform shows as an update.
-		sensitive bool
-	}{
-		"drfaust92-created":                  {config: []string{acctest.KeyLine(acctest.BareKey), `label = "ci"`}},
+	bare := map[string]string{"key": acctest.BareKey, "label": "ci"}
+	withComment := map[string]string{"key": acctest.BareKey + " " + comment, "label": "ci"}
+	withNewline := map[string]string{"key": acctest.BareKey + " " + comment + "\n", "label": "ci"}
+	return map[string]otherState{
+		"drfaust92-created":                  {config: bare},
 		"drfaust92-created-with-comment":     {comment: comment, config: withComment},
 		"drfaust92-created-with-newline":     {comment: comment, config: withNewline},
-		"drfaust92-created-with-uuid":        {comment: comment, config: append(withComment, `repository = "`+acctest.WebsiteUUID+`"`)},
+		"drfaust92-created-with-uuid":        {comment: comment, config: map[string]string{"key": withComment["key"], "label": "ci", "repository": acctest.WebsiteUUID}},
 		"drfaust92-created-without-label":    {comment: comment, config: withComment, unread: true},
 		"drfaust92-display-name-beside-slug": {comment: comment, config: withComment},
 		"drfaust92-imported":                 {comment: comment, config: withComment, unread: true},
 		"drfaust92-stale":                    {comment: comment, config: withNewline, unread: true},
 		"gilesgamon-created":                 {comment: comment, config: withComment},
 		"gilesgamon-project-created":         {comment: comment, config: withNewline},
-		"zahiar-created":                     {config: []string{acctest.KeyLine(acctest.BareKey), `label = "ci"`}, sensitive: true},
+		"zahiar-created":                     {config: bare, sensitive: true},
 		"zahiar-created-with-comment":        {comment: comment, config: withComment, sensitive: true},
 		"zahiar-created-with-newline":        {comment: comment, config: withNewline, sensitive: true},
 		"zahiar-imported":                    {comment: comment, config: withComment, sensitive: true},
-	} {
+	}
+}
+
+// The plan for the state of another provider is empty. The key can then be changed and removed.
+func TestDeployKey_replaceProvider(t *testing.T) {
+	t.Parallel()
+	for state, tc := range otherStates() {
+		t.Run(state, func(t *testing.T) {
+			t.Parallel()
+			f, terraform := acctest.Switching(t, state, tc.comment)
+			parent := acctest.ParentOfState(state)
+			run := func() *keyRun { return newKeyRun(t, f, parent, map[string]string{"update_strategy": "in_place"}) }
+			stored := run().upgraded(t, acctest.ReadFile(t, terraform.Dir+"/terraform.tfstate"))
+			if !tc.unread {
+				run().plan(t, stored, tc.config).expect(t, nil, nil, nil)
+			}
+			collection := strings.Replace(parent.Collection(), parent.Name, url.PathEscape(cmp.Or(tc.config["repository"], parent.Name)), 1)
+			run().warned(t, []string{"GET " + collection + " 200"}, "", 0, keyStep(stored, tc.config))
+			r := run()
+			stored = r.refresh(t, stored)
+			r.plan(t, stored, tc.config).expect(t, nil, nil, nil)
+
+			changed := maps.Clone(tc.config)
+			changed["label"] = "changed"
+			plan := r.plan(t, stored, changed)
+			if parent.IsProject() {
+				stored, _ = r.applyKey(t, stored, r.planDelete(t, stored))
+				plan = r.planAgain(t, plan)
+			}
+			stored, ok := r.applyKey(t, stored, plan)
+			if key := f.OnlyKeyOf(t, parent); !ok || key.Label != "changed" {
+				t.Fatalf("Bitbucket has %+v", key)
+			}
+			r = run()
+			r.plan(t, r.refresh(t, stored), changed).expect(t, nil, nil, nil)
+			if _, ok := r.applyKey(t, stored, r.planDelete(t, stored)); !ok || len(f.Keys(parent)) > 0 {
+				t.Errorf("Bitbucket still has %v", f.Keys(parent))
+			}
+		})
+	}
+}
+
+// upgraded returns the key in the file of a state, as this provider reads it.
+func (r *keyRun) upgraded(t *testing.T, file string) *storedKey {
+	t.Helper()
+	var state struct {
+		Resources []struct {
+			Instances []struct {
+				SchemaVersion int64 `json:"schema_version"`
+				Attributes    json.RawMessage
+				Private       []byte
+			}
+		}
+	}
+	decode(t, []byte(file), &state)
+	instance := state.Resources[0].Instances[0]
+	resp, err := r.UpgradeResourceState(t.Context(), &tfprotov6.UpgradeResourceStateRequest{
+		TypeName: r.parent.TypeName, Version: instance.SchemaVersion, RawState: &tfprotov6.RawState{JSON: instance.Attributes},
+	})
+	if err != nil || len(resp.Diagnostics) > 0 {
+		t.Fatal(err, diagnosed(resp.Diagnostics))
+	}
+	return &storedKey{resp.UpgradedState, instance.Private}
+}
+
+// The command of the guide replaces the provider.
+func TestAccDeployKey_replaceProvider(t *testing.T) {
+	t.Parallel()
+	for _, state := range []string{"drfaust92-created-with-comment", "gilesgamon-project-created", "zahiar-created-with-newline"} {
+		tc := otherStates()[state]
 		t.Run(state, func(t *testing.T) {
 			t.Parallel()
 			f, terraform := acctest.Switching(t, state, tc.comment)
@@ -53,20 +126,20 @@ func TestAccDeployKey_replaceProvider(t *testing.T) {
 			if parent.IsProject() {
 				changed = "1 added, 0 changed, 1 destroyed"
 			}
-			terraform.Write(t, f.Config(parent.DeployKey(tc.config...)))
+			resource := parent.DeployKey(acctest.KeyLine(tc.config["key"]), `label = "ci"`)
+			terraform.Write(t, f.Config(resource))
 			old, _, _ := strings.Cut(state, "-")
 			terraform.ReplaceProvider(t, old+"/bitbucket")
 			if tc.sensitive {
 				acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve"), "will no longer be marked as sensitive", "0 added, 1 changed, 0 destroyed")
-			} else if !tc.unread {
+			} else {
 				terraform.MustRun(t, "plan", "-detailed-exitcode", "-refresh=false")
 			}
 			terraform.MustRun(t, "plan", "-detailed-exitcode")
 			f.ExpectWrites(t)()
 
-			terraform.Write(t, f.Config(strings.Replace(parent.DeployKey(tc.config...), `"ci"`, `"changed"`, 1)))
+			terraform.Write(t, f.Config(strings.Replace(resource, `"ci"`, `"changed"`, 1)))
 			acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve"), changed)
-			terraform.MustRun(t, "plan", "-detailed-exitcode")
 			terraform.MustRun(t, "destroy", "-auto-approve")
 			if keys := f.Keys(parent); len(keys) > 0 {
 				t.Errorf("Bitbucket still has %v", keys)

@@ -2,13 +2,17 @@ package provider
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
@@ -37,6 +41,11 @@ func newDeployed(t *testing.T) *acctest.Fake {
 		f.AddDeployment("acme", "website", d)
 	}
 	return f
+}
+
+// noWaiting are the attributes of a provider that never sends a request again.
+func noWaiting() map[string]string {
+	return map[string]string{"max_retries": "0", "max_rate_limit_wait": "0s"}
 }
 
 // sentQueries returns the requests since the last call with their queries, without their
@@ -98,18 +107,105 @@ func TestAccDeployments_basic(t *testing.T) {
 			Config:            f.Config(acctest.DataDeployments()),
 			ConfigStateChecks: []statecheck.StateCheck{list(true)},
 		},
-		acctest.Step{
-			Config: f.Config(acctest.DataDeployments(`repository = "api"`)),
-			ConfigStateChecks: []statecheck.StateCheck{
-				statecheck.ExpectKnownValue("data.bitbucket_deployments.test", tfjsonpath.New("deployments"), knownvalue.ListSizeExact(0)),
-			},
-		},
 	)
 }
 
-// A plan sends exactly these requests and finds these deployments, for each way in which
-// Bitbucket may behave.
+// A plan reads the data source, and the apply of that plan does not read it again.
 func TestAccDeployments_requests(t *testing.T) {
+	t.Parallel()
+	f, terraform := newDeployed(t), acctest.NewCLI(t)
+	terraform.Write(t, f.Config(acctest.DataDeployments(`state = "COMPLETED"`, `environment_uuid = "`+acctest.ProductionUUID+`"`, "limit = 1")))
+	for _, command := range [][]string{{"plan", "-out=saved"}, {"apply", "saved"}, {"plan", "-detailed-exitcode"}} {
+		terraform.MustRun(t, command...)
+		want := []string{"website/deployments/?environment=%7B8a1ea3a4-6a09-4ae3-ba0c-9ab2d8a2b0cc%7D&pagelen=100&sort=-state.started_on&state.name=COMPLETED 200"}
+		if command[0] == "apply" {
+			want = nil
+		}
+		if got := sentQueries(f); !slices.Equal(got, want) {
+			t.Errorf("%v sent\n  %s\nwant\n  %s", command, strings.Join(got, "\n  "), strings.Join(want, "\n  "))
+		}
+	}
+	terraform.FoundDeployments(t, "{d1}")
+}
+
+// dataRead is what reading a data source has returned.
+type dataRead struct {
+	attributes  map[string]tftypes.Value
+	diagnostics []*tfprotov6.Diagnostic
+}
+
+// readData reads a data source of acme/website over the protocol, unless the attributes name
+// another repository. The attribute names are those of a configuration.
+func readData(t *testing.T, server acctest.Server, typeName string, attributes map[string]string) dataRead {
+	t.Helper()
+	config := map[string]string{"workspace": "acme", "repository": "website"}
+	maps.Copy(config, attributes)
+	resp, err := server.ReadDataSource(t.Context(), &tfprotov6.ReadDataSourceRequest{TypeName: typeName, Config: acctest.ProtocolObject(t, server.Schemas.DataSourceSchemas[typeName], config)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := dataRead{nil, resp.Diagnostics}
+	if resp.State == nil {
+		return read
+	}
+	state, err := resp.State.Unmarshal(server.Schemas.DataSourceSchemas[typeName].ValueType())
+	if err == nil {
+		err = state.As(&read.attributes)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return read
+}
+
+// column returns an attribute of each object of a list, "null" for null.
+func (r dataRead) column(t *testing.T, list, attribute string) []string {
+	t.Helper()
+	var objects []tftypes.Value
+	if err := r.attributes[list].As(&objects); err != nil || r.attributes[list].IsNull() {
+		t.Fatalf("%s is %s, %v", list, r.attributes[list], err)
+	}
+	texts := []string{}
+	for _, object := range objects {
+		var values map[string]tftypes.Value
+		var text *string
+		if err := errors.Join(object.As(&values), values[attribute].As(&text)); err != nil {
+			t.Fatal(err)
+		}
+		if text == nil {
+			texts = append(texts, "null")
+			continue
+		}
+		texts = append(texts, *text)
+	}
+	return texts
+}
+
+// messages returns the diagnostics as Terraform prints them, on one line.
+func messages(diagnostics []*tfprotov6.Diagnostic) string {
+	var text strings.Builder
+	for _, d := range diagnostics {
+		severity := map[tfprotov6.DiagnosticSeverity]string{tfprotov6.DiagnosticSeverityError: "Error: ", tfprotov6.DiagnosticSeverityWarning: "Warning: "}[d.Severity]
+		text.WriteString(" " + severity + strings.Join(strings.Fields(d.Summary+" "+d.Detail), " "))
+	}
+	return text.String()
+}
+
+// fails checks that the read has failed with these words in this order, and has returned
+// nothing.
+func (r dataRead) fails(t *testing.T, words ...string) {
+	t.Helper()
+	acctest.Contains(t, messages(r.diagnostics), append([]string{"Error: "}, words...)...)
+	for _, name := range []string{"deployments", "environments"} {
+		if value, found := r.attributes[name]; found && !value.IsNull() {
+			t.Errorf("the failed read returned %s", value)
+		}
+	}
+}
+
+// Reading sends exactly these requests and finds these deployments, for each way in which
+// Bitbucket may behave.
+func TestDeployments_requests(t *testing.T) {
 	t.Parallel()
 	const (
 		query = "?pagelen=100&sort=-state.started_on"
@@ -120,46 +216,46 @@ func TestAccDeployments_requests(t *testing.T) {
 	)
 	production := "environment=%7B8a1ea3a4-6a09-4ae3-ba0c-9ab2d8a2b0cc%7D&"
 	for name, tc := range map[string]struct {
-		behavior emulator.DeploymentBehavior
-		lines    []string
-		want     []string
-		found    string
+		behavior   emulator.DeploymentBehavior
+		attributes map[string]string
+		want       []string
+		found      string
 	}{
 		"all":                 {emulator.DeploymentBehavior{}, nil, []string{list}, all},
-		"limit":               {emulator.DeploymentBehavior{}, []string{"limit = 2"}, []string{list}, "{d4} {d3}"},
-		"environment":         {emulator.DeploymentBehavior{}, []string{`environment_uuid = "` + acctest.ProductionUUID + `"`}, []string{"website/deployments/?" + production + query[1:] + " 200"}, "{d3} {d1}"},
-		"environment in case": {emulator.DeploymentBehavior{IgnoreFilters: true}, []string{`environment_uuid = "` + strings.ToUpper(acctest.StagingUUID) + `"`}, []string{"website/deployments/?environment=%7B8A1EA3A4-6A09-4AE3-BA0C-9AB2D8A2B0DD%7D&" + query[1:] + " 200"}, "{d4} {d2}"},
-		"state":               {emulator.DeploymentBehavior{}, []string{`state = "COMPLETED"`}, []string{"website/deployments/" + query + "&state.name=COMPLETED 200"}, "{d2} {d1}"},
+		"limit":               {emulator.DeploymentBehavior{}, map[string]string{"limit": "2"}, []string{list}, "{d4} {d3}"},
+		"environment":         {emulator.DeploymentBehavior{}, map[string]string{"environment_uuid": acctest.ProductionUUID}, []string{"website/deployments/?" + production + query[1:] + " 200"}, "{d3} {d1}"},
+		"environment in case": {emulator.DeploymentBehavior{IgnoreFilters: true}, map[string]string{"environment_uuid": strings.ToUpper(acctest.StagingUUID)}, []string{"website/deployments/?environment=%7B8A1EA3A4-6A09-4AE3-BA0C-9AB2D8A2B0DD%7D&" + query[1:] + " 200"}, "{d4} {d2}"},
+		"state":               {emulator.DeploymentBehavior{}, map[string]string{"state": "COMPLETED"}, []string{"website/deployments/" + query + "&state.name=COMPLETED 200"}, "{d2} {d1}"},
 		"both, limit": {
 			emulator.DeploymentBehavior{},
-			[]string{`state = "COMPLETED"`, `environment_uuid = "` + acctest.ProductionUUID + `"`, "limit = 1"},
+			map[string]string{"state": "COMPLETED", "environment_uuid": acctest.ProductionUUID, "limit": "1"},
 			[]string{"website/deployments/?" + production + query[1:] + "&state.name=COMPLETED 200"},
 			"{d1}",
 		},
 		"filters ignored": {
 			emulator.DeploymentBehavior{IgnoreFilters: true, Observed: true},
-			[]string{`state = "COMPLETED"`, `environment_uuid = "` + acctest.ProductionUUID + `"`, "limit = 1"},
+			map[string]string{"state": "COMPLETED", "environment_uuid": acctest.ProductionUUID, "limit": "1"},
 			[]string{"website/deployments/?" + production + query[1:] + "&state.name=COMPLETED 200", environments},
 			"{d1}",
 		},
 		"observed":        {emulator.DeploymentBehavior{Observed: true}, nil, []string{list, environments}, all},
-		"observed, limit": {emulator.DeploymentBehavior{Observed: true}, []string{"limit = 1"}, []string{list, environments}, "{d4}"},
-		"observed, none":  {emulator.DeploymentBehavior{Observed: true}, []string{`repository = "api"`}, []string{"api/deployments/" + query + " 200"}, ""},
-		"name":            {emulator.DeploymentBehavior{}, []string{`environment = "Production"`}, []string{environments, "website/deployments/?" + production + query[1:] + " 200"}, "{d3} {d1}"},
+		"observed, limit": {emulator.DeploymentBehavior{Observed: true}, map[string]string{"limit": "1"}, []string{list, environments}, "{d4}"},
+		"observed, none":  {emulator.DeploymentBehavior{Observed: true}, map[string]string{"repository": "api"}, []string{"api/deployments/" + query + " 200"}, ""},
+		"name":            {emulator.DeploymentBehavior{}, map[string]string{"environment": "Production"}, []string{environments, "website/deployments/?" + production + query[1:] + " 200"}, "{d3} {d1}"},
 		"name, observed": { // The names come from the same list.
 			emulator.DeploymentBehavior{IgnoreFilters: true, Observed: true},
-			[]string{`environment = "Production"`, `state = "COMPLETED"`},
+			map[string]string{"environment": "Production", "state": "COMPLETED"},
 			[]string{environments, "website/deployments/?" + production + query[1:] + "&state.name=COMPLETED 200"},
 			"{d1}",
 		},
 		"name, slash refused": {
 			emulator.DeploymentBehavior{Slash: emulator.SlashRefused},
-			[]string{`environment = "Production"`},
+			map[string]string{"environment": "Production"},
 			[]string{"website/environments/?pagelen=100 404", "website/environments?pagelen=100 200", "website/deployments/?" + production + query[1:] + " 404", "website/deployments?" + production + query[1:] + " 200"},
 			"{d3} {d1}",
 		},
-		"none match":     {emulator.DeploymentBehavior{}, []string{`state = "UNDEPLOYED"`, `environment_uuid = "` + acctest.ProductionUUID + `"`}, []string{"website/deployments/?" + production + query[1:] + "&state.name=UNDEPLOYED 200"}, ""},
-		"sort ignored":   {emulator.DeploymentBehavior{Sort: emulator.SortIgnored}, []string{"limit = 3"}, []string{list}, "{d4} {d3} {d2}"},
+		"none match":     {emulator.DeploymentBehavior{}, map[string]string{"state": "UNDEPLOYED", "environment_uuid": acctest.ProductionUUID}, []string{"website/deployments/?" + production + query[1:] + "&state.name=UNDEPLOYED 200"}, ""},
+		"sort ignored":   {emulator.DeploymentBehavior{Sort: emulator.SortIgnored}, map[string]string{"limit": "3"}, []string{list}, "{d4} {d3} {d2}"},
 		"sort refused":   {emulator.DeploymentBehavior{Sort: emulator.SortRefused}, nil, []string{"website/deployments/" + query + " 400", "website/deployments/?pagelen=100 200"}, all},
 		"slash required": {emulator.DeploymentBehavior{Slash: emulator.SlashRequired}, nil, []string{list}, all},
 		"slash refused":  {emulator.DeploymentBehavior{Slash: emulator.SlashRefused}, nil, []string{"website/deployments/" + query + " 404", "website/deployments" + query + " 200"}, all},
@@ -169,40 +265,35 @@ func TestAccDeployments_requests(t *testing.T) {
 			[]string{"website/deployments/" + query + " 404", "website/deployments" + query + " 400", "website/deployments?pagelen=100 200"},
 			all,
 		},
-		"never, 200": {emulator.DeploymentBehavior{}, []string{`repository = "api"`}, []string{"api/deployments/" + query + " 200"}, ""},
-		"never, 404": {emulator.DeploymentBehavior{NeverDeployed404: true}, []string{`repository = "api"`}, []string{"api/deployments/" + query + " 404", "api?fields=uuid 200"}, ""},
+		"never, 200": {emulator.DeploymentBehavior{}, map[string]string{"repository": "api"}, []string{"api/deployments/" + query + " 200"}, ""},
+		"never, 404": {emulator.DeploymentBehavior{NeverDeployed404: true}, map[string]string{"repository": "api"}, []string{"api/deployments/" + query + " 404", "api?fields=uuid 200"}, ""},
 		"by uuid": {
 			emulator.DeploymentBehavior{},
-			[]string{"repository = \"" + acctest.WebsiteUUID + "\""},
+			map[string]string{"repository": acctest.WebsiteUUID},
 			[]string{"%7B85d08b4e-571d-44e9-a507-fa476535aa98%7D/deployments/" + query + " 200"},
 			all,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f, terraform := newDeployed(t), acctest.NewCLI(t)
+			f := newDeployed(t)
 			f.SetDeployments(tc.behavior)
-			terraform.Write(t, f.Config(acctest.DataDeployments(tc.lines...)))
-			for _, command := range [][]string{{"plan", "-out=saved"}, {"apply", "saved"}, {"plan", "-detailed-exitcode"}} {
-				terraform.MustRun(t, command...)
-				want := tc.want
-				if command[0] == "apply" {
-					want = nil // The plan has read the data source.
-				}
-				if got := sentQueries(f); !slices.Equal(got, want) {
-					t.Errorf("%v sent\n  %s\nwant\n  %s", command, strings.Join(got, "\n  "), strings.Join(want, "\n  "))
-				}
+			read := readData(t, acctest.NewConfiguredServer(t, f), "bitbucket_deployments", tc.attributes)
+			if got := sentQueries(f); !slices.Equal(got, tc.want) {
+				t.Errorf("sent\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(tc.want, "\n  "))
 			}
-			terraform.FoundDeployments(t, tc.found)
+			if found := strings.Join(read.column(t, "deployments", "uuid"), " "); found != tc.found || len(read.diagnostics) > 0 {
+				t.Errorf("found %s, want %s, %v", found, tc.found, read.diagnostics)
+			}
 		})
 	}
 }
 
 // The number of requests for a repository with many deployments depends on the limit and on
 // how Bitbucket behaves.
-func TestAccDeployments_cost(t *testing.T) {
+func TestDeployments_cost(t *testing.T) {
 	t.Parallel()
-	f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
+	f := acctest.NewFake(t)
 	for i := range 250 {
 		started := time.Date(2026, 9, 1, i, 0, 0, 0, time.UTC).Format(time.RFC3339)
 		f.AddDeployment("acme", "website", emulator.Deployment{UUID: fmt.Sprintf("{%d}", i), StartedOn: started})
@@ -229,19 +320,20 @@ func TestAccDeployments_cost(t *testing.T) {
 		{emulator.DeploymentBehavior{Slash: emulator.SlashRefused, Observed: true}, 10, 10, 2},
 	} {
 		f.SetDeployments(tc.behavior)
-		line := ""
+		attributes := map[string]string{}
 		if tc.limit > 0 {
-			line = fmt.Sprintf("limit = %d", tc.limit)
+			attributes["limit"] = fmt.Sprint(tc.limit)
 		}
-		terraform.Write(t, f.Config(acctest.DataDeployments(line)))
-		terraform.MustRun(t, "apply", "-auto-approve")
+		read := readData(t, acctest.NewConfiguredServer(t, f), "bitbucket_deployments", attributes)
 		if requests := sentQueries(f); len(requests) != tc.want {
 			t.Errorf("limit %d with %+v sent\n  %s", tc.limit, tc.behavior, strings.Join(requests, "\n  "))
 		}
-		terraform.FoundDeployments(t, newest(tc.found))
+		if found := strings.Join(read.column(t, "deployments", "uuid"), " "); found != newest(tc.found) {
+			t.Errorf("found %s, want %s", found, newest(tc.found))
+		}
 	}
 	f.SetNearLimit(true)
-	acctest.Contains(t, terraform.MustRun(t, "plan"), "Warning: Bitbucket's rate limit is near")
+	acctest.Contains(t, messages(readData(t, acctest.NewConfiguredServer(t, f), "bitbucket_deployments", nil).diagnostics), "Warning: Bitbucket's rate limit is near")
 }
 
 // Each error contains what could not be done, Bitbucket's reply and what to do. An
@@ -307,19 +399,43 @@ func TestAccDeployments_errors(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f, terraform := newDeployed(t), acctest.NewCLI(t)
-			terraform.Write(t, f.Config(acctest.DataDeployments(), "max_retries = 0", `max_rate_limit_wait = "0s"`))
+			f := newDeployed(t)
+			server := acctest.NewServerWith(t, f, noWaiting())
 			tc.setUp(f)
-			terraform.Fails(t, []string{"apply", "-auto-approve"}, append([]string{"Unable to list deployments", "Could not list the deployments of acme/website."}, tc.want...)...)
+			want := append([]string{"Unable to list deployments", "Could not list the deployments of acme/website."}, tc.want...)
+			readData(t, server, "bitbucket_deployments", nil).fails(t, want...)
+			if name == "scope" { // A user sees the same text.
+				terraform := acctest.NewCLI(t)
+				terraform.Write(t, f.Config(acctest.DataDeployments(), "max_retries = 0"))
+				terraform.Fails(t, []string{"apply", "-auto-approve"}, append([]string{"Error: "}, want...)...)
+			}
 		})
 	}
 }
 
-// Wrong values are reported before any request.
+// expectRefused checks that a command reports an error with this text for each block, which is
+// given by its first line.
+func expectRefused(t *testing.T, terraform *acctest.CLI, command string, want map[string]string) {
+	t.Helper()
+	out := terraform.Fails(t, []string{command})
+	reported := strings.Split(out, "Error: ")[1:]
+	for block, text := range want {
+		if !slices.ContainsFunc(reported, func(e string) bool {
+			_, lines, found := strings.Cut(e, "on main.tf line ")
+			return found && strings.Contains(lines, ", in "+block+":") && strings.Contains(e, text)
+		}) {
+			t.Errorf("%s reports no error %q of %s: %s", command, text, block, out)
+		}
+	}
+}
+
+// Wrong values are reported before any request, each with its line. An attribute that
+// Bitbucket sets cannot be set.
 func TestAccDeployments_validation(t *testing.T) {
 	t.Parallel()
 	f, terraform := newDeployed(t), acctest.NewCLI(t)
-	for line, want := range map[string]string{
+	config, want := "", map[string]string{}
+	for line, message := range map[string]string{
 		`environment_uuid = "production"`:                                                       "environment_uuid must be a UUID in braces",
 		`environment_uuid = "` + strings.Trim(acctest.ProductionUUID, "{}") + `"`:               "environment_uuid must be a UUID in braces",
 		`environment_uuid = ""`:                                                                 "environment_uuid must be a UUID in braces",
@@ -330,10 +446,14 @@ func TestAccDeployments_validation(t *testing.T) {
 		`repository = "a/b"`:  "Invalid repository",
 		"deployments = []":    "deployments",
 	} {
-		terraform.Write(t, f.Config(acctest.DataDeployments(line)))
-		for _, command := range []string{"validate", "plan"} {
-			terraform.Fails(t, []string{command}, "Error: ", want)
-		}
+		name := fmt.Sprintf("data_%d", len(want))
+		block, _, _ := strings.Cut(acctest.DataDeployments(line), "\noutput")
+		config += strings.Replace(block, `"test"`, fmt.Sprintf("%q", name), 1)
+		want[fmt.Sprintf("data \"bitbucket_deployments\" %q", name)] = message
+	}
+	terraform.Write(t, f.Config(config))
+	for _, command := range []string{"validate", "plan"} {
+		expectRefused(t, terraform, command, want)
 	}
 	if requests := sentQueries(f); len(requests) > 0 {
 		t.Errorf("sent %v", requests)
@@ -399,14 +519,15 @@ func TestAccDeployments_hostileReplies(t *testing.T) {
 func TestAccDeployments_environmentNames(t *testing.T) {
 	t.Parallel()
 	f, terraform := newDeployed(t), acctest.NewCLI(t)
+	server := acctest.NewConfiguredServer(t, f)
 	f.SetDeployments(emulator.DeploymentBehavior{Observed: true})
 	const list = "website/environments/?pagelen=100 200"
 	refused := func(name string, want ...string) {
 		t.Helper()
-		terraform.Write(t, f.Config(acctest.DataDeployments("environment = "+acctest.HCL(t, name))))
-		out := terraform.Fails(t, []string{"plan"}, append([]string{"Error: No single environment found", "environment = "}, want...)...)
-		if strings.ContainsAny(out, "\x1b\a\u202e") {
-			t.Errorf("control characters were printed: %q", out)
+		read := readData(t, server, "bitbucket_deployments", map[string]string{"environment": name})
+		read.fails(t, append([]string{"No single environment found"}, want...)...)
+		if out := messages(read.diagnostics); strings.ContainsAny(out, "\x1b\a\u202e") || pathOf(read.diagnostics[0].Attribute) != "environment" {
+			t.Errorf("the error about %v is %q", read.diagnostics[0].Attribute, out)
 		}
 		if sent := sentQueries(f); !slices.Equal(sent, []string{list}) {
 			t.Errorf("%q sent %q", name, sent)
@@ -433,6 +554,10 @@ func TestAccDeployments_environmentNames(t *testing.T) {
 	f.SetEnvironments("acme", "website")
 	refused("qa", `No environment of acme/website has the name "qa". The repository has no environments.`)
 
+	// A user sees the line of the name.
+	terraform.Write(t, f.Config(acctest.DataDeployments(`environment = "qa"`)))
+	terraform.Fails(t, []string{"plan"}, "Error: No single environment found", `environment = "qa"`, "The repository has no environments.")
+
 	// Terraform sends a name in another Unicode form than a Mac.
 	f.SetEnvironments("acme", "website", emulator.Environment{UUID: acctest.ProductionUUID, Name: "cafe\u0301"})
 	terraform.Write(t, f.Config(acctest.DataDeployments(`environment = "café"`)))
@@ -440,56 +565,51 @@ func TestAccDeployments_environmentNames(t *testing.T) {
 	terraform.FoundDeployments(t, "{d3} {d1}")
 }
 
-// environmentNames are the names of the environments of the deployments that were found.
-const environmentNames = "\noutput \"names\" {\n  value = data.bitbucket_deployments.test.deployments[*].environment_name\n}\n"
-
 // If a deployment lacks the name of its environment, the list of environments has it. The
 // name of an environment that was deleted is null.
-func TestAccDeployments_missingNames(t *testing.T) {
+func TestDeployments_missingNames(t *testing.T) {
 	t.Parallel()
-	f, terraform := newDeployed(t), acctest.NewCLI(t)
-	terraform.Write(t, f.Config(acctest.DataDeployments()+environmentNames))
+	f := newDeployed(t)
 	expect := func(want string, requests int) {
 		t.Helper()
-		terraform.MustRun(t, "apply", "-auto-approve")
-		if got := strings.TrimSpace(terraform.Output(t, "names")); got != want {
-			t.Errorf("got %s, want %s", got, want)
+		read := readData(t, acctest.NewConfiguredServer(t, f), "bitbucket_deployments", nil)
+		if got := strings.Join(read.column(t, "deployments", "environment_name"), " "); got != want || len(read.diagnostics) > 0 {
+			t.Errorf("got %s, want %s, %v", got, want, read.diagnostics)
 		}
 		if sent := sentQueries(f); len(sent) != requests {
 			t.Errorf("sent %q, want %d requests", sent, requests)
 		}
 	}
-	expect(`["Staging","Production","Staging","Production"]`, 1)
+	expect("Staging Production Staging Production", 1)
 	f.SetDeployments(emulator.DeploymentBehavior{Observed: true})
-	expect(`["Staging","Production","Staging","Production"]`, 2)
+	expect("Staging Production Staging Production", 2)
 	f.SetEnvironments("acme", "website", emulator.Environment{UUID: strings.ToUpper(acctest.ProductionUUID), Name: "Live"})
-	expect(`[null,"Live",null,"Live"]`, 2)
+	expect("null Live null Live", 2)
 	f.SetDeployments(emulator.DeploymentBehavior{Observed: true, NeverDeployed404: true})
 	f.SetEnvironments("acme", "website")
-	expect("[null,null,null,null]", 3)
+	expect("null null null null", 3)
 	// Deployments without an environment need no names.
 	f.Inject(emulator.Fault{Path: "/deployments/", Status: 200, Body: `{"values": [{"uuid": "{1}"}, {"uuid": "{2}", "environment": {"name": "as deployed"}}]}`})
-	expect(`[null,"as deployed"]`, 1)
+	expect("null as deployed", 1)
 }
 
 // If Bitbucket refuses to list the environments, the deployments are read, with a warning.
 // Any other failure is an error. With environment set, each failure is an error.
 func TestAccDeployments_environmentErrors(t *testing.T) {
 	t.Parallel()
-	failing := func(t *testing.T, tc listFailure, lines ...string) *acctest.CLI {
+	failing := func(t *testing.T, tc listFailure, attributes map[string]string) dataRead {
 		t.Helper()
-		f, terraform := newDeployed(t), acctest.NewCLI(t)
+		f := newDeployed(t)
 		f.SetDeployments(emulator.DeploymentBehavior{Observed: true})
-		terraform.Write(t, f.Config(acctest.DataDeployments(lines...)+environmentNames, "max_retries = 0", `max_rate_limit_wait = "0s"`))
+		server := acctest.NewServerWith(t, f, noWaiting())
 		tc.setUp(f)
-		return terraform
+		return readData(t, server, "bitbucket_deployments", attributes)
 	}
-	const summary, request = "Error: Unable to list environments", "Could not list the environments of acme/website."
+	const summary, request = "Unable to list environments", "Could not list the environments of acme/website."
 	for name, tc := range environmentErrors() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			terraform := failing(t, tc)
-			terraform.Fails(t, []string{"plan"}, append([]string{summary, request}, tc.want...)...)
+			failing(t, tc, nil).fails(t, append([]string{summary, request}, tc.want...)...)
 		})
 	}
 	for name, tc := range refusedEnvironments() {
@@ -498,17 +618,24 @@ func TestAccDeployments_environmentErrors(t *testing.T) {
 			if name == "404" { // The repository is hidden after the deployments were read.
 				tc.setUp = func(f *acctest.Fake) { f.Inject(emulator.Fault{Path: "acme/website", Skip: 1, Status: 404}) }
 			}
-			terraform := failing(t, tc)
-			out := terraform.MustRun(t, "apply", "-auto-approve")
-			acctest.Contains(t, out, append([]string{"Warning: Environment names of acme/website are missing", "The environment_name of these deployments is null."}, tc.want...)...)
-			if got := strings.TrimSpace(terraform.Output(t, "names")); got != "[null,null,null,null]" {
+			want := append([]string{"Warning: Environment names of acme/website are missing", "The environment_name of these deployments is null."}, tc.want...)
+			read := failing(t, tc, nil)
+			acctest.Contains(t, messages(read.diagnostics), want...)
+			if got := strings.Join(read.column(t, "deployments", "environment_name"), " "); got != "null null null null" {
 				t.Errorf("got %s", got)
+			}
+			if name == "403" { // The warning does not stop the apply.
+				f, terraform := newDeployed(t), acctest.NewCLI(t)
+				f.SetDeployments(emulator.DeploymentBehavior{Observed: true})
+				tc.setUp(f)
+				terraform.Write(t, f.Config(acctest.DataDeployments()))
+				acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve"), want...)
+				terraform.FoundDeployments(t, "{d4} {d3} {d2} {d1}")
 			}
 		})
 		t.Run(name+", needed", func(t *testing.T) {
 			t.Parallel()
-			terraform := failing(t, tc, `environment = "Production"`)
-			terraform.Fails(t, []string{"plan"}, append([]string{summary, request}, tc.want...)...)
+			failing(t, tc, map[string]string{"environment": "Production"}).fails(t, append([]string{summary, request}, tc.want...)...)
 		})
 	}
 }
@@ -517,22 +644,34 @@ func TestAccDeployments_environmentErrors(t *testing.T) {
 func TestAccDeployments_unknownEnvironment(t *testing.T) {
 	t.Parallel()
 	f, terraform := newDeployed(t), acctest.NewCLI(t)
-	later := fmt.Sprintf("\nresource \"terraform_data\" \"later\" {\n  input = { name = \"Production\", uuid = %q, none = null }\n}\n", acctest.ProductionUUID)
+	config := fmt.Sprintf("\nresource \"terraform_data\" \"later\" {\n  input = { name = \"Production\", uuid = %q, none = null }\n}\n", acctest.ProductionUUID)
+	found := map[string]string{}
 	for lines, want := range map[string]string{
-		"environment = terraform_data.later.output.name":                                                        "{d3} {d1}",
-		"environment = terraform_data.later.output.none":                                                        "{d4} {d3} {d2} {d1}",
-		"environment = terraform_data.later.output.none\n  environment_uuid = terraform_data.later.output.uuid": "{d3} {d1}",
+		"environment = terraform_data.later.output.name":                                                        `["{d3}","{d1}"]`,
+		"environment = terraform_data.later.output.none":                                                        `["{d4}","{d3}","{d2}","{d1}"]`,
+		"environment = terraform_data.later.output.none\n  environment_uuid = terraform_data.later.output.uuid": `["{d3}","{d1}"]`,
 	} {
-		terraform.Write(t, f.Config(later+acctest.DataDeployments(lines)))
-		acctest.Contains(t, terraform.MustRun(t, "plan"), "will be read during apply")
-		if requests := sentQueries(f); len(requests) > 0 {
-			t.Errorf("sent %v", requests)
-		}
-		terraform.MustRun(t, "apply", "-auto-approve")
-		terraform.FoundDeployments(t, want)
-		terraform.MustRun(t, "destroy", "-auto-approve")
-		f.ForgetRequests()
+		name := fmt.Sprintf("read_%d", len(found))
+		config += strings.NewReplacer(`"test"`, fmt.Sprintf("%q", name), "deployments.test", "deployments."+name, `"uuids"`, fmt.Sprintf("%q", name)).Replace(acctest.DataDeployments(lines))
+		found[name] = want
 	}
+	terraform.Write(t, f.Config(config))
+	if out := terraform.MustRun(t, "plan"); strings.Count(out, "will be read during apply") != len(found) {
+		t.Errorf("not every read is delayed: %s", out)
+	}
+	if requests := sentQueries(f); len(requests) > 0 {
+		t.Errorf("sent %v", requests)
+	}
+	terraform.MustRun(t, "apply", "-auto-approve")
+	for name, want := range found {
+		if got := terraform.Output(t, name); got != want {
+			t.Errorf("found %s, want %s", got, want)
+		}
+	}
+
+	f.ForgetRequests()
+	terraform = acctest.NewCLI(t) // In the old state, the values are known.
+	later, _, _ := strings.Cut(config, "\ndata")
 	terraform.Write(t, f.Config(later+acctest.DataDeployments("environment = terraform_data.later.output.name", "environment_uuid = terraform_data.later.output.uuid")))
 	terraform.Fails(t, []string{"apply", "-auto-approve"}, "Invalid Attribute Combination", "environment_uuid")
 	if requests := sentQueries(f); len(requests) > 0 {

@@ -46,19 +46,38 @@ func TestAccEnvironments_basic(t *testing.T) {
 			Config:            f.Config(acctest.DataEnvironments()),
 			ConfigStateChecks: list(environment(acctest.StagingUUID, "Pre", "pre", "Staging", 1, false)),
 		},
-		acctest.Step{Config: f.Config(acctest.DataEnvironments(`repository = "api"`)), ConfigStateChecks: list()},
 	)
 }
 
-// A plan sends exactly these requests, for each way in which Bitbucket may behave. An apply
-// of the plan sends none.
+// A plan reads the data source, and the apply of that plan does not read it again.
 func TestAccEnvironments_requests(t *testing.T) {
 	t.Parallel()
+	f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
+	f.SetEnvironments("acme", "website", emulator.Environment{Name: "one"}, emulator.Environment{Name: "two"})
+	terraform.Write(t, f.Config(acctest.DataEnvironments()))
+	for _, command := range [][]string{{"plan", "-out=saved"}, {"apply", "saved"}, {"plan", "-detailed-exitcode"}} {
+		terraform.MustRun(t, command...)
+		want := []string{"website/environments/?pagelen=100 200"}
+		if command[0] == "apply" {
+			want = nil
+		}
+		if got := sentQueries(f); !slices.Equal(got, want) {
+			t.Errorf("%v sent\n  %s\nwant\n  %s", command, strings.Join(got, "\n  "), strings.Join(want, "\n  "))
+		}
+	}
+	if found := readEnvironments(t, terraform); len(found) != 2 {
+		t.Errorf("found %v", found)
+	}
+}
+
+// Reading sends exactly these requests, for each way in which Bitbucket may behave.
+func TestEnvironments_requests(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
-		behavior emulator.DeploymentBehavior
-		lines    []string
-		number   int
-		want     []string
+		behavior   emulator.DeploymentBehavior
+		attributes map[string]string
+		number     int
+		want       []string
 	}{
 		"some":            {emulator.DeploymentBehavior{}, nil, 2, []string{"website/environments/?pagelen=100 200"}},
 		"slash required":  {emulator.DeploymentBehavior{Slash: emulator.SlashRequired}, nil, 2, []string{"website/environments/?pagelen=100 200"}},
@@ -66,31 +85,25 @@ func TestAccEnvironments_requests(t *testing.T) {
 		"three pages":     {emulator.DeploymentBehavior{}, nil, 205, []string{"website/environments/?pagelen=100 200", "website/environments/?pagelen=100&page=2 200", "website/environments/?pagelen=100&page=3 200"}},
 		"none, 200":       {emulator.DeploymentBehavior{}, nil, 0, []string{"website/environments/?pagelen=100 200"}},
 		"none, 404":       {emulator.DeploymentBehavior{NeverDeployed404: true}, nil, 0, []string{"website/environments/?pagelen=100 404", "website?fields=uuid 200"}},
-		"by uuid":         {emulator.DeploymentBehavior{}, []string{"repository = \"" + acctest.WebsiteUUID + "\""}, 2, []string{"%7B85d08b4e-571d-44e9-a507-fa476535aa98%7D/environments/?pagelen=100 200"}},
+		"other":           {emulator.DeploymentBehavior{}, map[string]string{"repository": "api"}, 0, []string{"api/environments/?pagelen=100 200"}},
+		"by uuid":         {emulator.DeploymentBehavior{}, map[string]string{"repository": acctest.WebsiteUUID}, 2, []string{"%7B85d08b4e-571d-44e9-a507-fa476535aa98%7D/environments/?pagelen=100 200"}},
 		"slash, none 404": {emulator.DeploymentBehavior{Slash: emulator.SlashRefused, NeverDeployed404: true}, nil, 0, []string{"website/environments/?pagelen=100 404", "website/environments?pagelen=100 404", "website?fields=uuid 200"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
+			f := acctest.NewFake(t)
 			var environments []emulator.Environment
 			for i := range tc.number {
 				environments = append(environments, emulator.Environment{Name: fmt.Sprintf("environment %d", i)})
 			}
 			f.SetEnvironments("acme", "website", environments...)
 			f.SetDeployments(tc.behavior)
-			terraform.Write(t, f.Config(acctest.DataEnvironments(tc.lines...)))
-			for _, command := range [][]string{{"plan", "-out=saved"}, {"apply", "saved"}, {"plan", "-detailed-exitcode"}} {
-				terraform.MustRun(t, command...)
-				want := tc.want
-				if command[0] == "apply" {
-					want = nil
-				}
-				if got := sentQueries(f); !slices.Equal(got, want) {
-					t.Errorf("%v sent\n  %s\nwant\n  %s", command, strings.Join(got, "\n  "), strings.Join(want, "\n  "))
-				}
+			read := readData(t, acctest.NewConfiguredServer(t, f), "bitbucket_environments", tc.attributes)
+			if got := sentQueries(f); !slices.Equal(got, tc.want) {
+				t.Errorf("sent\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(tc.want, "\n  "))
 			}
-			if found := readEnvironments(t, terraform); len(found) != tc.number {
-				t.Errorf("found %d environments, want %d", len(found), tc.number)
+			if found := read.column(t, "environments", "name"); len(found) != tc.number || len(read.diagnostics) > 0 {
+				t.Errorf("found %q, want %d environments, %v", found, tc.number, read.diagnostics)
 			}
 		})
 	}
@@ -182,10 +195,16 @@ func TestAccEnvironments_errors(t *testing.T) {
 	for name, tc := range failures {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
-			terraform.Write(t, f.Config(acctest.DataEnvironments(), "max_retries = 0", `max_rate_limit_wait = "0s"`))
+			f := acctest.NewFake(t)
+			server := acctest.NewServerWith(t, f, noWaiting())
 			tc.setUp(f)
-			terraform.Fails(t, []string{"apply", "-auto-approve"}, append([]string{"Unable to list environments", "Could not list the environments of acme/website."}, tc.want...)...)
+			want := append([]string{"Unable to list environments", "Could not list the environments of acme/website."}, tc.want...)
+			readData(t, server, "bitbucket_environments", nil).fails(t, want...)
+			if name == "scope" { // A user sees the same text.
+				terraform := acctest.NewCLI(t)
+				terraform.Write(t, f.Config(acctest.DataEnvironments(), "max_retries = 0"))
+				terraform.Fails(t, []string{"apply", "-auto-approve"}, append([]string{"Error: "}, want...)...)
+			}
 		})
 	}
 }
@@ -193,12 +212,19 @@ func TestAccEnvironments_errors(t *testing.T) {
 func TestAccEnvironments_validation(t *testing.T) {
 	t.Parallel()
 	f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
-	for line, want := range map[string]string{`repository = "a/b"`: "Invalid repository", `repository = ""`: "Invalid repository", "environments = []": "environments", `name = "qa"`: "name"} {
-		terraform.Write(t, f.Config(acctest.DataEnvironments(line)))
-		for _, command := range []string{"validate", "plan"} {
-			terraform.Fails(t, []string{command}, "Error: ", want)
-		}
+	config, want := "", map[string]string{}
+	for line, message := range map[string]string{`repository = "a/b"`: "Invalid repository", `repository = ""`: "Invalid repository", "environments = []": "environments"} {
+		name := fmt.Sprintf("data_%d", len(want))
+		block, _, _ := strings.Cut(acctest.DataEnvironments(line), "\noutput")
+		config += strings.Replace(block, `"test"`, fmt.Sprintf("%q", name), 1)
+		want[fmt.Sprintf("data \"bitbucket_environments\" %q", name)] = message
 	}
+	terraform.Write(t, f.Config(config))
+	for _, command := range []string{"validate", "plan"} {
+		expectRefused(t, terraform, command, want)
+	}
+	terraform.Write(t, f.Config(acctest.DataEnvironments(`name = "qa"`)))
+	terraform.Fails(t, []string{"validate"}, "Error: ", "name")
 	if requests := sentQueries(f); len(requests) > 0 {
 		t.Errorf("sent %v", requests)
 	}

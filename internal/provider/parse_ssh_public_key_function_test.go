@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,6 +27,7 @@ func TestAccParseSSHPublicKeyFunction_keys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	config, checks := acctest.RequiredProviders, []statecheck.StateCheck{}
 	for name, tc := range map[string]struct {
 		key, comment string
 		bits         int64
@@ -38,32 +40,29 @@ func TestAccParseSSHPublicKeyFunction_keys(t *testing.T) {
 		"security key":         {"sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIGtra2tra2tra2tra2tra2tra2tra2tra2tra2tra2trAAAABHNzaDo=", "", 256},
 		"type that is unknown": {"ssh-future AAAACnNzaC1mdXR1cmU=", "", 0},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			want := map[string]knownvalue.Check{
-				"type":    knownvalue.StringExact(strings.Fields(tc.key)[0]),
-				"bits":    knownvalue.Int64Exact(tc.bits),
-				"comment": knownvalue.StringExact(tc.comment),
-				"openssh": knownvalue.StringExact(tc.key),
+		want := map[string]knownvalue.Check{
+			"type":    knownvalue.StringExact(strings.Fields(tc.key)[0]),
+			"bits":    knownvalue.Int64Exact(tc.bits),
+			"comment": knownvalue.StringExact(tc.comment),
+			"openssh": knownvalue.StringExact(tc.key),
+		}
+		if tc.bits == 0 {
+			want["bits"] = knownvalue.Null()
+			want["fingerprint_sha256"] = knownvalue.StringExact("SHA256:BwzrBzk2IHyy5R4ejYzXchwPULaK9fNXYS4bypZsCG0")
+			want["fingerprint_md5"] = knownvalue.StringExact("56:17:42:9d:5b:3f:34:58:a3:97:46:04:2a:be:0b:73")
+		} else {
+			key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(tc.key))
+			if err != nil {
+				t.Fatal(err)
 			}
-			if tc.bits == 0 {
-				want["bits"] = knownvalue.Null()
-				want["fingerprint_sha256"] = knownvalue.StringExact("SHA256:BwzrBzk2IHyy5R4ejYzXchwPULaK9fNXYS4bypZsCG0")
-				want["fingerprint_md5"] = knownvalue.StringExact("56:17:42:9d:5b:3f:34:58:a3:97:46:04:2a:be:0b:73")
-			} else {
-				key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(tc.key))
-				if err != nil {
-					t.Fatal(err)
-				}
-				want["fingerprint_sha256"] = knownvalue.StringExact(ssh.FingerprintSHA256(key))
-				want["fingerprint_md5"] = knownvalue.StringExact(ssh.FingerprintLegacyMD5(key))
-			}
-			acctest.Test(t, acctest.Step{
-				Config:            acctest.RequiredProviders + acctest.OutputBlock(acctest.ParseCall(fmt.Sprintf("%q", "  "+tc.key+" \t"+tc.comment+"\r\n"))),
-				ConfigStateChecks: []statecheck.StateCheck{statecheck.ExpectKnownOutputValue("test", knownvalue.ObjectExact(want))},
-			})
-		})
+			want["fingerprint_sha256"] = knownvalue.StringExact(ssh.FingerprintSHA256(key))
+			want["fingerprint_md5"] = knownvalue.StringExact(ssh.FingerprintLegacyMD5(key))
+		}
+		name = strings.ReplaceAll(name, " ", "_")
+		config += strings.Replace(acctest.OutputBlock(acctest.ParseCall(fmt.Sprintf("%q", "  "+tc.key+" \t"+tc.comment+"\r\n"))), `"test"`, fmt.Sprintf("%q", name), 1)
+		checks = append(checks, statecheck.ExpectKnownOutputValue(name, knownvalue.ObjectExact(want)))
 	}
+	acctest.Test(t, acctest.Step{Config: config, ConfigStateChecks: checks})
 }
 
 func TestAccParseSSHPublicKeyFunction_unknown(t *testing.T) {
@@ -111,7 +110,7 @@ func TestAccParseSSHPublicKeyFunction_errors(t *testing.T) {
 	acctest.Needs(t, terraformcli.LoneFunctions)
 	const secret = "c2VjcmV0LXByaXZhdGUta2V5LWJ5dGVz"
 	key := acctest.NewKey(t)
-	for name, tc := range map[string]struct{ text, want string }{
+	cases := map[string]struct{ text, want string }{
 		"private key": {"-----BEGIN OPENSSH PRIVATE KEY-----\n" + secret + "\n-----END OPENSSH PRIVATE KEY-----\n", "Private key given: This is a private key. A deploy key is the public half"},
 		"private too": {key + "\n-----BEGIN RSA PRIVATE KEY-----\n" + secret, "Private key given: "},
 		"token":       {secret, "Not a public key: This does not start with an OpenSSH key type."},
@@ -120,31 +119,45 @@ func TestAccParseSSHPublicKeyFunction_errors(t *testing.T) {
 		"truncated":   {key[:60], "Damaged public key: "},
 		"certificate": {strings.Replace(key, "ed25519", "ed25519-cert-v01@openssh.com", 1), "Certificate given: "},
 		"empty":       {" \n", `Empty public key: The key is empty. Give the one line of the .pub file, for example "ssh-ed25519 AAAA… comment".`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			terraform := acctest.NewCLI(t)
-			if err := os.WriteFile(filepath.Join(terraform.Dir, "key"), []byte(tc.text), 0o600); err != nil {
-				t.Fatal(err)
+	}
+	terraform := acctest.NewCLI(t)
+	files, variables, args := acctest.RequiredProviders, acctest.RequiredProviders, []string{"plan"}
+	for name, tc := range cases {
+		name = strings.ReplaceAll(name, " ", "_")
+		if err := os.WriteFile(filepath.Join(terraform.Dir, name), []byte(tc.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		output := func(argument string) string {
+			return strings.Replace(acctest.OutputBlock(acctest.ParseCall(argument)+"\n  sensitive = true"), `"test"`, fmt.Sprintf("%q", name), 1)
+		}
+		files += output(fmt.Sprintf("file(%q)", name))
+		variables += output("var."+name) + fmt.Sprintf("\nvariable %q {\n  sensitive = true\n}\n", name)
+		args = append(args, "-var", name+"="+tc.text)
+	}
+	expect := func(out string, argument func(name string) string) {
+		t.Helper()
+		reported := strings.Split(out, "Error: ")[1:]
+		if len(reported) != len(cases) {
+			t.Errorf("there are %d errors, want %d", len(reported), len(cases))
+		}
+		for name, tc := range cases {
+			name = strings.ReplaceAll(name, " ", "_")
+			i := slices.IndexFunc(reported, func(e string) bool { return strings.Contains(e, fmt.Sprintf("in output %q:", name)) })
+			if i < 0 {
+				t.Fatalf("there is no error of %s in %s", name, out)
 			}
-			const argument = `Invalid value for "public_key" parameter: `
-			file := acctest.ParseCall(`file("key")`)
-			terraform.Write(t, acctest.RequiredProviders+acctest.OutputBlock(file))
-			out := terraform.Fails(t, []string{"validate"}, "Error: Invalid function argument", "on main.tf line", `in output "test"`, file, argument+tc.want)
-			variable := acctest.ParseCall("var.key")
-			terraform.Write(t, acctest.RequiredProviders+acctest.OutputBlock(variable+"\n  sensitive = true")+"\nvariable \"key\" {\n  sensitive = true\n}\n")
-			out += terraform.Fails(t, []string{"plan", "-var", "key=" + tc.text}, "Error: Invalid function argument", "on main.tf line", variable, argument+tc.want)
+			acctest.Contains(t, reported[i], "Invalid function argument", "on main.tf line", acctest.ParseCall(argument(name)), `Invalid value for "public_key" parameter: `+tc.want)
 			for word := range strings.FieldsSeq(tc.text) {
 				if len(word) > 24 && strings.Contains(out, word) {
 					t.Errorf("%q is shown: %s", word, out)
 				}
 			}
-		})
+		}
 	}
-	t.Run("null", func(t *testing.T) {
-		t.Parallel()
-		terraform := acctest.NewCLI(t)
-		terraform.Write(t, acctest.RequiredProviders+acctest.OutputBlock(acctest.ParseCall("null")))
-		terraform.Fails(t, []string{"validate"}, "on main.tf line", `Invalid value for "public_key" parameter: argument must not be null`)
-	})
+	terraform.Write(t, files)
+	expect(terraform.Fails(t, []string{"validate"}), func(name string) string { return fmt.Sprintf("file(%q)", name) })
+	terraform.Write(t, variables)
+	expect(terraform.Fails(t, args), func(name string) string { return "var." + name })
+	terraform.Write(t, acctest.RequiredProviders+acctest.OutputBlock(acctest.ParseCall("null")))
+	terraform.Fails(t, []string{"validate"}, "on main.tf line", `Invalid value for "public_key" parameter: argument must not be null`)
 }

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/bitbucket"
@@ -192,38 +192,53 @@ func TestProviderModel_refreshAfter(t *testing.T) {
 }
 
 // refreshTest runs commands with refresh_after.
-type refreshTest struct{ *planTest }
+type refreshTest struct{ planPair }
 
 // day is the line of the provider block.
 const day = `refresh_after = "24h"`
 
-// newRefreshTest applies resources, which costs these requests.
-func newRefreshTest(t *testing.T, parent acctest.Parent, resources ...string) refreshTest {
+func newRefreshTest(t *testing.T) refreshTest {
 	t.Helper()
-	r := refreshTest{newPlanTest(t, parent)}
-	r.write(t, resources...)
-	r.run(t, "apply")
-	r.ForgetRequests()
-	return r
+	f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
+	return refreshTest{planPair{{f, terraform, acctest.Website}, {f, terraform, acctest.WEB}}}
 }
 
-func (r refreshTest) write(t *testing.T, resources ...string) {
+func (r refreshTest) write(t *testing.T, body func(p *planTest) string) {
 	t.Helper()
-	r.Write(t, r.Config(strings.Join(resources, ""), day, `update_strategy = "in_place"`, "max_retries = 0"))
+	config := ""
+	for _, p := range r.planPair {
+		config += body(p)
+	}
+	r.planPair[0].Write(t, r.planPair[0].Config(config, day, `update_strategy = "in_place"`, "max_retries = 0"))
 }
 
-// run runs a command that must succeed with these requests.
-func (r refreshTest) run(t *testing.T, command string, requests ...string) string {
+// run runs a command that must succeed with these requests for each kind.
+func (r refreshTest) run(t *testing.T, command string, requests ...func(p *planTest) []string) string {
 	t.Helper()
 	args := strings.Fields(command)
 	if args[0] == "apply" || args[0] == "destroy" {
 		args = append(args, "-auto-approve")
 	}
-	out := r.MustRun(t, args...)
-	if got := r.Sent(); len(requests) > 0 && !slices.Equal(got, requests) || len(requests) == 0 && strings.Contains(strings.Join(got, " "), "GET") {
-		t.Errorf("%s made the requests %v, want %v", command, got, requests)
+	out := r.planPair[0].MustRun(t, args...)
+	got, want := r.planPair[0].Sent(), []string{}
+	for _, p := range r.planPair {
+		for _, request := range requests {
+			want = append(want, request(p)...)
+		}
+	}
+	slices.Sort(got)
+	if slices.Sort(want); !slices.Equal(got, want) {
+		t.Errorf("%s made the requests %v, want %v", command, got, want)
 	}
 	return out
+}
+
+// adds returns the request that adds a key.
+func (p *planTest) adds() []string { return []string{"POST " + p.parent.Collection() + " 200"} }
+
+// one returns a body with one key for each kind.
+func one(key string, lines ...string) func(p *planTest) string {
+	return func(p *planTest) string { return p.key("one", key, lines...) }
 }
 
 // editPrivate changes the private values of each key in the state.
@@ -274,7 +289,7 @@ func encode(t *testing.T, value any) []byte {
 // ages makes the stored times older.
 func (r refreshTest) ages(t *testing.T, by time.Duration) {
 	t.Helper()
-	editPrivate(t, r.Dir, func(values map[string][]byte) {
+	editPrivate(t, r.planPair[0].Dir, func(values map[string][]byte) {
 		var read lastRead
 		decode(t, values[lastReadName], &read) // Fails if no time is stored.
 		read.At = read.At.Add(-by)
@@ -285,100 +300,149 @@ func (r refreshTest) ages(t *testing.T, by time.Duration) {
 // Only apply stores when a key was read. A key that was read recently costs no request.
 func TestAccRefreshAfter(t *testing.T) {
 	t.Parallel()
-	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
-		r := newRefreshTest(t, parent)
-		one, two := r.key("one", acctest.NewKey(t)), r.key("two", acctest.NewKey(t))
-		r.write(t, one, two)
-		r.run(t, "apply", "POST "+parent.Collection()+" 200", "POST "+parent.Collection()+" 200")
-		r.run(t, "plan -detailed-exitcode")
-		r.ages(t, 11*time.Hour)
-		r.run(t, "plan -detailed-exitcode")
-		r.ages(t, 13*time.Hour)
-		r.run(t, "plan -detailed-exitcode", r.list()...)
-		r.run(t, "plan -detailed-exitcode", r.list()...) // The first plan has stored nothing.
-		r.run(t, "plan -out=saved", r.list()...)
-		r.MustRun(t, "apply", "saved")
-		r.run(t, "plan -detailed-exitcode")
-		r.ages(t, 24*time.Hour)
-		r.run(t, "apply", r.list()...)
-		r.run(t, "apply -refresh-only")
-		r.ages(t, 24*time.Hour)
-		r.run(t, "apply -refresh-only", r.list()...)
-		r.run(t, "plan -detailed-exitcode")
+	r, list := newRefreshTest(t), (*planTest).list
+	keys := map[string]string{"one": acctest.NewKey(t), "two": acctest.NewKey(t)}
+	body := func(p *planTest) string {
+		config := ""
+		for name, key := range keys {
+			config += p.key(name, key)
+		}
+		return config
+	}
+	r.write(t, body)
+	r.run(t, "apply", (*planTest).adds, (*planTest).adds)
+	r.run(t, "plan -detailed-exitcode")
+	r.ages(t, 11*time.Hour)
+	r.run(t, "plan -detailed-exitcode")
+	r.ages(t, 13*time.Hour)
+	r.run(t, "plan -detailed-exitcode", list)
+	r.run(t, "plan -out=saved", list) // The first plan has stored nothing.
+	r.planPair[0].MustRun(t, "apply", "saved")
+	r.planPair[0].ForgetRequests()
+	r.run(t, "plan -detailed-exitcode")
+	r.ages(t, 24*time.Hour)
+	r.run(t, "apply", list)
+	r.run(t, "apply -refresh-only")
+	r.ages(t, 24*time.Hour)
+	r.run(t, "apply -refresh-only", list)
+	r.run(t, "plan -detailed-exitcode")
 
-		// A key that was read and a key that was not.
-		r.write(t, one, two, r.key("three", acctest.NewKey(t)))
-		r.ages(t, 24*time.Hour)
-		r.run(t, "apply -target="+parent.TypeName+".one", r.list()...)
-		r.run(t, "plan -target="+parent.TypeName+".one")
-		r.run(t, "plan -target="+parent.TypeName+".two", r.list()...)
-		r.run(t, "apply", append(r.list(), "POST "+parent.Collection()+" 200")...)
-		r.run(t, "plan -detailed-exitcode")
+	// A key that was read and a key that was not.
+	targets := func(name string) string {
+		return fmt.Sprintf(" -target=%s.%s -target=%s.%s", acctest.Website.TypeName, name, acctest.WEB.TypeName, name)
+	}
+	keys["three"] = acctest.NewKey(t)
+	r.write(t, body)
+	r.ages(t, 24*time.Hour)
+	r.run(t, "apply"+targets("one"), list)
+	r.run(t, "plan"+targets("one"))
+	r.run(t, "plan"+targets("two"), list)
+	r.run(t, "apply", list, (*planTest).adds)
+	r.run(t, "plan -detailed-exitcode")
 
-		// Without refresh_after every key is read, and nothing is stored.
-		r.Write(t, r.Config(one+two))
-		r.run(t, "apply", append(r.list(), "DELETE "+parent.Collection()+fmt.Sprintf("/%d 204", acctest.FirstID+2))...)
-		if state := acctest.ReadFile(t, r.Dir+"/terraform.tfstate"); strings.Contains(state, `"private"`) {
-			t.Errorf("the state has private data: %s", state)
-		}
-		r.write(t, one, two)
-		r.run(t, "plan -detailed-exitcode", r.list()...)
-		r.run(t, "apply", r.list()...)
-		if out := r.MustRun(t, "destroy", "-auto-approve"); len(r.Keys(parent)) > 0 {
-			t.Errorf("keys are left: %s", out)
-		}
-		if got := r.Sent(); len(got) != 2 || strings.Contains(strings.Join(got, " "), "GET") {
-			t.Errorf("destroy made the requests %v, want two that delete", got)
-		}
+	// Without refresh_after every key is read, and nothing is stored.
+	delete(keys, "three")
+	config := body(r.planPair[0]) + body(r.planPair[1])
+	r.planPair[0].Write(t, r.planPair[0].Config(config))
+	third := map[string]int64{}
+	for _, p := range r.planPair {
+		third[p.parent.Kind] = p.Keys(p.parent)[2].ID
+	}
+	r.run(t, "apply", list, func(p *planTest) []string {
+		return []string{fmt.Sprintf("DELETE %s/%d 204", p.parent.Collection(), third[p.parent.Kind])}
 	})
+	if state := acctest.ReadFile(t, r.planPair[0].Dir+"/terraform.tfstate"); strings.Contains(state, `"private"`) {
+		t.Errorf("the state has private data: %s", state)
+	}
+	r.write(t, body)
+	r.run(t, "apply", list)
+	ids := map[string][]string{}
+	for _, p := range r.planPair {
+		for _, key := range p.Keys(p.parent) {
+			ids[p.parent.Kind] = append(ids[p.parent.Kind], fmt.Sprintf("DELETE %s/%d 204", p.parent.Collection(), key.ID))
+		}
+	}
+	r.run(t, "destroy", func(p *planTest) []string { return ids[p.parent.Kind] })
 }
 
 // What others change is seen when the key is due, and -refresh=false stores no time.
 func TestAccRefreshAfter_drift(t *testing.T) {
 	t.Parallel()
-	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
-		r := newRefreshTest(t, parent, (&planTest{parent: parent}).key("one", acctest.NewKey(t)))
-		r.Edit(parent, acctest.FirstID, func(key *emulator.DeployKey) { key.Label = "theirs" })
-		r.run(t, "plan -detailed-exitcode")
-		r.ages(t, 24*time.Hour)
-		r.run(t, "apply -refresh=false")
-		acctest.Contains(t, r.run(t, "plan", r.list()...), `"theirs"`)
-		r.run(t, "apply", append(r.list(), parent.SentChange()...)...)
-		r.run(t, "plan -detailed-exitcode")
-		r.Remove(parent, r.OnlyKeyOf(t, parent).ID)
-		r.run(t, "plan -detailed-exitcode")
-		r.ages(t, 24*time.Hour)
-		acctest.Contains(t, r.MustRun(t, "plan"), "1 to add")
+	r, list := newRefreshTest(t), (*planTest).list
+	r.write(t, one(acctest.NewKey(t)))
+	r.run(t, "apply", (*planTest).adds)
+	for _, p := range r.planPair {
+		p.Edit(p.parent, p.OnlyKeyOf(t, p.parent).ID, func(key *emulator.DeployKey) { key.Label = "theirs" })
+	}
+	r.run(t, "plan -detailed-exitcode")
+	r.ages(t, 24*time.Hour)
+	r.run(t, "apply -refresh=false")
+	acctest.Contains(t, r.run(t, "plan", list), `"theirs"`, `"theirs"`)
+	website, web := r.planPair[0].OnlyKeyOf(t, acctest.Website).ID, r.planPair[1].OnlyKeyOf(t, acctest.WEB).ID
+	r.run(t, "apply", list, func(p *planTest) []string {
+		if p.parent.IsProject() {
+			return append(p.adds(), fmt.Sprintf("DELETE %s/%d 204", p.parent.Collection(), web))
+		}
+		return []string{fmt.Sprintf("PUT %s/%d 200", p.parent.Collection(), website)}
 	})
+	r.run(t, "plan -detailed-exitcode")
+	for _, p := range r.planPair {
+		p.Remove(p.parent, p.OnlyKeyOf(t, p.parent).ID)
+	}
+	r.run(t, "plan -detailed-exitcode")
+	r.ages(t, 24*time.Hour)
+	acctest.Contains(t, r.planPair[0].MustRun(t, "plan"), "2 to add")
 }
 
 // An update that does not find the key fails with advice, and the next plan reads the key.
 func TestAccRefreshAfter_updateFindsNoKey(t *testing.T) {
 	t.Parallel()
 	key := acctest.NewKey(t)
-	base := &planTest{parent: acctest.Website}
-	r := newRefreshTest(t, acctest.Website, base.key("one", key))
-	r.RemoveDeployKey("acme", "website", acctest.FirstID)
-	r.write(t, r.key("one", key, `label = "new"`))
-	r.run(t, "plan")
-	acctest.Contains(t, r.Fails(t, []string{"apply", "-auto-approve"}, "Unable to update deploy key", "404", "This provider has last read the key at 20", "because of refresh_after", "Plan and apply again."), "Z")
-	r.ForgetRequests()
-	acctest.Contains(t, r.MustRun(t, "apply", "-auto-approve"), "1 added")
-	if got := r.Sent(); !strings.HasPrefix(got[0], "GET ") || got[len(got)-1] != "POST acme/website/deploy-keys 200" {
+	r := newRefreshTest(t)
+	r.planPair = r.planPair[:1]
+	p := r.planPair[0]
+	r.write(t, one(key))
+	r.run(t, "apply", (*planTest).adds)
+	p.RemoveDeployKey("acme", "website", acctest.FirstID)
+	r.write(t, one(key, `label = "new"`))
+	acctest.Contains(t, p.Fails(t, []string{"apply", "-auto-approve"}, "Unable to update deploy key", "404", "This provider has last read the key at 20", "because of refresh_after", "Plan and apply again."), "Z")
+	if got := p.Sent(); strings.HasPrefix(got[0], "GET ") {
+		t.Errorf("the first apply made the requests %v", got)
+	}
+	acctest.Contains(t, p.MustRun(t, "apply", "-auto-approve"), "1 added")
+	if got := p.Sent(); !strings.HasPrefix(got[0], "GET ") || got[len(got)-1] != "POST acme/website/deploy-keys 200" {
 		t.Errorf("the second apply made the requests %v", got)
 	}
 	r.run(t, "plan -detailed-exitcode")
 
 	// A key that every plan reads needs no such advice.
-	r.RemoveDeployKey("acme", "website", acctest.FirstID+1)
-	r.Write(t, r.Config(r.key("one", key, `label = "newer"`)))
-	if out := r.Fails(t, []string{"apply", "-auto-approve", "-refresh=false"}, "Unable to update deploy key"); strings.Contains(out, "refresh_after") {
+	p.RemoveDeployKey("acme", "website", acctest.FirstID+1)
+	p.Write(t, p.Config(p.key("one", key, `label = "newer"`)))
+	if out := p.Fails(t, []string{"apply", "-auto-approve", "-refresh=false"}, "Unable to update deploy key"); strings.Contains(out, "refresh_after") {
 		t.Errorf("the advice is about refresh_after: %s", out)
 	}
 }
 
+// aDay are the attributes of a provider with refresh_after.
+func aDay() map[string]string {
+	return map[string]string{"refresh_after": "24h", "update_strategy": "in_place"}
+}
+
+// applyKey applies a plan, and reports whether it succeeded.
+func (r *keyRun) applyKey(t *testing.T, prior *storedKey, plan keyPlan) (*storedKey, bool) {
+	t.Helper()
+	resp, err := r.ApplyResourceChange(t.Context(), &tfprotov6.ApplyResourceChangeRequest{
+		TypeName: r.parent.TypeName, PriorState: prior.state, Config: plan.config,
+		PlannedState: plan.response.PlannedState, PlannedPrivate: plan.response.PlannedPrivate, PlannedIdentity: plan.response.PlannedIdentity,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &storedKey{resp.NewState, resp.Private}, !slices.ContainsFunc(diagnosed(resp.Diagnostics), isError)
+}
+
 // After a write that failed, or stored something else, the next plan reads the key.
-func TestAccRefreshAfter_writeFails(t *testing.T) {
+func TestRefreshAfter_writeFails(t *testing.T) {
 	t.Parallel()
 	refused := func(method string) []emulator.Fault {
 		return []emulator.Fault{{Method: method, Status: http.StatusForbidden}}
@@ -390,44 +454,51 @@ func TestAccRefreshAfter_writeFails(t *testing.T) {
 		replaced bool
 		fails    bool
 	}{
+		"update":                  {acctest.Website, nil, false, false},
+		"create":                  {acctest.Website, nil, true, false},
 		"update refused":          {acctest.Website, refused(http.MethodPut), false, true},
 		"update cannot be used":   {acctest.Website, []emulator.Fault{{Method: http.MethodPut, CarryOut: true, Status: http.StatusOK, Body: "<html>"}}, false, false},
 		"update of another key":   {acctest.Website, []emulator.Fault{{Rewrite: anotherID}}, false, true},
 		"update stores something": {acctest.Website, relabelled(http.MethodPut), false, false},
 		"create stores something": {acctest.Website, relabelled(http.MethodPost), true, false},
-		"create unknown":          {acctest.Website, []emulator.Fault{{Method: http.MethodPost, Rewrite: onlyID}, {Method: http.MethodGet}}, true, true},
+		"create unknown":          {acctest.Website, []emulator.Fault{{Method: http.MethodPost, Rewrite: onlyItsID}, {Method: http.MethodGet}}, true, true},
 		"delete refused":          {acctest.Website, refused(http.MethodDelete), true, true},
 		"project, delete refused": {acctest.WEB, refused(http.MethodDelete), true, true},
 		"project, create":         {acctest.WEB, relabelled(http.MethodPost), true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			key := acctest.NewKey(t)
-			r := newRefreshTest(t, tc.parent, (&planTest{parent: tc.parent}).key("one", key))
-			r.write(t, r.key("one", key, `label = "ours"`))
-			args := []string{"apply", "-auto-approve"}
+			f, config := acctest.NewFake(t), map[string]string{"key": acctest.NewKey(t)}
+			stored := createKey(t, f, tc.parent, aDay(), config)
+			config["label"] = "ours"
+			r := newKeyRun(t, f, tc.parent, aDay())
+			plan, ok := r.plan(t, stored, config), true
+			r.sends(t)
+			f.Inject(tc.faults...)
 			if tc.replaced {
-				args = append(args, "-replace="+tc.parent.TypeName+".one")
+				plan = r.planAgain(t, plan)
+				stored, ok = r.applyKey(t, stored, r.planDelete(t, stored))
 			}
-			r.Inject(tc.faults...)
-			if out, ok := r.Run(t, args...); ok == tc.fails {
-				t.Fatalf("the apply succeeds: %v: %s", ok, out)
+			if ok {
+				stored, ok = r.applyKey(t, stored, plan)
 			}
-			r.ClearFaults()
-			r.ForgetRequests()
-			r.MustRun(t, "plan")
-			got, read := r.Sent(), r.list()
-			if name == "update cannot be used" { // The lookup has found what was sent.
-				read = nil
+			if ok == tc.fails {
+				t.Fatalf("the apply succeeds: %v", ok)
 			}
-			if !slices.Equal(got, read) {
-				t.Errorf("the plan made the requests %v, want %v", got, read)
+			f.ClearFaults()
+			f.ForgetRequests()
+			r = newKeyRun(t, f, tc.parent, aDay())
+			keyStep(stored, config)(t, r)
+			if len(tc.faults) == 0 || name == "update cannot be used" { // The lookup has found what was sent.
+				r.sends(t)
+			} else {
+				r.sends(t, "GET "+tc.parent.Collection()+" 200")
 			}
 		})
 	}
 }
 
-func onlyID(http.Header, string) string { return fmt.Sprintf(`{"id": %d}`, acctest.FirstID+1) }
+func onlyItsID(http.Header, string) string { return fmt.Sprintf(`{"id": %d}`, acctest.FirstID+1) }
 
 func anotherID(_ http.Header, body string) string {
 	return strings.Replace(body, fmt.Sprintf(`"id":%d`, acctest.FirstID), `"id":1`, 1)
@@ -438,60 +509,76 @@ func anotherLabel(_ http.Header, body string) string {
 }
 
 // A wrong value in the state costs a request and is repaired.
-func TestAccRefreshAfter_hostileState(t *testing.T) {
+func TestRefreshAfter_hostileState(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
-		r := newRefreshTest(t, parent, (&planTest{parent: parent}).key("one", acctest.NewKey(t)))
+		f, config := acctest.NewFake(t), map[string]string{"key": acctest.NewKey(t)}
+		stored := createKey(t, f, parent, aDay(), config)
+		list := "GET " + parent.Collection() + " 200"
+		read := func(key *storedKey, want ...string) *storedKey {
+			t.Helper()
+			r := newKeyRun(t, f, parent, aDay())
+			resp, err := r.ReadResource(t.Context(), &tfprotov6.ReadResourceRequest{TypeName: parent.TypeName, CurrentState: key.state, Private: key.private})
+			if err != nil || len(resp.Diagnostics) > 0 {
+				t.Fatal(err, diagnosed(resp.Diagnostics))
+			}
+			r.sends(t, want...)
+			return &storedKey{resp.NewState, resp.Private}
+		}
+		read(stored)
 		for _, value := range hostileReads {
 			if !json.Valid([]byte(value)) {
 				continue // Terraform's framework refuses it.
 			}
-			editPrivate(t, r.Dir, func(values map[string][]byte) { values[lastReadName] = []byte(value) })
-			r.run(t, "apply", r.list()...)
+			repaired := read(&storedKey{stored.state, encode(t, map[string][]byte{lastReadName: []byte(value)})}, list)
+			read(repaired)
 		}
-		r.run(t, "plan -detailed-exitcode")
 		// The state of another provider has no key: the key must be read in any case.
-		state := acctest.ReadFile(t, r.Dir+"/terraform.tfstate")
-		r.WriteFile(t, "terraform.tfstate", regexp.MustCompile(`"key": "[^"]*"`).ReplaceAllString(state, `"key": null`))
-		r.MustRun(t, "plan")
-		if got := r.Sent(); !slices.Equal(got, r.list()) {
-			t.Errorf("the plan of a state without a key made the requests %v", got)
-		}
+		r := newKeyRun(t, f, parent, nil)
+		values := r.values(t, stored.state)
+		delete(values, "key")
+		read(&storedKey{r.object(t, values), stored.private}, list)
 	})
 }
 
 // An import reads the key, and the apply stores the time.
 func TestAccRefreshAfter_import(t *testing.T) {
 	t.Parallel()
-	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
-		key := acctest.NewKey(t)
-		r := newRefreshTest(t, parent)
-		r.Add(parent, key, "")
-		r.write(t, r.key("one", key))
-		r.run(t, "import "+parent.TypeName+".one "+parent.ImportID(acctest.FirstID), r.list()...)
-		r.run(t, "plan -detailed-exitcode")
-		r.MustRun(t, "state", "mv", parent.TypeName+".one", parent.TypeName+".two")
-		r.write(t, r.key("two", key))
-		r.run(t, "plan -detailed-exitcode")
-	})
+	r, key := newRefreshTest(t), acctest.NewKey(t)
+	r.write(t, one(key))
+	for _, p := range r.planPair {
+		id := p.Add(p.parent, key, "").ID
+		p.MustRun(t, "import", p.parent.TypeName+".one", p.parent.ImportID(id))
+		if got := p.Sent(); !slices.Equal(got, p.list()) {
+			t.Errorf("the import made the requests %v", got)
+		}
+	}
+	r.run(t, "plan -detailed-exitcode")
+	for _, p := range r.planPair {
+		p.MustRun(t, "state", "mv", p.parent.TypeName+".one", p.parent.TypeName+".two")
+	}
+	r.write(t, func(p *planTest) string { return p.key("two", key) })
+	r.run(t, "plan -detailed-exitcode")
 }
 
 // A key that is to be replaced is read first. If its repository has a new name, the old key
 // would be removed, but no key could be added.
-func TestAccRefreshAfter_replacedAfterRename(t *testing.T) {
+func TestRefreshAfter_replacedAfterRename(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
-		r := newRefreshTest(t, parent, (&planTest{parent: parent}).key("one", acctest.NewKey(t)))
-		r.write(t, r.key("one", acctest.NewKey(t)))
-		r.run(t, "plan", r.list()...)
+		f := acctest.NewFake(t)
+		stored := createKey(t, f, parent, aDay(), map[string]string{"key": acctest.NewKey(t)})
+		another := keyStep(stored, map[string]string{"key": acctest.NewKey(t)})
+		newKeyRun(t, f, parent, aDay()).warned(t, []string{"GET " + parent.Collection() + " 200"}, "", 0, another)
+		want := []string{"Error: Repository has another name now", `"acme/site"`}
 		if parent.IsProject() {
-			r.RemoveParent(parent)
-			r.Fails(t, []string{"plan"}, "Unable to read deploy key", "404", "still in the Terraform state")
+			f.RemoveParent(parent)
+			want = []string{"Error: Unable to read deploy key", "404", "still in the Terraform state"}
 		} else {
-			r.RenameRepository("acme", "website", "site")
-			r.Fails(t, []string{"plan"}, "Repository has another name now", `"acme/site"`)
+			f.RenameRepository("acme", "website", "site")
 		}
-		if got := r.Writes(); len(got) > 0 {
+		acctest.Contains(t, messages(another(t, newKeyRun(t, f, parent, aDay()))), want...)
+		if got := f.Writes(); len(got) > 0 {
 			t.Errorf("the plan made the requests %v", got)
 		}
 	})
@@ -500,56 +587,49 @@ func TestAccRefreshAfter_replacedAfterRename(t *testing.T) {
 // A set does not report a managed key that the refresh has not read.
 func TestAccRefreshAfter_exclusive(t *testing.T) {
 	t.Parallel()
-	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
-		base := &planTest{parent: parent}
-		set := fmt.Sprintf("\nresource %q \"only\" {\n  workspace = \"acme\"\n  %s\n  key_ids = [%s.one.key_id]\n}\n", parent.TypeName+"s_exclusive", parent.Line(parent.Name), parent.TypeName)
-		one, two := base.key("one", acctest.NewKey(t)), base.key("two", acctest.NewKey(t))
-		r := newRefreshTest(t, parent, one)
-		r.write(t, one, set)
-		r.MustRun(t, "apply", "-auto-approve")
-		r.ForgetRequests()
-		r.run(t, "plan -detailed-exitcode", r.list()...)
-		r.write(t, one, two, set)
-		r.MustRun(t, "apply", "-auto-approve")
-		r.ForgetRequests()
-		for range 2 {
-			acctest.Contains(t, r.run(t, "apply", r.list()...), "Managed deploy keys of", "are not in key_ids", "0 added, 0 changed, 0 destroyed")
+	r, list := newRefreshTest(t), (*planTest).list
+	first, second := acctest.NewKey(t), acctest.NewKey(t)
+	set := func(p *planTest) string {
+		return p.key("one", first) + fmt.Sprintf("\nresource %q \"only\" {\n  workspace = \"acme\"\n  %s\n  key_ids = [%s.one.key_id]\n}\n", p.parent.TypeName+"s_exclusive", p.parent.Line(p.parent.Name), p.parent.TypeName)
+	}
+	r.write(t, set)
+	r.run(t, "apply", (*planTest).adds, list)
+	r.run(t, "plan -detailed-exitcode", list)
+	r.write(t, func(p *planTest) string { return set(p) + p.key("two", second) })
+	r.planPair[0].MustRun(t, "apply", "-auto-approve")
+	r.planPair[0].ForgetRequests()
+	for range 2 {
+		out := r.run(t, "apply", list)
+		for _, p := range r.planPair {
+			acctest.Contains(t, out, "Managed deploy keys of "+p.parent.String()+" are not in key_ids", "0 added, 0 changed, 0 destroyed")
 		}
-	})
+	}
 }
 
 // The environment fills in refresh_after, and the log counts the keys.
 func TestAccRefreshAfter_environment(t *testing.T) {
 	t.Parallel()
-	p := newPlanTest(t, acctest.Website)
-	p.CLI = acctest.NewBuiltCLI(t) // The provider in this process does not see the environment of a command.
+	p := &planTest{acctest.NewFake(t), acctest.NewBuiltCLI(t), acctest.Website} // The provider in this process does not see the environment of a command.
 	p.Write(t, p.Config(p.key("one", acctest.NewKey(t))+p.key("two", acctest.NewKey(t))))
 	set := p.Env
+	p.Env = append(slices.Clone(set), "BITBUCKET_REFRESH_AFTER=24h")
+	acctest.Contains(t, p.MustRun(t, "apply", "-auto-approve"), "2 added")
 	for _, tc := range []struct {
 		variables []string
-		command   string
 		prints    []string
-		reads     bool
+		requests  []string
 	}{
-		{[]string{"BITBUCKET_REFRESH_AFTER=24h"}, "apply", []string{"2 added"}, false},
-		{[]string{"BITBUCKET_REFRESH_AFTER=24h", "TF_LOG=INFO"}, "plan", []string{"deploy key was not read again because of refresh_after", "keys_not_read=2"}, false},
-		{[]string{"BITBUCKET_REFRESH_AFTER=24h", "TF_LOG=INFO"}, "plan", []string{"oldest_last_read=20"}, false},
-		{[]string{"BITBUCKET_REFRESH_AFTER=1ns"}, "apply", nil, true},
-		{[]string{"BITBUCKET_REFRESH_AFTER=24h"}, "plan", nil, false},
-		{[]string{"BITBUCKET_REFRESH_AFTER=0s"}, "plan", nil, true},
-		{[]string{"BITBUCKET_REFRESH_AFTER="}, "plan", nil, true},
-		{nil, "apply", nil, true},
-		{[]string{"BITBUCKET_REFRESH_AFTER=24h"}, "plan", nil, true},
+		{[]string{"BITBUCKET_REFRESH_AFTER=24h", "TF_LOG=INFO"}, []string{"deploy key was not read again because of refresh_after", "keys_not_read=2", "oldest_last_read=20"}, nil},
+		{[]string{"BITBUCKET_REFRESH_AFTER="}, nil, p.list()},
 	} {
 		p.Env = append(slices.Clone(set), tc.variables...)
 		p.ForgetRequests()
-		args := []string{tc.command}
-		if tc.command == "apply" {
-			args = append(args, "-auto-approve")
+		out := p.MustRun(t, "plan")
+		for _, text := range tc.prints {
+			acctest.Contains(t, out, text)
 		}
-		acctest.Contains(t, p.MustRun(t, args...), tc.prints...)
-		if reads := slices.Equal(p.Sent(), p.list()); reads != tc.reads {
-			t.Errorf("%v %s reads: %v", tc.variables, tc.command, reads)
+		if got := p.Sent(); !slices.Equal(got, tc.requests) {
+			t.Errorf("with %v, the plan made the requests %v", tc.variables, got)
 		}
 	}
 	p.Env = append(slices.Clone(set), "BITBUCKET_REFRESH_AFTER=daily")

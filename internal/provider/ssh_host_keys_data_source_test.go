@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
@@ -79,40 +80,48 @@ func TestAccSSHHostKeys_basic(t *testing.T) {
 // request has credentials, and an OAuth consumer fetches no access token.
 func TestAccSSHHostKeys_requests(t *testing.T) {
 	t.Parallel()
-	for name, lines := range map[string][]string{
-		"API token":    {`username = "ci@example.com"`, `token = "api-token"`},
-		"wrong token":  {`token = "wrong"`},
-		"access token": {`token = "access-token"`},
-		"consumer":     {`oauth_client_id = "id"`, `oauth_client_secret = "secret"`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
-			f.AllowAccessToken("access-token")
-			f.AllowConsumer("id", "secret", 7200)
-			expect := func(command string, want ...string) {
-				t.Helper()
-				for _, request := range f.Requests() {
-					if request.Authorization != "" || !strings.HasPrefix(request.UserAgent, "terraform-provider-bitbucket/") {
-						t.Errorf("%s sent %+v", command, request)
-					}
-				}
-				if sent := f.Sent(); !slices.Equal(sent, want) {
-					t.Errorf("%s sent %q", command, sent)
-				}
+	f := acctest.NewFake(t)
+	f.AllowAccessToken("access-token")
+	f.AllowConsumer("id", "secret", 7200)
+	expect := func(t *testing.T, command string, want ...string) {
+		t.Helper()
+		for _, request := range f.Requests() {
+			if request.Authorization != "" || !strings.HasPrefix(request.UserAgent, "terraform-provider-bitbucket/") {
+				t.Errorf("%s sent %+v", command, request)
 			}
-			terraform.Write(t, f.ConfigWith(acctest.DataHostKeys, lines...))
-			terraform.MustRun(t, "plan", "-out=saved.tfplan")
-			expect("plan", readHostKeys)
-			terraform.MustRun(t, "apply", "saved.tfplan")
-			expect("apply of the plan")
-			terraform.MustRun(t, "plan", "-detailed-exitcode") // Fails unless the plan is empty.
-			expect("second plan", readHostKeys)
-			terraform.Write(t, f.ConfigWith(acctest.DataHostKeys+strings.ReplaceAll(strings.ReplaceAll(acctest.DataHostKeys, `"test"`, `"again"`), `"known_hosts"`, `"again"`), lines...))
-			terraform.MustRun(t, "plan")
-			expect("plan of two", readHostKeys, readHostKeys)
-		})
+		}
+		if sent := f.Sent(); !slices.Equal(sent, want) {
+			t.Errorf("%s sent %q", command, sent)
+		}
 	}
+	for name, attributes := range map[string]map[string]string{
+		"API token":    {"username": "ci@example.com", "token": "api-token"},
+		"wrong token":  {"token": "wrong"},
+		"access token": {"token": "access-token"},
+		"consumer":     {"oauth_client_id": "id", "oauth_client_secret": "secret"},
+	} {
+		server := acctest.NewServer(t)
+		attributes["base_url"] = f.URL + "/2.0"
+		configured, err := server.ConfigureProvider(t.Context(), &tfprotov6.ConfigureProviderRequest{Config: acctest.ProtocolObject(t, server.Schemas.Provider, attributes)})
+		if err != nil || len(configured.Diagnostics) > 0 {
+			t.Fatal(err, configured)
+		}
+		for range 2 {
+			if read := readData(t, server, "bitbucket_ssh_host_keys", nil); len(read.diagnostics) > 0 || len(read.column(t, "keys", "host")) != 3 {
+				t.Errorf("%s: got %v, %s", name, read.attributes, messages(read.diagnostics))
+			}
+			expect(t, name, readHostKeys)
+		}
+	}
+
+	terraform := acctest.NewCLI(t)
+	terraform.Write(t, f.Config(acctest.DataHostKeys+strings.ReplaceAll(strings.ReplaceAll(acctest.DataHostKeys, `"test"`, `"again"`), `"known_hosts"`, `"again"`)))
+	terraform.MustRun(t, "plan", "-out=saved.tfplan")
+	expect(t, "plan of two", readHostKeys, readHostKeys)
+	terraform.MustRun(t, "apply", "saved.tfplan")
+	expect(t, "apply of the plan")
+	terraform.MustRun(t, "plan", "-detailed-exitcode") // Fails unless the plan is empty.
+	expect(t, "second plan", readHostKeys, readHostKeys)
 }
 
 // A changed host key shows in the plan.
