@@ -1028,6 +1028,9 @@ func TestDeployKeysExclusive_hidden(t *testing.T) {
 		for status, words := range map[int]string{403: "administrator of the " + s.parent.Kind, 404: "was deleted or renamed", 500: "Bitbucket failed"} {
 			s.Inject(emulator.Fault{Status: status})
 			s.expectError(t, ids(kept), "Unable to list deploy keys", words)
+			if lost := strings.Contains(s.plan(t, ids(kept)).messages, "terraform state rm ADDRESS"); lost != (status == 404) {
+				t.Errorf("%d: advises to remove the set from the state: %t", status, lost)
+			}
 			s.ClearFaults()
 		}
 		s.expectLabels(t, "kept", "stranger")
