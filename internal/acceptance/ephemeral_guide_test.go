@@ -125,6 +125,7 @@ func (w keyWay) test(t *testing.T) {
 	expectConverged()
 
 	written := writtenBy(t, terraform)
+	expectFiles(t, written, "terraform.tfstate", "terraform.tfstate.backup", "saved.tfplan/tfplan")
 	stored, made := store.keys()
 	written["show"] = terraform.MustRun(t, "show", "-json", "saved.tfplan")
 	for file, text := range written {
