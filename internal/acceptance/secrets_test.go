@@ -74,7 +74,6 @@ func TestAccProvider_secretsStaySecret(t *testing.T) {
 			list := everyTrouble(acctest.WEB, `data "bitbucket_project_deploy_keys"`)
 			consumer := strings.Contains(name, "consumer")
 			if tc.every {
-				run(true, created, "validate")
 				run(true, created, "import", "bitbucket_deploy_key.imported", fmt.Sprintf("acme/website/%d", existing.ID))
 				run(true, created, "plan", "-out=saved.tfplan")
 				run(true, created, "apply", "saved.tfplan")

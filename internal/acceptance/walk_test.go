@@ -33,7 +33,6 @@ func TestAccWalk(t *testing.T) {
 
 	t.Log("Index page: its first example, without a key")
 	w.write("main.tf", block(t, root+"/docs/index.md", "terraform"))
-	w.run("", "init")
 	w.run("1 destroyed", "apply", "-auto-approve")
 
 	t.Log("Import of three keys that were added by hand")
