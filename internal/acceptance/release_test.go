@@ -214,7 +214,7 @@ var releasedProvider = sync.OnceValues(func() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(folder)
+	defer func() { _ = os.RemoveAll(folder) }()
 	built := filepath.Join(folder, projectName)
 	build := exec.CommandContext(context.Background(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", built, root)
 	if out, err := build.CombinedOutput(); err != nil {
