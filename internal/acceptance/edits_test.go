@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	edits     = flag.Int("edits", 4, "how many random edits of addresses to test")
+	edits     = flag.Int("edits", 3, "how many random edits of addresses to test")
 	firstEdit = flag.Uint64("first-edit", 1, "seed of the first edit")
 )
 

@@ -18,7 +18,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/ephemeral"
 	ephemeralschema "github.com/hashicorp/terraform-plugin-framework/ephemeral/schema"
 	"github.com/hashicorp/terraform-plugin-framework/path"
-	"github.com/hashicorp/terraform-plugin-framework/provider"
+	framework "github.com/hashicorp/terraform-plugin-framework/provider"
 	"github.com/hashicorp/terraform-plugin-framework/providerserver"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
@@ -31,6 +31,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/provider"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
@@ -72,9 +73,11 @@ func (w keyWay) test(t *testing.T) {
 	t.Helper()
 	guide := examples + "/guides/no-private-key-in-state/" + w.file
 	f, store := exampleFake(t), &keyStore{versions: map[string]string{}, parameters: map[string]string{}}
-	terraform := exampleCLI(t, f, guide)
 	others := providerserver.NewProtocol6(storeProvider{store: store})
-	terraform.Env = append(terraform.Env, acctest.AttachedAs(t, map[string]func() tfprotov6.ProviderServer{"hashicorp/tls": others, "hashicorp/aws": others}))
+	terraform := acctest.NewCLI(t, acctest.AttachedAs(t, map[string]func() tfprotov6.ProviderServer{
+		"bitbucket-deploy-keys/bitbucket": provider.NewServer("test"), "hashicorp/tls": others, "hashicorp/aws": others,
+	}))
+	terraform.WriteFile(t, "provider.tf", strings.TrimPrefix(f.Config(""), acctest.RequiredProviders))
 	expectConverged := func() {
 		t.Helper()
 		stored, made := store.keys()
@@ -85,12 +88,9 @@ func (w keyWay) test(t *testing.T) {
 		if got, want := f.OnlyKey(t).Key, strings.TrimSpace(string(ssh.MarshalAuthorizedKey(private.PublicKey()))); got != want {
 			t.Errorf("the deploy key is %s, the private key in the store belongs to %s", got, want)
 		}
-		for range 2 {
-			terraform.MustRun(t, "plan", "-detailed-exitcode") // Fails unless the plan is empty.
-			before := len(made)
-			if _, made = store.keys(); len(made) == before {
-				t.Error("the plan generated no new key pair")
-			}
+		terraform.MustRun(t, "plan", "-detailed-exitcode") // Fails unless the plan is empty.
+		if _, after := store.keys(); len(after) == len(made) {
+			t.Error("the plan generated no new key pair")
 		}
 	}
 
@@ -125,6 +125,7 @@ func (w keyWay) test(t *testing.T) {
 	expectConverged()
 
 	written := writtenBy(t, terraform)
+	expectFiles(t, written, "terraform.tfstate", "terraform.tfstate.backup", "saved.tfplan/tfplan")
 	stored, made := store.keys()
 	written["show"] = terraform.MustRun(t, "show", "-json", "saved.tfplan")
 	for file, text := range written {
@@ -234,14 +235,14 @@ func (s *keyStore) fill(block string, config tftypes.Value, set func(path.Path, 
 // storeProvider is used instead of the tls and the aws providers. It has only the blocks
 // and attributes that the guide uses.
 type storeProvider struct {
-	provider.Provider
+	framework.Provider
 	store *keyStore
 }
 
-func (storeProvider) Metadata(context.Context, provider.MetadataRequest, *provider.MetadataResponse) {
+func (storeProvider) Metadata(context.Context, framework.MetadataRequest, *framework.MetadataResponse) {
 }
-func (storeProvider) Schema(context.Context, provider.SchemaRequest, *provider.SchemaResponse) {}
-func (storeProvider) Configure(context.Context, provider.ConfigureRequest, *provider.ConfigureResponse) {
+func (storeProvider) Schema(context.Context, framework.SchemaRequest, *framework.SchemaResponse) {}
+func (storeProvider) Configure(context.Context, framework.ConfigureRequest, *framework.ConfigureResponse) {
 }
 
 func (p storeProvider) Resources(context.Context) []func() resource.Resource {

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/hashicorp/terraform-plugin-framework/resource"
@@ -243,6 +244,15 @@ func (s stage) plan(t *testing.T, config string) string {
 	return out
 }
 
+// read returns the diagnostics of a data source. No command runs, because Terraform only prints
+// them.
+func (s stage) read(t *testing.T, name string, values map[string]string) string {
+	t.Helper()
+	server := acctest.NewServerWith(t, s.Fake, map[string]string{"max_rate_limit_wait": "0s"})
+	_, out, _ := readData(t.Context(), t, server, name, values)
+	return out
+}
+
 // apply returns what an apply prints, whether it succeeds or fails.
 func (s stage) apply(t *testing.T, config string) string {
 	t.Helper()
@@ -251,7 +261,7 @@ func (s stage) apply(t *testing.T, config string) string {
 	return out
 }
 
-const atOnce, noWait = "max_retries = 0", `max_rate_limit_wait = "0s"`
+const atOnce = "max_retries = 0"
 
 // causes returns the causes by message.
 func causes(t *testing.T) map[string]cause {
@@ -260,9 +270,6 @@ func causes(t *testing.T) map[string]cause {
 	blob := strings.Fields(key)[1]
 	managed := acctest.DeployKey(acctest.KeyLine(key))
 	one := acctest.DataDeployKey("key_id = 10958984")
-	workspaceKeys := func(kind string) string {
-		return fmt.Sprintf("\ndata %q \"all\" {\n  workspace = \"acme\"\n}\n", kind)
-	}
 	exclusive := func(ids string) string {
 		return "\nresource \"bitbucket_deploy_keys_exclusive\" \"test\" {\n  workspace = \"acme\"\n  repository = \"website\"\n  key_ids = " + ids + "\n}\n"
 	}
@@ -270,13 +277,21 @@ func causes(t *testing.T) map[string]cause {
 	configured := func(lines ...string) func(*testing.T, stage) string {
 		return func(t *testing.T, s stage) string { return s.plan(t, s.ConfigWith(one, lines...)) }
 	}
-	// reads returns a function that reads a key while Bitbucket answers with a fault. adds
-	// does the same for adding a key.
-	reads := func(fault emulator.Fault) func(*testing.T, stage) string {
+	website := func(name, value string) map[string]string {
+		return map[string]string{"workspace": "acme", "repository": "website", name: value}
+	}
+	const dataKey, dataKeys, dataProjectKeys, dataDeployments = "bitbucket_deploy_key", "bitbucket_deploy_keys", "bitbucket_project_deploy_keys", "bitbucket_deployments"
+	workspace := map[string]string{"workspace": "acme"}
+	// refused reads a data source while Bitbucket answers with a fault, and reads does so with a
+	// key. adds does the same for adding a key.
+	refused := func(fault emulator.Fault, name string, values map[string]string) func(*testing.T, stage) string {
 		return func(t *testing.T, s stage) string {
 			s.Inject(fault)
-			return s.plan(t, s.Config(one, atOnce, noWait))
+			return s.read(t, name, values)
 		}
+	}
+	reads := func(fault emulator.Fault) func(*testing.T, stage) string {
+		return refused(fault, dataKey, website("key_id", "10958984"))
 	}
 	adds := func(faults ...emulator.Fault) func(*testing.T, stage) string {
 		return func(t *testing.T, s stage) string {
@@ -341,46 +356,28 @@ func causes(t *testing.T) map[string]cause {
 	all := map[string]cause{
 		"Unable to create deploy key": {advice: []string{"add a deploy key to"}, section: failed, run: adds(emulator.ServerError())},
 		"Unable to read deploy key":   {advice: []string{"read deploy key 10958984 of"}, section: failed, run: reads(emulator.ServerError())},
-		"Unable to list deploy keys": {advice: []string{"list the deploy keys of"}, section: failed, run: func(t *testing.T, s stage) string {
-			s.Inject(emulator.ServerError())
-			return s.plan(t, s.Config(acctest.DataDeployKey(`label = "CI"`), atOnce))
-		}},
+		"Unable to list deploy keys":  {advice: []string{"list the deploy keys of"}, section: failed, run: refused(emulator.ServerError(), dataKey, website("label", "CI"))},
 		"Unable to update deploy key": {advice: []string{"update deploy key 10958984 of"}, section: failed, run: then(managed, func(s stage) {
 			s.Inject(emulator.Fault{Method: "PUT"})
 		}, acctest.DeployKey(acctest.KeyLine(key), `label = "x"`))},
 		"Unable to delete deploy key": {advice: []string{"delete deploy key 10958984 of"}, section: failed, run: then(managed, func(s stage) {
 			s.Inject(emulator.Fault{Method: "DELETE"})
 		}, "")},
-		"Unable to list repositories": {advice: []string{"list the repositories", "read:repository:bitbucket"}, section: forbidden403, run: func(t *testing.T, s stage) string {
-			s.Inject(emulator.Fault{Status: http.StatusForbidden})
-			return s.plan(t, s.Config(workspaceKeys("bitbucket_deploy_keys")))
-		}},
-		"Unable to list projects": {advice: []string{"projects of", "read:project:bitbucket"}, section: forbidden403, run: func(t *testing.T, s stage) string {
-			s.Inject(emulator.Fault{Status: http.StatusForbidden})
-			return s.plan(t, s.Config(workspaceKeys("bitbucket_project_deploy_keys")))
-		}},
+		"Unable to list repositories": {advice: []string{"list the repositories", "read:repository:bitbucket"}, section: forbidden403, run: refused(emulator.Fault{Status: http.StatusForbidden}, dataKeys, workspace)},
+		"Unable to list projects":     {advice: []string{"projects of", "read:project:bitbucket"}, section: forbidden403, run: refused(emulator.Fault{Status: http.StatusForbidden}, dataProjectKeys, workspace)},
 		"Unable to list deployments": {
 			advice:  []string{"list the deployments", "read:pipeline:bitbucket", "or a repository that never deployed", "read:repository:bitbucket"},
 			section: forbidden403,
-			run: func(t *testing.T, s stage) string {
-				s.Inject(emulator.Fault{Status: http.StatusForbidden})
-				return s.plan(t, s.Config(acctest.DataDeployments()))
-			},
+			run:     refused(emulator.Fault{Status: http.StatusForbidden}, dataDeployments, website("limit", "5")),
 		},
 		"Unable to read SSH host keys": {
 			advice: []string{"read the host keys of Bitbucket's SSH server", "the reply is not from Bitbucket, ", "a different token or scope does not help", "Open the address in a browser, and check base_url and the proxy"},
-			run: func(t *testing.T, s stage) string {
-				s.Inject(emulator.LoginPage())
-				return s.plan(t, s.Config(acctest.DataHostKeys))
-			},
+			run:    refused(emulator.LoginPage(), "bitbucket_ssh_host_keys", nil),
 		},
 		"Unable to list environments": {
 			advice:  []string{"environments of", "read:pipeline:bitbucket", "without environments", "read:repository:bitbucket"},
 			section: forbidden403,
-			run: func(t *testing.T, s stage) string {
-				s.Inject(emulator.Fault{Status: http.StatusForbidden})
-				return s.plan(t, s.Config(acctest.DataEnvironments()))
-			},
+			run:     refused(emulator.Fault{Status: http.StatusForbidden}, "bitbucket_environments", map[string]string{"workspace": "acme", "repository": "website"}),
 		},
 
 		"401 Unauthorized": {
@@ -435,7 +432,7 @@ func causes(t *testing.T) map[string]cause {
 		}},
 
 		"No workspace with identifier": {advice: []string{"for a typo first", "was deleted or renamed"}, run: func(t *testing.T, s stage) string {
-			return s.plan(t, s.Config(strings.Replace(one, `"acme"`, `"acmee"`, 1)))
+			return s.read(t, dataKey, map[string]string{"workspace": "acmee", "repository": "website", "key_id": "1"})
 		}},
 		"404 Not Found": {
 			advice: []string{
@@ -468,35 +465,35 @@ func causes(t *testing.T) map[string]cause {
 		}, acctest.DeployKey(acctest.KeyLine(key), `repository = "api"`))},
 		"Deploy keys of some repositories are not included": {advice: []string{"Bitbucket", "403 or 404", "must be an administrator of a"}, run: func(t *testing.T, s stage) string {
 			s.SetPermission("acme", "website", emulator.PermissionRead)
-			return s.plan(t, s.Config(workspaceKeys("bitbucket_deploy_keys")))
+			return s.read(t, dataKeys, workspace)
 		}},
 		"Deploy keys of some projects are not included": {advice: []string{"Bitbucket", "403 or 404", "must be an administrator of a"}, run: func(t *testing.T, s stage) string {
 			s.SetProjectPermission("acme", "PROJ", emulator.PermissionRead)
-			return s.plan(t, s.Config(workspaceKeys("bitbucket_project_deploy_keys")))
+			return s.read(t, dataProjectKeys, workspace)
 		}},
 		"Deploy keys of some repositories cannot be read": {advice: unreadable, run: func(t *testing.T, s stage) string {
 			s.Inject(emulator.UnreadableKey(s.AddDeployKey("acme", "website", key, "").ID))
-			return s.plan(t, s.Config(workspaceKeys("bitbucket_deploy_keys")))
+			return s.read(t, dataKeys, workspace)
 		}},
 		"Deploy keys of some projects cannot be read": {advice: unreadable, run: func(t *testing.T, s stage) string {
 			s.Inject(emulator.UnreadableKey(s.AddProjectDeployKey("acme", "WEB", key, "").ID))
-			return s.plan(t, s.Config(workspaceKeys("bitbucket_project_deploy_keys")))
+			return s.read(t, dataProjectKeys, workspace)
 		}},
 		"Bitbucket lists entries without a readable key": {advice: unreadable, run: func(t *testing.T, s stage) string {
 			s.Inject(emulator.UnreadableKey(s.AddDeployKey("acme", "website", key, "").ID))
 			return s.apply(t, s.Config(exclusive("[1]")))
 		}},
 		"No repository found in the project": {advice: []string{"the project does not exist, or it has no repository that the account can see", "Check project and workspace"}, run: func(t *testing.T, s stage) string {
-			return s.plan(t, s.Config(strings.Replace(workspaceKeys("bitbucket_deploy_keys"), "}", "  project = \"NONE\"\n}", 1)))
+			return s.read(t, dataKeys, map[string]string{"workspace": "acme", "project": "NONE"})
 		}},
 		"No single environment found": {advice: []string{"environment_uuid"}, run: func(t *testing.T, s stage) string {
 			s.SetEnvironments("acme", "website", emulator.Environment{Name: "qa"}, emulator.Environment{Name: "qa"})
-			return s.plan(t, s.Config(acctest.DataDeployments(`environment = "qa"`)))
+			return s.read(t, dataDeployments, website("environment", "qa"))
 		}},
 		"Environment names of acme/website are missing": {advice: []string{"UUID of their environment only", "read:pipeline:bitbucket"}, run: func(t *testing.T, s stage) string {
 			s.AddDeployment("acme", "website", emulator.Deployment{EnvironmentUUID: acctest.ProductionUUID})
 			s.Inject(emulator.Fault{Path: "/environments/", Status: http.StatusForbidden})
-			return s.plan(t, s.Config(acctest.DataDeployments()))
+			return s.read(t, dataDeployments, website("limit", "5"))
 		}},
 		"Not all deploy keys are listed": {
 			advice: []string{"limit in the list block to a higher number; the default is 100", "it would remove the deploy keys that are not listed"},
@@ -656,7 +653,7 @@ func causes(t *testing.T) map[string]cause {
 		"No single deploy key found": {advice: []string{"Use the ID (key_id) of one of them"}, run: func(t *testing.T, s stage) string {
 			s.AddDeployKey("acme", "website", acctest.NewKey(t), "CI")
 			s.AddDeployKey("acme", "website", acctest.NewKey(t), "CI")
-			return s.plan(t, s.Config(acctest.DataDeployKey(`label = "CI"`)))
+			return s.read(t, dataKey, website("label", "CI"))
 		}},
 
 		"Unable to take over deploy key": {advice: []string{"Nothing was changed.", "terraform state rm ADDRESS", "terraform import ADDRESS WORKSPACE/REPOSITORY/KEY_ID"}, run: taken("unknown-shape")},
@@ -692,9 +689,21 @@ func causes(t *testing.T) map[string]cause {
 		"Someone has already registered that SSH key":                                         "so a user account or a workspace has it",
 		"For security reasons, you can't modify the contents of an access key":                "Bitbucket refuses to update this key",
 	} {
-		all[words] = all[of]
+		all[words], all[of] = twice(all[of])
 	}
 	return all
+}
+
+// twice returns two causes that run once together.
+func twice(c cause) (first, second cause) {
+	run := c.run
+	var once sync.Once
+	var out string
+	c.run = func(t *testing.T, s stage) string {
+		once.Do(func() { out = run(t, s) })
+		return out
+	}
+	return c, c
 }
 
 // readWhenStopped returns the error of a data source when Terraform stops the run before
@@ -704,14 +713,11 @@ func readWhenStopped(t *testing.T, f *acctest.Fake) string {
 	server := acctest.NewConfiguredServer(t, f)
 	stopped, stop := context.WithCancel(t.Context())
 	stop()
-	const name = "bitbucket_deploy_keys"
-	resp, err := server.ReadDataSource(stopped, &tfprotov6.ReadDataSourceRequest{
-		TypeName: name, Config: acctest.ProtocolObject(t, server.Schemas.DataSourceSchemas[name], map[string]string{"workspace": "acme", "repository": "website"}),
-	})
-	if err != nil || len(resp.Diagnostics) == 0 {
-		t.Fatal(err, resp)
+	_, out, ok := readData(stopped, t, server, "bitbucket_deploy_keys", map[string]string{"workspace": "acme", "repository": "website"})
+	if ok {
+		t.Fatal("it was read")
 	}
-	return diagnosed("error", resp.Diagnostics[0].Summary, resp.Diagnostics[0].Detail)
+	return out
 }
 
 // configureWrongly returns the error of a resource that receives the data of another

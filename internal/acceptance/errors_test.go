@@ -4,10 +4,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
@@ -19,37 +22,63 @@ func TestAccDeployKey_drift(t *testing.T) {
 	t.Parallel()
 	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
 		other := acctest.NewKey(t)
-		replaced := parent.Planned(plancheck.ResourceActionReplace, parent.Unknown()...)
-		for name, tc := range map[string]struct {
-			edit   func(*emulator.DeployKey)
-			plan   []plancheck.PlanCheck
-			writes []string
-		}{
-			"label":        {func(k *emulator.DeployKey) { k.Label = "theirs" }, parent.PlannedChange(), parent.SentChange()},
-			"comment":      {func(k *emulator.DeployKey) { k.Comment = "theirs" }, parent.PlannedChange(), parent.SentChange()},
-			"lost comment": {func(k *emulator.DeployKey) { k.Comment = "" }, parent.PlannedChange(), parent.SentChange()},
-			"key":          {func(k *emulator.DeployKey) { k.Key = other }, replaced, parent.SentReplacement()},
-			"broken key":   {func(k *emulator.DeployKey) { k.Key = "ssh-ed25519 not*base64" }, replaced, parent.SentReplacement()},
-			"last used":    {func(k *emulator.DeployKey) { k.LastUsed = new("2026-11-01T10:00:00+00:00") }, parent.Planned(plancheck.ResourceActionNoop), nil},
-		} {
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
-				f := acctest.NewFake(t)
-				config := f.Config(parent.DeployKey(acctest.KeyLine(acctest.NewKey(t)+" our own\n"), `label = "ours"`))
-				acctest.Test(t,
-					acctest.Step{Config: config},
-					acctest.Step{
-						PreConfig: func() {
-							f.Edit(parent, acctest.FirstID, tc.edit)
-							f.ForgetRequests()
-						},
-						Config:           config,
-						ConfigPlanChecks: tc.plan,
-						PostApplyFunc:    f.ExpectWrites(t, tc.writes...),
-					},
-				)
-			})
+		change := func(p acctest.Parent) []plancheck.PlanCheck { return p.PlannedChange() }
+		replace := func(p acctest.Parent) []plancheck.PlanCheck {
+			return p.Planned(plancheck.ResourceActionReplace, p.Unknown()...)
 		}
+		same := func(p acctest.Parent) []plancheck.PlanCheck { return p.Planned(plancheck.ResourceActionNoop) }
+		cases := []struct {
+			resource string
+			edit     func(*emulator.DeployKey)
+			plan     func(acctest.Parent) []plancheck.PlanCheck
+			method   string
+		}{
+			{"label", func(k *emulator.DeployKey) { k.Label = "theirs" }, change, "PUT"},
+			{"comment", func(k *emulator.DeployKey) { k.Comment = "theirs" }, change, "PUT"},
+			{"lost_comment", func(k *emulator.DeployKey) { k.Comment = "" }, change, "PUT"},
+			{"key", func(k *emulator.DeployKey) { k.Key = other }, replace, "DELETE"},
+			{"broken_key", func(k *emulator.DeployKey) { k.Key = "ssh-ed25519 not*base64" }, replace, "DELETE"},
+			{"last_used", func(k *emulator.DeployKey) { k.LastUsed = new("2026-11-01T10:00:00+00:00") }, same, ""},
+		}
+		f, parents := acctest.NewFakeOfMany(t, parent, len(cases))
+		var resources string
+		var plan []plancheck.PlanCheck
+		for i, tc := range cases {
+			parents[i].Resource = tc.resource
+			resources += parents[i].DeployKey(acctest.KeyLine(acctest.NewKey(t)+" our own\n"), `label = "ours"`)
+			plan = append(plan, tc.plan(parents[i])...)
+		}
+		var want []string
+		editAll := func() {
+			for i, tc := range cases {
+				collection, id := parents[i].Collection(), f.OnlyKeyOf(t, parents[i]).ID
+				f.Edit(parents[i], id, tc.edit)
+				switch {
+				case tc.method == "PUT" && !parent.IsProject():
+					want = append(want, fmt.Sprintf("PUT %s/%d 200", collection, id))
+				case tc.method != "": // A change of the key of a project is a replacement too.
+					want = append(want, fmt.Sprintf("DELETE %s/%d 204", collection, id), "POST "+collection+" 200")
+				}
+			}
+			f.ForgetRequests()
+		}
+		config := f.Config(resources)
+		acctest.Test(t,
+			acctest.Step{Config: config},
+			acctest.Step{
+				PreConfig:        editAll,
+				Config:           config,
+				ConfigPlanChecks: plan,
+				PostApplyFunc: func() {
+					got := f.Writes()
+					slices.Sort(got)
+					slices.Sort(want)
+					if !slices.Equal(got, want) {
+						t.Errorf("sent %q, want %q", got, want)
+					}
+				},
+			},
+		)
 	})
 }
 
@@ -111,9 +140,9 @@ func TestAccDeployKey_placeOutOfSight(t *testing.T) {
 				ExpectError: acctest.Message(append([]string{"Unable to delete deploy key"}, want[2:]...)...),
 			},
 			acctest.Step{
-				PreConfig:        f.ClearFaults,
-				Config:           config,
-				ConfigPlanChecks: parent.Planned(plancheck.ResourceActionNoop),
+				PreConfig: f.ClearFaults,
+				Config:    config,
+				PlanOnly:  true,
 			},
 		)
 	})
@@ -150,27 +179,51 @@ func TestAccDeployKey_readErrors(t *testing.T) {
 			"cut":        {emulator.Fault{Cut: true}, []string{"EOF", "the network and the proxy"}},
 			"truncated":  {emulator.Fault{Truncate: true}, []string{"unexpected EOF"}},
 		} {
+			want := acctest.Message(append([]string{"Unable to read deploy key", "Could not read deploy key 10958984 of " + parent.String(), "GET " + strings.Replace(parent.Path, parent.Name, ".*", 1) + "/deploy-keys" + tc.fault.Path + ":"}, tc.want...)...)
+			faults := []emulator.Fault{tc.fault}
+			if tc.fault.Path == single { // A single key is requested only if the list does not contain it.
+				faults = append(faults, emulator.Fault{Status: 200, Body: `{"values":[]}`})
+			}
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				f := acctest.NewFake(t)
-				config := f.Config(parent.DeployKey(acctest.KeyLine(acctest.NewKey(t))), "max_retries = 0", `max_rate_limit_wait = "0s"`)
-				faults := []emulator.Fault{tc.fault}
-				if tc.fault.Path == single { // A single key is requested only if the list does not contain it.
-					faults = append(faults, emulator.Fault{Status: 200, Body: `{"values":[]}`})
+				if name == "403 scope" {
+					config := f.Config(parent.DeployKey(acctest.KeyLine(acctest.NewKey(t))))
+					acctest.Test(t,
+						acctest.Step{Config: config},
+						acctest.Step{PreConfig: func() { f.ForgetRequests(); f.Inject(faults...) }, Config: config, ExpectError: want},
+						acctest.Step{PreConfig: func() { f.ClearFaults(); f.ExpectWrites(t)() }, Config: config, PlanOnly: true},
+					)
+					return
 				}
-				acctest.Test(t,
-					acctest.Step{Config: config},
-					acctest.Step{
-						PreConfig:   func() { f.ForgetRequests(); f.Inject(faults...) },
-						Config:      config,
-						ExpectError: acctest.Message(append([]string{"Unable to read deploy key", "Could not read deploy key 10958984 of " + parent.String(), "GET " + strings.Replace(parent.Path, parent.Name, ".*", 1) + "/deploy-keys" + tc.fault.Path + ":"}, tc.want...)...),
-					},
-					acctest.Step{
-						PreConfig:        func() { f.ClearFaults(); f.ExpectWrites(t)() },
-						Config:           config,
-						ConfigPlanChecks: parent.Planned(plancheck.ResourceActionNoop),
-					},
-				)
+				key := f.Add(parent, acctest.NewKey(t), "")
+				read := func() (string, bool) { // In a run of its own.
+					server := acctest.NewServerWith(t, f, map[string]string{"max_rate_limit_wait": "0s"})
+					state := acctest.ProtocolObject(t, server.Schemas.ResourceSchemas[parent.TypeName], map[string]string{
+						"id": parent.ImportID(key.ID), "key_id": strconv.FormatInt(key.ID, 10), "key": key.Key, "label": "", "comment": "", "workspace": "acme", parent.Kind: parent.Name, parent.Kind + "_uuid": parent.UUID,
+					})
+					resp, err := server.ReadResource(t.Context(), &tfprotov6.ReadResourceRequest{TypeName: parent.TypeName, CurrentState: state})
+					if err != nil {
+						t.Fatal(err)
+					}
+					out, ok := printed(resp.Diagnostics)
+					if !ok && !reflect.DeepEqual(resp.NewState, state) {
+						t.Error("the state changed")
+					}
+					if null, err := resp.NewState.IsNull(); err != nil || null {
+						t.Errorf("the key is lost: %v", err)
+					}
+					return out, ok
+				}
+				f.Inject(faults...)
+				if out, ok := read(); ok || !want.MatchString(out) {
+					t.Errorf("want the error %s, got %s", want, out)
+				}
+				f.ClearFaults()
+				if out, ok := read(); !ok {
+					t.Error(out)
+				}
+				f.ExpectWrites(t)()
 			})
 		}
 	})
@@ -310,8 +363,7 @@ func TestAccDeployKey_deleteAnsweredByProxy(t *testing.T) {
 				ExpectError: acctest.Message("Unable to delete deploy key", "200 OK", `HTML page with the title "Log in"`),
 			},
 			acctest.Step{
-				PreConfig: f.ClearFaults, Config: config,
-				ConfigPlanChecks: parent.Planned(plancheck.ResourceActionNoop),
+				PreConfig: f.ClearFaults, Config: config, PlanOnly: true,
 			},
 		)
 	})
@@ -331,8 +383,7 @@ func TestAccDeployKey_deleteRefusesListedKey(t *testing.T) {
 				ExpectError: acctest.Message("Unable to delete deploy key", "delete deploy key 10958984 of "+parent.String(), "404 Not Found", "still in the Terraform state"),
 			},
 			acctest.Step{
-				PreConfig: f.ClearFaults, Config: config,
-				ConfigPlanChecks: parent.Planned(plancheck.ResourceActionNoop),
+				PreConfig: f.ClearFaults, Config: config, PlanOnly: true,
 			},
 		)
 	})

@@ -25,8 +25,8 @@ const (
 // keyText finds the public keys in an example.
 var keyText = regexp.MustCompile(`ssh-ed25519 AAAA[^"]*`)
 
-// Every example is applied as the page shows it, and then planned, so that no page has
-// an example that fails. The files of a guide are steps that share a state.
+// Every example is applied as the page shows it, and then planned if it has resources, so that
+// no page has an example that fails. The files of a guide are steps that share a state.
 func TestAccExamples(t *testing.T) {
 	t.Parallel()
 	directories, err := filepath.Glob(examples + "/*/*")
@@ -44,8 +44,8 @@ func TestAccExamples(t *testing.T) {
 				t.Run(name, func(t *testing.T) { t.Parallel(); runQuery(t, filepath.Join(directory, "deploy_keys.tfquery.hcl")) })
 				continue
 			}
-			if name == "guides/no-private-key-in-state" || name == "guides/module" || name == "guides/ci-and-automation" {
-				continue // See TestAccGuide_noPrivateKeyInState, TestAccGuide_module and TestAccCommands_ci.
+			if name == "guides/no-private-key-in-state" || name == "guides/module" || name == "guides/ci-and-automation" || strings.HasPrefix(name, "guides/rotate-") {
+				continue // See TestAccGuide_noPrivateKeyInState, TestAccGuide_module, TestAccCommands_ci and TestAccExamples_rotation.
 			}
 			t.Run(name, func(t *testing.T) { t.Parallel(); applyExamples(t, tfFiles(t, directory)...) })
 		case "list-resources":
@@ -105,13 +105,14 @@ func exampleOf(file string) acctest.Parent {
 	return acctest.Website
 }
 
-// exampleCLI returns a CLI with the credentials of an example in its environment.
-func exampleCLI(t *testing.T, f *acctest.Fake, file string) *acctest.CLI {
+// providerCLI returns a CLI with the credentials of an example of the provider block in its
+// environment.
+func providerCLI(t *testing.T, f *acctest.Fake, file string) *acctest.CLI {
 	t.Helper()
-	credentials := []string{"BITBUCKET_USERNAME=ci@example.com", "BITBUCKET_TOKEN=api-token"}
+	var credentials []string
 	switch filepath.Base(file) {
 	case "provider.tf", "provider_refresh_after.tf":
-		credentials = credentials[1:]
+		credentials = []string{"BITBUCKET_TOKEN=api-token"}
 	case "provider_access_token.tf":
 		credentials = []string{"BITBUCKET_TOKEN=access-token"}
 	case "provider_oauth.tf":
@@ -124,11 +125,17 @@ func exampleCLI(t *testing.T, f *acctest.Fake, file string) *acctest.CLI {
 func applyExamples(t *testing.T, files ...string) {
 	t.Helper()
 	f := exampleFake(t)
-	terraform := exampleCLI(t, f, files[0])
+	ofProvider := strings.Contains(files[0], "/provider/")
+	var terraform *acctest.CLI
+	if ofProvider {
+		terraform = providerCLI(t, f, files[0])
+	} else {
+		terraform = acctest.NewCLI(t)
+	}
 	for _, file := range files {
 		config := acctest.ReadFile(t, file)
 		switch {
-		case strings.Contains(file, "/provider/"):
+		case ofProvider:
 			f.AddDeployKey("acme", "website", acctest.NewKey(t), "CI")
 			config += acctest.DataDeployKey(`label = "CI"`)
 		case strings.Contains(config, "data \"bitbucket_environments\""):
@@ -157,7 +164,10 @@ func applyExamples(t *testing.T, files ...string) {
 				f.AddDeployKey("acme", repository, keyText.FindString(config), "CI")
 			}
 		}
-		if !strings.Contains(config, "required_providers") {
+		switch {
+		case !ofProvider:
+			config = f.Config(config)
+		case !strings.Contains(config, "required_providers"):
 			config += acctest.RequiredProviders
 		}
 		terraform.Write(t, config)
@@ -165,7 +175,13 @@ func applyExamples(t *testing.T, files ...string) {
 		if strings.Contains(file, "keys_exclusive/") {
 			expectOnlyShownRemoved(t, f, terraform)
 		}
-		terraform.MustRun(t, "plan", "-detailed-exitcode") // Fails unless the plan is empty.
+		hostKeys := strings.Contains(file, "/bitbucket_ssh_host_keys/")
+		if hostKeys { // The outputs are the same if the page has both names.
+			f.SetHostKeys(strings.ReplaceAll(emulator.HostKeys, "bitbucket.org", "bitbucket.org,ssh.bitbucket.org"))
+		}
+		if hostKeys || strings.Contains(config, "resource \"") {
+			terraform.MustRun(t, "plan", "-detailed-exitcode") // Fails unless the plan is empty.
+		}
 		imports := strings.Contains(config, "import {")
 		if writes := f.Writes(); imports && len(writes) > 0 {
 			t.Errorf("the import of %s wrote: %v", file, writes)
@@ -173,11 +189,6 @@ func applyExamples(t *testing.T, files ...string) {
 			t.Errorf("%s wrote nothing", file)
 		}
 		expectOutputs(t, terraform, config)
-		if strings.Contains(file, "/bitbucket_ssh_host_keys/") { // The outputs are the same if the page has both names.
-			f.SetHostKeys(strings.ReplaceAll(emulator.HostKeys, "bitbucket.org", "bitbucket.org,ssh.bitbucket.org"))
-			terraform.MustRun(t, "apply", "-auto-approve")
-			expectOutputs(t, terraform, config)
-		}
 	}
 }
 
@@ -232,43 +243,37 @@ func addAudited(t *testing.T, f *acctest.Fake) {
 	}
 }
 
-// The steps of a rotation do what the guide promises, also if Bitbucket refuses to update
-// deploy keys.
+// The steps of a rotation do what the guide promises, even if Bitbucket refuses to update
+// deploy keys. In TestAccWalk, Bitbucket accepts updates.
 func TestAccExamples_rotation(t *testing.T) {
 	t.Parallel()
 	type step struct {
 		file, plan string
 		writes     []string
 	}
-	for name, refuses := range map[string]bool{"updates accepted": false, "updates refused": true} {
-		for directory, steps := range map[string][]step{
-			"rotate-with-overlap": {
-				{"1-one-key.tf", "Plan: 1 to add, 0 to change, 0 to destroy.", []string{"POST acme/website/deploy-keys 200"}},
-				{"2-map.tf", `bitbucket_deploy_key.ci has moved to bitbucket_deploy_key.ci["2026-04"]`, nil},
-				{"3-both-keys.tf", "Plan: 1 to add, 0 to change, 0 to destroy.", []string{"POST acme/website/deploy-keys 200"}},
-				{"4-new-key.tf", "Plan: 0 to add, 0 to change, 1 to destroy.", []string{"DELETE acme/website/deploy-keys/10958984 204"}},
-			},
-			"rotate-in-one-apply": {
-				{"1-old-key.tf", "Plan: 1 to add, 0 to change, 0 to destroy.", []string{"POST acme/api/deploy-keys 200"}},
-				{"2-new-key.tf", "Plan: 1 to add, 0 to change, 1 to destroy.", []string{"POST acme/api/deploy-keys 200", "DELETE acme/api/deploy-keys/10958984 204"}},
-			},
-		} {
-			t.Run(directory+", "+name, func(t *testing.T) {
-				t.Parallel()
-				f := exampleFake(t)
-				if refuses {
-					f.SetPUT(emulator.PUTRefused)
-				}
-				terraform := acctest.NewCLI(t)
-				for _, step := range steps {
-					terraform.Write(t, f.Config(acctest.ReadFile(t, filepath.Join(examples, "guides", directory, step.file))))
-					acctest.Contains(t, terraform.MustRun(t, "plan", "-out=saved.tfplan"), step.plan)
-					terraform.MustRun(t, "apply", "saved.tfplan")
-					f.ExpectWrites(t, step.writes...)()
-					terraform.MustRun(t, "plan", "-detailed-exitcode") // Fails unless the plan is empty.
-				}
-			})
-		}
+	for directory, steps := range map[string][]step{
+		"rotate-with-overlap": {
+			{"1-one-key.tf", "Plan: 1 to add, 0 to change, 0 to destroy.", []string{"POST acme/website/deploy-keys 200"}},
+			{"2-map.tf", `bitbucket_deploy_key.ci has moved to bitbucket_deploy_key.ci["2026-04"]`, nil},
+			{"3-both-keys.tf", "Plan: 1 to add, 0 to change, 0 to destroy.", []string{"POST acme/website/deploy-keys 200"}},
+			{"4-new-key.tf", "Plan: 0 to add, 0 to change, 1 to destroy.", []string{"DELETE acme/website/deploy-keys/10958984 204"}},
+		},
+		"rotate-in-one-apply": {
+			{"1-old-key.tf", "Plan: 1 to add, 0 to change, 0 to destroy.", []string{"POST acme/api/deploy-keys 200"}},
+			{"2-new-key.tf", "Plan: 1 to add, 0 to change, 1 to destroy.", []string{"POST acme/api/deploy-keys 200", "DELETE acme/api/deploy-keys/10958984 204"}},
+		},
+	} {
+		t.Run(directory, func(t *testing.T) {
+			t.Parallel()
+			f, terraform := exampleFake(t), acctest.NewCLI(t)
+			f.SetPUT(emulator.PUTRefused)
+			for _, step := range steps {
+				terraform.Write(t, f.Config(acctest.ReadFile(t, filepath.Join(examples, "guides", directory, step.file))))
+				acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve"), step.plan)
+				f.ExpectWrites(t, step.writes...)()
+				terraform.MustRun(t, "plan", "-detailed-exitcode") // Fails unless the plan is empty.
+			}
+		})
 	}
 }
 
@@ -277,7 +282,7 @@ func TestAccGuide_module(t *testing.T) {
 	t.Parallel()
 	f := exampleFake(t)
 	f.SetPUT(emulator.PUTRefused)
-	terraform := exampleCLI(t, f, moduleGuide)
+	terraform := acctest.NewCLI(t)
 	terraform.WriteFile(t, "provider.tf", f.Config(""))
 	if err := os.Mkdir(filepath.Join(terraform.Dir, "deploy-keys"), 0o700); err != nil {
 		t.Fatal(err)
@@ -303,8 +308,7 @@ func TestAccGuide_module(t *testing.T) {
 		}
 		terraform.Write(t, acctest.ReadFile(t, moduleGuide+step.file))
 		terraform.MustRun(t, "get")
-		acctest.Contains(t, terraform.MustRun(t, "plan", "-out=saved.tfplan"), step.plan...)
-		terraform.MustRun(t, "apply", "saved.tfplan")
+		acctest.Contains(t, terraform.MustRun(t, "apply", "-auto-approve"), step.plan...)
 		writes := f.Writes()
 		slices.Sort(writes)
 		if !slices.Equal(writes, step.writes) {
@@ -350,11 +354,11 @@ func runQuery(t *testing.T, file string) {
 	t.Helper()
 	acctest.Needs(t, terraformcli.Query)
 	f := exampleFake(t)
-	terraform := exampleCLI(t, f, file)
+	terraform := acctest.NewCLI(t)
 	parent := exampleOf(file)
 	f.Add(parent, acctest.NewKey(t), "ci website")
 	f.Add(parent.Named(parent.Other), acctest.NewKey(t)+" ci@example.com", "CI")
-	terraform.Write(t, acctest.RequiredProviders+"\nprovider \"bitbucket\" {}\n")
+	terraform.Write(t, f.Config(""))
 	terraform.WriteFile(t, filepath.Base(file), acctest.ReadFile(t, file))
 	acctest.Contains(t, terraform.MustRun(t, "query"), "acme/"+parent.Name+": ci website (SHA256:", "acme/"+parent.Other+": CI (SHA256:")
 	terraform.MustRun(t, "query", "-generate-config-out=deploy_keys.tf")
@@ -371,9 +375,9 @@ func runImport(t *testing.T, directory string) {
 	config := acctest.ReadFile(t, filepath.Join(directory, "resource.tf"))
 	for line := range strings.Lines(regexp.MustCompile(`(?m)^#.*\n`).ReplaceAllString(acctest.ReadFile(t, filepath.Join(directory, "import.sh")), "")) {
 		f := exampleFake(t)
-		terraform := exampleCLI(t, f, directory)
+		terraform := acctest.NewCLI(t)
 		f.Add(exampleOf(directory), keyText.FindString(config), "CI")
-		terraform.Write(t, config+acctest.RequiredProviders)
+		terraform.Write(t, f.Config(config))
 		command := strings.Fields(line)
 		if len(command) != 4 || !slices.Equal(command[:2], []string{"terraform", "import"}) {
 			t.Fatalf("import.sh has another command: %v", command)

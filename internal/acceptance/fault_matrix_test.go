@@ -93,8 +93,9 @@ type faultyRequest struct {
 	args []string
 	// second means that this cannot be the first request.
 	second bool
-	// reads is the data source of a run that has no resource. It reads one deployment.
-	reads string
+	// reads is the data source of a run that has no resource. It reads one deployment, of the
+	// environment if it has a name.
+	reads, environment string
 }
 
 // is reports whether r describes a request that was sent.
@@ -118,7 +119,7 @@ var faultyRequests = []faultyRequest{
 	{name: "PUT", method: "PUT", parent: acctest.Website, before: []string{`label = "old"`}, after: labeled, args: noRefresh},
 	{name: "DELETE", method: "DELETE", parent: acctest.Website, before: labeled, args: noRefresh},
 	{name: "GET deployments", method: "GET", parent: acctest.Website, path: "/deployments/", reads: acctest.DataDeployments()},
-	{name: "GET environments", method: "GET", parent: acctest.Website, path: "/environments/", reads: acctest.DataDeployments(`environment = "Production"`)},
+	{name: "GET environments", method: "GET", parent: acctest.Website, path: "/environments/", reads: acctest.DataDeployments(`environment = "Production"`), environment: "Production"},
 	// Bitbucket has no PUT for keys of projects, and does not find projects by UUID.
 	{name: "project: POST", method: "POST", parent: acctest.WEB, after: labeled},
 	{name: "project: GET list", method: "GET", parent: acctest.WEB, before: labeled, after: labeled},
@@ -268,6 +269,9 @@ func (c faultCell) accept(t *testing.T, outcome string) {
 // play plays the cell, and returns its outcome.
 func (c faultCell) play(t *testing.T) string {
 	s := newFaultScene(t, c)
+	if c.request.reads != "" && !*allFaults {
+		return s.playRead(t, c)
+	}
 	if c.request.before != nil {
 		s.configure(t, s.Fake, c.request.before)
 		s.terraform.MustRun(t, "apply", "-auto-approve")
@@ -317,6 +321,44 @@ func (c faultCell) play(t *testing.T) string {
 	s.terraform.MustRun(t, "apply", "-auto-approve")
 	s.converged(t)
 	return outcome
+}
+
+// playRead plays a cell of one faulty read without the CLI, which takes no part in a read.
+func (s *faultScene) playRead(t *testing.T, c faultCell) string {
+	t.Helper()
+	settings := map[string]string{"max_retries": "1", "max_rate_limit_wait": "2s"}
+	if c.fault.slow {
+		settings["request_timeout"] = "1s"
+	}
+	deployments := map[string]string{"workspace": "acme", "repository": "website"}
+	if c.request.environment != "" {
+		deployments["environment"] = c.request.environment
+	}
+	run := func() (string, bool) {
+		found, out, ok := readData(t.Context(), t, acctest.NewServerWith(t, s.Fake, settings), "bitbucket_deployments", deployments)
+		if ok && !strings.Contains(found["deployments"].String(), `"{d1}"`) {
+			t.Errorf("found %s", found["deployments"])
+		}
+		return out, ok
+	}
+	fault := c.fault.fault
+	fault.Method, fault.Path, fault.Times = c.request.method, c.request.path, 1
+	s.Inject(fault)
+	out, ok := run()
+	if !slices.ContainsFunc(s.Requests(), c.request.is) {
+		t.Fatalf("the request was not made: %s", out)
+	}
+	if ok {
+		return recovered
+	}
+	if !regexp.MustCompile(c.fault.cause).MatchString(out) {
+		t.Errorf("no error names the cause, %s: %s", c.fault.cause, out)
+	}
+	s.ClearFaults()
+	if out, ok := run(); !ok {
+		t.Fatalf("the next run failed as well: %s", out)
+	}
+	return nextRun
 }
 
 // faultScene contains the emulator and the CLI that play a cell.
@@ -432,7 +474,9 @@ func (s *faultScene) converged(t *testing.T) {
 	if s.request.reads != "" {
 		s.terraform.FoundDeployments(t, "{d1}")
 	}
-	s.terraform.MustRun(t, "plan", "-detailed-exitcode")
+	if s.request.after != nil || s.request.reads != "" { // Without a resource, the state above is empty, and so is the plan.
+		s.terraform.MustRun(t, "plan", "-detailed-exitcode")
+	}
 }
 
 // writeFaultMatrix stores the outcomes of the cells, by name.

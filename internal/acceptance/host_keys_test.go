@@ -10,8 +10,8 @@ import (
 )
 
 // Each fault of the matrix, once and for the whole run. The run has the host keys, or it
-// fails, names the cause and writes no value.
-func TestAccSSHHostKeys_faults(t *testing.T) {
+// fails and names the cause.
+func TestSSHHostKeys_faults(t *testing.T) {
 	t.Parallel()
 	for _, played := range playedFaults {
 		if played.refuse { // No server listens, so nothing concerns this request alone.
@@ -24,19 +24,21 @@ func TestAccSSHHostKeys_faults(t *testing.T) {
 			}
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
+				f := acctest.NewFake(t)
+				server := acctest.NewServerWith(t, f, map[string]string{"max_retries": "1", "max_rate_limit_wait": "2s", "request_timeout": "2s"})
 				fault := played.fault
 				if once {
 					fault.Times = 1
 				}
 				f.Inject(fault)
-				terraform.Write(t, f.Config(acctest.DataHostKeys, "max_retries = 1", `max_rate_limit_wait = "2s"`, `request_timeout = "2s"`))
-				out, ok := terraform.Run(t, "apply", "-auto-approve")
+				attributes, out, ok := readData(t.Context(), t, server, "bitbucket_ssh_host_keys", nil)
 				if want := played.harmless || once && played.retried; ok != want {
 					t.Fatalf("success is %t: %s", ok, out)
 				}
 				if ok {
-					expectHostKeys(t, terraform)
+					if got := text(t, attributes["known_hosts"]); got != emulator.HostKeys {
+						t.Errorf("got %q", got)
+					}
 					return
 				}
 				cause := strings.ReplaceAll(played.cause, "JSON", "not a list of host keys") // The reply has no JSON.
@@ -44,13 +46,21 @@ func TestAccSSHHostKeys_faults(t *testing.T) {
 					t.Errorf("the error does not match %q: %s", cause, out)
 				}
 				acctest.Contains(t, out, "Unable to read SSH host keys", "read the host keys of Bitbucket's SSH server at "+f.URL+"/site/ssh", "GET /site/ssh")
-				expectNoHostKeys(t, terraform, out)
-				f.ClearFaults()
-				terraform.MustRun(t, "apply", "-auto-approve")
-				expectHostKeys(t, terraform)
 			})
 		}
 	}
+}
+
+// A run that fails writes no value, and the next run has the host keys.
+func TestAccSSHHostKeys_nextRun(t *testing.T) {
+	t.Parallel()
+	f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
+	f.Inject(emulator.TruncatedJSON())
+	terraform.Write(t, f.Config(acctest.DataHostKeys))
+	expectNoHostKeys(t, terraform, terraform.Fails(t, []string{"apply", "-auto-approve"}, "Unable to read SSH host keys"))
+	f.ClearFaults()
+	terraform.MustRun(t, "apply", "-auto-approve")
+	acctest.Contains(t, terraform.Output(t, "known_hosts"), inJSON("", emulator.HostKeys))
 }
 
 // A hostile reply is an error, and none of it is printed or stored.
@@ -76,25 +86,30 @@ func TestAccSSHHostKeys_hostileReplies(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f, terraform := acctest.NewFake(t), acctest.NewCLI(t)
+			f := acctest.NewFake(t)
 			f.SetHostKeys(tc.body)
-			terraform.Write(t, f.Config(acctest.DataHostKeys))
-			out := terraform.Fails(t, []string{"apply", "-auto-approve"}, "Unable to read SSH host keys", tc.want, "Open the address in a browser")
-			expectNoHostKeys(t, terraform, out)
+			_, out, ok := readData(t.Context(), t, acctest.NewConfiguredServer(t, f), "bitbucket_ssh_host_keys", nil)
+			if ok {
+				t.Error("the reply was accepted")
+			}
+			acctest.Contains(t, out, "Unable to read SSH host keys", tc.want, "Open the address in a browser")
 			if strings.ContainsAny(out, "\x1b\a\u202e") || strings.Contains(out, strings.Fields(key)[1][:24]) || len(out) > 5_000 {
 				t.Errorf("%d bytes were printed: %.5000q", len(out), out)
 			}
 			if sent := f.Sent(); len(sent) != 1 {
 				t.Errorf("sent %q", sent)
 			}
+			if name == "controls" { // The terminal and the state stay clean too.
+				terraform := acctest.NewCLI(t)
+				terraform.Write(t, f.Config(acctest.DataHostKeys))
+				out := terraform.Fails(t, []string{"apply", "-auto-approve"}, "Unable to read SSH host keys", tc.want)
+				expectNoHostKeys(t, terraform, out)
+				if strings.ContainsAny(out, "\x1b\a\u202e") {
+					t.Errorf("control characters were printed: %q", out)
+				}
+			}
 		})
 	}
-}
-
-// expectHostKeys fails the test unless the output has the host keys.
-func expectHostKeys(t *testing.T, terraform *acctest.CLI) {
-	t.Helper()
-	acctest.Contains(t, terraform.Output(t, "known_hosts"), inJSON("", emulator.HostKeys))
 }
 
 // expectNoHostKeys fails the test if the run has an output.

@@ -104,7 +104,8 @@ func TestAccDeployKey_interruptedCreate(t *testing.T) {
 func TestAccDeployKey_interruptedWait(t *testing.T) {
 	t.Parallel()
 	m := newMany(t, acctest.Website, 5, 1)
-	m.exist(t)
+	m.terraform.Env = acctest.NewBuiltCLI(t).Env // Terraform must also stop the provider.
+	m.exist(t, 0)
 	limited := emulator.RateLimited()
 	limited.Header = limited.Header.Clone()
 	limited.Header.Set("Retry-After", "300")

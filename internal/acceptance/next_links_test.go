@@ -2,6 +2,8 @@ package acceptance
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -24,8 +26,8 @@ func TestAccProvider_nextLinks(t *testing.T) {
 		acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				m := newMany(t, parent, 1, 250)
-				m.exist(t)
+				m := newMany(t, parent, 1, 10)
+				m.exist(t, 24)
 				m.SetNextLinks(links)
 				// The resources are refreshed from all pages.
 				m.terraform.MustRun(t, "plan", "-detailed-exitcode")
@@ -65,7 +67,9 @@ func (m *many) readPages(t *testing.T) {
 		paths = append(paths, list+sort, list+sort, list+sort+"&page=2", list+sort+"&page=3") // The first page is read for both.
 	}
 	m.terraform.Write(t, m.Config(data))
-	m.terraform.MustRun(t, "state", "rm", m.parent.TypeName+".many")
+	if err := os.Remove(filepath.Join(m.terraform.Dir, "terraform.tfstate")); err != nil {
+		t.Fatal(err)
+	}
 	m.ForgetRequests()
 	m.terraform.MustRun(t, "apply", "-auto-approve")
 	var sent []string

@@ -55,35 +55,47 @@ func TestAccDeployKey_requestsPerCommand(t *testing.T) {
 // error about a value that may be secret must therefore not be on its attribute.
 func TestAccDeployKey_secretsAreNotShown(t *testing.T) {
 	t.Parallel()
-	acctest.ForEachParent(t, func(t *testing.T, parent acctest.Parent) {
-		const secret = "c2VjcmV0LXByaXZhdGUta2V5LWJ5dGVz"
-		f, key := acctest.NewFake(t), acctest.NewKey(t)
-		for name, config := range map[string]string{
-			"private key":         f.Config(parent.DeployKey("key = <<-EOT\n    -----BEGIN OPENSSH PRIVATE KEY-----\n    " + secret + "\n    -----END OPENSSH PRIVATE KEY-----\n  EOT")),
-			"private key, a line": f.Config(parent.DeployKey(fmt.Sprintf("key = %q", "-----BEGIN RSA PRIVATE KEY----- "+secret))),
-			"putty":               f.Config(parent.DeployKey(fmt.Sprintf("key = %q", "PuTTY-User-Key-File-2: ssh-rsa "+secret))),
-			"public and private":  f.Config(parent.DeployKey(fmt.Sprintf("key = %q", key+"\n-----BEGIN RSA PRIVATE KEY-----\n"+secret))),
-			"a token as the key":  f.Config(parent.DeployKey(fmt.Sprintf("key = %q", secret))),
-			"private label":       f.Config(parent.DeployKey(acctest.KeyLine(key), fmt.Sprintf("label = %q", "-----BEGIN RSA PRIVATE KEY----- "+secret+" "))),
-			"conflict":            f.ConfigWith(parent.DeployKey(acctest.KeyLine(key)), fmt.Sprintf("token = %q", secret), fmt.Sprintf("password = %q", secret)),
-			"conflict of methods": f.ConfigWith(parent.DeployKey(acctest.KeyLine(key)), fmt.Sprintf("token = %q", secret), fmt.Sprintf("oauth_client_secret = %q", secret)),
-			"half":                f.ConfigWith(parent.DeployKey(acctest.KeyLine(key)), fmt.Sprintf("oauth_client_secret = %q", secret)),
-			"password":            f.ConfigWith(parent.DeployKey(acctest.KeyLine(key)), fmt.Sprintf("password = %q", secret)),
-			"base URL":            acctest.RequiredProviders + fmt.Sprintf("provider \"bitbucket\" {\n  token = \"t\"\n  base_url = \"https://user:%s@example.com\"\n}\n", secret) + parent.DeployKey(acctest.KeyLine(key)),
-			"wrong token":         f.ConfigWith(parent.DeployKey(acctest.KeyLine(key)), fmt.Sprintf("token = %q", secret)),
-			"wrong consumer":      f.ConfigWith(parent.DeployKey(acctest.KeyLine(key)), `oauth_client_id = "id"`, fmt.Sprintf("oauth_client_secret = %q", secret)),
-		} {
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
-				terraform := acctest.NewCLI(t)
-				terraform.Write(t, config)
-				out := terraform.Fails(t, []string{"apply", "-auto-approve"}, "Error: ")
-				if strings.Contains(out, secret) {
-					t.Errorf("the secret is shown: %s", out)
-				}
-			})
+	const secret = "c2VjcmV0LXByaXZhdGUta2V5LWJ5dGVz"
+	f, key := acctest.NewFake(t), acctest.NewKey(t)
+	resource := acctest.DeployKey(acctest.KeyLine(key))
+	configs := map[string]string{
+		"conflict":            f.ConfigWith(resource, fmt.Sprintf("token = %q", secret), fmt.Sprintf("password = %q", secret)),
+		"conflict of methods": f.ConfigWith(resource, fmt.Sprintf("token = %q", secret), fmt.Sprintf("oauth_client_secret = %q", secret)),
+		"half":                f.ConfigWith(resource, fmt.Sprintf("oauth_client_secret = %q", secret)),
+		"password":            f.ConfigWith(resource, fmt.Sprintf("password = %q", secret)),
+		"base URL":            acctest.RequiredProviders + fmt.Sprintf("provider \"bitbucket\" {\n  token = \"t\"\n  base_url = \"https://user:%s@example.com\"\n}\n", secret) + resource,
+		"wrong token":         f.ConfigWith(resource+acctest.WEB.DeployKey(acctest.KeyLine(key)), fmt.Sprintf("token = %q", secret)),
+		"wrong consumer":      f.ConfigWith(resource+acctest.WEB.DeployKey(acctest.KeyLine(key)), `oauth_client_id = "id"`, fmt.Sprintf("oauth_client_secret = %q", secret)),
+	}
+	private := ""
+	for name, lines := range map[string][]string{
+		"private_key":         {"key = <<-EOT\n    -----BEGIN OPENSSH PRIVATE KEY-----\n    " + secret + "\n    -----END OPENSSH PRIVATE KEY-----\n  EOT"},
+		"private_key_in_line": {fmt.Sprintf("key = %q", "-----BEGIN RSA PRIVATE KEY----- "+secret)},
+		"putty":               {fmt.Sprintf("key = %q", "PuTTY-User-Key-File-2: ssh-rsa "+secret)},
+		"public_and_private":  {fmt.Sprintf("key = %q", key+"\n-----BEGIN RSA PRIVATE KEY-----\n"+secret)},
+		"token_as_the_key":    {fmt.Sprintf("key = %q", secret)},
+		"private_label":       {acctest.KeyLine(key), fmt.Sprintf("label = %q", "-----BEGIN RSA PRIVATE KEY----- "+secret+" ")},
+	} {
+		for _, parent := range []acctest.Parent{acctest.Website, acctest.WEB} {
+			parent.Resource = name
+			private += parent.DeployKey(lines...)
 		}
-	})
+	}
+	configs["values of resources"] = f.Config(private)
+	for name, config := range configs {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			terraform := acctest.NewCLI(t)
+			terraform.Write(t, config)
+			out := terraform.Fails(t, []string{"apply", "-auto-approve"}, "Error: ")
+			if strings.Contains(out, secret) {
+				t.Errorf("the secret is shown: %s", out)
+			}
+			if errors := strings.Count(out, "Error: "); name == "values of resources" && errors != 12 {
+				t.Errorf("got %d errors, want one for each resource: %s", errors, out)
+			}
+		})
+	}
 }
 
 // Errors about other values are on their attribute.

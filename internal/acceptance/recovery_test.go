@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hashicorp/terraform-plugin-testing/plancheck"
-
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
@@ -32,15 +30,11 @@ func TestAccDeployKey_answerWithIDOnly(t *testing.T) {
 				if fault.Status == 0 {
 					fault.Status = http.StatusOK
 				}
-				config := f.Config(parent.DeployKey(acctest.KeyLine(acctest.NewKey(t)+" me"), `label = "ci"`))
-				acctest.Test(t,
-					acctest.Step{
-						PreConfig:         func() { f.Inject(fault) },
-						Config:            config,
-						ConfigStateChecks: parent.Has(map[string]string{"id": parent.ImportID(acctest.FirstID), "label": "ci", "comment": "me", parent.Kind + "_uuid": parent.UUID}),
-					},
-					acctest.Step{Config: config, ConfigPlanChecks: parent.Planned(plancheck.ResourceActionNoop)},
-				)
+				acctest.Test(t, acctest.Step{
+					PreConfig:         func() { f.Inject(fault) },
+					Config:            f.Config(parent.DeployKey(acctest.KeyLine(acctest.NewKey(t)+" me"), `label = "ci"`)),
+					ConfigStateChecks: parent.Has(map[string]string{"id": parent.ImportID(acctest.FirstID), "label": "ci", "comment": "me", parent.Kind + "_uuid": parent.UUID}),
+				})
 			})
 		}
 	})

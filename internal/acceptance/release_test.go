@@ -3,11 +3,11 @@ package acceptance
 import (
 	"archive/zip"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"flag"
 	"fmt"
-	"io"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -16,6 +16,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"text/template"
 
@@ -185,45 +186,72 @@ func hasProvider(t *testing.T, archive []byte, version string) bool {
 	})
 }
 
+// releasedSetting returns a setting of .goreleaser.yml for this platform and version.
+func releasedSetting(key string, nth int, version string) (string, error) {
+	goreleaser, err := os.ReadFile(root + "/.goreleaser.yml")
+	if err != nil {
+		return "", err
+	}
+	found := regexp.MustCompile(`\b`+key+`: \[?"(.+?)"`).FindAllStringSubmatch(string(goreleaser), -1)
+	if len(found) <= nth {
+		return "", fmt.Errorf("there is no %s number %d in .goreleaser.yml", key, nth)
+	}
+	var value strings.Builder
+	err = template.Must(template.New(key).Parse(found[nth][1])).Execute(&value, map[string]string{
+		"ProjectName": projectName, "Version": version, "Os": runtime.GOOS, "Arch": runtime.GOARCH,
+	})
+	return value.String(), err
+}
+
+// releasedProvider builds the provider of all releases once, because a build takes more than a
+// second. It has the version terraformcli.Version.
+var releasedProvider = sync.OnceValues(func() ([]byte, error) {
+	flags, err := releasedSetting("ldflags", 0, terraformcli.Version)
+	if err != nil {
+		return nil, err
+	}
+	folder, err := os.MkdirTemp("", projectName+"-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
+	built := filepath.Join(folder, projectName)
+	build := exec.CommandContext(context.Background(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", built, root)
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%w: %s", err, out)
+	}
+	return os.ReadFile(built)
+})
+
 // makeRelease makes a release for this platform only, as goreleaser would: with the
 // settings of .goreleaser.yml.
 func makeRelease(t *testing.T, folder, version string) {
 	t.Helper()
-	goreleaser := acctest.ReadFile(t, root+"/.goreleaser.yml")
 	setting := func(key string, nth int) string {
-		found := regexp.MustCompile(`\b`+key+`: \[?"(.+?)"`).FindAllStringSubmatch(goreleaser, -1)
-		if len(found) <= nth {
-			t.Fatalf("there is no %s number %d in .goreleaser.yml", key, nth)
-		}
-		var value strings.Builder
-		err := template.Must(template.New(key).Parse(found[nth][1])).Execute(&value, map[string]string{
-			"ProjectName": projectName, "Version": version, "Os": runtime.GOOS, "Arch": runtime.GOARCH,
-		})
+		value, err := releasedSetting(key, nth, version)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return value.String()
+		return value
 	}
 	binary := setting("binary", 0)
 	if runtime.GOOS == "windows" {
 		binary += ".exe"
 	}
 	archiveName, sumsName, manifestName := setting("name_template", 0)+".zip", setting("name_template", 1), setting("name_template", 2)
-
-	built := filepath.Join(t.TempDir(), binary)
-	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", setting("ldflags", 0), "-o", built, root)
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	built, err := releasedProvider()
+	if err != nil {
+		t.Fatal(err)
 	}
 	var archive bytes.Buffer
 	writer := zip.NewWriter(&archive)
-	header := &zip.FileHeader{Name: binary, Method: zip.Deflate}
+	header := &zip.FileHeader{Name: binary, Method: zip.Store} // Compressing it would take half a second.
 	header.SetMode(0o755)
 	entry, err := writer.CreateHeader(header)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.Copy(entry, strings.NewReader(acctest.ReadFile(t, built))); err != nil {
+	if _, err := entry.Write(built); err != nil {
 		t.Fatal(err)
 	}
 	if err := writer.Close(); err != nil {

@@ -24,7 +24,7 @@ import (
 )
 
 var (
-	sequences     = flag.Int("sequences", 10, "how many random sequences to play against the model")
+	sequences     = flag.Int("sequences", 6, "how many random sequences to play against the model")
 	firstSequence = flag.Uint64("first-sequence", 1, "seed of the first sequence")
 )
 

@@ -32,7 +32,8 @@ var buildDir string
 
 // builtProvider builds the provider once for all tests of a package.
 var builtProvider = sync.OnceValue(func() error {
-	build := exec.CommandContext(context.Background(), "go", "build", "-buildvcs=false", "-o", filepath.Join(buildDir, "terraform-provider-bitbucket"), "../..")
+	// Without debugging information, a build takes half the time.
+	build := exec.CommandContext(context.Background(), "go", "build", "-buildvcs=false", "-ldflags=-s -w", "-o", filepath.Join(buildDir, "terraform-provider-bitbucket"), "../..")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}

@@ -17,12 +17,13 @@ type Parent struct {
 	Other    string // Other is the name of another parent of this kind in acme.
 	Path     string // Path is the path in the API.
 	Page     string // Page is the address of the settings in the browser.
+	Resource string // Resource is the name of the resource that DeployKey declares.
 }
 
 // The parents that tests use.
 var (
-	Website = Parent{"repository", "bitbucket_deploy_key", "website", WebsiteUUID, "api", "/2.0/repositories/acme/website", "https://bitbucket.org/acme/website/admin"}
-	WEB     = Parent{"project", "bitbucket_project_deploy_key", "WEB", ProjectUUID, "API", "/2.0/workspaces/acme/projects/WEB", "https://bitbucket.org/acme/workspace/projects/WEB/settings"}
+	Website = Parent{"repository", "bitbucket_deploy_key", "website", WebsiteUUID, "api", "/2.0/repositories/acme/website", "https://bitbucket.org/acme/website/admin", "test"}
+	WEB     = Parent{"project", "bitbucket_project_deploy_key", "WEB", ProjectUUID, "API", "/2.0/workspaces/acme/projects/WEB", "https://bitbucket.org/acme/workspace/projects/WEB/settings", "test"}
 )
 
 // ForEachParent runs a test for the keys of a repository, and for the keys of a
@@ -64,7 +65,7 @@ func (p Parent) String() string {
 }
 
 // Address returns the address of the resource that DeployKey declares.
-func (p Parent) Address() string { return p.TypeName + ".test" }
+func (p Parent) Address() string { return p.TypeName + "." + p.Resource }
 
 // ImportID returns the import ID of the key with this ID.
 func (p Parent) ImportID(id int64) string { return fmt.Sprintf("acme/%s/%d", p.Name, id) }
@@ -87,7 +88,7 @@ func (p Parent) DeployKey(lines ...string) string {
 			body = fmt.Sprintf("%s = %q\n  ", name, value) + body
 		}
 	}
-	return fmt.Sprintf("\nresource %q \"test\" {\n  %s\n}\n", p.TypeName, body)
+	return fmt.Sprintf("\nresource %q %q {\n  %s\n}\n", p.TypeName, p.Resource, body)
 }
 
 // Line returns the line of a configuration that names another parent of this kind.
