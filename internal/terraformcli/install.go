@@ -33,7 +33,7 @@ func (c CLI) Install(ctx context.Context, dir, pkg string) (plugin string, envir
 		if runtime.GOOS == "windows" {
 			plugin += ".exe"
 		}
-		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-X main.version="+Version, "-o", plugin, pkg)
+		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -X main.version="+Version, "-o", plugin, pkg)
 		if out, err := build.CombinedOutput(); err != nil {
 			return "", nil, fmt.Errorf("build of %s: %w\n%s", pkg, err, out)
 		}

@@ -8,23 +8,24 @@ import (
 func TestAccMeasure(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if err := run(t.Context(), []string{"-shapes", "2x3", "-large", "2x4", "-latency", "1ms", "-compared", "2x5", "-turns", "1", "-repositories", "12", "-hours", "24", "-out", dir}); err != nil {
+	if err := run(t.Context(), []string{"-shapes", "2x3", "-large", "2x4", "-latency", "1ms", "-compared", "2x5", "-turns", "1", "-repositories", "12", "-hours", "3", "-out", dir}); err != nil {
 		t.Fatal(err)
 	}
 	r, err := readResults(filepath.Join(dir, "results.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Each key is due once between 12 and 24 hours after the time with which it begins.
-	requests := 0
+	// No key is due in the first 12 hours.
+	if len(r.Hourly.Applies) != 3 {
+		t.Errorf("measured %d hours", len(r.Hourly.Applies))
+	}
 	for hour, used := range r.Hourly.Applies {
-		requests += used.Requests
-		if hour < 10 && used.Requests > 0 || hour == 23 && requests != 12 {
-			t.Errorf("%d requests up to hour %d", requests, hour+1)
+		if used.Requests != 0 || used.Seconds <= 0 {
+			t.Errorf("hour %d: got %+v, want no request", hour+1, used)
 		}
 	}
-	if r.Hourly.OldestHours < 12 || r.Hourly.OldestHours > 24 {
-		t.Errorf("the oldest key was %v hours old", r.Hourly.OldestHours)
+	if r.Hourly.OldestHours < 3 || r.Hourly.OldestHours > 3.1 {
+		t.Errorf("the oldest key was %v hours old, want 3", r.Hourly.OldestHours)
 	}
 	if len(r.Rows) != 3 {
 		t.Fatalf("got %d rows, want 3", len(r.Rows))
