@@ -39,7 +39,7 @@ func (r result) cli() terraformcli.CLI {
 // runAcceptanceTests runs the acceptance tests with an engine. The error includes
 // the output of the tests that failed.
 func runAcceptanceTests(ctx context.Context, engine terraformcli.CLI) (result, error) {
-	tests := exec.CommandContext(ctx, "go", "test", "-json", "-count=1", "-timeout=40m", "./internal/provider", "./internal/acceptance", "./internal/live")
+	tests := exec.CommandContext(ctx, "go", "test", "-json", "-count=1", "-timeout=40m", "-parallel=4", "./internal/provider", "./internal/acceptance", "./internal/live")
 	// TF_ACC would run some tests on a real workspace.
 	tests.Env = append(os.Environ(), "TF_ACC=", "TF_ACC_TERRAFORM_PATH="+engine.Path)
 	tests.Stderr = os.Stderr
