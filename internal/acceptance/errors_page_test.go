@@ -330,6 +330,9 @@ func causes(t *testing.T) map[string]cause {
 	// forbidden plans with an access token after an apply with an API token.
 	forbidden := func(second string) func(*testing.T, stage) string {
 		return func(t *testing.T, s stage) string {
+			if second == "" {
+				acctest.Needs(t, terraformcli.DeletePlans)
+			}
 			s.apply(t, s.Config(managed))
 			s.AllowAccessToken("access-token")
 			return s.plan(t, s.ConfigWith(second, `token = "access-token"`))

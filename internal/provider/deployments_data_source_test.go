@@ -591,6 +591,7 @@ func TestAccDeployments_environmentErrors(t *testing.T) {
 	for name, tc := range refusedEnvironments() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			tc := tc           // The other subtest keeps its setUp.
 			if name == "404" { // The repository is hidden after the deployments were read.
 				tc.setUp = func(f *acctest.Fake) { f.Inject(emulator.Fault{Path: "acme/website", Skip: 1, Status: 404}) }
 			}

@@ -49,10 +49,12 @@ var (
 
 // Only the tests use these features.
 var (
-	// GroupSignals means that the command stops gracefully if a signal is sent to
-	// its whole process group. Terraform 1.0 runs a child process of itself, which
-	// then receives the signal twice and stops at once.
-	GroupSignals  = Feature{"SIGTERM to all processes", "1.1.0", "1.6.0"}
+	// GroupSignals means that the command is one process. Terraform 1.0 runs a child
+	// process of itself, which survives if the parent is killed, and receives a signal
+	// to the whole process group twice.
+	GroupSignals = Feature{"SIGTERM to all processes", "1.1.0", "1.6.0"}
+	// DeletePlans means that the command asks the provider to plan a delete.
+	DeletePlans   = Feature{"Plans of deletes", "1.3.0", "1.6.0"}
 	TerraformData = Feature{"`terraform_data`", "1.4.0", "1.6.0"}
 )
 
