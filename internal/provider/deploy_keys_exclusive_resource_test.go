@@ -14,6 +14,7 @@ import (
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
 // exclusive is a parent whose keys only Terraform may add, with a fake.
@@ -907,6 +908,7 @@ func TestAccDeployKeysExclusive_import(t *testing.T) {
 // The configuration that Terraform generates for an import is valid, also without any key.
 func TestAccDeployKeysExclusive_generated(t *testing.T) {
 	t.Parallel()
+	acctest.Needs(t, terraformcli.GeneratedSets)
 	es := newExclusives(t, acctest.NewCLI(t))
 	es.addByHand(t, "first")
 	es.addByHand(t, "second")
