@@ -248,9 +248,7 @@ func (s stage) plan(t *testing.T, config string) string {
 // them.
 func (s stage) read(t *testing.T, name string, values map[string]string) string {
 	t.Helper()
-	server := acctest.NewServerWith(t, s.Fake, map[string]string{"max_rate_limit_wait": "0s"})
-	_, out, _ := readData(t.Context(), t, server, name, values)
-	return out
+	return acctest.NewServerWith(t, s.Fake, map[string]string{"max_rate_limit_wait": "0s"}).ReadData(t, name, values)
 }
 
 // apply returns what an apply prints, whether it succeeds or fails.
@@ -332,6 +330,9 @@ func causes(t *testing.T) map[string]cause {
 	// forbidden plans with an access token after an apply with an API token.
 	forbidden := func(second string) func(*testing.T, stage) string {
 		return func(t *testing.T, s stage) string {
+			if second == "" {
+				acctest.Needs(t, terraformcli.DeletePlans)
+			}
 			s.apply(t, s.Config(managed))
 			s.AllowAccessToken("access-token")
 			return s.plan(t, s.ConfigWith(second, `token = "access-token"`))
@@ -713,11 +714,8 @@ func readWhenStopped(t *testing.T, f *acctest.Fake) string {
 	server := acctest.NewConfiguredServer(t, f)
 	stopped, stop := context.WithCancel(t.Context())
 	stop()
-	_, out, ok := readData(stopped, t, server, "bitbucket_deploy_keys", map[string]string{"workspace": "acme", "repository": "website"})
-	if ok {
-		t.Fatal("it was read")
-	}
-	return out
+	_, diagnostics := server.ReadAttributes(stopped, t, "bitbucket_deploy_keys", map[string]string{"workspace": "acme", "repository": "website"})
+	return acctest.Reported(diagnostics)
 }
 
 // configureWrongly returns the error of a resource that receives the data of another
@@ -771,7 +769,7 @@ func importIdentity(t *testing.T, f *acctest.Fake) string {
 	if err != nil || len(resp.Diagnostics) == 0 {
 		t.Fatal(err, resp)
 	}
-	return diagnosed("error", resp.Diagnostics[0].Summary, resp.Diagnostics[0].Detail)
+	return acctest.Reported(resp.Diagnostics)
 }
 
 // listTooFew lists one of two keys. It uses no CLI, because few versions have a query.
@@ -788,9 +786,7 @@ func listTooFew(t *testing.T, s stage) string {
 		t.Fatal(err)
 	}
 	for result := range stream.Results {
-		for _, d := range result.Diagnostics {
-			out += diagnosed(strings.ToLower(d.Severity.String()), d.Summary, d.Detail)
-		}
+		out += acctest.Reported(result.Diagnostics)
 	}
 	return out
 }

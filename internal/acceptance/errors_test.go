@@ -206,7 +206,7 @@ func TestAccDeployKey_readErrors(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					out, ok := printed(resp.Diagnostics)
+					out, ok := acctest.Reported(resp.Diagnostics), !acctest.HasError(resp.Diagnostics)
 					if !ok && !reflect.DeepEqual(resp.NewState, state) {
 						t.Error("the state changed")
 					}

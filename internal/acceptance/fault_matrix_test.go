@@ -335,11 +335,12 @@ func (s *faultScene) playRead(t *testing.T, c faultCell) string {
 		deployments["environment"] = c.request.environment
 	}
 	run := func() (string, bool) {
-		found, out, ok := readData(t.Context(), t, acctest.NewServerWith(t, s.Fake, settings), "bitbucket_deployments", deployments)
+		found, diagnostics := acctest.NewServerWith(t, s.Fake, settings).ReadAttributes(t.Context(), t, "bitbucket_deployments", deployments)
+		ok := !acctest.HasError(diagnostics)
 		if ok && !strings.Contains(found["deployments"].String(), `"{d1}"`) {
 			t.Errorf("found %s", found["deployments"])
 		}
-		return out, ok
+		return acctest.Reported(diagnostics), ok
 	}
 	fault := c.fault.fault
 	fault.Method, fault.Path, fault.Times = c.request.method, c.request.path, 1

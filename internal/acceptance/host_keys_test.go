@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
+
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
 )
@@ -31,13 +33,14 @@ func TestSSHHostKeys_faults(t *testing.T) {
 					fault.Times = 1
 				}
 				f.Inject(fault)
-				attributes, out, ok := readData(t.Context(), t, server, "bitbucket_ssh_host_keys", nil)
+				attributes, diagnostics := server.ReadAttributes(t.Context(), t, "bitbucket_ssh_host_keys", nil)
+				out, ok := acctest.Reported(diagnostics), !acctest.HasError(diagnostics)
 				if want := played.harmless || once && played.retried; ok != want {
 					t.Fatalf("success is %t: %s", ok, out)
 				}
 				if ok {
-					if got := text(t, attributes["known_hosts"]); got != emulator.HostKeys {
-						t.Errorf("got %q", got)
+					if want := tftypes.NewValue(tftypes.String, emulator.HostKeys); !attributes["known_hosts"].Equal(want) {
+						t.Errorf("got %s", attributes["known_hosts"])
 					}
 					return
 				}
@@ -88,11 +91,8 @@ func TestAccSSHHostKeys_hostileReplies(t *testing.T) {
 			t.Parallel()
 			f := acctest.NewFake(t)
 			f.SetHostKeys(tc.body)
-			_, out, ok := readData(t.Context(), t, acctest.NewConfiguredServer(t, f), "bitbucket_ssh_host_keys", nil)
-			if ok {
-				t.Error("the reply was accepted")
-			}
-			acctest.Contains(t, out, "Unable to read SSH host keys", tc.want, "Open the address in a browser")
+			out := acctest.NewConfiguredServer(t, f).ReadData(t, "bitbucket_ssh_host_keys", nil)
+			acctest.Contains(t, out, "Error: Unable to read SSH host keys", tc.want, "Open the address in a browser")
 			if strings.ContainsAny(out, "\x1b\a\u202e") || strings.Contains(out, strings.Fields(key)[1][:24]) || len(out) > 5_000 {
 				t.Errorf("%d bytes were printed: %.5000q", len(out), out)
 			}

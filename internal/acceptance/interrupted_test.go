@@ -147,6 +147,7 @@ func TestAccDeployKey_killedCreate(t *testing.T) {
 // If only Terraform is killed, the provider finishes the create and then exits.
 func TestAccDeployKey_killedTerraform(t *testing.T) {
 	t.Parallel()
+	acctest.Needs(t, terraformcli.GroupSignals)
 	lost := emulator.Fault{Method: "POST", CarryOut: true, Times: 1, Status: 500}
 	for name, tc := range map[string]struct {
 		environment string

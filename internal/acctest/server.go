@@ -1,7 +1,9 @@
 package acctest
 
 import (
+	"context"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -84,19 +86,45 @@ func (s Server) ValidateResource(t testing.TB, typeName string, attributes map[s
 // ReadData validates and reads a data source. It returns what the provider reports.
 func (s Server) ReadData(t testing.TB, typeName string, attributes map[string]string) string {
 	t.Helper()
-	config := ProtocolObject(t, s.Schemas.DataSourceSchemas[typeName], attributes)
-	validated, err := s.ValidateDataResourceConfig(t.Context(), &tfprotov6.ValidateDataResourceConfigRequest{TypeName: typeName, Config: config})
+	_, diagnostics := s.ReadAttributes(t.Context(), t, typeName, attributes)
+	return Reported(diagnostics)
+}
+
+// ReadAttributes validates and reads a data source. It returns the attributes, or nil if the
+// provider returns none.
+func (s Server) ReadAttributes(ctx context.Context, t testing.TB, typeName string, attributes map[string]string) (map[string]tftypes.Value, []*tfprotov6.Diagnostic) {
+	t.Helper()
+	schema := s.Schemas.DataSourceSchemas[typeName]
+	config := ProtocolObject(t, schema, attributes)
+	validated, err := s.ValidateDataResourceConfig(ctx, &tfprotov6.ValidateDataResourceConfigRequest{TypeName: typeName, Config: config})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out := Reported(validated.Diagnostics); out != "" {
-		return out
+	if HasError(validated.Diagnostics) {
+		return nil, validated.Diagnostics
 	}
-	read, err := s.ReadDataSource(t.Context(), &tfprotov6.ReadDataSourceRequest{TypeName: typeName, Config: config})
+	read, err := s.ReadDataSource(ctx, &tfprotov6.ReadDataSourceRequest{TypeName: typeName, Config: config})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Reported(read.Diagnostics)
+	diagnostics := slices.Concat(validated.Diagnostics, read.Diagnostics)
+	if read.State == nil {
+		return nil, diagnostics
+	}
+	state, err := read.State.Unmarshal(schema.ValueType())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var values map[string]tftypes.Value
+	if err := state.As(&values); err != nil {
+		t.Fatal(err)
+	}
+	return values, diagnostics
+}
+
+// HasError reports whether one of the diagnostics is an error.
+func HasError(diagnostics []*tfprotov6.Diagnostic) bool {
+	return slices.ContainsFunc(diagnostics, func(d *tfprotov6.Diagnostic) bool { return d.Severity == tfprotov6.DiagnosticSeverityError })
 }
 
 // Reported returns diagnostics on one line, as [CLI.Run] does.

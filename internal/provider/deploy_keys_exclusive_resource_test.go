@@ -14,6 +14,7 @@ import (
 
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/acctest"
 	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/emulator"
+	"github.com/bitbucket-deploy-keys/terraform-provider-bitbucket/internal/terraformcli"
 )
 
 // exclusive is a parent whose keys only Terraform may add, with a fake.
@@ -328,13 +329,13 @@ func (s *setRuns) planWith(t *testing.T, server acctest.Server, config map[strin
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diagnostics = read.Diagnostics; strings.Contains(messages(diagnostics), "Error: ") {
-			return setPlan{messages: messages(diagnostics)}
+		if diagnostics = read.Diagnostics; strings.Contains(acctest.Reported(diagnostics), "Error: ") {
+			return setPlan{messages: acctest.Reported(diagnostics)}
 		}
 		prior = read.NewState
 	}
 	plan := s.propose(t, server, prior, config)
-	plan.messages = messages(diagnostics) + plan.messages
+	plan.messages = acctest.Reported(diagnostics) + plan.messages
 	return plan
 }
 
@@ -348,7 +349,7 @@ func (s *setRuns) propose(t *testing.T, server acctest.Server, prior *tfprotov6.
 		t.Fatal(err)
 	}
 	if len(validated.Diagnostics) > 0 {
-		return setPlan{messages: messages(validated.Diagnostics)}
+		return setPlan{messages: acctest.Reported(validated.Diagnostics)}
 	}
 	proposed := map[string]any{}
 	for name, value := range s.attributes(t, prior) {
@@ -365,7 +366,7 @@ func (s *setRuns) propose(t *testing.T, server acctest.Server, prior *tfprotov6.
 	if err != nil {
 		t.Fatal(err)
 	}
-	return setPlan{config, s.attributes(t, prior), s.attributes(t, resp.PlannedState), len(resp.RequiresReplace) > 0, messages(resp.Diagnostics), resp, prior}
+	return setPlan{config, s.attributes(t, prior), s.attributes(t, resp.PlannedState), len(resp.RequiresReplace) > 0, acctest.Reported(resp.Diagnostics), resp, prior}
 }
 
 // applyPlan applies a plan. As Terraform does, it plans again before, with the values that are
@@ -394,7 +395,7 @@ func (s *setRuns) applyPlan(t *testing.T, plan setPlan, known ...map[string]any)
 		expectPlanned(t, plan.after, again.after)
 		expectPlanned(t, again.after, s.attributes(t, s.state))
 	}
-	return messages(resp.Diagnostics)
+	return acctest.Reported(resp.Diagnostics)
 }
 
 // expectPlanned checks that the attributes that a plan knows stay as they are.
@@ -873,12 +874,12 @@ func TestDeployKeysExclusive_import(t *testing.T) {
 			"acme", "acme/" + s.parent.Name + "/5", "acme/../x", "", s.parent.Page + "/access-keys/5", s.parent.Page, api, api + "/deploy-keys/5", other.Page + "/access-keys/",
 			"https://%zz/", s.parent.Page + "/access-keys%zz",
 		} {
-			acctest.Contains(t, messages(imported(id).Diagnostics), "Error: Invalid import ID Expected one of", "acme/", "https://api.bitbucket.org/2.0/", "https://bitbucket.org/acme/", "/access-keys/")
+			acctest.Contains(t, acctest.Reported(imported(id).Diagnostics), "Error: Invalid import ID Expected one of", "acme/", "https://api.bitbucket.org/2.0/", "https://bitbucket.org/acme/", "/access-keys/")
 		}
 		for _, id := range []string{"acme/" + s.parent.Name, s.parent.Page + "/access-keys/", s.parent.Page + "/access-keys", api + "/deploy-keys", api + "/deploy-keys?pagelen=100"} {
 			resp := imported(id)
 			if len(resp.ImportedResources) != 1 || len(resp.Diagnostics) > 0 {
-				t.Fatalf("the import of %s returned %v", id, messages(resp.Diagnostics))
+				t.Fatalf("the import of %s returned %v", id, acctest.Reported(resp.Diagnostics))
 			}
 			s.state = resp.ImportedResources[0].State
 			s.expectEmptyPlan(t, ids(first, second))
@@ -907,6 +908,7 @@ func TestAccDeployKeysExclusive_import(t *testing.T) {
 // The configuration that Terraform generates for an import is valid, also without any key.
 func TestAccDeployKeysExclusive_generated(t *testing.T) {
 	t.Parallel()
+	acctest.Needs(t, terraformcli.GeneratedSets)
 	es := newExclusives(t, acctest.NewCLI(t))
 	es.addByHand(t, "first")
 	es.addByHand(t, "second")

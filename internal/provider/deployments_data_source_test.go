@@ -140,22 +140,8 @@ func readData(t *testing.T, server acctest.Server, typeName string, attributes m
 	t.Helper()
 	config := map[string]string{"workspace": "acme", "repository": "website"}
 	maps.Copy(config, attributes)
-	resp, err := server.ReadDataSource(t.Context(), &tfprotov6.ReadDataSourceRequest{TypeName: typeName, Config: acctest.ProtocolObject(t, server.Schemas.DataSourceSchemas[typeName], config)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	read := dataRead{nil, resp.Diagnostics}
-	if resp.State == nil {
-		return read
-	}
-	state, err := resp.State.Unmarshal(server.Schemas.DataSourceSchemas[typeName].ValueType())
-	if err == nil {
-		err = state.As(&read.attributes)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return read
+	values, diagnostics := server.ReadAttributes(t.Context(), t, typeName, config)
+	return dataRead{values, diagnostics}
 }
 
 // column returns an attribute of each object of a list, "null" for null.
@@ -181,21 +167,11 @@ func (r dataRead) column(t *testing.T, list, attribute string) []string {
 	return texts
 }
 
-// messages returns the diagnostics as Terraform prints them, on one line.
-func messages(diagnostics []*tfprotov6.Diagnostic) string {
-	var text strings.Builder
-	for _, d := range diagnostics {
-		severity := map[tfprotov6.DiagnosticSeverity]string{tfprotov6.DiagnosticSeverityError: "Error: ", tfprotov6.DiagnosticSeverityWarning: "Warning: "}[d.Severity]
-		text.WriteString(" " + severity + strings.Join(strings.Fields(d.Summary+" "+d.Detail), " "))
-	}
-	return text.String()
-}
-
 // fails checks that the read has failed with these words in this order, and has returned
 // nothing.
 func (r dataRead) fails(t *testing.T, words ...string) {
 	t.Helper()
-	acctest.Contains(t, messages(r.diagnostics), append([]string{"Error: "}, words...)...)
+	acctest.Contains(t, acctest.Reported(r.diagnostics), append([]string{"Error: "}, words...)...)
 	for _, name := range []string{"deployments", "environments"} {
 		if value, found := r.attributes[name]; found && !value.IsNull() {
 			t.Errorf("the failed read returned %s", value)
@@ -333,7 +309,7 @@ func TestDeployments_cost(t *testing.T) {
 		}
 	}
 	f.SetNearLimit(true)
-	acctest.Contains(t, messages(readData(t, acctest.NewConfiguredServer(t, f), "bitbucket_deployments", nil).diagnostics), "Warning: Bitbucket's rate limit is near")
+	acctest.Contains(t, acctest.Reported(readData(t, acctest.NewConfiguredServer(t, f), "bitbucket_deployments", nil).diagnostics), "Warning: Bitbucket's rate limit is near")
 }
 
 // Each error contains what could not be done, Bitbucket's reply and what to do. An
@@ -526,7 +502,7 @@ func TestAccDeployments_environmentNames(t *testing.T) {
 		t.Helper()
 		read := readData(t, server, "bitbucket_deployments", map[string]string{"environment": name})
 		read.fails(t, append([]string{"No single environment found"}, want...)...)
-		if out := messages(read.diagnostics); strings.ContainsAny(out, "\x1b\a\u202e") || pathOf(read.diagnostics[0].Attribute) != "environment" {
+		if out := acctest.Reported(read.diagnostics); strings.ContainsAny(out, "\x1b\a\u202e") || pathOf(read.diagnostics[0].Attribute) != "environment" {
 			t.Errorf("the error about %v is %q", read.diagnostics[0].Attribute, out)
 		}
 		if sent := sentQueries(f); !slices.Equal(sent, []string{list}) {
@@ -615,12 +591,13 @@ func TestAccDeployments_environmentErrors(t *testing.T) {
 	for name, tc := range refusedEnvironments() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			tc := tc           // The other subtest keeps its setUp.
 			if name == "404" { // The repository is hidden after the deployments were read.
 				tc.setUp = func(f *acctest.Fake) { f.Inject(emulator.Fault{Path: "acme/website", Skip: 1, Status: 404}) }
 			}
 			want := append([]string{"Warning: Environment names of acme/website are missing", "The environment_name of these deployments is null."}, tc.want...)
 			read := failing(t, tc, nil)
-			acctest.Contains(t, messages(read.diagnostics), want...)
+			acctest.Contains(t, acctest.Reported(read.diagnostics), want...)
 			if got := strings.Join(read.column(t, "deployments", "environment_name"), " "); got != "null null null null" {
 				t.Errorf("got %s", got)
 			}

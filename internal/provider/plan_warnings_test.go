@@ -136,7 +136,7 @@ func (r *keyRun) warned(t *testing.T, requests []string, warning string, times i
 	for _, step := range steps {
 		diagnostics = append(diagnostics, step(t, r)...)
 	}
-	out := messages(diagnostics)
+	out := acctest.Reported(diagnostics)
 	given := warnings(out)
 	if len(given) != times || len(given) != len(diagnostics) || times > 0 && !strings.HasPrefix(given[0], warning) {
 		t.Errorf("got %s, want %d times the warning %q", out, times, warning)

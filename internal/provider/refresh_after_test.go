@@ -577,7 +577,7 @@ func TestRefreshAfter_replacedAfterRename(t *testing.T) {
 		} else {
 			f.RenameRepository("acme", "website", "site")
 		}
-		acctest.Contains(t, messages(another(t, newKeyRun(t, f, parent, aDay()))), want...)
+		acctest.Contains(t, acctest.Reported(another(t, newKeyRun(t, f, parent, aDay()))), want...)
 		if got := f.Writes(); len(got) > 0 {
 			t.Errorf("the plan made the requests %v", got)
 		}

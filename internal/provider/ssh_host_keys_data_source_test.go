@@ -108,7 +108,7 @@ func TestAccSSHHostKeys_requests(t *testing.T) {
 		}
 		for range 2 {
 			if read := readData(t, server, "bitbucket_ssh_host_keys", nil); len(read.diagnostics) > 0 || len(read.column(t, "keys", "host")) != 3 {
-				t.Errorf("%s: got %v, %s", name, read.attributes, messages(read.diagnostics))
+				t.Errorf("%s: got %v, %s", name, read.attributes, acctest.Reported(read.diagnostics))
 			}
 			expect(t, name, readHostKeys)
 		}

@@ -25,12 +25,14 @@ type Feature struct {
 // The features in the order in which Terraform added them.
 var (
 	// Protocol is required, because the provider does not start without it.
-	Protocol           = Feature{"Plugin protocol 6", "1.0.0", "1.6.0"}
-	Moved              = Feature{"`moved` blocks", "1.1.0", "1.6.0"}
-	Checks             = Feature{"`check` blocks", "1.5.0", "1.6.0"}
-	ImportBlocks       = Feature{"`import` blocks", "1.5.0", "1.6.0"}
-	PlanTimestamp      = Feature{"`plantimestamp()`", "1.5.0", "1.6.0"}
-	ImportForEach      = Feature{"`import` blocks with `for_each`", "1.7.0", "1.7.0"}
+	Protocol      = Feature{"Plugin protocol 6", "1.0.0", "1.6.0"}
+	Moved         = Feature{"`moved` blocks", "1.1.0", "1.6.0"}
+	Checks        = Feature{"`check` blocks", "1.5.0", "1.6.0"}
+	ImportBlocks  = Feature{"`import` blocks", "1.5.0", "1.6.0"}
+	PlanTimestamp = Feature{"`plantimestamp()`", "1.5.0", "1.6.0"}
+	ImportForEach = Feature{"`import` blocks with `for_each`", "1.7.0", "1.7.0"}
+	// GeneratedSets fails in older versions, which crash on a computed nested attribute.
+	GeneratedSets      = Feature{"`-generate-config-out` for exclusive sets", "1.7.0", "1.10.0"}
 	Functions          = Feature{"Functions", "1.8.0", "1.7.0"}
 	LoneFunctions      = Feature{"Functions without credentials", "1.8.0", "1.12.0"}
 	MovedTypes         = Feature{"`moved` blocks from another resource type", "1.8.0", "1.10.0"}
@@ -42,17 +44,19 @@ var (
 
 	// Features lists the features that the provider or its documentation uses.
 	Features = []Feature{
-		Protocol, Moved, Checks, ImportBlocks, PlanTimestamp, ImportForEach, Functions, LoneFunctions, MovedTypes,
+		Protocol, Moved, Checks, ImportBlocks, PlanTimestamp, ImportForEach, GeneratedSets, Functions, LoneFunctions, MovedTypes,
 		EphemeralVariables, WriteOnly, Identity, Query, Store,
 	}
 )
 
 // Only the tests use these features.
 var (
-	// GroupSignals means that the command stops gracefully if a signal is sent to
-	// its whole process group. Terraform 1.0 runs a child process of itself, which
-	// then receives the signal twice and stops at once.
-	GroupSignals  = Feature{"SIGTERM to all processes", "1.1.0", "1.6.0"}
+	// GroupSignals means that the command is one process. Terraform 1.0 runs a child
+	// process of itself, which survives if the parent is killed, and receives a signal
+	// to the whole process group twice.
+	GroupSignals = Feature{"SIGTERM to all processes", "1.1.0", "1.6.0"}
+	// DeletePlans means that the command asks the provider to plan a delete.
+	DeletePlans   = Feature{"Plans of deletes", "1.3.0", "1.6.0"}
 	TerraformData = Feature{"`terraform_data`", "1.4.0", "1.6.0"}
 )
 
