@@ -61,16 +61,16 @@ func TestInstallOpenTofu(t *testing.T) {
 func TestLacks(t *testing.T) {
 	t.Parallel()
 	for cli, want := range map[CLI]int{
-		{Version: "0.15.5"}:                      14,
-		{Version: "1.0.0"}:                       13,
+		{Version: "0.15.5"}:                      15,
+		{Version: "1.0.0"}:                       14,
 		{Version: "1.8.0"}:                       5,
 		{Version: "1.12.0-rc1"}:                  2,
 		{Version: "1.14.0"}:                      1,
 		{Version: "1.16.0"}:                      0,
 		{Version: "1.17.0-dev"}:                  0,
 		{Version: "1.12.6", OpenTofu: true}:      2,
-		{Version: "1.6.0", OpenTofu: true}:       9,
-		{Version: "unreadable", OpenTofu: false}: 14,
+		{Version: "1.6.0", OpenTofu: true}:       10,
+		{Version: "unreadable", OpenTofu: false}: 15,
 	} {
 		if got := cli.Lacks(); len(got) != want {
 			t.Errorf("%s lacks %v", cli, got)
