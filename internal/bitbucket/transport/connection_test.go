@@ -107,6 +107,9 @@ func TestNewHTTPTransport_proxyRefuses(t *testing.T) {
 		if _, maybeDone := outcome(t, err); !strings.HasSuffix(err.Error(), want) || maybeDone {
 			t.Errorf("%s: got error %v with MaybeDone %t", method, err, maybeDone)
 		}
+		if !errors.Is(err, ErrProxyCredentials) {
+			t.Errorf("%s: %v is not ErrProxyCredentials", method, err)
+		}
 		expectNoSecrets(t, err)
 	}
 	if err := refusedByProxy(t.Context(), &url.URL{Host: host}, nil, &http.Response{StatusCode: http.StatusOK}); err != nil {
